@@ -1,0 +1,1 @@
+"""Everything that trains: the command line, tasks, splits, trials, executors and suites."""
