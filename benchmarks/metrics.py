@@ -122,10 +122,10 @@ def chance_threshold(task: Task, metric: str, predictions: Values, labels: Value
     """95th percentile of `metric` over 1,000 permutations of these predictions, drawn from PCG64(seed).
 
     For Matthews, Pearson and Spearman, which noise alone lifts above 0 about half of the time, and for `combined` where
-    it is a mean of these only (STS-B: Pearson and Spearman of the same permutation, then their mean, so that the test is
-    of the very score that is reported). None for the rest: there the floor is that of the best constant, which noise
-    seldom reaches. A permutation leaves both marginals alone, so Matthews depends on the number of hits only, and a
-    correlation on one dot product of standardised values or ranks.
+    it is a mean of these only (STS-B: Pearson and Spearman of one and the same permutation, then their mean, so that
+    the very score that is reported is tested). None for the rest: accuracy and F1 have a floor well above 0, and the
+    rule of the floor alone decides. A permutation leaves both marginals alone, so Matthews depends on the number of
+    hits only, and a correlation on one dot product of standardised values or ranks.
     """
     name = metric_name(task, metric)
     names = (task.primary, *task.secondary) if name == "combined" else (name,)
@@ -150,12 +150,14 @@ def _permuted_matthews(x: Array, y: Array, places: Array) -> Array:
     predicted, true = ((v[None, :] == classes[:, None]).sum(axis=1).astype(np.float64) for v in (x, y))  # (K,) each
     hits: Array = (x[places] == y).sum(axis=1)
     n = len(x)
-    return (hits * n - predicted @ true) / np.sqrt((n**2 - predicted @ predicted) * (n**2 - true @ true))
+    scale = np.sqrt((n**2 - predicted @ predicted) * (n**2 - true @ true))
+    result: Array = (hits * n - predicted @ true) / scale
+    return result
 
 
 def _permuted_pearson(x: Array, y: Array, places: Array) -> Array:
-    products: Array = _standardised(x)[places] * _standardised(y)  # (rows, n)
-    return products.sum(axis=1)
+    result: Array = (_standardised(x)[places] * _standardised(y)).sum(axis=1)  # (rows, n) -> (rows,)
+    return result
 
 
 def _permuted_spearman(x: Array, y: Array, places: Array) -> Array:
@@ -167,8 +169,8 @@ _PERMUTED = {"matthews": _permuted_matthews, "pearson": _permuted_pearson, "spea
 
 def _standardised(values: Array) -> Array:
     """Mean 0 and Euclidean norm 1; scaled first, so that huge values do not overflow; zeros when all are equal."""
-    values = values.astype(np.float64)
-    centred = values / np.abs(values).max() if values.any() else values
+    largest = np.abs(values).max()
+    centred: Array = values / largest if largest > 0 else np.zeros(len(values))
     centred = centred - centred.mean()
     norm = np.linalg.norm(centred)
     return centred / norm if norm > 0 else centred

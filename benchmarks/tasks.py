@@ -225,8 +225,8 @@ def task_from_file(path: str | Path) -> Task:
     """A user's own task, described by a TOML file.
 
     Keys: `name` (lower case letters, digits, hyphens), `train`, `dev` and optionally `test` (CSV, TSV or JSONL,
-    relative to the TOML file), `text` (one or two columns), `label` (a column), either `labels` (the class words, in the
-    order of their ids) or `regression = true`, and `metric` (accuracy, f1, matthews; spearman, pearson). CSV may be
+    relative to the TOML file), `text` (one or two columns), `label` (a column), either `labels` (the class words, in
+    the order of their ids) or `regression = true`, and `metric` (accuracy, f1, matthews; spearman, pearson). CSV may be
     quoted, TSV may not; both need a header line; a JSONL line is one object.
 
     Raises InputError that names the file and the key.
