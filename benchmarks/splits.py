@@ -14,12 +14,11 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from benchmarks.seeds import derive
-from benchmarks.sources import Example, TaskData, load_task_data
+from benchmarks.sources import Example, load_task_data
 from benchmarks.tasks import TASKS, Task
 from fisher.errors import InputError
 
@@ -62,22 +61,6 @@ def pooled_split(n_train: int, n_dev: int, *, seed: int, fraction: float) -> tup
     return tuple(sorted(order[:kept])), tuple(sorted(order[cut:]))
 
 
-def make_split(
-    data: TaskData, pooling: Literal["official", "pooled"], fraction: float, split_seed: int, restart: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Training and dev positions of a trial in `data.train + data.dev`, under the protocol's `data` setting.
-
-    "official": the paucity split of the training file, and the whole dev file. "pooled": `pooled_split`, seeded by task
-    and restart; the split seed has no part in it. Raises InputError unless 0 < fraction <= 1.
-    """
-    n_train, n_dev = len(data.train), len(data.dev)
-    if pooling == "pooled":
-        seed = derive("pooled", data.task.name, restart)
-        return pooled_split(n_train, n_dev, seed=seed, fraction=fraction)
-    train = paucity_split(data.task, data.train, fraction=fraction, split_seed=split_seed)
-    return train, tuple(range(n_train, n_train + n_dev))
-
-
 def check_fraction(fraction: float) -> None:
     """Raises InputError unless 0 < fraction <= 1."""
     if not 0 < fraction <= 1:
@@ -99,13 +82,15 @@ def split_hash(task: Task, examples: Iterable[Example]) -> str:
 def check_split_hash(task: Task, fraction: float, split_seed: int, found: str) -> bool:
     """Compare a split's hash with the one this project keeps; True if it keeps one, False if it knows none.
 
-    Raises InputError on a difference: the training file is not the official one.
+    Raises InputError on a difference: the training file (or the pocket language) is not the official one.
     """
     expected = json.loads(EXPECTED_HASHES.read_text()).get(task.name, {}).get(_key(fraction, split_seed))
     if expected is not None and expected != found:
+        embedded = "install this package anew, its pocket language was changed"
+        remedy = embedded if task.kind == "embedded" else "use the official training file, all its rows in their order"
         raise InputError(
             f"{task.name}: the split of fraction {fraction:g} and split seed {split_seed} must have the hash "
-            f"{expected[:12]}, got {found[:12]}: use the official training file, with all its rows in their order."
+            f"{expected[:12]}, got {found[:12]}: {remedy}."
         )
     return expected is not None
 

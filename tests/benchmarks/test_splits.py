@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 
 from benchmarks import splits
 from benchmarks.seeds import derive
-from benchmarks.sources import Example, TaskData, load_task_data
+from benchmarks.sources import Example, load_task_data
 from benchmarks.splits import (
     EXPECTED_HASHES,
     FRACTIONS,
     SPLIT_SEEDS,
     check_split_hash,
-    make_split,
     paucity_split,
     pooled_split,
     remember_split_hash,
@@ -140,16 +139,6 @@ def test_pooled_joins_train_and_dev_and_cuts_only_the_training_part() -> None:
     assert pooled_split(3668, 408, seed=6, fraction=1.0) != (train, dev)
 
 
-def test_make_split_gives_positions_in_train_and_dev_joined() -> None:
-    data = TaskData(RTE, tuple(CLASSES), tuple(rows([0, 1, 1])), "folder")
-    train, dev = make_split(data, "official", 0.25, 1, 7)
-    assert train == paucity_split(RTE, CLASSES, fraction=0.25, split_seed=1)
-    assert dev == (100, 101, 102)
-    assert make_split(data, "official", 0.25, 1, 8) == (train, dev)  # the restart is no part of an official split
-    pooled = make_split(data, "pooled", 0.25, 1, 7)
-    assert pooled == make_split(data, "pooled", 0.25, 2, 7) != make_split(data, "pooled", 0.25, 1, 8)
-
-
 def test_the_hash_covers_ids_and_labels_in_id_order_and_no_text() -> None:
     some = rows([0, 1, 1])
     assert split_hash(RTE, some) == split_hash(RTE, some[::-1])
@@ -173,6 +162,12 @@ def test_official_files_give_the_hashes_kept_in_the_project(shared_data: Path, n
     assert len(found[name]) == len(FRACTIONS) * len(SPLIT_SEEDS)
 
 
+@pytest.mark.parametrize("name", ["pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb"])
+def test_pocket_gives_the_hashes_kept_in_the_project(name: str, tmp_path: Path) -> None:
+    found = splits.expected_hashes([TASKS[name]], tmp_path)  # embedded: the folder is not read
+    assert found[name] == json.loads(EXPECTED_HASHES.read_text())[name]
+
+
 @pytest.mark.parametrize("name", ["cola", "rte", "mrpc", "stsb"])
 def test_official_splits_are_stratified_at_every_standard_fraction(shared_data: Path, name: str) -> None:
     task = TASKS[name]
@@ -194,8 +189,10 @@ def test_a_training_file_that_is_not_the_official_one_is_refused() -> None:
         check_split_hash(RTE, 0.1, 0, "f" * 64)
     assert str(refused.value) == (
         f"rte: the split of fraction 0.1 and split seed 0 must have the hash {good[:12]}, got ffffffffffff: "
-        "use the official training file, with all its rows in their order."
+        "use the official training file, all its rows in their order."
     )
+    with pytest.raises(InputError, match=r"install this package anew, its pocket language was changed\.$"):
+        check_split_hash(TASKS["pocket-rte"], 0.1, 0, "f" * 64)
     assert check_split_hash(RTE, 1, 0, json.loads(EXPECTED_HASHES.read_text())["rte"]["1.0/0"])  # 1 and 1.0 are one
     assert not check_split_hash(RTE, 0.33, 0, "f" * 64)  # no standard fraction: nothing is known
     assert not check_split_hash(TASKS["qnli"], 0.1, 0, "f" * 64)
