@@ -1,0 +1,419 @@
+"""One JSON file per trial: its schema, its name, and how it is written so that a crash leaves no half of it.
+
+A record is `{"schema", "id", "config", "result", "environment", "checksum"}`. `config` holds everything that determines
+the result and nothing else does; the id is a readable slug and twelve digits of the config's hash, and the file is
+`<id>.json`. `checksum` is the SHA-256 of the canonical JSON of all the rest. A record is plain data: it is read with
+`json` only, at most `MAX_BYTES` long and `MAX_DEPTH` deep, with finite numbers.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from leaderboard.errors import InputError
+from leaderboard.text import escape
+
+SCHEMA = 1
+MAX_BYTES = 32 * 1024 * 1024
+MAX_DEPTH = 32
+MAX_RESTARTS = 10_000
+RESULTS = ("ok", "failed")
+ERRORS = ("error", "oom", "timeout", "killed")
+STATUSES = (*RESULTS, "skipped", *ERRORS)
+REASONS_OF_FAILURE = ("rule", "chance", "diverged")
+
+_CONTAINERS = {dict, list}  # what JSON nests
+
+Record = dict[str, Any]
+
+
+class RecordError(InputError):
+    """A record that cannot be read, trusted or written; `path` is its file, None for one not yet on disk."""
+
+    def __init__(self, message: str, path: Path | None = None):
+        super().__init__(message)
+        self.path = path
+
+
+# --- schema -----------------------------------------------------------------------------------------------------------
+
+
+class _Rule(NamedTuple):
+    wanted: str
+    holds: Callable[[Any], bool]
+
+
+def _is_number(value: Any, low: float = -1e18, high: float = 1e18) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 500 and value.lstrip()[:1] not in ("", *"=+-@")
+
+
+def _optional(rule: _Rule) -> _Rule:
+    return _Rule(f"{rule.wanted} or null", lambda value: value is None or rule.holds(value))
+
+
+def _one_of(values: tuple[str, ...]) -> _Rule:
+    return _Rule(f"one of {', '.join(values)}", lambda value: isinstance(value, str) and value in values)
+
+
+def _exactly(value: object) -> _Rule:
+    return _Rule(json.dumps(value), lambda given: given is value)
+
+
+_NAME = _Rule("a text of 1 to 500 characters that does not start with =, +, - or @", _is_name)
+_OBJECT = _Rule("an object", lambda value: isinstance(value, dict))
+_LIST = _Rule("a list", lambda value: isinstance(value, (list, tuple)))
+_BOOL = _Rule("true or false", lambda value: isinstance(value, bool))
+_TEXT = _Rule("a text", lambda value: isinstance(value, str))
+_NUMBER = _Rule("a number", _is_number)
+_AMOUNT = _Rule("a number >= 0", lambda value: _is_number(value, 0))
+_SCORE = _Rule("a number in [-1, 1]", lambda value: _is_number(value, -1 - 1e-9, 1 + 1e-9))
+_FRACTION = _Rule("a float in (0, 1]", lambda value: isinstance(value, float) and 1e-9 <= value <= 1)
+_RESTART = _Rule(f"a whole number in [0, {MAX_RESTARTS})", lambda value: _is_whole(value, 0, MAX_RESTARTS - 1))
+_SEED = _Rule("a whole number in [0, 2^64)", lambda value: _is_whole(value, 0, 2**64 - 1))
+_SEEDS = _Rule(
+    "an object of whole numbers", lambda value: isinstance(value, dict) and all(map(_SEED.holds, value.values()))
+)
+
+_RECORD_RULES = {"id": _NAME, "config": _OBJECT, "result": _OBJECT, "environment": _OBJECT, "checksum": _TEXT}
+_CONFIG_RULES = {
+    "task": _NAME,
+    "strategy": _NAME,
+    "fraction": _FRACTION,
+    "restart": _RESTART,
+    "split_seed": _SEED,
+    "seeds": _SEEDS,
+    "protocol": _OBJECT,
+    "model": _NAME,
+    "weights": _NAME,
+    "split_hash": _NAME,
+    "dev_hash": _NAME,
+    "metric": _NAME,
+    "methods": _OBJECT,
+    "fisher": _optional(_OBJECT),
+}
+_PROTOCOL_RULES = {"name": _NAME, "metric": _NAME, "data": _NAME, "selection": _NAME, "precision": _NAME}
+_STATUS_RULES = {"status": _one_of(STATUSES), "reason": _optional(_TEXT)}
+_NO_RESULT_RULES = {"reason": _TEXT, "score": _exactly(None), "failed": _exactly(None)}
+_RESULT_RULES = {
+    "score": _SCORE,
+    "failed_plain": _BOOL,
+    "floor": _SCORE,
+    "threshold": _NUMBER,
+    "collapsed": _BOOL,
+    "imputed": _BOOL,
+    "epochs": _LIST,
+    "predictions": _LIST,
+    "seconds": _OBJECT,
+    "peak_memory": _optional(_AMOUNT),
+}
+_OK_RULES = {**_RESULT_RULES, "failed": _exactly(False), "failed_by": _exactly(None)}
+_FAILED_RULES = {**_RESULT_RULES, "failed": _exactly(True), "failed_by": _one_of(REASONS_OF_FAILURE)}
+
+
+def _shown(value: Any) -> str:
+    """Return a value for an error message: printable and short, however large or hostile it is."""
+    if isinstance(value, (dict, list)):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**30:
+        return "a very large number"
+    return repr(value[:60]) + "..." if isinstance(value, str) and len(value) > 60 else repr(value)
+
+
+def _check(block: Mapping[str, Any], rules: Mapping[str, _Rule], prefix: str = "") -> None:
+    for key, rule in rules.items():
+        if key not in block:
+            raise RecordError(f"{prefix}{key} is missing; it must be {rule.wanted}")
+        if not rule.holds(block[key]):
+            raise RecordError(f"{prefix}{key} must be {rule.wanted}, got {_shown(block[key])}")
+
+
+def _check_result(result: Mapping[str, Any]) -> None:
+    _check(result, _STATUS_RULES, "result.")
+    if result["status"] not in RESULTS:
+        _check(result, _NO_RESULT_RULES, "result.")
+        return
+    _check(result, _OK_RULES if result["status"] == "ok" else _FAILED_RULES, "result.")
+    _check(result["seconds"], {"total": _AMOUNT}, "result.seconds.")
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raise RecordError unless `config` has every field that identifies a trial, each of its type and range."""
+    _check(config, _CONFIG_RULES, "config.")
+    _check(config["protocol"], _PROTOCOL_RULES, "config.protocol.")
+
+
+def is_result(record: Mapping[str, Any]) -> bool:
+    """Return whether the trial ended with a score (a failed run is a result, an error is not)."""
+    return record["result"]["status"] in RESULTS
+
+
+def is_done(record: Mapping[str, Any]) -> bool:
+    """Return whether the trial needs no other try: it has a result or was skipped for a stated reason."""
+    return is_result(record) or record["result"]["status"] == "skipped"
+
+
+# --- identity ---------------------------------------------------------------------------------------------------------
+
+
+def _check_plain(value: Any, depth: int = 1) -> None:
+    if depth > MAX_DEPTH:
+        raise RecordError(f"a record must not nest deeper than {MAX_DEPTH} levels")
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise RecordError("the keys of an object in a record must be texts")
+        for item in value.values():
+            _check_plain(item, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check_plain(item, depth + 1)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise RecordError(f"numbers in a record must be finite, got {value}; write null for an undefined one")
+    elif value is not None and not isinstance(value, (str, int)):
+        raise RecordError(f"a record holds plain JSON values only, got {type(value).__name__}; convert it first")
+
+
+_dump = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of a value: keys sorted, no spaces, shortest floats, UTF-8 characters as they are.
+
+    Equal values give equal texts in every process. Raises RecordError for anything but finite plain JSON values.
+    """
+    _check_plain(value)
+    return _dump(value)
+
+
+def _digest(text: str) -> str:
+    try:
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    except UnicodeEncodeError:
+        raise RecordError("texts in a record must be valid Unicode, got a lone surrogate") from None
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hex) of a config's canonical JSON: equal exactly for one and the same trial."""
+    return _digest(canonical(dict(config)))
+
+
+def _slug(text: str, limit: int) -> str:
+    return re.sub(r"[^a-z0-9._]+", "-", text.lower())[:limit].strip("-._")
+
+
+def record_id(config: Mapping[str, Any]) -> str:
+    """Return a trial's id, safe as a file name: `task-model-strategy-f<fraction>-r<restart>-<12 digits of the hash>`.
+
+    Only `a-z 0-9 . _ -` occur in it. The readable parts are cut short, the hash alone tells trials apart. Raises
+    RecordError if the config lacks a field or holds one that no record may hold, so that it is found before training.
+    """
+    check_config(config)
+    return _name_of(config, config_hash(config))
+
+
+def _name_of(config: Mapping[str, Any], digest: str) -> str:
+    model = _slug(re.split(r"[/\\]", config["model"].rstrip("/\\"))[-1], 24)
+    parts = [_slug(config["task"], 24), model, _slug(config["strategy"], 56)]
+    parts += [f"f{config['fraction']:g}", f"r{config['restart']}", digest[:12]]
+    return "-".join(part for part in parts if part)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that others see the old content or the new one, never a part, also after a power cut.
+
+    Temporary file in the same folder, fsync, rename, fsync of the folder. Raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
+    """Check a record, add `schema`, `id` and `checksum`, and write it to `folder/<id>.json`; return that path.
+
+    An earlier record of the same trial is replaced. Raises RecordError if the record breaks the schema or the disk
+    refuses it; then nothing is left behind.
+    """
+    _check(record, {key: _RECORD_RULES[key] for key in ("config", "result", "environment")})
+    name = record_id(record["config"])
+    body = {**record, "schema": SCHEMA, "id": name}
+    body.pop("checksum", None)
+    full = {**body, "checksum": _digest(canonical(body))}
+    _check_result(full["result"])
+    data = (_dump(full) + "\n").encode("utf-8")
+    if len(data) > MAX_BYTES:
+        raise RecordError(f"record {name} must not exceed {MAX_BYTES} bytes, got {len(data)}")
+    path = Path(folder) / f"{name}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data)
+    except OSError as error:
+        raise RecordError(f"record {escape(str(path))} cannot be written: {error.strerror}", path) from None
+    return path
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Read a regular file of bounded size; a pipe or a device from strangers must not block the reader."""
+    try:
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise RecordError("a record must be a regular file")
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RecordError(f"cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise RecordError(f"a record must not exceed {MAX_BYTES} bytes")
+    return data
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    block = dict(pairs)
+    if len(block) < len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return block
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"numbers must be finite, got {name}")
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        text = data.decode("utf-8")
+        return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise RecordError("not UTF-8 text; it is truncated, corrupt or no record") from None
+    except RecursionError:
+        raise RecordError(f"a record must not nest deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        raise RecordError(f"not valid JSON ({error}); it is truncated, corrupt or no record") from None
+
+
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise RecordError(f"a record must not nest deeper than {MAX_DEPTH} levels")
+        blocks = [block.values() if isinstance(block, dict) else block for block in level]
+        nested = (block for block in blocks if not _CONTAINERS.isdisjoint(map(type, block)))
+        level = [item for block in nested for item in block if type(item) in _CONTAINERS]
+
+
+def _check_identity(record: Record, name: str) -> None:
+    body = {key: value for key, value in record.items() if key != "checksum"}
+    try:
+        checksum, digest = _digest(_dump(body)), _digest(_dump(record["config"]))
+    except ValueError as error:  # a number like 1e999 is read as infinite
+        raise RecordError(str(error) if isinstance(error, RecordError) else "numbers must be finite") from None
+    if checksum != record["checksum"]:
+        raise RecordError("the checksum does not match the content; the file was changed or damaged")
+    if record["id"] != _name_of(record["config"], digest):
+        raise RecordError(f"the id {_shown(record['id'])} does not belong to its config; the file was changed")
+    if name != f"{record['id']}.json":
+        raise RecordError(f"the file must be named {record['id']}.json after the trial that it holds")
+
+
+def _read(path: Path) -> Record:
+    record = _parse(_read_bytes(path))
+    if not isinstance(record, dict) or "schema" not in record:
+        raise RecordError("not a record: it must be an object with the key 'schema'")
+    if not _is_whole(record["schema"], SCHEMA, SCHEMA):
+        raise RecordError(
+            f"schema must be {SCHEMA}, got {_shown(record['schema'])}; it needs another version of this tool"
+        )
+    _check_depth(record)
+    _check(record, _RECORD_RULES)
+    check_config(record["config"])
+    _check_result(record["result"])
+    _check_identity(record, path.name)
+    return record
+
+
+def read_record(path: Path) -> Record:
+    """Read and check one record: JSON, bounds, schema, types, checksum, and that id, config and file name agree.
+
+    Raises RecordError, a sentence that names the file.
+    """
+    path = Path(path)
+    try:
+        return _read(path)
+    except RecordError as error:
+        raise RecordError(f"{escape(str(path))}: {error}", path) from None
+
+
+def find_records(results: Iterable[Path]) -> list[Path]:
+    """Return the record files of output folders (their `records` folder), record folders and single files, sorted.
+
+    Hidden files and files that are not `*.json` are no records. Raises InputError for a path that cannot be listed.
+    """
+    found: dict[str, Path] = {}
+    for given in map(Path, results):
+        try:
+            for path in _candidates(given):
+                found[os.path.realpath(path)] = path
+        except FileNotFoundError:
+            known = "give output folders, record folders or record files"
+            raise InputError(f"{escape(str(given))} does not exist; {known}") from None
+        except OSError as error:
+            raise InputError(f"{escape(str(given))} cannot be read: {error.strerror}") from None
+    return sorted(found.values())
+
+
+def _candidates(given: Path) -> list[Path]:
+    if not stat.S_ISDIR(given.stat().st_mode):
+        return [given]
+    folder = given / "records" if (given / "records").is_dir() else given
+    return [folder / name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith(".")]
+
+
+def stream_records(results: Iterable[Path]) -> Iterator[Record | RecordError]:
+    """Yield every record below `results`, or the reason why a file is none, without holding more than one."""
+    for path in find_records(results):
+        try:
+            yield read_record(path)
+        except RecordError as error:
+            yield error
+
+
+def read_records(results: Iterable[Path]) -> tuple[list[Record], list[RecordError]]:
+    """Return all records below `results` (folders or files) and the files that are none; one never spoils another."""
+    records: list[Record] = []
+    problems: list[RecordError] = []
+    for item in stream_records(results):
+        if isinstance(item, RecordError):
+            problems.append(item)
+        else:
+            records.append(item)
+    return records, problems

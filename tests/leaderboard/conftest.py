@@ -1,0 +1,150 @@
+"""Synthetic records for the leaderboard's tests: nothing is trained."""
+
+import copy
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaderboard.records import write_record
+
+SIX = (
+    "dropout(0.1) + wdecay(0, 0.01)",
+    "wdecay(w_pre, 0.01)",
+    "mixout(w_pre, 0.7)",
+    "mixout(w_pre, 0.7) + wdecay(w_pre, 0.01)",
+    "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)",
+    "guided_dropout(0, 0.1)",
+)
+PROTOCOL = {
+    "name": "lee20",
+    "epochs": 3,
+    "lr": 2e-05,
+    "bias_correction": True,
+    "metric": "primary",
+    "data": "official",
+    "selection": "last",
+    "precision": "fp32",
+}
+
+
+def _config(changes: dict[str, Any]) -> dict[str, Any]:
+    restart = changes.get("restart", 0)
+    config = {
+        "task": "rte",
+        "strategy": "none",
+        "fraction": 0.1,
+        "restart": restart,
+        "split_seed": 0,
+        "seeds": {"split": 0, "init": 100 + restart, "order": 200 + restart, "noise": 300 + restart},
+        "protocol": PROTOCOL | changes.pop("protocol", {}),
+        "model": "small-bert",
+        "weights": "ab" * 32,
+        "split_hash": "cd" * 32,
+        "dev_hash": "ef" * 32,
+        "metric": "accuracy",
+        "methods": {},
+        "fisher": None,
+    }
+    return config | changes
+
+
+def _result(status: str, score: float | None, changes: dict[str, Any]) -> dict[str, Any]:
+    if status not in ("ok", "failed"):
+        return {"status": status, "reason": "it broke\nhere", "score": None, "failed": None} | changes
+    result = {
+        "status": status,
+        "reason": None,
+        "score": score,
+        "failed": status == "failed",
+        "failed_by": "rule" if status == "failed" else None,
+        "failed_plain": status == "failed",
+        "floor": 0.5,
+        "threshold": 0.5,
+        "collapsed": status == "failed",
+        "imputed": False,
+        "epochs": [{"epoch": 1, "scores": {"accuracy": score}}],
+        "train_loss": [0.7, 0.6],
+        "predictions": [0, 1] * 50,
+        "seconds": {"build": 0.1, "train": 1.0, "evaluate": 0.1, "total": 2.0},
+        "peak_memory": 400_000_000,
+    }
+    return result | changes
+
+
+def make(
+    score: float | None = 0.7, *, status: str = "ok", result: dict[str, Any] | None = None, **config: Any
+) -> dict[str, Any]:
+    """Return a record without id and checksum; keywords change fields of its config."""
+    environment = {
+        "python": "3.11.9",
+        "torch": "2.13.0",
+        "transformers": "5.23.0",
+        "regbench": "0.1.0",
+        "device": "cpu",
+    }
+    return {
+        "config": _config(config),
+        "result": _result(status, score, result or {}),
+        "environment": environment | {"threads": 1, "git": {"commit": "0" * 40, "dirty": False}},
+    }
+
+
+def realistic(restarts: int = 3, fractions: tuple[float, ...] = (0.1, 0.25)) -> list[dict[str, Any]]:
+    """Return the records of six strategies x four tasks x fractions x restarts, with failed runs and one error."""
+    draw = random.Random(7)
+    records = []
+    for task, metric, floor, level in (
+        ("pocket-cola", "matthews", 0.0, 0.25),
+        ("pocket-rte", "accuracy", 0.5, 0.70),
+        ("pocket-mrpc", "f1", 0.8, 0.86),
+        ("pocket-stsb", "spearman", 0.0, 0.50),
+    ):
+        for fraction in fractions:
+            for index, strategy in enumerate(SIX):
+                for restart in range(restarts):
+                    failed = task == "pocket-cola" and draw.random() < 0.3
+                    score = floor if failed else level + 0.1 * fraction + draw.gauss(0, 0.02)
+                    seconds = {"total": round(1 + 0.1 * index + 0.1 * draw.random(), 3)}
+                    place = {"task": task, "metric": metric, "fraction": fraction, "model": "pocket"}
+                    own = {"floor": floor, "threshold": floor, "seconds": seconds}
+                    status = "failed" if failed else "ok"
+                    records.append(
+                        make(round(score, 4), status=status, result=own, strategy=strategy, restart=restart, **place)
+                    )
+    records[-1]["result"] = _result("oom", None, {"reason": "out of memory: 2 GiB asked for"})
+    return records
+
+
+@pytest.fixture(autouse=True)
+def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out fsync: thousands of small files are written here, and none has to survive a power cut."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture
+def record() -> Callable[..., dict[str, Any]]:
+    """Return the factory of one record."""
+    return make
+
+
+@pytest.fixture
+def realistic_records() -> Callable[..., list[dict[str, Any]]]:
+    """Return the factory of a whole grid of records."""
+    return realistic
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes records into `<tmp_path>/<name>/records` and returns the output folder."""
+
+    def write(records: list[dict[str, Any]], name: str = "run") -> Path:
+        folder = tmp_path / name
+        for item in records:
+            write_record(folder / "records", copy.deepcopy(item))
+        return folder
+
+    return write
