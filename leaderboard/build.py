@@ -1,0 +1,103 @@
+"""Make the leaderboard from records alone: leaderboard.md, leaderboard.csv and the table on the terminal.
+
+    python -m leaderboard.build RESULTS... --output DIR [--without-cost] [--baseline STRATEGY]
+
+RESULTS are output folders of runs, folders of records, or single records. The same records give the same bytes, in
+whatever order and from whatever folder they come. Exit 0: every file was used; 1: made, but some files could not be
+used as records (each is named on stderr); 2: the request was wrong or no record was found, and nothing was written.
+"""
+
+import argparse
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from leaderboard import render, tables
+from leaderboard.errors import InputError
+from leaderboard.records import RecordError, stream_records, write_atomic
+from leaderboard.text import escape
+
+
+def build(
+    results: Iterable[Path | str], output: Path | str, *, without_cost: bool = False, baseline: str | None = None
+) -> str:
+    """Write `leaderboard.md` and `leaderboard.csv` into `output` and return the terminal's text.
+
+    Files that cannot be used are named on stderr and counted in the text. Raises InputError if nothing can be read, the
+    folder cannot be written, or no strategy is called `baseline`.
+    """
+    text, problems = _build(results, output, without_cost=without_cost, baseline=baseline)
+    _report(problems)
+    return text
+
+
+def _build(
+    results: Iterable[Path | str], output: Path | str, *, without_cost: bool, baseline: str | None
+) -> tuple[str, list[RecordError]]:
+    given = [Path(path) for path in results]
+    problems: list[RecordError] = []
+    frame, conflicts = tables.trials(_good(given, problems))
+    problems += conflicts
+    if frame.empty:
+        _report(problems)
+        where = ", ".join(escape(str(path)) for path in given)
+        raise InputError(f"no usable record found in {where}; give the --output folder of a run or its records folder")
+    sections = tables.sections(frame, baseline=baseline)
+    options: dict[str, Any] = {"without_cost": without_cost, "problems": len(problems)}
+    _write(Path(output), "leaderboard.md", render.markdown(sections, **options))
+    _write(Path(output), "leaderboard.csv", render.csv(sections, without_cost=without_cost))
+    return render.terminal(sections, **options), problems
+
+
+def _good(given: list[Path], problems: list[RecordError]) -> Iterable[dict[str, Any]]:
+    for item in stream_records(given):
+        if isinstance(item, RecordError):
+            problems.append(item)
+        else:
+            yield item
+
+
+def _write(folder: Path, name: str, text: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / name, text.encode("utf-8"))
+    except OSError as error:
+        raise InputError(f"{name} cannot be written to {escape(str(folder))}: {error.strerror}") from None
+
+
+def _report(problems: Iterable[RecordError]) -> None:
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m leaderboard.build", description="Make the leaderboard from records."
+    )
+    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
+    parser.add_argument("--output", required=True, metavar="DIR", help="where leaderboard.md and leaderboard.csv go")
+    parser.add_argument(
+        "--without-cost", action="store_true", help="leave out time and memory, which differ between runs"
+    )
+    parser.add_argument(
+        "--baseline", metavar="STRATEGY", help=f"default: {tables.BASELINES[0]}, else {tables.BASELINES[1]}"
+    )
+    given = parser.parse_args(argv)
+    try:
+        text, problems = _build(given.results, given.output, without_cost=given.without_cost, baseline=given.baseline)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names in any script on a terminal that lacks it
+    _report(problems)
+    print(text, end="")
+    print(f"\nWritten: {escape(str(Path(given.output)))}/leaderboard.md and leaderboard.csv")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

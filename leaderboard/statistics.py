@@ -1,0 +1,84 @@
+"""The numbers of the tables: pure functions of arrays, NaN meaning a missing entry that is left out.
+
+Sums are exact (fractions), rounded once at the end: a result depends on the values alone, never on their order or on
+the machine, the mean of equal scores is that score, and two strategies with equal scores tie exactly.
+"""
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+UNDEFINED = float("nan")
+
+
+def _present(values: ArrayLike) -> list[float]:
+    array = np.asarray(values, dtype=np.float64).ravel()
+    return [float(value) for value in array[~np.isnan(array)]]
+
+
+def _exact_mean(values: list[float]) -> Fraction:
+    return sum(map(Fraction, values), Fraction(0)) / len(values)
+
+
+def mean(values: ArrayLike) -> float:
+    """Return the mean of the entries that are present, NaN if there is none."""
+    present = _present(values)
+    return float(_exact_mean(present)) if present else UNDEFINED
+
+
+def std(values: ArrayLike) -> float:
+    """Return the standard deviation sqrt(sum (x - mean)^2 / (n - 1)), NaN for n < 2."""
+    present = _present(values)
+    if len(present) < 2:
+        return UNDEFINED
+    centre = _exact_mean(present)
+    return math.sqrt(sum((Fraction(value) - centre) ** 2 for value in present) / (len(present) - 1))
+
+
+def maximum(values: ArrayLike) -> float:
+    """Return the largest entry that is present, NaN if there is none."""
+    return max(_present(values), default=UNDEFINED)
+
+
+def mean_not_failed(values: ArrayLike, failed: ArrayLike) -> float:
+    """Return the mean over the runs that did not fail, NaN if all did; `failed` has one truth value per entry."""
+    scores = np.asarray(values, dtype=np.float64)
+    return mean(scores[~np.asarray(failed, dtype=bool)])
+
+
+def wilson(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval of a rate seen `count` times in `total` (NaN, NaN for `total` = 0).
+
+    centre = (r + z^2 / 2n) / (1 + z^2 / n), half width = z / (1 + z^2 / n) sqrt(r (1 - r) / n + z^2 / 4n^2), with
+    r = count / n and z the normal quantile of (1 + confidence) / 2 (Wilson 1927; no continuity correction).
+    """
+    if total == 0:
+        return UNDEFINED, UNDEFINED
+    z = float(ndtri((1 + confidence) / 2))
+    rate, shrink = count / total, 1 + z * z / total
+    centre = (rate + z * z / (2 * total)) / shrink
+    half = z / shrink * math.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
+    low = 0.0 if count == 0 else centre - half
+    high = 1.0 if count == total else centre + half
+    return low, high
+
+
+def ranks(scores: ArrayLike) -> list[float]:
+    """Return the rank of each score (a 1-d array), 1 for the highest; equal scores share their average rank."""
+    return [float(rank) for rank in rankdata(-np.asarray(scores, dtype=np.float64), method="average")]
+
+
+def mean_ranks(cells: Iterable[ArrayLike]) -> list[float]:
+    """Return each strategy's mean rank over cells; every cell holds one score per strategy, in one order."""
+    table = [ranks(cell) for cell in cells]
+    return [mean(column) for column in zip(*table, strict=True)]
+
+
+def places(values: ArrayLike) -> list[int]:
+    """Return competition places, 1 for the smallest value; equal values share the better place (1, 1, 3)."""
+    return [int(place) for place in rankdata(np.asarray(values, dtype=np.float64), method="min")]

@@ -1,0 +1,253 @@
+"""The command and its files: golden texts, determinism, cost columns, hostile names, exit codes."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from leaderboard.build import build, main
+from leaderboard.errors import InputError
+from leaderboard.records import write_record
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
+REQUIRED = (
+    "model,task,fraction,strategy,restarts,mean,std,max,failed,failed_plain,failure_rate,failure_low,failure_high"
+)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("leaderboard.md", "leaderboard.csv")}
+
+
+@pytest.fixture
+def small(record):
+    """Two protocols, two tasks, two strategies: a failed run, an imputed one, an error, a missing restart."""
+    diverged = {"imputed": True, "failed_by": "diverged", "failed_plain": True}
+    entries = [record(score, strategy=BASE, restart=r) for r, score in enumerate([0.65, 0.675, 0.7])]
+    entries += [record(0.71, strategy=MIX), record(0.5, status="failed", strategy=MIX, restart=1)]
+    entries += [record(0.5, status="failed", strategy=MIX, restart=2, result=diverged)]
+    cola = {"task": "pocket-cola", "metric": "matthews", "fraction": 0.25}
+    entries += [record(0.2, strategy=BASE, restart=r, **cola) for r in (0, 1)]
+    oom = {"reason": "out of memory | <b>2 GiB</b>\nTraceback"}
+    entries += [record(None, status="oom", strategy=MIX, restart=0, result=oom, **cola)]
+    entries += [record(0.6, strategy=BASE, protocol={"bias_correction": False})]
+    return entries
+
+
+def test_golden_files(small, store, tmp_path):
+    """The whole outputs, to be read by a person when they change; REGENERATE=1 writes them anew."""
+    text = build([store(small)], tmp_path / "out")
+    made = files(tmp_path / "out") | {"terminal.txt": text.encode()}
+    if os.environ.get("REGENERATE"):
+        GOLDEN.mkdir(exist_ok=True)
+        for name, data in made.items():
+            (GOLDEN / name).write_bytes(data)
+    assert made == {name: (GOLDEN / name).read_bytes() for name in made}
+
+
+def test_order_and_folder_change_nothing(realistic_records, store, tmp_path):
+    records = realistic_records()
+    first, second = store(records, "first"), store(records[::-1], "second/deeper")
+    half = store(records[:70], "half"), store(records[70:], "rest")
+    texts = [
+        build([first], tmp_path / "a"),
+        build([second / "records"], tmp_path / "b"),
+        build(half[::-1], tmp_path / "c"),
+        build(sorted((first / "records").iterdir(), reverse=True), tmp_path / "d"),
+        build([first, second], tmp_path / "e"),
+    ]
+    assert len(set(texts)) == 1
+    assert all(files(tmp_path / name) == files(tmp_path / "a") for name in "bcde")
+
+
+def test_building_again_changes_nothing(small, store, tmp_path):
+    folder = store(small)
+    build([folder], folder)
+    before = files(folder)
+    build([folder], folder)
+    assert files(folder) == before
+    assert sorted(os.listdir(folder)) == ["leaderboard.csv", "leaderboard.md", "records"]
+
+
+def test_without_cost_nothing_differs_between_two_runs(small, store, tmp_path):
+    first = store(small, "first")
+    for entry in small:
+        entry["environment"] |= {"git": {"commit": "1" * 40, "dirty": True}, "threads": 2, "platform": "other"}
+        if entry["result"]["score"] is not None:
+            entry["result"] |= {"seconds": {"total": 9.9}, "peak_memory": None}
+    second = store(small, "second")
+    texts = [build([folder], folder, without_cost=True) for folder in (first, second)]
+    assert texts[0] == texts[1] and files(first) == files(second)
+    assert "seconds" not in files(first)["leaderboard.csv"].decode()
+    assert build([first], first) != build([second], second)
+
+
+def test_csv_columns_and_units(small, store, tmp_path):
+    build([store(small)], tmp_path)
+    text = (tmp_path / "leaderboard.csv").read_text()
+    assert text.startswith(REQUIRED + ",")
+    assert text.splitlines()[0].endswith(",seconds,relative_seconds,peak_memory")
+    frame = pd.read_csv(tmp_path / "leaderboard.csv").query("protocol_hash == protocol_hash.mode()[0]")
+    row = frame.query(f"task == 'rte' and strategy == '{MIX}'").iloc[0]
+    assert row["mean"] == pytest.approx((0.71 + 0.5 + 0.5) / 3, rel=1e-15)
+    assert (row["failed"], row["imputed"], row["peak_memory"]) == (2, 1, 400e6)
+    gone = frame.query(f"task == 'pocket-cola' and strategy == '{MIX}'").iloc[0]
+    assert pd.isna(gone["mean"]) and (gone["restarts"], gone["errors"], gone["missing"]) == (0, 1, 1)
+    assert gone["synthetic"] and not row["synthetic"]
+
+
+def test_markdown_says_what_a_reader_must_know(small, store, tmp_path):
+    build([store(small)], tmp_path)
+    text = (tmp_path / "leaderboard.md").read_text()
+    for sentence in ("Scores are x 100", "Wilson", "failed runs included", "synthetic", "No test of significance"):
+        assert sentence in text
+    assert "bias_correction false" in text and "bias_correction true" in text
+    assert "pocket-cola (matthews, synthetic, not GLUE)" in text
+    assert "not GLUE" not in text.split("### rte")[1].split("###")[0].split("##")[0]
+
+
+def test_the_terminal_text_fits_120_columns(realistic_records, record, store, tmp_path):
+    records = realistic_records(restarts=20, fractions=(0.1,))
+    for entry in records:
+        if entry["result"]["score"] is not None:
+            entry["result"] |= {"seconds": {"total": 843.2}, "peak_memory": 23_456_000_000}
+    records.append(record(task="a-task-of-my-own-with-a-long-name", strategy="long " * 90, model="m" * 300))
+    text = build([store(records)], tmp_path / "out")
+    assert max(map(len, text.splitlines())) <= 120
+    assert all(line.isprintable() for line in text.splitlines())
+
+
+# --- hostile names
+
+HOSTILE = 'x\x1b[31m | **b** <script>alert(1)</script> [l](javascript:x) `c`\n# "h", \u202eend'
+
+
+def test_hostile_names_are_harmless(record, store, tmp_path):
+    names = {"task": HOSTILE, "strategy": HOSTILE, "model": HOSTILE, "weights": HOSTILE, "metric": HOSTILE}
+    protocol = {key: HOSTILE for key in ("name", "metric", "selection", "precision", "data", HOSTILE)}
+    entries = [record(0.5, protocol=dict(protocol), **names)]
+    entries += [record(0.6, protocol=protocol | {"name": "other"}, **names)]
+    entries += [record(None, status="error", result={"reason": HOSTILE}, restart=1, protocol=dict(protocol), **names)]
+    entries[0]["environment"]["torch"] = HOSTILE
+    text = build([store(entries)], tmp_path / "out")
+    markdown, table = (data.decode() for data in files(tmp_path / "out").values())
+    for output in (text, markdown, table):
+        assert all(line.isprintable() for line in output.split("\n"))
+    for markup in ("<script", "](", "`", "**b", "# &", '"h'):
+        assert markup not in markdown
+    widths = {len(row) for row in csv.reader(io.StringIO(table))}
+    assert len(widths) == 1
+    tables = [block.split("\n") for block in markdown.split("\n\n") if block.startswith("|")]
+    assert tables and all(len({line.count("|") for line in block}) == 1 for block in tables)
+
+
+# --- command line and exit codes
+
+
+def test_the_command_prints_the_table_and_exits_0(small, store, capsys):
+    folder = store(small)
+    assert main([str(folder), "--output", str(folder), "--baseline", MIX]) == 0
+    out, err = capsys.readouterr()
+    assert "=== Summary: small-bert, protocol lee20" in out and err == ""
+    assert f"baseline: {MIX}" in out
+
+
+def test_a_corrupt_file_is_named_counted_and_costs_exit_1(small, store, capsys):
+    folder = store(small)
+    complete = build([folder], folder)
+    (folder / "records" / "half.json").write_text('{"schema": 1,')
+    assert main([str(folder), "--output", str(folder)]) == 1
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"left out: .*half\.json: not valid JSON .*\n", err)
+    note = "Left out, because they could not be used as records: 1 file."
+    assert note in out and note in (folder / "leaderboard.md").read_text()
+    assert complete.split("=== Summary")[0] in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["nowhere"], r"error: .*nowhere does not exist; give output folders, record folders or record files\n"),
+        (
+            ["empty"],
+            r"error: no usable record found in .*empty; give the --output folder of a run or its records folder\n",
+        ),
+        (["run", "--baseline", "mixout(w_pre, 0.8)"], r"error: the baseline must be .* did you mean 'mixout.*'\? .*\n"),
+    ],
+)
+def test_a_wrong_request_exits_2_with_a_sentence(small, store, tmp_path, monkeypatch, capsys, argv, message):
+    store(small)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main([*argv, "--output", "out"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and re.fullmatch(message, err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_a_file_is_a_sentence(small, store, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"leaderboard\.md cannot be written to .*file: "):
+        build([store(small)], tmp_path / "file")
+
+
+def test_records_without_any_result_make_a_table(record, store, tmp_path):
+    text = build([store([record(None, status="timeout")])], tmp_path / "out")
+    assert "No ranking: fewer than two strategies" in text
+    assert "no result" in text and "no strategy is complete" in text and "restart 0: timeout: it broke" in text
+
+
+# --- independence and scale
+
+
+def test_the_leaderboard_needs_no_torch_and_none_of_our_other_packages(small, store, tmp_path):
+    code = (
+        "import sys\n"
+        "from leaderboard import records, statistics, tables, render, build\n"
+        "assert build.main(sys.argv[1:]) == 0\n"
+        "loaded = {name.split('.')[0] for name in sys.modules}\n"
+        "print(sorted(loaded & {'torch', 'transformers', 'benchmarks', 'regularizers', 'fisher'}))\n"
+    )
+    argv = [sys.executable, "-W", "error", "-c", code, str(store(small)), "--output", str(tmp_path / "out")]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_module_runs_as_a_command(small, store, tmp_path):
+    argv = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "leaderboard.build",
+        str(store(small)),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / "leaderboard.csv").exists()
+
+
+def test_4000_records(record, tmp_path):
+    """Prints the time (run with -s); a slow machine is no failure."""
+    for number in range(4000):
+        place = {"task": f"t{number % 10}", "strategy": f"mixout(w_pre, 0.{number // 10 % 20 + 1})"}
+        write_record(tmp_path / "records", record(0.6 + number / 1e5, restart=number // 200, **place))
+    started = time.perf_counter()
+    text = build([tmp_path], tmp_path)
+    print(f"\n4,000 records: {time.perf_counter() - started:.2f} s")
+    assert len((tmp_path / "leaderboard.csv").read_text().splitlines()) == 201
+    assert "Ranking by mean rank over 10 cells" in text
+    assert json.loads(next((tmp_path / "records").iterdir()).read_text())["schema"] == 1

@@ -1,0 +1,74 @@
+"""The statistics on arrays checked by hand and against independent implementations."""
+
+import math
+import statistics as standard
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from leaderboard import statistics
+
+
+def test_mean_std_max_by_hand():
+    scores = [0.5, 0.7, 0.9]
+    assert statistics.mean(scores) == pytest.approx(0.7)
+    assert statistics.std(scores) == pytest.approx(0.2)  # sqrt((0.04 + 0 + 0.04) / 2)
+    assert statistics.maximum(scores) == 0.9
+
+
+def test_missing_entries_are_left_out():
+    assert statistics.mean([0.5, math.nan, 0.7]) == pytest.approx(0.6)
+    assert statistics.std([0.5, math.nan, 0.7]) == pytest.approx(math.sqrt(0.02))
+    assert statistics.maximum([math.nan, 0.7]) == 0.7
+
+
+def test_undefined_numbers_are_nan():
+    assert math.isnan(statistics.std([0.5]))
+    assert all(math.isnan(f([])) for f in (statistics.mean, statistics.std, statistics.maximum))
+    assert math.isnan(statistics.mean_not_failed([0.5], [True]))
+    assert all(map(math.isnan, statistics.wilson(0, 0)))
+
+
+def test_mean_and_std_agree_with_the_standard_library_and_ignore_order():
+    scores = np.random.Generator(np.random.PCG64(0)).normal(0.6, 0.1, 57).tolist()
+    assert statistics.mean(scores) == pytest.approx(standard.fmean(scores), rel=1e-15)
+    assert statistics.std(scores) == pytest.approx(standard.stdev(scores), rel=1e-14)
+    for function in (statistics.mean, statistics.std):
+        assert function(scores) == function(scores[::-1]) == function(sorted(scores))
+
+
+def test_equal_scores_have_no_spread():
+    assert statistics.std([0.1, 0.1, 0.1]) == 0
+
+
+def test_mean_not_failed_leaves_out_failed_runs_only():
+    assert statistics.mean_not_failed([0.5, 0.7, 0.9], [True, False, False]) == pytest.approx(0.8)
+
+
+def test_wilson_by_hand():
+    # n = 3, k = 0: low 0, high z^2 / (n + z^2) with z = 1.959964
+    low, high = statistics.wilson(0, 3)
+    assert low == 0
+    assert high == pytest.approx(3.841459 / 6.841459, rel=1e-6)
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 20, 400])
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_wilson_agrees_with_scipy(total: int, confidence: float):
+    for count in {0, 1, total // 2, total}:
+        reference = binomtest(count, total).proportion_ci(confidence, method="wilson")
+        assert statistics.wilson(count, total, confidence) == pytest.approx((reference.low, reference.high), abs=1e-12)
+
+
+def test_ranks_give_ties_their_average():
+    assert statistics.ranks([0.7, 0.9, 0.7, 0.5]) == [2.5, 1, 2.5, 4]
+
+
+def test_mean_ranks_by_hand():
+    assert statistics.mean_ranks([[0.9, 0.5, 0.7], [0.5, 0.9, 0.7]]) == [2, 2, 2]
+    assert statistics.mean_ranks([[0.9, 0.5, 0.5]]) == [1, 2.5, 2.5]
+
+
+def test_places_share_the_better_place():
+    assert statistics.places([2.0, 1.5, 1.5, 3.0]) == [3, 1, 1, 4]
