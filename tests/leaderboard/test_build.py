@@ -116,6 +116,17 @@ def test_markdown_says_what_a_reader_must_know(small, store, tmp_path):
     assert "not GLUE" not in text.split("### rte")[1].split("###")[0].split("##")[0]
 
 
+def test_no_difference_is_shown_to_an_incomplete_baseline(record, store, tmp_path):
+    entries = [record(0.7, strategy=MIX, restart=r) for r in (0, 1)] + [record(0.6, strategy=BASE)]
+    text = build([store(entries)], tmp_path / "out", without_cost=True)
+    assert re.search(r"rte +10 % +mixout\(w_pre, 0\.7\) +70\.0 +0/2 +- +-\n", text)
+
+
+def test_tied_winners_are_said_to_be_tied(record, store, tmp_path):
+    text = build([store([record(0.7, strategy=name) for name in (MIX, BASE, "none")])], tmp_path / "out")
+    assert f"{BASE} (tied with 2)" in text
+
+
 def test_the_terminal_text_fits_120_columns(realistic_records, record, store, tmp_path):
     records = realistic_records(restarts=20, fractions=(0.1,))
     for entry in records:

@@ -183,6 +183,9 @@ def test_versions_are_named_only_where_they_differ(record, arrange):
     newer = record(0.7, restart=1)
     newer["environment"]["torch"] = "2.14.0"
     (section,) = arrange([record(0.5), newer])
+    failing = record(None, status="error", restart=2)
+    failing["environment"]["device"] = "a broken one"  # it made no score
+    assert arrange([failing])[0].versions == section.versions
     assert section.versions == {"torch": "2.13.0 (1 of 2 trials), 2.14.0 (1 of 2 trials)"}
 
 
@@ -204,6 +207,15 @@ def test_a_result_wins_over_an_error_of_the_same_trial(record, tmp_path):
         found, _ = read_records([tmp_path / name for name in order])
         frame, conflicts = tables.trials(found)
         assert frame["score"].tolist() == [0.7] and not conflicts
+
+
+def test_of_equal_results_the_same_one_is_used_in_any_order(record, tmp_path):
+    write_record(tmp_path / "a", record(0.7, result={"seconds": {"total": 1.0}}))
+    write_record(tmp_path / "b", record(0.7, result={"seconds": {"total": 9.0}}))
+    found, _ = read_records([tmp_path / "a", tmp_path / "b"])
+    first, conflicts = tables.trials(found)
+    assert len(first) == 1 and not conflicts
+    assert tables.trials(found[::-1])[0].equals(first)
 
 
 def test_records_of_one_trial_that_disagree_are_not_used(record, tmp_path):
@@ -272,7 +284,9 @@ def test_the_order_of_records_changes_nothing(realistic_records, tmp_path):
     for entry in realistic_records():
         write_record(tmp_path, entry)
     found, _ = read_records([tmp_path])
-    first = tables.to_frame(tables.sections(tables.trials(found)[0]))
+    lines = tables.trials(found)[0]
+    first = tables.to_frame(tables.sections(lines))
     for seed in range(3):
         random.Random(seed).shuffle(found)
+        assert tables.trials(found)[0].equals(lines)
         assert tables.to_frame(tables.sections(tables.trials(found)[0])).equals(first)
