@@ -1,0 +1,259 @@
+"""`python -m benchmarks.run`: run a suite of fine-tuning regularizers and make its leaderboard.
+
+    python -m benchmarks.run                                               # the embedded pocket suite
+    python -m benchmarks.run --suite glue --model MODEL --data-dir GLUE --tasks rte --fractions 0.1 --restarts 3
+
+Exit status: 0 every trial has a result (a failed run is one) or a declared skip; 1 some ended in an error, the table is
+made all the same; 2 the request was wrong; 130 interrupted, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import models
+from benchmarks.executor import run_trials, workers_by_default
+from benchmarks.grid import make_grid, unique_strategies
+from benchmarks.progress import Display
+from benchmarks.scores import ScoreBook
+from benchmarks.splits import check_split_hash, remember_split_hash
+from benchmarks.suite import Suite, builtin_suites, load_suite, override
+from benchmarks.tasks import TASKS, Task, task_from_file
+from benchmarks.trial import Resources, environment, load_data, no_result, resolve_task
+from fisher.errors import InputError
+from leaderboard.build import build
+from leaderboard.errors import InputError as LeaderboardError
+from leaderboard.records import is_done, read_records, record_id, write_record
+from regularizers.registry import load_entry_points, load_plugin
+
+DEFAULT_OUTPUT = "results"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line, run the request, return the exit status."""
+    arguments = parser().parse_args(argv)
+    try:
+        if arguments.list:
+            return print_list(arguments.list)
+        return Run(arguments).go()
+    except (InputError, LeaderboardError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.split("\n")[0])
+    p.add_argument("--suite", metavar="NAME|FILE.toml", help="default: pocket, or glue where --tasks names GLUE tasks")
+    p.add_argument(
+        "--model", metavar="HUB_ID|FOLDER", help="pretrained model; required unless every task is a pocket one"
+    )
+    p.add_argument("--tasks", nargs="+", metavar="TASK")
+    p.add_argument("--strategies", nargs="+", metavar="SUM", help="e.g. 'dropout(0.1) + wdecay(0, 0.01)'")
+    p.add_argument("--fractions", nargs="+", type=float, metavar="F", help="shares of the training set, in (0, 1]")
+    p.add_argument("--restarts", type=int, metavar="N")
+    p.add_argument("--split-seeds", type=int, metavar="N", help="restart r uses split seed r mod N (default 1)")
+    p.add_argument("--protocol", metavar="NAME", help="lee20 or sharma24")
+    p.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="protocol or fisher_ fields"
+    )
+    p.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
+    p.add_argument("--task-file", metavar="FILE.toml", help="your own task")
+    p.add_argument(
+        "--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers"
+    )
+    p.add_argument("--output", metavar="DIR", help=f"default: {DEFAULT_OUTPUT}/SUITE")
+    p.add_argument("--workers", type=int, metavar="N", help="default: one per GPU, or per core")
+    p.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads per worker (default 1)")
+    p.add_argument("--timeout", type=float, metavar="SECONDS", help="wall-clock limit of one trial")
+    p.add_argument("--offline", action="store_true", help="use local files and caches only")
+    p.add_argument("--dry-run", action="store_true", help="show the grid, what is done, what is left, and for how long")
+    p.add_argument("--list", choices=("suites", "tasks"))
+    return p
+
+
+def print_list(what: str) -> int:
+    """Names that the command line takes."""
+    if what == "suites":
+        for name in builtin_suites():
+            print(f"{name:20s} {load_suite(name).description}")
+    else:
+        for task in TASKS.values():
+            kind = "synthetic, embedded" if task.glue is None else f"GLUE {task.glue.folder}"
+            print(f"{task.name:14s} {kind:20s} {task.primary}")
+    return 0
+
+
+class Run:
+    """One request, resolved and checked before anything is trained."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.console = Console(soft_wrap=True)
+        for plugin in arguments.plugin:
+            load_plugin(plugin)
+        for problem in load_entry_points():
+            print(f"warning: {problem}", file=sys.stderr)
+        for name in ("workers", "threads", "timeout"):
+            value = getattr(arguments, name)
+            if value is not None and value <= 0:
+                raise InputError(f"--{name} must be positive, got {value:g}")
+        self.suite = self._suite()
+        self.strategies = unique_strategies(self.suite.strategies)
+        self.tasks = [resolve_task(name, arguments.task_file) for name in self.suite.tasks]
+        self.suite = dataclasses.replace(
+            self.suite,
+            tasks=tuple(dict.fromkeys(task.name for task in self.tasks)),
+            strategies=tuple(str(strategy) for strategy in self.strategies),
+        )
+        self.source = self._source()
+        self.output = Path(arguments.output or Path(DEFAULT_OUTPUT, self.suite.name))
+        self.scores = ScoreBook(self.output / "fisher", self.source, self.suite.fisher)
+
+    def _suite(self) -> Suite:
+        """The named or default suite with the command line's values in place of its own."""
+        a = self.arguments
+        own = None if a.task_file is None else task_from_file(Path(a.task_file)).name
+        tasks = a.tasks or ([own] if own and a.suite is None else None)
+        embedded = all(resolve_task(name, a.task_file).kind == "embedded" for name in tasks or [])
+        suite = load_suite(a.suite or ("pocket" if embedded else "glue"))
+        lists = {
+            key: tuple(value) if value else None for key, value in (("tasks", tasks), ("strategies", a.strategies))
+        }
+        values = {**lists, "fractions": tuple(a.fractions) if a.fractions else None}
+        values |= {key: getattr(a, key) for key in ("restarts", "split_seeds", "protocol", "model")}
+        return override(suite, values, a.set)
+
+    def _source(self) -> models.Source:
+        """The model, which every task but the embedded ones needs to be told."""
+        if not self.suite.model or (self.suite.model == "pocket" and not all(is_pocket(task) for task in self.tasks)):
+            named = ", ".join(task.name for task in self.tasks if not is_pocket(task)) or "this suite"
+            raise InputError(f"--model must be given for {named}: a hub id such as bert-large-uncased, or a folder")
+        return models.find_model(self.suite.model, offline=self.arguments.offline)
+
+    def load(self, name: str) -> Any:
+        """A task's examples, from the source that the command line names."""
+        a = self.arguments
+        return load_data(name, a.data_dir, a.task_file, a.offline)
+
+    def go(self) -> int:
+        """Plan, show, estimate scores, train, and make the tables."""
+        self.scores.plan(self.strategies)
+        grid = make_grid(
+            self.suite,
+            self.load,
+            model=self.source.label,
+            weights=models.weights_of(self.source),
+            fisher=self.scores.of,
+        )
+        self._check_splits(grid)
+        records, problems = read_records([self.output]) if (self.output / "records").is_dir() else ([], [])
+        done = {record["id"] for record in records if is_done(record)}
+        left = [config for config in grid if record_id(config) not in done]
+        self.console.print(self.suite.to_toml(), markup=False, highlight=False)
+        workers = self.arguments.workers or workers_by_default(self.arguments.threads)
+        workers = max(1, min(workers, len(left)))
+        self.console.print(f"{len(grid)} trials: {len(grid) - len(left)} done, {len(left)} left, on {workers} workers")
+        for problem in problems:
+            print(f"warning: {problem}; its trial runs again", file=sys.stderr)
+        if self.arguments.dry_run:
+            self.console.print(estimate_time(left, records, workers))
+            return 0
+        self._keep_suite()
+        if left:
+            self.scores.estimate(lambda text: self.console.print(text, markup=False))
+            self._train(left, workers)
+        return self._report(grid)
+
+    def _check_splits(self, grid: list[dict[str, Any]]) -> None:
+        """Official data must give the official splits; others must stay what they were at first use."""
+        seen = {(c["task"], c["fraction"], c["split_seed"]): c for c in grid if c["protocol"]["data"] == "official"}
+        tasks = {task.name: task for task in self.tasks}
+        for (name, fraction, split_seed), config in seen.items():
+            if not check_split_hash(tasks[name], fraction, split_seed, config["split_hash"]):
+                if not self.arguments.dry_run:
+                    path = self.output / "split_hashes.json"
+                    remember_split_hash(path, tasks[name], fraction, split_seed, config["split_hash"])
+
+    def _keep_suite(self) -> None:
+        try:
+            (self.output / "records").mkdir(parents=True, exist_ok=True)
+            (self.output / "suite.toml").write_text(self.suite.to_toml())
+        except OSError as error:
+            raise InputError(
+                f"--output must be a folder that can be written, got {self.output}: {error.strerror}"
+            ) from None
+
+    def _train(self, left: list[dict[str, Any]], workers: int) -> None:
+        """Run what is left; write the record of a trial whose worker could not."""
+        a = self.arguments
+        resources = Resources(
+            model=self.source,
+            data_dir=a.data_dir,
+            task_file=a.task_file,
+            offline=a.offline,
+            plugins=tuple(a.plugin),
+            fisher=self.scores.files,
+            threads=a.threads,
+        )
+        folder = self.output / "records"
+        with Display(len(left), self.console) as display:
+            trials = run_trials(left, resources, folder, workers=workers, timeout=a.timeout, on_start=display.start)
+            for config, outcome in trials:
+                if outcome["status"] in ("killed", "timeout", "error") and not has_record(folder, config):
+                    result = no_result(outcome["status"], outcome["reason"])
+                    write_record(folder, {"config": config, "result": result, "environment": environment(a.threads)})
+                display.end(config, outcome)
+
+    def _report(self, grid: list[dict[str, Any]]) -> int:
+        """Build the tables from the records of this grid, and say where they lie."""
+        folder = self.output / "records"
+        paths = [folder / f"{record_id(config)}.json" for config in grid]
+        self.console.print(build(paths, self.output), markup=False, highlight=False)
+        for name in ("leaderboard.md", "leaderboard.csv"):
+            self.console.print(f"{self.output / name}", markup=False, highlight=False)
+        records, _ = read_records(paths)
+        counts = Counter(record["result"]["status"] for record in records)
+        return 1 if any(status not in ("ok", "failed", "skipped") for status in counts) else 0
+
+
+def is_pocket(task: Task) -> bool:
+    """Whether the task is an embedded one, made for the embedded model."""
+    return task.kind == "embedded"
+
+
+def has_record(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether the worker got as far as writing the trial's record."""
+    return (folder / f"{record_id(config)}.json").exists()
+
+
+def estimate_time(left: list[dict[str, Any]], records: list[dict[str, Any]], workers: int) -> str:
+    """How long what is left may take, by the median of the done trials of the same task and fraction."""
+    measured = defaultdict(list)
+    for record in records:
+        if record["result"]["score"] is not None:
+            key = record["config"]["task"], record["config"]["fraction"]
+            measured[key].append(record["result"]["seconds"]["total"])
+    known = [measured[c["task"], c["fraction"]] for c in left if measured[c["task"], c["fraction"]]]
+    if left and not known:
+        return "time: unknown until the first trial of a kind has run here"
+    seconds = sum(statistics.median(times) for times in known) / workers
+    unknown = len(left) - len(known)
+    return f"time: about {seconds / 60:.1f} min" + (
+        f" and {unknown} trials of a kind not yet measured" if unknown else ""
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,335 @@
+"""One trial: a config in, a record out. Everything that determines the result stands in the config."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from benchmarks import batches, metrics, models, packing
+from benchmarks.protocol import Protocol
+from benchmarks.seeds import derive
+from benchmarks.grid import Split, make_split
+from benchmarks.sources import Example, TaskData, load_task_data
+from benchmarks.tasks import Task, find_task, task_from_file
+from fisher.scores import load_scores
+from regularizers.base import Context, SkipTrial
+from regularizers.loop import History, fit
+from regularizers.registry import load_plugin
+from regularizers.strategy import BoundStrategy, parse
+
+EVALUATION_BATCH = 64
+DIGITS = 6  # predictions are rounded before they are scored, so that a stored prediction scores exactly the same
+TRACE_LINES = 12
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where this machine has what a config names; nothing here may change a result."""
+
+    model: models.Source
+    data_dir: str | None = None
+    task_file: str | None = None
+    offline: bool = False
+    plugins: tuple[str, ...] = ()
+    fisher: Mapping[str, str] = field(default_factory=dict)  # source named by a strategy -> file of scores
+    threads: int = 1
+
+
+def resolve_task(name: str, task_file: str | None) -> Task:
+    """A task by name, or the user's own where `--task-file` defines one of that name."""
+    if task_file is not None:
+        own = task_from_file(Path(task_file))
+        if own.name == name:
+            return own
+    return find_task(name)
+
+
+@functools.lru_cache(maxsize=16)
+def load_data(name: str, data_dir: str | None, task_file: str | None, offline: bool) -> TaskData:
+    """The task's examples, read once per process."""
+    folder = None if data_dir is None else Path(data_dir)
+    return load_task_data(resolve_task(name, task_file), data_dir=folder, offline=offline)
+
+
+@functools.lru_cache(maxsize=16)
+def encode_all(
+    source: models.Source, name: str, data_dir: str | None, task_file: str | None, offline: bool, max_length: int
+) -> dict[str, batches.Encoded]:
+    """Train, dev and further dev sets as token ids, once per process."""
+    data = load_data(name, data_dir, task_file, offline)
+    tokenizer = models.load_tokenizer(source)
+    parts = {"train": data.train, "dev": data.dev, **data.extra}
+    return {part: batches.encode(examples, tokenizer, max_length) for part, examples in parts.items()}
+
+
+def execute(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
+    """Run one trial and return its record; an exception of the trial becomes a record with its status and reason."""
+    started = time.perf_counter()
+    try:
+        result = run(config, resources)
+    except SkipTrial as skip:
+        result = no_result("skipped", str(skip))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        result = no_result("oom", f"{type(error).__name__}: {error}")
+    except Exception as error:
+        result = no_result("error", f"{type(error).__name__}: {error}")
+        result["traceback"] = traceback.format_exc().splitlines()[-TRACE_LINES:]
+    result["seconds"]["total"] = round(time.perf_counter() - started, 3)
+    return {"config": config, "result": result, "environment": environment(resources.threads)}
+
+
+def no_result(status: str, reason: str) -> dict[str, Any]:
+    """The result block of a trial without a score."""
+    return {"status": status, "reason": reason, "score": None, "failed": None, "failed_by": None, "seconds": {}}
+
+
+def run(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
+    """Build, attach, train, evaluate, judge; raises whatever goes wrong."""
+    for plugin in resources.plugins:
+        load_plugin(plugin)
+    where = (config["task"], resources.data_dir, resources.task_file, resources.offline)
+    protocol, data = Protocol(**config["protocol"]), load_data(*where)
+    encoded = encode_all(resources.model, *where, protocol.max_length)
+    split = make_split(
+        data,
+        protocol,
+        fraction=config["fraction"],
+        split_seed=config["split_seed"],
+        restart=config["restart"],
+    )
+    rows = split_rows(split, protocol, encoded)
+    clock = Clock()
+    with isolated(config["seeds"]["init"]):
+        accelerator = Accelerator(mixed_precision="bf16" if protocol.precision == "bf16" else "no")
+        outputs = 1 if data.task.labels is None else len(data.task.labels)
+        model, head = models.build(resources.model, outputs, seed=config["seeds"]["init"], head_init=protocol.head_init)
+        head_digest = models.head_hash(model, head)
+        model.to(accelerator.device)
+        pad = model.config.pad_token_id or 0
+        order = batches.TrainBatches(
+            rows["train"],
+            [example.label for example in split.train],
+            size=protocol.batch_size,
+            seed=config["seeds"]["order"],
+            pad=pad,
+        )
+        strategy, touched = attach(config, resources, model, head, len(split.train))
+        trial = Evaluation(data.task, model, split.dev, rows["dev"], strategy.context, pad)
+        clock.lap("build")
+        torch.manual_seed(config["seeds"]["noise"])
+        history = fit(strategy, order, protocol.recipe(), accelerator=accelerator, evaluate=trial.evaluate)
+        clock.lap("train", less=trial.seconds)
+        result = trial.judge(history, protocol.selection, config["metric"], derive("chance", config["restart"]))
+        result["extra"] = trial.score_extra(data, encoded, strategy) if history.diverged_at is None else {}
+        clock.lap("judge")
+    result["touched"] = touched
+    result["train_loss"] = [round(loss, DIGITS) for loss in history.losses if math.isfinite(loss)]
+    result["hashes"] = {"head": head_digest, "batches": order.fingerprint(), "split": config["split_hash"]}
+    result["seconds"] = clock.seconds | {"evaluate": round(trial.seconds, 3)}
+    result["peak_memory"] = peak_memory()
+    return result
+
+
+def split_rows(split: Split, protocol: Protocol, encoded: dict[str, batches.Encoded]) -> dict[str, batches.Encoded]:
+    """Token ids of a split's two parts; pooled ids count train and then dev."""
+    if protocol.data == "official":
+        return {
+            "train": [encoded["train"][e.id] for e in split.train],
+            "dev": [encoded["dev"][e.id] for e in split.dev],
+        }
+    pool = encoded["train"] + encoded["dev"]
+    return {"train": [pool[e.id] for e in split.train], "dev": [pool[e.id] for e in split.dev]}
+
+
+def attach(
+    config: dict[str, Any], resources: Resources, model: torch.nn.Module, head: frozenset[str], examples: int
+) -> tuple[BoundStrategy, dict[str, list[str]]]:
+    """Bind the strategy to the model; raises if a term that promises to act touched nothing."""
+    strategy = parse(config["strategy"])
+    fisher = {source: load_scores(Path(path)).tensor_scores() for source, path in resources.fisher.items()}
+    generator = torch.Generator().manual_seed(config["seeds"]["noise"])
+    forward = packing.prepare(model, config["protocol"]["padding"])
+    context = Context(model, head, generator, fisher=fisher, examples=examples, forward=forward)
+    bound = strategy.bind(context)
+    touched = bound.attach()
+    for term, names in touched.items():
+        if not names and term.removeprefix("head:") != "none":
+            raise SkipTrial(f"{term} touched no module of this model")
+    return bound, touched
+
+
+class Evaluation:
+    """Scores a model on dev after each epoch and, at the end, judges the run."""
+
+    def __init__(
+        self,
+        task: Task,
+        model: torch.nn.Module,
+        dev: Sequence[Example],
+        rows: batches.Encoded,
+        context: Context,
+        pad: int,
+    ) -> None:
+        self.task, self.model, self.context, self.pad = task, model, context, pad
+        self.labels = [example.label for example in dev]
+        self.batches = batches.evaluation_batches(rows, EVALUATION_BATCH, pad)
+        self.seconds = 0.0
+
+    def evaluate(self) -> dict[str, Any]:
+        """Predictions, all scores and the distance from w_pre with the weights as they are."""
+        started = time.perf_counter()
+        predictions = self.predict(self.batches, len(self.labels))
+        finite = all(math.isfinite(value) for value in predictions)
+        scores = metrics.scores(self.task, predictions, self.labels) if finite else None
+        deviation = self.deviation()
+        self.seconds += time.perf_counter() - started
+        return {"predictions": predictions, "scores": scores, "deviation": deviation}
+
+    @torch.inference_mode()
+    def predict(self, groups: list[tuple[list[int], dict[str, torch.Tensor]]], count: int) -> list[int] | list[float]:
+        """Class ids, or rounded values, in the order of the examples."""
+        device = next(self.model.parameters()).device
+        answers: list[Any] = [0] * count
+        for positions, batch in groups:
+            logits = self.context.forward(self.model, {k: v.to(device) for k, v in batch.items()}).float()
+            values = logits.squeeze(-1).tolist() if self.task.labels is None else logits.argmax(-1).tolist()
+            if not torch.isfinite(logits).all():
+                values = [math.nan] * len(positions)
+            for position, value in zip(positions, values, strict=True):
+                answers[position] = value if self.task.labels is not None else round(value, DIGITS)
+        return answers
+
+    def deviation(self) -> float:
+        """||w - w_pre||^2 over the parameters that have a w_pre."""
+        initial = self.context.initial
+        pairs = [
+            (p, initial[n]) for n, p in self.model.named_parameters() if n in initial and n not in self.context.head
+        ]
+        return float(sum((p.detach() - start).double().square().sum() for p, start in pairs))
+
+    def judge(self, history: History, selection: str, metric: str, seed: int) -> dict[str, Any]:
+        """The result block: the selected epoch's score and the failed-run rule on it."""
+        diverged = history.diverged_at is not None or any(epoch["scores"] is None for epoch in history.epochs)
+        kept = [epoch for epoch in history.epochs if epoch["scores"] is not None]
+        chosen = None
+        if not diverged:
+            best = max(kept, key=lambda epoch: epoch["scores"][metric])
+            chosen = best if selection == "best_dev" else kept[-1]
+        predictions = chosen["predictions"] if chosen else []
+        verdict = metrics.judge(self.task, metric, predictions, self.labels, diverged=diverged, seed=seed)
+        return {
+            "status": "failed" if verdict.failed else "ok",
+            "reason": None,
+            **dataclasses.asdict(verdict),
+            "epochs": [{"epoch": at, "scores": epoch["scores"]} for at, epoch in enumerate(kept, start=1)],
+            "predictions": predictions,
+            "deviation": chosen["deviation"] if chosen else None,
+            "diverged_at": history.diverged_at,
+        }
+
+    def score_extra(
+        self, data: TaskData, encoded: dict[str, batches.Encoded], strategy: BoundStrategy
+    ) -> dict[str, Any]:
+        """Scores on the task's further dev sets (MNLI's mismatched one) with the last weights."""
+        self.model.eval()
+        answer = {}
+        with strategy.evaluation():
+            for name, examples in data.extra.items():
+                groups = batches.evaluation_batches(encoded[name], EVALUATION_BATCH, self.pad)
+                labels = [example.label for example in examples]
+                answer[name] = metrics.scores(self.task, self.predict(groups, len(labels)), labels)
+        return answer
+
+
+@contextmanager
+def isolated(seed: int) -> Iterator[None]:
+    """A fork of torch's generators, seeded; deterministic kernels inside; everything as before afterwards."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = (
+            False  # a debugging aid that costs a pass over each tensor
+        )
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic)
+
+
+class Clock:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.last = time.perf_counter()
+        reset_peak_memory()
+
+    def lap(self, phase: str, less: float = 0.0) -> None:
+        """Book the time since the last lap, less what is booked elsewhere."""
+        now = time.perf_counter()
+        self.seconds[phase] = round(now - self.last - less, 3)
+        self.last = now
+
+
+def reset_peak_memory() -> None:
+    """Let the peak be this trial's own: CUDA's counter, or Linux's high-water mark of the process."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory() -> int | None:
+    """Peak bytes since the reset: on the GPU, or resident in this process (None where the system does not say)."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), None)
+
+
+@functools.cache
+def environment(threads: int) -> dict[str, Any]:
+    """What ran the trial; no part of its identity."""
+    packages = ("torch", "transformers", "datasets", "accelerate", "numpy")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "regbench": version("regbench"),
+        "device": device,
+        "threads": threads,
+        "platform": f"{sys.platform}-{platform.machine()}",
+        "git": git_state(),
+    }
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit of the project's checkout and whether it was modified; None outside a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    ask = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    try:
+        commit, changes = ask(["git", "rev-parse", "HEAD"]), ask(["git", "status", "--porcelain", "-uno"])
+    except OSError:
+        return None
+    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())} if commit.returncode == 0 else None

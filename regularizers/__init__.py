@@ -1,0 +1,7 @@
+"""Fine-tuning regularizers: one method per file, one registry, and the one training loop that calls them."""
+
+from regularizers.base import Context, Output, Regularizer
+from regularizers.registry import register
+from regularizers.strategy import Strategy, parse
+
+__all__ = ["Context", "Output", "Regularizer", "Strategy", "parse", "register"]

@@ -1,0 +1,250 @@
+"""What a regularizer is: a dataclass of hyperparameters with a few hooks, and the context the hooks act on.
+
+The training loop (`regularizers.loop.fit`) is, in full:
+
+    strategy.attach(context)                      # model built, head initialised, before the optimizer
+    strategy.start(batches)                       # optional passes over the training data
+    optimizer = Adam(strategy.groups(...))
+    for epoch in epochs:
+        for batch in batches(epoch):
+            strategy.draw()                       # fresh masks, once per optimizer step
+            strategy.gradients(backward)          # backward = for micro in batch: strategy.loss(compute, micro).backward()
+            clip(gradients)
+            strategy.update(optimizer.step)
+        with strategy.evaluation():               # running averages, interpolations
+            evaluate(model)
+
+`loss`, `gradients` and `update` *wrap* what they are given, so R-Drop calls `compute` twice, SAM calls `backward` twice,
+Child-Tuning masks gradients after `backward()`, weight decay acts before `apply()` and an average after it. A method
+overrides the hooks it needs and nothing else; no method's name stands in the loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fisher.errors import InputError
+from regularizers.sites import Sites, find_sites
+
+Batch = dict[str, Tensor]
+BARE = re.compile(r"""[^\s(),+=:"]+""")  # what stands in a strategy without quotes
+FAMILY_FREE = Sites(family="none", dropouts=(), mixed=())
+
+
+class Output(NamedTuple):
+    """One forward pass: `loss` is the mean over the examples of the batch (scalar), `logits` is (batch, classes)."""
+
+    loss: Tensor
+    logits: Tensor
+
+
+class SkipTrial(Exception):
+    """The method cannot act on this model or task; the trial is recorded as skipped, with this sentence as its reason."""
+
+
+def forward(model: nn.Module, batch: Batch) -> Tensor:
+    """Logits (batch, classes) of a transformers model; a bare module brings its own function of this form."""
+    return model(**{name: value for name, value in batch.items() if name != "labels"}).logits
+
+
+def criterion(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy for integer labels (batch,), mean squared error for real ones (one output)."""
+    if labels.is_floating_point():
+        return nn.functional.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
+    return nn.functional.cross_entropy(logits, labels)
+
+
+@dataclass
+class Training:
+    """How far the training is; shared by all terms of a trial. `steps` is the planned total, `step` those done."""
+
+    optimizer: torch.optim.Optimizer | None = None
+    steps: int = 0
+    step: int = 0
+
+
+@dataclass
+class Context:
+    """What the hooks of one trial see. `initial` holds w_pre for what the checkpoint provided and w_0 for the head.
+
+    Args:
+        model: the module that is trained; its parameters are what `initial` names.
+        head: names of the parameters that the checkpoint did not provide (`methods` call them the head).
+        generator: source of the method's own draws; torch's default generator belongs to stock dropout alone.
+        sites: where dropouts sit and which layers are mixed; found by the model's family unless given.
+        fisher: for each source a strategy names, {parameter name in the base model: diagonal}.
+        examples: number of training examples.
+        forward: (model, batch) -> logits; criterion: (logits, labels) -> mean loss.
+    """
+
+    model: nn.Module
+    head: frozenset[str] = frozenset()
+    generator: torch.Generator = field(default_factory=torch.Generator)
+    sites: Sites | None = None
+    fisher: Mapping[str, Any] = field(default_factory=dict)
+    examples: int = 1
+    forward: Callable[[nn.Module, Batch], Tensor] = forward
+    criterion: Callable[[Tensor, Tensor], Tensor] = criterion
+    scope: str = "all"
+    initial: dict[str, Tensor] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        if self.sites is None:
+            self.sites = find_sites(self.model, self.head) if hasattr(self.model, "config") else FAMILY_FREE
+        if not self.initial:
+            self.initial = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+
+    def scoped(self, scope: str) -> Context:
+        """The same context seen by a term that acts on `all`, on the `body` alone or on the `head` alone."""
+        return dataclasses.replace(self, scope=scope)
+
+    def in_scope(self, parameter: str) -> bool:
+        """Whether the term may act on this parameter."""
+        return self.scope == "all" or (parameter in self.head) == (self.scope == "head")
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """Trainable parameters in scope, by name."""
+        named = self.model.named_parameters()
+        return {name: p for name, p in named if p.requires_grad and self.in_scope(name)}
+
+    def dropout_sites(self) -> list[Any]:
+        """Dropout sites in scope, in the model's order. Raises SkipTrial where the model has none."""
+        assert self.sites is not None
+        sites = [s for s in self.sites.dropouts if self.scope == "all" or (s.kind == "head") == (self.scope == "head")]
+        if not sites:
+            raise SkipTrial(f"the {self.sites.family} model has no dropout site in scope {self.scope!r}")
+        return sites
+
+    def mixed_layers(self, layers: str) -> list[str]:
+        """Names of the linear layers that a weight-mixing method acts on: the paper's, or `all`; in the head its own."""
+        assert self.sites is not None
+        if self.scope == "head":
+            names = [n for n, m in linear_layers(self.model).items() if f"{n}.weight" in self.head]
+        elif layers == "all":
+            names = [n for n, m in linear_layers(self.model).items() if f"{n}.weight" not in self.head]
+        else:
+            names = list(self.sites.mixed)
+        if not names:
+            raise SkipTrial(f"the {self.sites.family} model has no layer to mix in scope {self.scope!r}")
+        return names
+
+    def compute(self, batch: Batch) -> Output:
+        """One forward pass of the model on one (micro-)batch."""
+        logits = self.forward(self.model, batch)
+        return Output(self.criterion(logits, batch["labels"]), logits)
+
+
+def linear_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Every linear layer by name: `nn.Linear` with an (out, in) weight and GPT-2's `Conv1D` with an (in, out) one."""
+    return {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear) or type(m).__name__ == "Conv1D"}
+
+
+@dataclass
+class Regularizer:
+    """Base of every technique: fields are hyperparameters, hooks are the places where it acts.
+
+    A subclass is a dataclass registered with `@register("name")`. Positional fields always stand in the canonical
+    form, keyword-only fields only where they differ from their default; `parse(str(r)) == r`. Each trial works on a
+    copy of its own, so a hook may keep state in attributes that are no fields.
+
+    Class attributes:
+        version: raised whenever results change; part of every trial's identity.
+        paper: citation; summary: one line; deviations: how this differs from the paper or the authors' code.
+        passes: (forward, backward) passes per optimizer step.
+        acts_on: what two terms of one sum cannot both set (default: the technique's own name).
+    """
+
+    name: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    summary: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    equation: ClassVar[str] = ""
+    deviations: ClassVar[str] = ""
+    passes: ClassVar[tuple[int, int]] = (1, 1)
+
+    def acts_on(self) -> frozenset[str]:
+        """What this term sets; two terms of one scope that set the same thing contradict each other."""
+        return frozenset({self.name})
+
+    def check_scope(self, scope: str) -> None:
+        """Raise InputError where the term makes no sense on the `head` (or on `all` and `body`)."""
+
+    def fisher_source(self) -> str | None:
+        """Where the Fisher scores come from: None (needs none), `estimate`, `published` or a file."""
+        return None
+
+    def attach(self, context: Context) -> list[str]:
+        """Act on the model before the optimizer exists; returns the names of the modules or parameters touched."""
+        return []
+
+    def start(self, batches: Iterable[Batch], context: Context) -> None:
+        """Look at the training data once before the first step (the model is in evaluation mode)."""
+
+    def groups(self, groups: list[dict[str, Any]], context: Context) -> list[dict[str, Any]]:
+        """Optimizer parameter groups: dicts with `names` (tuple of parameter names) and `lr`."""
+        return groups
+
+    def draw(self, context: Context) -> None:
+        """Draw fresh noise from `context.generator`; called once per optimizer step."""
+
+    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+        """The loss of one micro-batch; `compute(batch)` is the inner loss and may be called several times."""
+        return compute(batch)
+
+    def gradients(self, backward: Callable[[], None], context: Context) -> None:
+        """Around the gradient computation; `backward()` sets every `.grad` anew and may be called several times."""
+        backward()
+
+    def update(self, apply: Callable[[], None], context: Context) -> None:
+        """Around the optimizer's step; gradients are clipped, `apply()` moves the weights."""
+        apply()
+
+    def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
+        """A context within which the model carries the weights that are evaluated."""
+        return contextlib.nullcontext()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the trial's copy holds beyond its fields, for checkpoints."""
+        names = {f.name for f in dataclasses.fields(self)}
+        return {key: value for key, value in vars(self).items() if key not in names}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        vars(self).update(state)
+
+    def __str__(self) -> str:
+        """Canonical form, as the papers write it: `mixout(w_pre, 0.7)`."""
+        words = []
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if not f.kw_only:
+                words.append(spell(value))
+            elif value != f.default:
+                words.append(f"{f.name}={spell(value)}")
+        return f"{self.name}({', '.join(words)})" if words else self.name
+
+
+def spell(value: Any) -> str:
+    """A hyperparameter as text that `parse` reads back: numbers shortest, words bare, other strings quoted."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value).replace("e+", "e")
+    if isinstance(value, str) and not BARE.fullmatch(value):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)
+
+
+def require(condition: bool, must: str, got: object, do: str = "") -> None:
+    """Raise the one-sentence InputError `must, got ...; do` unless the condition holds."""
+    if not condition:
+        raise InputError(f"{must}, got {got}" + (f"; {do}" if do else ""))

@@ -1,0 +1,42 @@
+"""Inverted dropout at the model's own sites.
+
+    h <- m * h / (1 - p),  m ~ Bernoulli(1 - p) per element
+
+Sites (BERT): embeddings, attention probabilities, attention output, feed-forward output, head input. The GELU-activated
+intermediate units and LayerNorm are not dropped [Lee20 C.2]. Srivastava et al. 2014, JMLR 15.
+Deviations: none; the stock modules do the work, so fused attention drops probabilities too.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from regularizers.base import Context, Regularizer, require
+from regularizers.registry import register
+from regularizers.sites import set_rate
+
+SITES = "the dropout sites"
+
+
+@register("dropout")
+@dataclass
+class Dropout(Regularizer):
+    """Dropout with probability `p` in [0, 1) at every site in scope, the head's input included; BERT's own p is 0.1."""
+
+    p: float = 0.1
+    summary: ClassVar[str] = "inverted dropout at the model's own sites"
+    paper: ClassVar[str] = "Srivastava et al. 2014"
+    equation: ClassVar[str] = "h <- m * h / (1 - p), m ~ Bernoulli(1 - p)"
+
+    def __post_init__(self) -> None:
+        require(0 <= self.p < 1, "p of dropout must be in [0, 1)", self.p)
+
+    def acts_on(self) -> frozenset[str]:
+        """The dropout sites."""
+        return frozenset({SITES})
+
+    def attach(self, context: Context) -> list[str]:
+        """Set `p` at every site in scope; returns the dropout modules."""
+        sites = context.dropout_sites()
+        for site in sites:
+            set_rate(context.model, site, self.p)
+        return [site.module for site in sites]

@@ -1,0 +1,156 @@
+"""The one training loop: batches in, history out. It knows no task, no file and no method's name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from transformers import get_constant_schedule_with_warmup, get_linear_schedule_with_warmup
+
+from regularizers.base import Batch, Context
+from regularizers.strategy import BoundStrategy
+
+CHECK_EVERY = 10  # steps between looks at the loss; every look waits for the device
+NO_CORRECTION = 1e9  # a step counter this high makes both of Adam's bias corrections equal to 1 exactly
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the weights are moved; every field is part of a protocol and has its default there.
+
+    lr: peak learning rate; warmup: share of the steps with rising rate; schedule: `linear` decay to 0 or `constant`;
+    clip: global gradient norm, 0 for none; bias_correction: Adam's (off as in BERT's original optimizer);
+    micro_batch: examples per forward pass, 0 for the whole batch.
+    """
+
+    epochs: int
+    lr: float
+    beta1: float
+    beta2: float
+    eps: float
+    warmup: float
+    schedule: str
+    clip: float
+    bias_correction: bool
+    micro_batch: int
+
+
+@dataclass
+class History:
+    """What a training left: mean loss of every step, what `evaluate` returned per epoch, the step that diverged."""
+
+    losses: list[float] = field(default_factory=list)
+    epochs: list[Any] = field(default_factory=list)
+    diverged_at: int | None = None
+
+
+def fit(
+    strategy: BoundStrategy,
+    batches: Callable[[int], Sequence[Batch]],
+    recipe: Recipe,
+    *,
+    accelerator: Accelerator,
+    evaluate: Callable[[], Any] = lambda: None,
+) -> History:
+    """Train `strategy.context.model` for `recipe.epochs` epochs.
+
+    Args:
+        batches: epoch -> its batches; every batch is a dict of tensors with "labels", the first dimension examples.
+        evaluate: called after each epoch with the evaluation weights in place and the model in evaluation mode.
+
+    A loss that is NaN or infinite ends the training; `History.diverged_at` is then the first such step. The strategy
+    must be attached. The order of the hooks stands in `regularizers.base`.
+    """
+    context, model = strategy.context, strategy.context.model
+    training = context.training
+    training.steps = len(batches(0)) * recipe.epochs
+    strategy.start(lambda: batches(0))
+    training.optimizer = make_optimizer(strategy, recipe)
+    scheduler = _schedule(training.optimizer, recipe, training.steps)
+    history, losses = History(), []
+    for epoch in range(recipe.epochs):
+        model.train()
+        for batch in batches(epoch):
+            losses.append(_step(strategy, _to(batch, accelerator.device), recipe, accelerator))
+            scheduler.step()
+            training.step += 1
+            if len(losses) % CHECK_EVERY == 0 and _diverged(losses, history):
+                return history
+        if _diverged(losses, history):
+            return history
+        model.eval()
+        with strategy.evaluation():
+            history.epochs.append(evaluate())
+    return history
+
+
+def make_optimizer(strategy: BoundStrategy, recipe: Recipe) -> torch.optim.Optimizer:
+    """Fused Adam over the strategy's groups; weight decay is a technique and never the optimizer's."""
+    parameters = strategy.context.scoped("all").parameters()
+    groups = strategy.groups([{"names": tuple(parameters), "lr": recipe.lr}])
+    by_name = [{"params": [parameters[n] for n in g["names"]], "lr": g["lr"]} for g in groups if g["names"]]
+    betas = (recipe.beta1, recipe.beta2)
+    optimizer = torch.optim.Adam(by_name, lr=recipe.lr, betas=betas, eps=recipe.eps, fused=True)
+    if not recipe.bias_correction:
+        for p in (p for group in optimizer.param_groups for p in group["params"]):
+            moments = {"exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+            optimizer.state[p] = {"step": torch.tensor(NO_CORRECTION, device=p.device), **moments}
+    return optimizer
+
+
+def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    warmup = math.ceil(recipe.warmup * steps)
+    if recipe.schedule == "constant":
+        return get_constant_schedule_with_warmup(optimizer, warmup)
+    return get_linear_schedule_with_warmup(optimizer, warmup, steps)
+
+
+def _step(strategy: BoundStrategy, batch: Batch, recipe: Recipe, accelerator: Accelerator) -> torch.Tensor:
+    """One optimizer step; returns the step's mean loss, still on the device."""
+    context, total = strategy.context, []
+    optimizer = context.training.optimizer
+    assert optimizer is not None
+
+    def backward() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        total.clear()
+        for share, micro in split(batch, recipe.micro_batch):
+            with accelerator.autocast():
+                loss = strategy.loss(micro).loss * share
+            accelerator.backward(loss)
+            total.append(loss.detach())
+
+    strategy.draw()
+    strategy.gradients(backward)
+    if recipe.clip > 0:
+        nn.utils.clip_grad_norm_([p for p in context.model.parameters() if p.grad is not None], recipe.clip)
+    strategy.update(optimizer.step)
+    return torch.stack(total).sum()
+
+
+def split(batch: Batch, size: int) -> list[tuple[float, Batch]]:
+    """Micro-batches of at most `size` examples (0: one), each with its share of the batch's examples."""
+    count = len(batch["labels"])
+    if size == 0 or size >= count:
+        return [(1.0, batch)]
+    starts = range(0, count, size)
+    parts = [{name: value[at : at + size] for name, value in batch.items()} for at in starts]
+    return [(len(part["labels"]) / count, part) for part in parts]
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+
+
+def _diverged(losses: list[torch.Tensor], history: History) -> bool:
+    """Move the losses into the history; whether one of the new ones is not finite."""
+    new = torch.stack(losses[len(history.losses) :]).tolist() if len(losses) > len(history.losses) else []
+    history.losses.extend(new)
+    bad = [step for step, loss in enumerate(history.losses) if not math.isfinite(loss)]
+    history.diverged_at = bad[0] if bad else None
+    return bool(bad)

@@ -1,0 +1,20 @@
+"""Plain fine-tuning: no dropout, no decay, nothing. The zero point of every comparison."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from regularizers.base import Regularizer
+from regularizers.registry import register
+
+
+@register("none")
+@dataclass
+class Nothing(Regularizer):
+    """`none` minimises L(w); `head:none` leaves the head alone whatever the sum does elsewhere [Lee20 §6.3]."""
+
+    summary: ClassVar[str] = "plain fine-tuning"
+    equation: ClassVar[str] = "min L(w)"
+
+    def acts_on(self) -> frozenset[str]:
+        """It contradicts everything else in its scope."""
+        return frozenset({"everything"})

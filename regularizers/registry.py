@@ -1,0 +1,145 @@
+"""The registry: `@register("name")` on a class, built in or from a stranger's file, module or distribution."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from fisher.errors import InputError
+from regularizers.base import Regularizer
+
+ENTRY_POINTS = "regbench.regularizers"
+_methods: dict[str, type[Regularizer]] = {}
+_identities: dict[str, int | str] = {}
+_hidden = {"base", "registry", "strategy", "sites", "loop"}
+C = TypeVar("C", bound=type)
+
+
+def register(name: str) -> Callable[[C], C]:
+    """Class decorator that makes a Regularizer available under `name` in strategies.
+
+    Raises InputError for a name that is taken or no identifier and for a class that is no Regularizer dataclass.
+    """
+
+    def add(cls: C) -> C:
+        if not (isinstance(cls, type) and issubclass(cls, Regularizer)):
+            raise InputError(f"a registered class must derive from regularizers.Regularizer, got {cls!r}")
+        if not name.isidentifier():
+            raise InputError(f"a regularizer's name must be an identifier, got {name!r}")
+        if name in _methods:
+            raise InputError(f"the name {name!r} is already registered by {_methods[name].__module__}; choose another")
+        if "__dataclass_fields__" not in vars(cls) and not is_dataclass(cls):
+            raise InputError(f"{cls.__name__} must be a dataclass; put @dataclass under @register({name!r})")
+        cls.name = name
+        _methods[name] = cls
+        return cls
+
+    return add
+
+
+def methods() -> dict[str, type[Regularizer]]:
+    """Every registered class by name, built-in ones first imported on demand, in alphabetical order."""
+    load_builtin()
+    return dict(sorted(_methods.items()))
+
+
+def find(name: str) -> type[Regularizer]:
+    """The class registered under `name`; an unknown name is refused with the nearest one and the list."""
+    known = methods()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise InputError(f"unknown regularizer {name!r}; {hint}available: {', '.join(known)}")
+
+
+def identity(name: str) -> int | str:
+    """What stands for the method's code in a trial's identity: a built-in's version, a plugin's code hash."""
+    cls = find(name)
+    return _identities.get(name, cls.version)
+
+
+def load_builtin() -> None:
+    """Import every module of this package that may hold a method; a file there is all a built-in needs."""
+    package = importlib.import_module("regularizers")
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name not in _hidden and not module.name.startswith("_"):
+            importlib.import_module(f"regularizers.{module.name}")
+
+
+def load_plugin(reference: str) -> list[str]:
+    """Import a plugin (`path/to/file.py` or `package.module`) and return the names it registered.
+
+    A plugin that cannot be imported is refused in one sentence and leaves no half-registered name behind; loading the
+    same reference again is harmless.
+    """
+    load_builtin()
+    module_name = f"regbench_plugin_{hashlib.sha256(reference.encode()).hexdigest()[:12]}"
+    if module_name in sys.modules:
+        return list(sys.modules[module_name].__dict__["_regbench_names"])
+    before = set(_methods)
+    try:
+        module = (
+            _import_file(Path(reference), module_name)
+            if reference.endswith(".py")
+            else importlib.import_module(reference)
+        )
+    except BaseException as error:
+        for name in set(_methods) - before:
+            del _methods[name]
+        sys.modules.pop(module_name, None)
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise InputError(f"the plugin {reference} could not be imported: {type(error).__name__}: {error}") from error
+    names = [n for n, cls in _methods.items() if cls.__module__ == module.__name__]
+    if not names:
+        raise InputError(f"the plugin {reference} must register a regularizer with @register(name), got none")
+    for name in names:
+        _identities[name] = code_hash(inspect.getsource(module))
+    module.__dict__["_regbench_names"] = names
+    sys.modules[module_name] = module
+    return names
+
+
+def load_entry_points() -> list[str]:
+    """Load the plugins that installed distributions announce; returns one sentence for each that failed."""
+    problems = []
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            load_plugin(point.value.split(":")[0])
+        except InputError as error:
+            problems.append(str(error))
+    return problems
+
+
+def code_hash(source: str) -> str:
+    """SHA-256 of the syntax tree without comments, docstrings and layout, so that only a change of code counts."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def _import_file(path: Path, module_name: str) -> object:
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    return module

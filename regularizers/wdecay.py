@@ -1,0 +1,97 @@
+"""Weight decay toward a target u: 0 (Devlin et al. 2018), w_pre (Wiese et al. 2017) or w_0 (the head's own start).
+
+    min L(w) + lambda/2 ||w - u||^2                                             [Lee20 §2]
+    decoupled (default, as in BERT's optimizer):  w <- w - lr * lambda * (w - u), then the Adam step on grad L
+    coupled (`form=coupled`):                     grad <- grad + lambda * (w - u)
+
+Biases and LayerNorm parameters are never decayed. `wdecay(w_pre)` leaves the head alone, which has no w_pre.
+Deviations: none. Under Adam the coupled form is normalised away and moves weights that have no task gradient by about
+lr a step; it is an option for comparison with code that does so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from regularizers.base import Context, Regularizer, require
+from regularizers.registry import register
+
+
+def decay(weights: list[Tensor], targets: list[Tensor] | None, rate: float) -> None:
+    """In place `w <- w - rate * (w - u)` over lists of equal shapes; `targets=None` stands for u = 0."""
+    if targets is None:
+        torch._foreach_mul_(weights, 1.0 - rate)
+    else:
+        torch._foreach_lerp_(weights, targets, rate)
+
+
+def decayed(model: nn.Module, names: list[str]) -> list[str]:
+    """Those of the named parameters that decay: all but biases and the parameters of normalisation layers."""
+    norms = tuple(f"{n}." for n, m in model.named_modules() if "norm" in type(m).__name__.lower())
+    return [name for name in names if name.rsplit(".", 1)[-1] != "bias" and not name.startswith(norms or ("\0",))]
+
+
+@register("wdecay")
+@dataclass
+class WeightDecay(Regularizer):
+    """Decay toward `target` (0, w_pre or, on the head, w_0) with strength `strength` >= 0 (lambda in the papers)."""
+
+    target: str
+    strength: float
+    form: str = field(default="decoupled", kw_only=True)
+    summary: ClassVar[str] = "weight decay toward 0, w_pre or the head's start"
+    paper: ClassVar[str] = "Devlin et al. 2018; Wiese et al. 2017; Lee et al. 2020 §2"
+    equation: ClassVar[str] = "w <- w - lr * lambda * (w - u)"
+
+    def __post_init__(self) -> None:
+        require(self.target in ("0", "w_pre", "w_0"), "the target of wdecay must be 0, w_pre or w_0", self.target)
+        require(self.strength >= 0, "the strength of wdecay must be >= 0", self.strength)
+        require(self.form in ("decoupled", "coupled"), "the form of wdecay must be decoupled or coupled", self.form)
+
+    def check_scope(self, scope: str) -> None:
+        """w_pre exists outside the head only, w_0 in the head only."""
+        wrong = "w_pre" if scope == "head" else "w_0"
+        hint = "the head has w_0" if scope == "head" else "write head:wdecay(w_0, ...)"
+        require(self.target != wrong, f"the target of wdecay on the {scope} must exist there", wrong, hint)
+
+    def attach(self, context: Context) -> list[str]:
+        """Choose the parameters and keep references to their targets; returns the parameters' names."""
+        parameters = context.parameters()
+        names = decayed(context.model, list(parameters))
+        if self.target == "w_pre":
+            names = [name for name in names if name not in context.head]
+        self.weights = [parameters[name] for name in names]
+        self.rates_of = names
+        self.targets = None if self.target == "0" else [context.initial[name] for name in names]
+        return names
+
+    def gradients(self, backward: Callable[[], None], context: Context) -> None:
+        """Coupled form: add lambda * (w - u) to the gradients."""
+        backward()
+        if self.form == "coupled":
+            for at, weight in enumerate(self.weights):
+                if weight.grad is not None:
+                    pull = weight.detach() if self.targets is None else weight.detach() - self.targets[at]
+                    weight.grad.add_(pull, alpha=self.strength)
+
+    def update(self, apply: Callable[[], None], context: Context) -> None:
+        """Decoupled form: decay with the learning rate of each parameter's group, then the optimizer's step."""
+        if self.form == "decoupled" and self.weights:
+            for rate, members in self._by_rate(context).items():
+                weights = [self.weights[at].data for at in members]
+                decay(weights, self.targets and [self.targets[at] for at in members], rate * self.strength)
+        apply()
+
+    def _by_rate(self, context: Context) -> dict[float, list[int]]:
+        """Positions of the decayed parameters by the learning rate that the optimizer gives them now."""
+        assert context.training.optimizer is not None
+        at = {id(weight): i for i, weight in enumerate(self.weights)}
+        rates: dict[float, list[int]] = {}
+        for group in context.training.optimizer.param_groups:
+            rates.setdefault(float(group["lr"]), []).extend(at[id(p)] for p in group["params"] if id(p) in at)
+        return rates
