@@ -1,4 +1,7 @@
-"""A corpus as documents: one line of a text file, or one row of a hub data set, is one document."""
+"""A corpus as documents: one line of a text file, or one row of a hub data set, is one document.
+
+A line with one tab is a pair of segments, which the tokenizer joins as it joins sentence pairs.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,7 +14,7 @@ from fisher.objectives import Text
 from fisher.seeds import generator
 
 
-def read_corpus(source: str | Path) -> list[str]:
+def read_corpus(source: str | Path) -> list[Text]:
     """The documents of a UTF-8 text file (its lines that are not blank) or of HUB_ID[:config[:split]] (column "text").
 
     Raises:
@@ -26,17 +29,22 @@ def read_corpus(source: str | Path) -> list[str]:
     return documents
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[Text]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"corpus {path} must be UTF-8 text, but byte {error.start} is not: is it binary?") from error
     if "\0" in text:
         raise InputError(f"corpus {path} must be UTF-8 text, but byte {text.index(chr(0))} is zero: is it binary?")
-    return [line for line in (line.strip() for line in text.split("\n")) if line]
+    return [as_text(line) for line in (line.strip() for line in text.split("\n")) if line]
 
 
-def read_hub(name: str) -> list[str]:
+def as_text(line: str) -> Text:
+    first, *rest = line.split("\t")
+    return (first, rest[0]) if len(rest) == 1 else line
+
+
+def read_hub(name: str) -> list[Text]:
     """Documents of a hub data set; `datasets` is only needed here."""
     identifier, config, split = [*name.split(":"), "", ""][:3]
     if "/" not in identifier or identifier.startswith((".", "/")) or identifier.endswith(".txt"):

@@ -1,20 +1,55 @@
-"""Estimate the Fisher diagonal of a checkpoint on a corpus.
+"""Estimate the Fisher diagonal of a pretrained model on a corpus, and keep it with all that identifies it.
+
+    python -m fisher.estimate --model M --corpus FILE|HUB_ID[:config[:split]] --samples N|--share 0.01 \
+        --objective mlm|mlm-tied|causal|seq2seq --output F.safetensors
 
 One sample is one document of the corpus, cut to `max_length` tokens. The n samples are the first n documents of a
 seeded permutation of the corpus that leave something to predict; those that do not are counted as `skipped`.
+An interrupted estimate goes on where it was last saved when the same command is given again.
 """
 
-from collections.abc import Sequence
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from fisher.accumulate import BATCH_TOKENS, State, accumulate
 from fisher.checkpoint import checkpoint_hash, load_pretrained
-from fisher.corpus import corpus_hash, subsample_order
-from fisher.diagonal import empirical_fisher
+from fisher.convergence import convergence, convergence_lines
+from fisher.corpus import corpus_hash, read_corpus, subsample_order
 from fisher.errors import InputError
-from fisher.objectives import Sample, Text, build_sample, objective_loss
-from fisher.scores import Scores
+from fisher.files import require_writable
+from fisher.kinds import KINDS, draw_labels, exact_fisher
+from fisher.objectives import (
+    OBJECTIVES,
+    REDUCTIONS,
+    SENTINELS,
+    Batch,
+    Sample,
+    Text,
+    build_sample,
+    choose,
+    objective_loss,
+)
+from fisher.partial import load_state, saver
+from fisher.progress import progress
+from fisher.scores import Scores, base_names, load_scores, save_scores
 from fisher.seeds import generator
+
+Report = Callable[[State], None]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Samples, the numbers of their documents in the corpus, and how many documents were passed over."""
+
+    samples: list[Sample]
+    documents: list[int]
+    skipped: int
 
 
 def estimate(
@@ -25,37 +60,45 @@ def estimate(
     samples: int,
     seed: int = 0,
     max_length: int | None = None,
+    kind: str = "empirical",
     reduction: str = "mean",
     sentinels: str = "spans",
     corpus: str = "",
+    batch_tokens: int = BATCH_TOKENS,
+    device: str = "cpu",
+    partial: Path | None = None,
+    report: Report = lambda state: None,
 ) -> Scores:
-    """The diagonal of a checkpoint (folder or hub id), with the metadata that identifies it.
+    """The diagonal of a checkpoint (folder or hub id) in float32, with the metadata that identifies it.
 
     Args:
         texts: the whole corpus, of which `samples` documents are drawn without replacement.
         max_length: default 512, or what the model's positions allow when that is less.
+        kind: see `fisher.kinds`.
         corpus: what the metadata calls the corpus.
+        batch_tokens: padded tokens of a batch; changes speed and memory, not the definition.
+        partial: where unfinished work is kept and looked for.
+        report: called with the state after each batch.
     Parameters that the checkpoint does not hold (a pooler, say) are left out.
     Raises:
-        InputError: anything the request lacks; see `load_pretrained`, `draw_samples`, `empirical_fisher`.
+        InputError: anything the request lacks; see `load_pretrained`, `draw_samples`, `accumulate`.
     """
+    choose("kind", kind, KINDS)
     loaded, tokenizer = load_pretrained(model, objective)
     length = resolve_length(loaded.config, max_length)
-    drawn, skipped = draw_samples(
+    drawn = draw_samples(
         tokenizer, texts, objective, samples=samples, seed=seed, max_length=length, sentinels=sentinels
     )
-    check_vocabulary(loaded, drawn)
-    diagonal = empirical_fisher(loaded, drawn, objective_loss(objective, reduction=reduction))
-    metadata = {
-        "kind": "empirical",
+    check_vocabulary(loaded, drawn.samples)
+    recipe = {
+        "kind": kind,
         "objective": objective,
         "reduction": reduction,
         "sentinels": sentinels if objective == "seq2seq" else None,
         "samples": samples,
-        "skipped": skipped,
-        "predictions": sum(len(sample["labels"]) for sample in drawn),
         "seed": seed,
         "max_length": length,
+        "batch_tokens": batch_tokens,
         "corpus": corpus,
         "corpus_size": len(texts),
         "corpus_hash": corpus_hash(texts),
@@ -63,37 +106,81 @@ def estimate(
         "model_type": loaded.config.model_type,
         "weights": checkpoint_hash(model),
     }
-    return Scores({name: value.float().cpu() for name, value in diagonal.items()}, metadata)
+    values, found = compute(loaded.to(device), drawn, recipe, partial, report)
+    metadata = {**recipe, "skipped": drawn.skipped, "predictions": predictions(drawn.samples), **found}
+    diagonal = {name: value.float().cpu() for name, value in values.items()}
+    return Scores(base_names(diagonal, loaded.base_model_prefix), metadata)
+
+
+def compute(
+    model: Any, drawn: Drawn, recipe: dict[str, Any], partial: Path | None, report: Report
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """(diagonal, what else came out of it) of the kind that the recipe asks for."""
+    loss = objective_loss(recipe["objective"], reduction=recipe["reduction"])
+    if recipe["kind"] == "exact":
+        return exact_fisher(model, drawn.samples, loss), {}
+
+    def relabel(batch: Batch, numbers: Sequence[int]) -> Batch:
+        rngs = [generator(recipe["seed"], "labels", drawn.documents[number]) for number in numbers]
+        return draw_labels(model, batch, loss, rngs)
+
+    keep = saver(partial, recipe) if partial else lambda state: None
+
+    def after_batch(state: State) -> None:
+        keep(state)
+        report(state)
+
+    state = accumulate(
+        model,
+        drawn.samples,
+        loss,
+        batch_tokens=recipe["batch_tokens"],
+        state=load_state(partial, recipe, str(model.device)) if partial else None,
+        prepare=relabel if recipe["kind"] == "mc" else lambda batch, numbers: batch,
+        report=after_batch,
+    )
+    return state.diagonal(), {"loss": state.loss / state.done, "convergence": convergence(state.noted)}
 
 
 def resolve_length(config: Any, max_length: int | None) -> int:
     """The length of samples in tokens; a model without absolute positions (T5) has no limit of its own."""
     limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    limit = None if config.is_encoder_decoder else limit
     if limit is not None and config.model_type in ("roberta", "xlm-roberta", "camembert"):
         limit -= config.pad_token_id + 1  # their positions start after the padding index
     if max_length is None:
         return min(512, limit or 512)
-    if max_length < 4 or (limit is not None and max_length > limit and not config.is_encoder_decoder):
-        raise InputError(
-            f"max_length must be in 4..{limit or 'any'}, what the model has positions for, got {max_length}"
-        )
+    if max_length < 4 or (limit is not None and max_length > limit):
+        most = f"at most {limit}, the positions of the model" if limit else "no more than memory allows"
+        raise InputError(f"max_length must be at least 4 and {most}, got {max_length}")
     return max_length
 
 
 def draw_samples(
     tokenizer: Any, texts: Sequence[Text], objective: str, *, samples: int, seed: int, max_length: int, sentinels: str
-) -> tuple[list[Sample], int]:
-    """(n samples, number of documents passed over because they leave nothing to predict)."""
+) -> Drawn:
+    """The first n documents of the seeded permutation that leave something to predict, as samples."""
     if not 1 <= samples <= len(texts):
         raise InputError(f"samples must be in 1..{len(texts)}, the documents of the corpus, got {samples}")
-    drawn: list[Sample] = []
-    for skipped, index in enumerate(subsample_order(len(texts), seed)):
-        rng = generator(seed, objective, index)
-        sample = build_sample(tokenizer, texts[index], objective, max_length=max_length, rng=rng, sentinels=sentinels)
-        drawn += [sample] if sample is not None else []
-        if len(drawn) == samples:
-            return drawn, skipped + 1 - samples
-    raise InputError(f"the corpus has only {len(drawn)} documents with something to predict, {samples} were asked for")
+    drawn = Drawn([], [], 0)
+    for tried, document in enumerate(subsample_order(len(texts), seed), start=1):
+        rng = generator(seed, objective, document)
+        sample = build_sample(
+            tokenizer, texts[document], objective, max_length=max_length, rng=rng, sentinels=sentinels
+        )
+        if sample is not None:
+            drawn.samples.append(sample)
+            drawn.documents.append(document)
+        if len(drawn.samples) == samples:
+            return Drawn(drawn.samples, drawn.documents, tried - samples)
+    raise InputError(
+        f"samples must be at most {len(drawn.samples)}, the documents of the corpus that leave something to predict, "
+        f"got {samples}"
+    )
+
+
+def predictions(samples: Sequence[Sample]) -> int:
+    return sum(len(sample["labels"]) for sample in samples)
 
 
 def check_vocabulary(model: Any, samples: Sequence[Sample]) -> None:
@@ -103,3 +190,98 @@ def check_vocabulary(model: Any, samples: Sequence[Sample]) -> None:
         raise InputError(
             f"token ids must be below {rows}, the rows of the model's embeddings, but the tokenizer gives {largest}"
         )
+
+
+def number_of_samples(available: int, samples: int | None, share: float | None) -> int:
+    """N itself, or the share of the corpus, rounded to the nearest document but at least 1."""
+    if samples is not None:
+        return samples
+    if share is None or not 0 < share <= 1:
+        raise InputError(f"share must be in (0, 1], got {share}")
+    return max(1, round(share * available))
+
+
+def existing(output: Path, recipe: dict[str, Any]) -> Scores | None:
+    """Scores that the output holds already, if they are those that are asked for.
+
+    Raises:
+        InputError: the output holds something else.
+    """
+    if not output.exists():
+        return None
+    scores = load_scores(output)
+    changed = sorted(name for name, value in recipe.items() if scores.metadata.get(name) != value)
+    if changed:
+        raise InputError(
+            f"{output} holds scores of another request ({', '.join(changed)} differ): remove it or choose another"
+        )
+    return scores
+
+
+def run(args: argparse.Namespace) -> None:
+    texts = read_corpus(args.corpus)
+    samples = number_of_samples(len(texts), args.samples, args.share)
+    require_writable(args.output)
+    settings = {name: getattr(args, name) for name in ("objective", "seed", "kind", "reduction", "batch_tokens")}
+    wanted = {"samples": samples, "corpus_hash": corpus_hash(texts), **settings}
+    wanted |= {"max_length": args.max_length} if args.max_length else {}
+    if args.output.exists():
+        wanted["weights"] = checkpoint_hash(args.model)
+    scores = existing(args.output, wanted)
+    if scores is None:
+        partial = args.output.with_name(args.output.name + ".partial")
+        with progress("samples", samples) as advance:
+            scores = estimate(
+                args.model,
+                texts,
+                samples=samples,
+                max_length=args.max_length,
+                sentinels=args.sentinels,
+                corpus=Path(args.corpus).name if Path(args.corpus).is_file() else args.corpus,
+                device=args.device,
+                partial=partial,
+                report=lambda state: advance(state.done),
+                **settings,
+            )
+        save_scores(args.output, scores.values, scores.metadata)
+        partial.unlink(missing_ok=True)
+    print("\n".join(convergence_lines(scores.metadata.get("convergence", []))))
+    print(f"{args.output}: {len(scores.values)} tensors, {samples} samples of {len(texts)} documents")
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m fisher.estimate", description="Fisher scores of a pretrained model.")
+    made.add_argument("--model", required=True, help="folder or hub id of a checkpoint with safetensors weights")
+    made.add_argument("--corpus", required=True, help="text file, one document a line, or HUB_ID[:config[:split]]")
+    amount = made.add_mutually_exclusive_group(required=True)
+    amount.add_argument("--samples", type=int, help="number of documents")
+    amount.add_argument("--share", type=float, help="share of the corpus, in (0, 1]")
+    made.add_argument("--output", required=True, type=Path, help="safetensors file to write")
+    made.add_argument("--objective", choices=OBJECTIVES, default="mlm")
+    made.add_argument(
+        "--kind", choices=KINDS, default="empirical", help="labels: corpus, drawn from the model, expected"
+    )
+    made.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of a sample's loss over its predictions")
+    made.add_argument("--sentinels", choices=SENTINELS, default="spans", help="seq2seq: spans of T5, or single tokens")
+    made.add_argument("--seed", type=int, default=0, help="of the subsample, the masks and the drawn labels")
+    made.add_argument("--max-length", type=int, help="tokens of a sample (default 512, or what the model allows)")
+    made.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="padded tokens of a batch")
+    made.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        run(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last saved state", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from fisher.errors import InputError
@@ -21,7 +22,16 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}): choose another place or free some room"
-        ) from error
+        with suppress(OSError):
+            temporary.unlink()
+        reason = error.strerror or str(error)
+        raise InputError(f"{path} cannot be written ({reason}): choose another place or free some room") from error
+
+
+def require_writable(path: Path) -> None:
+    """Refuse an output that could not be written in the end, before any work is done."""
+    if path.is_dir():
+        raise InputError(f"{path} must be a file to write, but it is a folder")
+    probe = path.with_name(f".{path.name}.{os.getpid()}")
+    write_atomically(probe, b"")
+    probe.unlink()

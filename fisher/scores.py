@@ -8,7 +8,7 @@ A file is safetensors with its metadata inside. Parameter names in files are tho
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,19 @@ def site_scores(scores: Mapping[str, float], sites: Mapping[str, Sequence[str]])
             lack = f"no score of {', '.join(missing)}" if names else "no tensor at all"
             raise InputError(f"site {site} must have a score for each of its tensors, but there is {lack}")
     return {site: sum(scores[name] for name in names) / len(names) for site, names in sites.items()}
+
+
+def layers_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """{layer: its parameter tensors}: a layer is the module that holds a parameter's module.
+
+    "encoder.layer.3.attention.self.query.weight" belongs to "encoder.layer.3.attention.self". For BERT these are the
+    sites of guided dropout, and the intermediate layers and the pooler beside them.
+    """
+    layers: dict[str, list[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        layers.setdefault(".".join(parts[:-2]) or parts[0], []).append(name)
+    return layers
 
 
 def base_names(diagonal: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,0 +1,61 @@
+"""The state of an unfinished estimate on disk: written whole or not at all, refused by any other request."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from fisher.accumulate import State
+from fisher.errors import InputError
+from fisher.files import write_atomically
+
+INTERVAL = 30.0  # seconds between two savings, or 20 times as long as a saving takes
+
+
+def save_state(path: Path, state: State, recipe: Mapping[str, Any]) -> None:
+    note = {"recipe": recipe, "done": state.done, "loss": state.loss, "noted": state.noted}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.total.items()}
+    write_atomically(path, save(tensors, metadata={"unfinished": json.dumps(note, sort_keys=True)}))
+
+
+def load_state(path: Path, recipe: Mapping[str, Any], device: str) -> State | None:
+    """The saved state, or None where there is none.
+
+    Raises:
+        InputError: the file is damaged or belongs to another request.
+    """
+    if not path.exists():
+        return None
+    try:
+        with safe_open(str(path), framework="pt", device=device) as file:
+            note = json.loads((file.metadata() or {})["unfinished"])
+            total = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} should hold an unfinished estimate but cannot be read: remove it") from error
+    changed = sorted(name for name, value in recipe.items() if note["recipe"].get(name) != value)
+    if changed:
+        raise InputError(
+            f"{path} holds an unfinished estimate of another request ({', '.join(changed)} differ): finish that one, "
+            "remove the file, or choose another output"
+        )
+    noted = {int(samples): scores for samples, scores in note["noted"].items()}
+    return State(total, note["done"], note["loss"], noted)
+
+
+def saver(path: Path, recipe: Mapping[str, Any]) -> Callable[[State], None]:
+    """A function that saves the state now and then."""
+    due = time.monotonic() + INTERVAL
+
+    def keep(state: State) -> None:
+        nonlocal due
+        begin = time.monotonic()
+        if begin >= due:
+            save_state(path, state, recipe)
+            end = time.monotonic()
+            due = end + max(INTERVAL, 20 * (end - begin))
+
+    return keep

@@ -1,0 +1,162 @@
+"""Batched per-sample gradients against the one-sample loop, in float64."""
+
+import pytest
+import torch
+import transformers
+
+from fisher.accumulate import accumulate, batched_fisher, batches_agree, plan
+from fisher.batched import Unbatchable, add_squares
+from fisher.diagonal import empirical_fisher
+from fisher.errors import InputError
+from fisher.objectives import build_samples, collate, objective_loss
+
+
+def assert_same(found, expected):
+    """Relative to 1e-10; what is zero in exact arithmetic (a key's bias under softmax) is compared with the largest."""
+    largest = max(float(value.max()) for value in expected.values())
+    for name, value in expected.items():
+        assert torch.allclose(found[name], value, rtol=1e-10, atol=1e-14 * largest), name
+
+
+@pytest.fixture
+def case(family_model, family_tokenizer, family_objective, random_texts):
+    def make(family, count, *, attention="sdpa"):
+        model = family_model(family).double().eval()
+        model.set_attn_implementation(attention)
+        objective = family_objective[family]
+        texts = random_texts(count, longest=14 if family != "t5" else 20)
+        samples = build_samples(family_tokenizer(family), texts, objective, max_length=32, seed=3)
+        return model, samples, objective_loss(objective)
+
+    return make
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
+def test_equals_the_loop_for_any_batch_size(family, attention, case):
+    model, samples, loss = case(family, 11, attention=attention)
+    expected = empirical_fisher(model, samples, loss)
+    for size in (1, 4, 11):
+        total = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+        for start in range(0, 11, size):
+            add_squares(total, model, collate(samples[start : start + size]), loss)
+        assert_same({name: value / 11 for name, value in total.items()}, expected)
+
+
+@pytest.mark.parametrize("count", [1, 99, 100, 101])
+def test_no_sample_is_dropped_at_the_end(count, case):
+    model, samples, loss = case("bert", count)
+    found = batched_fisher(model, samples, loss, batch_tokens=160)
+    assert_same(found, empirical_fisher(model, samples, loss))
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
+def test_padding_changes_nothing(family, case):
+    model, samples, loss = case(family, 3)
+    longest = max(samples, key=lambda sample: len(sample["input_ids"]))
+    alone = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+    padded = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+    for sample in samples:
+        add_squares(alone, model, collate([sample]), loss)
+        batch = {name: value[:1] for name, value in collate([sample, longest]).items()}
+        add_squares(padded, model, batch, loss)
+    assert_same(padded, alone)
+
+
+def test_float32_stays_close_to_float64(case):
+    model, samples, loss = case("bert", 6)
+    expected = empirical_fisher(model, samples, loss)
+    found = batched_fisher(model.float(), samples, loss)
+    for name, value in expected.items():
+        if "key.bias" not in name:
+            assert torch.allclose(found[name].double().sum(), value.sum(), rtol=1e-4), name
+
+
+def other_families():
+    bert = {
+        "vocab_size": 45,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 24,
+    }
+    yield transformers.RobertaForMaskedLM(
+        transformers.RobertaConfig(**bert, max_position_embeddings=40, pad_token_id=0)
+    )
+    relative = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8}
+    yield transformers.DebertaV2ForMaskedLM(
+        transformers.DebertaV2Config(**bert, **relative, max_position_embeddings=40)
+    )
+    yield transformers.ElectraForMaskedLM(transformers.ElectraConfig(**bert, embedding_size=8))
+
+
+def test_other_encoders_are_exact_too(family_tokenizer, random_texts):
+    samples = build_samples(family_tokenizer("bert"), random_texts(5), "mlm", max_length=32, seed=3)
+    for model in other_families():
+        model = model.double().eval()
+        loss = objective_loss("mlm")
+        assert batches_agree(model, samples[:2], loss)
+        assert_same(batched_fisher(model, samples, loss), empirical_fisher(model, samples, loss))
+
+
+class Odd(torch.nn.Module):
+    """A bilinear form: no rule speaks of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.form = torch.nn.Parameter(torch.eye(3, dtype=torch.float64) + 0.1)
+        self.swapped = torch.nn.Linear(3, 3, dtype=torch.float64)
+
+    def forward(self, x):
+        return ((x @ self.form) * x).sum(1)
+
+
+def test_an_unknown_use_of_a_parameter_is_refused_and_then_taken_one_by_one():
+    model, loss = Odd().eval(), lambda model, batch: model(batch["x"])
+    samples = [{"x": torch.randn(3, dtype=torch.float64)} for _ in range(3)]
+    total = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+    with pytest.raises(Unbatchable, match="form in"):
+        add_squares(total, model, collate(samples), loss)
+    assert not any(value.any() for value in total.values())
+    assert_same(batched_fisher(model, samples, loss), empirical_fisher(model, samples, loss))
+
+
+def test_a_batch_that_does_not_lead_is_noticed():
+    """Sample k is no longer row k after the transpose, though every shape still fits."""
+    model = Odd().eval()
+
+    def loss(model, batch):
+        return batch["scale"] * model.swapped(batch["x"].unsqueeze(0).expand(4, -1, -1)).square().sum((0, 2))
+
+    samples = [{"x": torch.randn(3, dtype=torch.float64), "scale": torch.tensor(1.0 + k)} for k in range(4)]
+    assert not batches_agree(model, samples[:2], loss)
+    assert_same(batched_fisher(model, samples, loss), empirical_fisher(model, samples, loss))
+
+
+def test_batches_depend_on_lengths_and_budget_alone():
+    lengths = [5, 9, 3, 7, 8, 2, 6, 4, 9, 1]
+    batches = plan(lengths, 16)
+    assert sorted(number for batch in batches for number in batch) == list(range(10))
+    assert all(len(batch) * max(lengths[number] for number in batch) <= 16 or len(batch) == 1 for batch in batches)
+    done = sum(len(batch) for batch in batches[:3])
+    assert plan(lengths, 16, start=done) == batches[3:]
+
+
+def test_going_on_from_a_state_gives_the_same_bits(case):
+    model, samples, loss = case("bert", 12)
+    states = []
+
+    def note(state):
+        clone = {name: value.clone() for name, value in state.total.items()}
+        states.append(type(state)(clone, state.done, state.loss, dict(state.noted)))
+
+    whole = accumulate(model, samples, loss, batch_tokens=64, report=note)
+    resumed = accumulate(model, samples, loss, batch_tokens=64, state=states[len(states) // 2])
+    assert resumed.done == 12 and resumed.noted == whole.noted and resumed.loss == whole.loss
+    assert all(torch.equal(resumed.total[name], value) for name, value in whole.total.items())
+
+
+def test_no_sample_is_refused_here_too(case):
+    model, _, loss = case("bert", 1)
+    with pytest.raises(InputError, match="at least one sample"):
+        batched_fisher(model, [], loss)
