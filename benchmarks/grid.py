@@ -29,8 +29,8 @@ class Split:
 def make_split(data: TaskData, protocol: Protocol, *, fraction: float, split_seed: int, restart: int) -> Split:
     """What a trial trains on and is scored on; the strategy has no say in it.
 
-    `official`: a stratified, nested part of train by (task, split seed), scored on the official dev set. `pooled`: train
-    and dev joined and shuffled with the restart's seed [Sharma24].
+    `official`: a stratified, nested part of train by (task, split seed), scored on the official dev set. `pooled`:
+    train and dev joined and shuffled with the restart's seed [Sharma24].
     """
     if protocol.data == "official":
         kept = set(paucity_split(data.task, data.train, fraction=fraction, split_seed=split_seed))

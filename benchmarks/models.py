@@ -79,7 +79,7 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
 
 
 @functools.lru_cache(maxsize=4)
-def load_template(source: Source, outputs: int) -> tuple[nn.Module, frozenset[str]]:
+def load_template(source: Source, outputs: int) -> tuple[Any, frozenset[str]]:
     """The pretrained model with `outputs` outputs, and the names of the parameters its checkpoint did not provide."""
     with torch.random.fork_rng(devices=[]):
         model, info = _load(
@@ -99,7 +99,7 @@ def weights_of(source: Source) -> str:
     return checkpoint_hash(source.reference)
 
 
-def build(source: Source, outputs: int, *, seed: int, head_init: str) -> tuple[nn.Module, frozenset[str]]:
+def build(source: Source, outputs: int, *, seed: int, head_init: str) -> tuple[Any, frozenset[str]]:
     """A fresh copy of the pretrained model whose head is drawn from `seed` alone.
 
     `normal`: weights N(0, 0.02^2) in name order, biases 0, normalisation layers at 1 and 0 [Lee20 C.2]; `model`: as the
@@ -111,7 +111,7 @@ def build(source: Source, outputs: int, *, seed: int, head_init: str) -> tuple[n
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for module_name in sorted({name.rpartition(".")[0] for name in head}):
-                model._init_weights(model.get_submodule(module_name))  # type: ignore[operator]
+                model._init_weights(model.get_submodule(module_name))
         return model, head
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -11,6 +11,7 @@ Exact for BERT: position and token-type ids are explicit there and nothing else 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -54,14 +55,14 @@ def attention(
 AttentionInterface.register(IMPLEMENTATION, attention)
 
 
-def prepare(model: nn.Module, padding: str) -> Any:
+def prepare(model: Any, padding: str) -> Callable[[Any, Batch], Tensor]:
     """The forward function of the protocol's `padding` for this model: (model, batch) -> logits.
 
     `packed` falls back on padding for a family for which packing is not exact.
     """
-    if padding != "packed" or model.config.model_type not in FAMILIES:  # type: ignore[union-attr]
+    if padding != "packed" or model.config.model_type not in FAMILIES:
         return forward
-    model.set_attn_implementation(IMPLEMENTATION)  # type: ignore[operator]
+    model.set_attn_implementation(IMPLEMENTATION)
     return packed_forward
 
 

@@ -13,7 +13,7 @@ import argparse
 import dataclasses
 import statistics
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from benchmarks.executor import run_trials, workers_by_default
 from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.progress import Display
 from benchmarks.scores import ScoreBook
-from benchmarks.splits import check_split_hash, remember_split_hash
+from benchmarks.splits import check_split_hash, remember_split_hash, split_hash
 from benchmarks.suite import Suite, builtin_suites, load_suite, override
 from benchmarks.tasks import TASKS, Task, task_from_file
 from benchmarks.trial import Resources, environment, load_data, no_result, resolve_task
@@ -180,11 +180,13 @@ class Run:
         """Official data must give the official splits; others must stay what they were at first use."""
         seen = {(c["task"], c["fraction"], c["split_seed"]): c for c in grid if c["protocol"]["data"] == "official"}
         tasks = {task.name: task for task in self.tasks}
+        for task in self.tasks:
+            check_split_hash(task, 1.0, 0, split_hash(task, self.load(task.name).train))
         for (name, fraction, split_seed), config in seen.items():
-            if not check_split_hash(tasks[name], fraction, split_seed, config["split_hash"]):
-                if not self.arguments.dry_run:
-                    path = self.output / "split_hashes.json"
-                    remember_split_hash(path, tasks[name], fraction, split_seed, config["split_hash"])
+            known = check_split_hash(tasks[name], fraction, split_seed, config["split_hash"])
+            if not known and not self.arguments.dry_run:
+                path = self.output / "split_hashes.json"
+                remember_split_hash(path, tasks[name], fraction, split_seed, config["split_hash"])
 
     def _keep_suite(self) -> None:
         try:
@@ -219,13 +221,12 @@ class Run:
     def _report(self, grid: list[dict[str, Any]]) -> int:
         """Build the tables from the records of this grid, and say where they lie."""
         folder = self.output / "records"
-        paths = [folder / f"{record_id(config)}.json" for config in grid]
+        paths = [path for config in grid if (path := folder / f"{record_id(config)}.json").exists()]
         self.console.print(build(paths, self.output), markup=False, highlight=False)
         for name in ("leaderboard.md", "leaderboard.csv"):
             self.console.print(f"{self.output / name}", markup=False, highlight=False)
         records, _ = read_records(paths)
-        counts = Counter(record["result"]["status"] for record in records)
-        return 1 if any(status not in ("ok", "failed", "skipped") for status in counts) else 0
+        return 0 if sum(map(is_done, records)) == len(grid) else 1
 
 
 def is_pocket(task: Task) -> bool:

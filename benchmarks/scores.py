@@ -90,8 +90,8 @@ class ScoreBook:
             return list(read_corpus(self.recipe.corpus))
         if self.source.reference != str(MODEL_DIR):
             raise InputError(
-                "guided strategies must have Fisher scores: give --set fisher_corpus=FILE (one document a line), or write "
-                "fisher=FILE or fisher=published in the strategy; got none of these"
+                "guided strategies must have Fisher scores: give --set fisher_corpus=FILE (one document a line), or "
+                "write fisher=FILE or fisher=published in the strategy; got none of these"
             )
         from benchmarks.pocket.language import documents
 

@@ -24,8 +24,8 @@ MAX_BYTES = 1_000_000
 class FisherRecipe:
     """How the scores of `fisher=estimate` are made; part of a trial's identity where its strategy needs them.
 
-    corpus: a text file, one document a line, or HUB_ID[:config[:split]]; empty for pocket's own. objective `auto` is the
-    checkpoint's own masked-LM head where it has one, else `mlm-tied`. max_length 0: what the model allows, at most 512.
+    corpus: a text file, one document a line, or HUB_ID[:config[:split]]; empty for pocket's own. objective `auto` is
+    the checkpoint's own masked-LM head where it has one, else `mlm-tied`. max_length 0: the model's, at most 512.
     """
 
     corpus: str = ""

@@ -22,9 +22,9 @@ import torch
 from accelerate import Accelerator
 
 from benchmarks import batches, metrics, models, packing
+from benchmarks.grid import Split, make_split
 from benchmarks.protocol import Protocol
 from benchmarks.seeds import derive
-from benchmarks.grid import Split, make_split
 from benchmarks.sources import Example, TaskData, load_task_data
 from benchmarks.tasks import Task, find_task, task_from_file
 from fisher.scores import load_scores

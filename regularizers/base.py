@@ -8,13 +8,13 @@ The training loop (`regularizers.loop.fit`) is, in full:
     for epoch in epochs:
         for batch in batches(epoch):
             strategy.draw()                       # fresh masks, once per optimizer step
-            strategy.gradients(backward)          # backward = for micro in batch: strategy.loss(compute, micro).backward()
+            strategy.gradients(backward)          # backward: for micro in batch: strategy.loss(micro).backward()
             clip(gradients)
             strategy.update(optimizer.step)
         with strategy.evaluation():               # running averages, interpolations
             evaluate(model)
 
-`loss`, `gradients` and `update` *wrap* what they are given, so R-Drop calls `compute` twice, SAM calls `backward` twice,
+`loss`, `gradients` and `update` *wrap* what they are given: R-Drop calls `compute` twice, SAM calls `backward` twice,
 Child-Tuning masks gradients after `backward()`, weight decay acts before `apply()` and an average after it. A method
 overrides the hooks it needs and nothing else; no method's name stands in the loop.
 """
@@ -47,7 +47,7 @@ class Output(NamedTuple):
 
 
 class SkipTrial(Exception):
-    """The method cannot act on this model or task; the trial is recorded as skipped, with this sentence as its reason."""
+    """The method cannot act on this model or task; the trial is recorded as skipped with this sentence."""
 
 
 def forward(model: nn.Module, batch: Batch) -> Tensor:
@@ -125,7 +125,7 @@ class Context:
         return sites
 
     def mixed_layers(self, layers: str) -> list[str]:
-        """Names of the linear layers that a weight-mixing method acts on: the paper's, or `all`; in the head its own."""
+        """Names of the linear layers that a weight-mixing method acts on: the paper's or `all`; in the head its own."""
         assert self.sites is not None
         if self.scope == "head":
             names = [n for n, m in linear_layers(self.model).items() if f"{n}.weight" in self.head]

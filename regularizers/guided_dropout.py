@@ -33,7 +33,7 @@ def schedule(scores: Mapping[str, float], p_lower: float, p_upper: float) -> dic
         scores: {site: score}; the least informative site gets `p_upper`, the most informative `p_lower`. Sites of equal
             score keep their order in `scores`; a single site gets `p_upper`.
 
-    Returns {site: p} in the order of `scores`. Raises ValueError for no sites or bounds outside 0 <= lower <= upper < 1.
+    Returns {site: p} in the order of `scores`. Raises ValueError for no sites or bounds not 0 <= lower <= upper < 1.
     """
     if not scores:
         raise ValueError("scores must name at least one site, got none")

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 from transformers import get_constant_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from regularizers.base import Batch, Context
+from regularizers.base import Batch
 from regularizers.strategy import BoundStrategy
 
 CHECK_EVERY = 10  # steps between looks at the loss; every look waits for the device
