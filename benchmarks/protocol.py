@@ -35,7 +35,7 @@ class Protocol:
     """How a trial trains and is scored; every field stands in every record.
 
     Fields as in `regularizers.loop.Recipe`, and: max_length in tokens; head_init `normal` = weights N(0, 0.02^2),
-    biases 0, `model` = the model class's own; metric `primary` = the task's one score, `combined` = mean of its metrics;
+    biases 0, `model` = the model class's own; metric `primary` = the task's one score, `combined` = the mean of all;
     data `official` = train scored on dev, `pooled` = both joined, shuffled with the restart's seed and cut 80/20;
     selection `last` = the last epoch ranks, `best_dev` = the best epoch on dev; precision fp32 or bf16 autocast;
     padding `packed` = no padding at all (`benchmarks.packing`), `padded` = to the longest of the batch.

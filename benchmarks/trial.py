@@ -94,6 +94,13 @@ def execute(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
     return {"config": config, "result": result, "environment": environment(resources.threads)}
 
 
+def labels_of(examples: Sequence[Example]) -> list[int] | list[float]:
+    """Labels of labelled examples, all class ids or all scores."""
+    labels = [example.label for example in examples]
+    assert None not in labels, "train and dev examples carry labels"
+    return labels  # type: ignore[return-value]
+
+
 def no_result(status: str, reason: str) -> dict[str, Any]:
     """The result block of a trial without a score."""
     return {"status": status, "reason": reason, "score": None, "failed": None, "failed_by": None, "seconds": {}}
@@ -124,7 +131,7 @@ def run(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
         pad = model.config.pad_token_id or 0
         order = batches.TrainBatches(
             rows["train"],
-            [example.label for example in split.train],
+            labels_of(split.train),
             size=protocol.batch_size,
             seed=config["seeds"]["order"],
             pad=pad,
@@ -187,7 +194,7 @@ class Evaluation:
         pad: int,
     ) -> None:
         self.task, self.model, self.context, self.pad = task, model, context, pad
-        self.labels = [example.label for example in dev]
+        self.labels = labels_of(dev)
         self.batches = batches.evaluation_batches(rows, EVALUATION_BATCH, pad)
         self.seconds = 0.0
 
@@ -252,7 +259,7 @@ class Evaluation:
         with strategy.evaluation():
             for name, examples in data.extra.items():
                 groups = batches.evaluation_batches(encoded[name], EVALUATION_BATCH, self.pad)
-                labels = [example.label for example in examples]
+                labels = labels_of(examples)
                 answer[name] = metrics.scores(self.task, self.predict(groups, len(labels)), labels)
         return answer
 
@@ -265,9 +272,7 @@ def isolated(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = (
-            False  # a debugging aid that costs a pass over each tensor
-        )
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a costly debug aid
         try:
             yield
         finally:

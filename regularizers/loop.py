@@ -112,7 +112,8 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> t
 
 def _step(strategy: BoundStrategy, batch: Batch, recipe: Recipe, accelerator: Accelerator) -> torch.Tensor:
     """One optimizer step; returns the step's mean loss, still on the device."""
-    context, total = strategy.context, []
+    context = strategy.context
+    total: list[torch.Tensor] = []
     optimizer = context.training.optimizer
     assert optimizer is not None
 

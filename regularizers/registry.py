@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 from fisher.errors import InputError
@@ -134,7 +135,7 @@ def code_hash(source: str) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
 
 
-def _import_file(path: Path, module_name: str) -> object:
+def _import_file(path: Path, module_name: str) -> ModuleType:
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     spec = importlib.util.spec_from_file_location(module_name, path)
