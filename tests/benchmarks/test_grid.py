@@ -1,0 +1,33 @@
+"""The grid: every trial once, its identity complete, no order and no spelling in it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.grid import seeds
+from leaderboard.records import config_hash, record_id
+
+Make = Callable[..., list[dict[str, Any]]]
+
+
+def test_the_grid_is_the_cross_product(make_configs: Make) -> None:
+    configs = make_configs("none", "dropout(0.1)", restarts=3)
+    assert len(configs) == 6
+    assert len({record_id(config) for config in configs}) == 6
+
+
+def test_the_order_and_the_spelling_of_strategies_change_no_trial(make_configs: Make) -> None:
+    one = make_configs("dropout(0.1)+wdecay(0,0.01)", "none", "none")
+    other = make_configs("none", "wdecay(0, 1e-2) + dropout(.1)")
+    assert {config_hash(c) for c in one} == {config_hash(c) for c in other}
+
+
+def test_seeds_differ_by_purpose_and_restart_and_know_no_strategy() -> None:
+    first, second = seeds(0, 0), seeds(1, 0)
+    assert len({first["init"], first["order"], first["noise"], second["init"]}) == 4
+    assert first == seeds(0, 0)
+
+
+def test_every_setting_changes_the_identity(make_configs: Make) -> None:
+    (base,) = make_configs("none")
+    for settings in ({"epochs": 9}, {"lr": 1e-5}, {"bias_correction": False}, {"padding": "padded"}):
+        assert config_hash(make_configs("none", **settings)[0]) != config_hash(base), settings

@@ -1,0 +1,152 @@
+"""One trial: paired, repeatable, isolated, and honest about what became of it."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import metrics, models
+from benchmarks.grid import make_split
+from benchmarks.protocol import Protocol
+from benchmarks.scores import ScoreBook
+from benchmarks.suite import FisherRecipe
+from benchmarks.trial import Resources, execute, isolated, load_data
+from leaderboard.records import read_record, write_record
+from regularizers.strategy import parse
+
+Make = Callable[..., list[dict[str, Any]]]
+SIX = (
+    "dropout(0.1) + wdecay(0, 0.01)",
+    "wdecay(w_pre, 0.01)",
+    "mixout(w_pre, 0.7)",
+    "mixout(w_pre, 0.7) + wdecay(w_pre, 0.01)",
+    "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)",
+    "guided_dropout(0, 0.1)",
+)
+UNMEASURED = ("seconds", "peak_memory")
+
+
+@pytest.fixture(scope="session")
+def fisher_file(source: models.Source, tmp_path_factory: pytest.TempPathFactory) -> str:
+    book = ScoreBook(tmp_path_factory.mktemp("fisher"), source, FisherRecipe(samples=3))
+    book.plan([parse("guided_dropout(0, 0.1)")])
+    book.estimate(lambda text: None)
+    return book.files["estimate"]
+
+
+def outcome(record: dict[str, Any]) -> dict[str, Any]:
+    """The part of a record that must repeat."""
+    return {key: value for key, value in record["result"].items() if key not in UNMEASURED}
+
+
+def test_all_strategies_of_a_restart_share_split_head_and_batches(
+    make_configs: Make, resources: Resources, fisher_file: str
+) -> None:
+    """Pairing is what makes `score[a] - score[b]` a difference between methods and nothing else."""
+    with_scores = Resources(model=resources.model, offline=True, fisher={"estimate": fisher_file})
+    records = [execute(config, with_scores) for config in make_configs("none", "model_default", *SIX, epochs=1)]
+    assert [r["result"]["status"] in ("ok", "failed") for r in records] == [True] * 8
+    assert len({json.dumps(r["result"]["hashes"]) for r in records}) == 1
+    losses = {r["config"]["strategy"]: tuple(r["result"]["train_loss"]) for r in records}
+    assert len({losses["none"], losses[SIX[0]], losses["mixout(w_pre, 0.7)"]}) == 3, "they must train differently"
+
+
+def test_another_restart_changes_head_and_order_but_not_the_split(make_configs: Make, resources: Resources) -> None:
+    first, second = (execute(c, resources)["result"]["hashes"] for c in make_configs("none", restarts=2, epochs=1))
+    assert first["split"] == second["split"]
+    assert first["head"] != second["head"]
+    assert first["batches"] != second["batches"]
+
+
+@pytest.mark.parametrize("strategy", ["dropout(0.1)", "mixout(w_pre, 0.7)"])
+def test_the_same_config_gives_the_same_result_whatever_ran_before(
+    make_configs: Make, resources: Resources, strategy: str
+) -> None:
+    (config,) = make_configs(strategy)
+    first = execute(config, resources)
+    torch.rand(7), random.random(), np.random.rand()
+    assert outcome(execute(config, resources)) == outcome(first)
+
+
+def test_a_trial_leaves_every_global_random_state_as_it_was(make_configs: Make, resources: Resources) -> None:
+    torch.manual_seed(5), random.seed(5), np.random.seed(5)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    execute(make_configs("dropout(0.1)")[0], resources)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1:] == (random.getstate(), np.random.get_state()[1].tolist())
+
+
+def test_the_fork_restores_determinism_and_generator_after_an_error() -> None:
+    state, deterministic = torch.get_rng_state(), torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(RuntimeError), isolated(3):
+        raise RuntimeError
+    assert torch.equal(state, torch.get_rng_state())
+    assert torch.are_deterministic_algorithms_enabled() == deterministic
+
+
+def test_the_stored_predictions_give_the_stored_score_exactly(make_configs: Make, resources: Resources) -> None:
+    (config,) = make_configs("none", task="pocket-stsb", fraction=0.1)
+    result = execute(config, resources)["result"]
+    data = load_data("pocket-stsb", None, None, True)
+    labels = [example.label for example in data.dev]
+    assert metrics.scores(data.task, result["predictions"], labels)["spearman"] == result["score"]
+
+
+def test_a_diverged_run_is_a_failed_run_with_the_floor_as_its_score(make_configs: Make, resources: Resources) -> None:
+    (config,) = make_configs("none", lr=1e30, warmup=0.0, clip=0.0, fraction=0.2)
+    result = execute(config, resources)["result"]
+    assert (result["status"], result["failed_by"], result["imputed"]) == ("failed", "diverged", True)
+    assert result["score"] == result["floor"]
+
+
+def test_best_dev_and_last_differ_where_they_must(make_configs: Make, resources: Resources) -> None:
+    """A high rate makes epochs go up and down; `best` kept as an alias of the live weights would equal `last`."""
+    settings = {"task": "pocket-mrpc", "fraction": 0.1, "epochs": 6, "lr": 2e-3, "schedule": "constant"}
+    (last,) = make_configs("none", **settings)
+    (best,) = make_configs("none", selection="best_dev", **settings)
+    scores = [epoch["scores"]["f1"] for epoch in execute(last, resources)["result"]["epochs"]]
+    assert scores[-1] < max(scores), "the run must be one whose last epoch is not its best"
+    assert execute(last, resources)["result"]["score"] == scores[-1]
+    assert execute(best, resources)["result"]["score"] == max(scores)
+
+
+def test_the_record_passes_the_schema_and_names_what_was_touched(
+    make_configs: Make, resources: Resources, tmp_path: Path
+) -> None:
+    record = execute(make_configs("mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)")[0], resources)
+    read = read_record(write_record(tmp_path, record))
+    assert read["result"]["touched"]["head:mixout(w_0, 0.7)"] == ["classifier"]
+    assert len(read["result"]["touched"]["mixout(w_pre, 0.7)"]) == 3 * 5 + 1  # q, k, v, attention output, intermediate
+    assert read["result"]["deviation"] > 0
+    assert set(read["result"]["seconds"]) >= {"build", "train", "evaluate", "total"}
+
+
+def test_an_exception_in_a_trial_is_an_error_record_with_its_reason(make_configs: Make, resources: Resources) -> None:
+    (config,) = make_configs("guided_dropout(0, 0.1)")  # no scores were given
+    result = execute(config, resources)["result"]
+    assert (result["status"], result["score"], result["failed"]) == ("error", None, None)
+    assert "must be given Fisher scores" in result["reason"]
+
+
+def test_pooled_data_trains_and_is_scored_on_other_rows(make_configs: Make, resources: Resources) -> None:
+    (config,) = make_configs("none", protocol="sharma24", epochs=1)
+    data = load_data("pocket-rte", None, None, True)
+    split = make_split(data, Protocol(**config["protocol"]), fraction=0.02, split_seed=0, restart=0)
+    assert not {e.id for e in split.train} & {e.id for e in split.dev}
+    assert len(split.dev) == 480  # 20 % of 2,000 + 400
+    result = execute(config, resources)["result"]
+    assert len(result["predictions"]) == 480
+    assert config["metric"] == "combined"
+
+
+def test_all_parts_of_the_model_get_a_deviation_but_the_head(make_configs: Make, resources: Resources) -> None:
+    """With a rate of almost 0 nothing moves, so the distance from w_pre must be almost 0, head start or not."""
+    (config,) = make_configs("none", lr=1e-12)
+    assert execute(config, resources)["result"]["deviation"] < 1e-12
+
+

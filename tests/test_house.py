@@ -1,0 +1,50 @@
+"""The house keeps its floors apart: imports go one way only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("benchmarks", "regularizers", "fisher", "leaderboard")
+ALLOWED = {
+    "benchmarks": {"benchmarks", "regularizers", "fisher", "leaderboard"},
+    "regularizers": {"regularizers", "fisher"},
+    "fisher": {"fisher"},
+    "leaderboard": {"leaderboard"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names that a file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_go_one_way(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        ours = imported(path) & set(PACKAGES)
+        assert ours <= ALLOWED[package], f"{path.relative_to(ROOT)} imports {sorted(ours - ALLOWED[package])}"
+
+
+def test_no_module_uses_pythons_or_numpys_global_random_state() -> None:
+    """Global draws would unpair restarts; `random.Random(...)` and NumPy's own generators are fine."""
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "random":
+                    assert node.attr in ("Random", "SystemRandom"), f"{path.name} draws from random.{node.attr}"
+
+
+def test_the_tree_in_the_readme_names_every_module() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            if path.name not in ("__init__.py", "__main__.py"):
+                assert path.name in readme, f"the tree in README.md does not mention {path.relative_to(ROOT)}"
