@@ -30,8 +30,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from fisher.errors import InputError
+from fisher.scores import Scores
 from regularizers.sites import Sites, find_sites
 
 Batch = dict[str, Tensor]
@@ -80,22 +82,25 @@ class Context:
         head: names of the parameters that the checkpoint did not provide (`methods` call them the head).
         generator: source of the method's own draws; torch's default generator belongs to stock dropout alone.
         sites: where dropouts sit and which layers are mixed; found by the model's family unless given.
-        fisher: for each source a strategy names, {parameter name in the base model: diagonal}.
+        fisher: for each source a strategy names, its scores under the base model's parameter names.
         examples: number of training examples.
         forward: (model, batch) -> logits; criterion: (logits, labels) -> mean loss.
+        added: names of parameters that a technique registered for itself (a learned noise level). They are no weights
+            of the model: other techniques leave them alone, and its `groups` gives them to the optimizer.
     """
 
     model: nn.Module
     head: frozenset[str] = frozenset()
     generator: torch.Generator = field(default_factory=torch.Generator)
     sites: Sites | None = None
-    fisher: Mapping[str, Any] = field(default_factory=dict)
+    fisher: Mapping[str, Scores] = field(default_factory=dict)
     examples: int = 1
     forward: Callable[[nn.Module, Batch], Tensor] = forward
     criterion: Callable[[Tensor, Tensor], Tensor] = criterion
     scope: str = "all"
     initial: dict[str, Tensor] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
+    added: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         if self.sites is None:
@@ -112,9 +117,15 @@ class Context:
         return self.scope == "all" or (parameter in self.head) == (self.scope == "head")
 
     def parameters(self) -> dict[str, nn.Parameter]:
-        """Trainable parameters in scope, by name."""
-        named = self.model.named_parameters()
+        """Trainable weights in scope, by name."""
+        named = [(name, p) for name, p in self.model.named_parameters() if name not in self.added]
         return {name: p for name, p in named if p.requires_grad and self.in_scope(name)}
+
+    def scores(self, source: str, technique: str) -> Scores:
+        """The Fisher scores of a source. Raises InputError where the trial was given none."""
+        if source not in self.fisher:
+            raise InputError(f"{technique} must be given Fisher scores from {source}, got none; estimate them first")
+        return self.fisher[source]
 
     def dropout_sites(self) -> list[Any]:
         """Dropout sites in scope, in the model's order. Raises SkipTrial where the model has none."""
@@ -145,7 +156,7 @@ class Context:
 
 def linear_layers(model: nn.Module) -> dict[str, nn.Module]:
     """Every linear layer by name: `nn.Linear` with an (out, in) weight and GPT-2's `Conv1D` with an (in, out) one."""
-    return {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear) or type(m).__name__ == "Conv1D"}
+    return {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D)}
 
 
 @dataclass
@@ -154,13 +165,17 @@ class Regularizer:
 
     A subclass is a dataclass registered with `@register("name")`. Positional fields always stand in the canonical
     form, keyword-only fields only where they differ from their default; `parse(str(r)) == r`. Each trial works on a
-    copy of its own, so a hook may keep state in attributes that are no fields.
+    copy of its own, so a hook may keep state in attributes that are no fields: `name` is saved in checkpoints, `_name`
+    is not, because `attach` makes it anew.
 
     Class attributes:
         version: raised whenever results change; part of every trial's identity.
         paper: citation; summary: one line; deviations: how this differs from the paper or the authors' code.
         passes: (forward, backward) passes per optimizer step.
         acts_on: what two terms of one sum cannot both set (default: the technique's own name).
+        example: the strategy that `python -m regularizers check` tries (default: the bare name).
+        off: strategies that must equal `none` bit for bit, such as `mixout(w_pre, 0)`.
+        exempt: {check: reason} for the checks whose premise the method denies by design.
     """
 
     name: ClassVar[str] = ""
@@ -170,6 +185,9 @@ class Regularizer:
     equation: ClassVar[str] = ""
     deviations: ClassVar[str] = ""
     passes: ClassVar[tuple[int, int]] = (1, 1)
+    example: ClassVar[str] = ""
+    off: ClassVar[tuple[str, ...]] = ()
+    exempt: ClassVar[Mapping[str, str]] = {}
 
     def acts_on(self) -> frozenset[str]:
         """What this term sets; two terms of one scope that set the same thing contradict each other."""
@@ -213,9 +231,9 @@ class Regularizer:
         return contextlib.nullcontext()
 
     def state_dict(self) -> dict[str, Any]:
-        """What the trial's copy holds beyond its fields, for checkpoints."""
+        """What the trial's copy holds beyond its fields, for checkpoints; `_names` are what `attach` makes anew."""
         names = {f.name for f in dataclasses.fields(self)}
-        return {key: value for key, value in vars(self).items() if key not in names}
+        return {key: value for key, value in vars(self).items() if key not in names and not key.startswith("_")}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
@@ -231,6 +249,15 @@ class Regularizer:
             elif value != f.default:
                 words.append(f"{f.name}={spell(value)}")
         return f"{self.name}({', '.join(words)})" if words else self.name
+
+
+def is_data(value: Any) -> bool:
+    """Whether a value belongs in a checkpoint: tensors that are no parameters, numbers, text, and containers of such."""
+    if isinstance(value, dict):
+        return all(is_data(key) and is_data(item) for key, item in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(is_data(item) for item in value)
+    return value is None or isinstance(value, (Tensor, bool, int, float, str)) and not isinstance(value, nn.Parameter)
 
 
 def spell(value: Any) -> str:

@@ -76,7 +76,7 @@ def fit(
     for epoch in range(recipe.epochs):
         model.train()
         for batch in batches(epoch):
-            losses.append(_step(strategy, _to(batch, accelerator.device), recipe, accelerator))
+            losses.append(step(strategy, _to(batch, accelerator.device), recipe, accelerator))
             scheduler.step()
             training.step += 1
             if len(losses) % CHECK_EVERY == 0 and _diverged(losses, history):
@@ -91,8 +91,9 @@ def fit(
 
 def make_optimizer(strategy: BoundStrategy, recipe: Recipe) -> torch.optim.Optimizer:
     """Fused Adam over the strategy's groups; weight decay is a technique and never the optimizer's."""
-    parameters = strategy.context.scoped("all").parameters()
-    groups = strategy.groups([{"names": tuple(parameters), "lr": recipe.lr}])
+    weights = tuple(strategy.context.scoped("all").parameters())
+    groups = strategy.groups([{"names": weights, "lr": recipe.lr}])
+    parameters = dict(strategy.context.model.named_parameters())
     by_name = [{"params": [parameters[n] for n in g["names"]], "lr": g["lr"]} for g in groups if g["names"]]
     betas = (recipe.beta1, recipe.beta2)
     optimizer = torch.optim.Adam(by_name, lr=recipe.lr, betas=betas, eps=recipe.eps, fused=True)
@@ -110,7 +111,7 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> t
     return get_linear_schedule_with_warmup(optimizer, warmup, steps)
 
 
-def _step(strategy: BoundStrategy, batch: Batch, recipe: Recipe, accelerator: Accelerator) -> torch.Tensor:
+def step(strategy: BoundStrategy, batch: Batch, recipe: Recipe, accelerator: Accelerator) -> torch.Tensor:
     """One optimizer step; returns the step's mean loss, still on the device."""
     context = strategy.context
     total: list[torch.Tensor] = []
