@@ -252,12 +252,12 @@ class Regularizer:
 
 
 def is_data(value: Any) -> bool:
-    """Whether a value belongs in a checkpoint: tensors that are no parameters, numbers, text, and containers of such."""
+    """Whether a value belongs in a checkpoint: tensors (no parameters), numbers, text, and containers of such."""
     if isinstance(value, dict):
         return all(is_data(key) and is_data(item) for key, item in value.items())
     if isinstance(value, (list, tuple, set, frozenset)):
         return all(is_data(item) for item in value)
-    return value is None or isinstance(value, (Tensor, bool, int, float, str)) and not isinstance(value, nn.Parameter)
+    return value is None or (isinstance(value, (Tensor, bool, int, float, str)) and not isinstance(value, nn.Parameter))
 
 
 def spell(value: Any) -> str:
