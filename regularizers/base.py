@@ -231,9 +231,10 @@ class Regularizer:
         return contextlib.nullcontext()
 
     def state_dict(self) -> dict[str, Any]:
-        """What the trial's copy holds beyond its fields, for checkpoints; `_names` are what `attach` makes anew."""
+        """The data that the trial's copy holds beyond its fields; `attach` makes `_names` and references anew."""
         names = {f.name for f in dataclasses.fields(self)}
-        return {key: value for key, value in vars(self).items() if key not in names and not key.startswith("_")}
+        own = {key: value for key, value in vars(self).items() if key not in names and not key.startswith("_")}
+        return {key: value for key, value in own.items() if is_data(value)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
