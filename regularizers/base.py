@@ -276,3 +276,8 @@ def require(condition: bool, must: str, got: object, do: str = "") -> None:
     """Raise the one-sentence InputError `must, got ...; do` unless the condition holds."""
     if not condition:
         raise InputError(f"{must}, got {got}" + (f"; {do}" if do else ""))
+
+
+def outside_head(name: str, scope: str) -> None:
+    """Refuse a `head:` term of a technique that acts on the whole model or on its layers."""
+    require(scope != "head", f"{name} must act outside the head", f"head:{name}", "leave out head:")
