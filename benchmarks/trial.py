@@ -169,7 +169,7 @@ def attach(
 ) -> tuple[BoundStrategy, dict[str, list[str]]]:
     """Bind the strategy to the model; raises if a term that promises to act touched nothing."""
     strategy = parse(config["strategy"])
-    fisher = {source: load_scores(Path(path)).tensor_scores() for source, path in resources.fisher.items()}
+    fisher = {source: load_scores(Path(path)) for source, path in resources.fisher.items()}
     generator = torch.Generator().manual_seed(config["seeds"]["noise"])
     forward = packing.prepare(model, config["protocol"]["padding"])
     context = Context(model, head, generator, fisher=fisher, examples=examples, forward=forward)

@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from fisher.errors import InputError
 from fisher.scores import published_ranking, site_scores
 from regularizers.base import Context, Regularizer, require
 from regularizers.dropout import SITES
@@ -82,15 +81,13 @@ class GuidedDropout(Regularizer):
     def attach(self, context: Context) -> list[str]:
         """Set every site's probability; returns the dropout modules."""
         sites = context.dropout_sites()
-        body = [site for site in sites if site.kind != "head"]
         rates = schedule(self.scores(context), self.p_lower, self.p_upper)
         if self.order == "shuffled":
             values = list(rates.values())
             random.Random("guided_dropout").shuffle(values)  # one fixed order for every trial; no global state
             rates = dict(zip(rates, values, strict=True))
-        self.rates = {site.name: rates[site.name] for site in body}
         for site in sites:
-            set_rate(context.model, site, self.rates.get(site.name, self.head))
+            set_rate(context.model, site, self.head if site.kind == "head" else rates[site.name])
         return [site.module for site in sites]
 
     def scores(self, context: Context) -> dict[str, float]:
@@ -102,10 +99,7 @@ class GuidedDropout(Regularizer):
             must = f"fisher=published ranks the {len(ranking)} sites of a 12-layer BERT and must meet such a model"
             require(fits, must, f"{len(body)} sites", "use fisher=estimate")
             return {site.name: float(ranking.index(site.name)) for site in body}
-        if self.fisher not in context.fisher:
-            raise InputError(
-                f"guided_dropout must be given Fisher scores from {self.fisher}, got none; estimate them first"
-            )
+        scores = context.scores(self.fisher, "guided_dropout").tensor_scores()
         prefix = base_prefix(context.model)
         names = {site.name: [name.removeprefix(prefix) for name in site.parameters] for site in body}
-        return site_scores(context.fisher[self.fisher], names)
+        return site_scores(scores, names)

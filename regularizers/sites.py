@@ -1,51 +1,102 @@
 """Where dropouts sit and which layers a method mixes, per model family: the one table every technique asks.
 
-A *site* is a place where the model drops activations. A row names it, says where its probability is set (module path
-and attribute) and which parameter tensors precede it. `{i}` runs over the encoder layers. Setting `p` on the stock
-module acts under sdpa and eager alike, because the attention code reads `.p` (the module itself is never called there).
+A *site* is a place where the model drops activations. A row names it, says where its probability is set and which
+parameter tensors precede it. `{i}` runs over the layers of a stack. Three ways of dropping occur:
 
-The mixed layers are our reading of [Lee20 C.2], "mixout replaces dropout": the linear layers fed by the units that BERT
-drops. The feed-forward output dense is fed by GELU units, which BERT does not drop, and is therefore left alone.
+    the module is called       hidden sites everywhere, and DeBERTa-v2's attention probabilities
+    its `.p` is read           attention probabilities elsewhere: an attention function (sdpa, eager) drops; the module
+                               is never called, so replacing it would lose the site; `owner` is the attention module
+    a float attribute is read  T5's attention probabilities
+
+Setting the probability therefore acts under sdpa and eager alike. Tensors that precede a site: BERT and its relatives
+those of the module that holds the dropout [Sharma24]; elsewhere, our reading, those between the site before and this.
+
+The mixed layers are our reading of [Lee20 C.2], "mixout replaces dropout": the linear layers fed by units that the
+model drops. BERT's feed-forward output dense is fed by GELU units, which BERT does not drop, and is left alone; T5 does
+drop them, so its `wo` is mixed. GPT-2's head input is not dropped: it has no head site. Layers of the head (DeBERTa's
+pooler) never stand in these tables; a `head:` term finds them itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from fisher.errors import InputError
 
+Condition = Callable[[Any], bool]  # of a model's config
+
+
+def always(config: Any) -> bool:
+    """The condition of a row that every model of the family has."""
+    return True
+
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a family's table; names are relative to the base model, `{i}` is the layer number."""
+    """One dropout of a family; names are relative to the base model, `{i}` is the layer number.
+
+    called: whether the model calls the module itself (else an attention function reads its probability).
+    attribute: what holds the probability; `p` belongs to a dropout module, anything else to the attention module.
+    when: which models of the family have the row.
+    """
 
     site: str
-    dropout: str
+    module: str
     kind: str  # "hidden" or "attention"
-    parameters: str  # prefix of the tensors that precede the site
+    parameters: tuple[str, ...]  # prefixes of the tensors that precede the site
+    called: bool = True
+    attribute: str = "p"
+    when: Condition = always
+
+
+@dataclass(frozen=True)
+class Mix:
+    """One linear layer that is mixed."""
+
+    layer: str
+    when: Condition = always
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Layers that repeat: config's field with their number, the dropouts and the mixed layers of each."""
+
+    layers: str
+    rows: tuple[Row, ...]
+    mixed: tuple[Mix, ...]
 
 
 @dataclass(frozen=True)
 class Family:
-    """A model family: its dropout rows, the layers that mixout mixes, and the head's dropout at the model's top."""
+    """A model family: what stands outside its stacks, the stacks, and the head's dropouts (names in the full model)."""
 
     rows: tuple[Row, ...]
-    mixed: tuple[str, ...]
-    head_dropout: str
-    layers: str = "num_hidden_layers"
+    stacks: tuple[Stack, ...]
+    head: tuple[str, ...]
+    mixed: tuple[Mix, ...] = ()
 
 
 @dataclass(frozen=True)
 class Site:
-    """A dropout site of one model: `module` is the qualified name of the dropout, `parameters` those before it."""
+    """A dropout site of one model.
+
+    module: qualified name of the module that holds the probability, in `attribute`.
+    parameters: names of the tensors before it.
+    rate: the checkpoint's own probability.
+    owner: name of the attention module whose attention function drops; None where the dropout module is called.
+    """
 
     name: str
     module: str
     kind: str
     parameters: tuple[str, ...]
-    rate: float  # the checkpoint's own probability
+    rate: float
+    attribute: str = "p"
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,35 +108,179 @@ class Sites:
     mixed: tuple[str, ...]
 
 
-FAMILIES: dict[str, Family] = {
-    "bert": Family(
+def _hidden(site: str, module: str, *parameters: str, when: Condition = always) -> Row:
+    return Row(site, module, "hidden", parameters, when=when)
+
+
+def _attention(site: str, module: str, *parameters: str, called: bool = False, attribute: str = "p") -> Row:
+    return Row(site, module, "attention", parameters, called, attribute)
+
+
+def _bert_stack(query: str = "query", key: str = "key", value: str = "value", *, called: bool = False) -> Stack:
+    """The encoder of BERT and of those that share its module names."""
+    layer = "encoder.layer.{i}."
+    names = (f"attention.self.{query}", f"attention.self.{key}", f"attention.self.{value}")
+    return Stack(
+        layers="num_hidden_layers",
         rows=(
-            Row("embeddings", "embeddings.dropout", "hidden", "embeddings."),
-            Row(
+            _attention(
                 "layer.{i}.attention.self",
-                "encoder.layer.{i}.attention.self.dropout",
-                "attention",
-                "encoder.layer.{i}.attention.self.",
+                layer + "attention.self.dropout",
+                layer + "attention.self.",
+                called=called,
             ),
-            Row(
+            _hidden(
                 "layer.{i}.attention.output",
-                "encoder.layer.{i}.attention.output.dropout",
-                "hidden",
-                "encoder.layer.{i}.attention.output.",
+                layer + "attention.output.dropout",
+                layer + "attention.output.",
             ),
-            Row("layer.{i}.output", "encoder.layer.{i}.output.dropout", "hidden", "encoder.layer.{i}.output."),
+            _hidden("layer.{i}.output", layer + "output.dropout", layer + "output."),
         ),
-        mixed=(
-            "encoder.layer.{i}.attention.self.query",
-            "encoder.layer.{i}.attention.self.key",
-            "encoder.layer.{i}.attention.self.value",
-            "encoder.layer.{i}.attention.output.dense",
-            "encoder.layer.{i}.intermediate.dense",
-            "pooler.dense",
+        mixed=tuple(Mix(layer + name) for name in (*names, "attention.output.dense", "intermediate.dense")),
+    )
+
+
+EMBEDDINGS = _hidden("embeddings", "embeddings.dropout", "embeddings.")
+
+
+def _deberta() -> Family:
+    """DeBERTa-v2 and v3: as BERT, with relative positions that have a dropout and projections of their own."""
+
+    def relative(config: Any) -> bool:
+        return bool(getattr(config, "relative_attention", False))
+
+    def own_projection(kind: str) -> Condition:
+        return lambda config: relative(config) and not config.share_att_key and kind in (config.pos_att_type or [])
+
+    self_attention = "encoder.layer.{i}.attention.self."
+    stack = _bert_stack("query_proj", "key_proj", "value_proj", called=True)
+    positions = _hidden(
+        "layer.{i}.attention.positions",
+        self_attention + "pos_dropout",
+        "encoder.rel_embeddings.",
+        "encoder.LayerNorm.",
+        when=relative,
+    )
+    convolution = _hidden(
+        "encoder.conv",
+        "encoder.conv.dropout",
+        "encoder.conv.",
+        when=lambda config: (getattr(config, "conv_kernel_size", 0) or 0) > 0,
+    )
+    projections = (
+        Mix(self_attention + "pos_key_proj", own_projection("c2p")),
+        Mix(self_attention + "pos_query_proj", own_projection("p2c")),
+    )
+    return Family(
+        rows=(EMBEDDINGS, convolution),
+        stacks=(Stack(stack.layers, (positions, *stack.rows), (*stack.mixed[:3], *projections, *stack.mixed[3:])),),
+        head=("pooler.dropout", "dropout"),
+    )
+
+
+def _t5_attention(block: str, at: int, name: str, site: str) -> tuple[Row, Row]:
+    """Attention probabilities (a float attribute of the attention module) and attention output of one T5 layer."""
+    layer = f"{block}layer.{at}."
+    before = tuple(f"{layer}{part}" for part in ("layer_norm.", *(f"{name}.{x}." for x in "qkv")))
+    return (
+        _attention(
+            f"{site}.probabilities",
+            layer + name,
+            *before,
+            f"{layer}{name}.relative_attention_bias.",
+            attribute="dropout",
         ),
-        head_dropout="dropout",
+        _hidden(f"{site}.output", layer + "dropout", f"{layer}{name}.o."),
+    )
+
+
+def _t5_stack(side: str, layers: str) -> Stack:
+    """T5's encoder or decoder; the decoder has a cross-attention layer between self-attention and feed-forward."""
+    block, site = f"{side}.block.{{i}}.", f"{side}.{{i}}."
+    rows = list(_t5_attention(block, 0, "SelfAttention", site + "attention"))
+    attentions = ["layer.0.SelfAttention"]
+    if side == "decoder":
+        rows += _t5_attention(block, 1, "EncDecAttention", site + "cross_attention")
+        attentions.append("layer.1.EncDecAttention")
+    last = f"layer.{len(attentions)}."
+    dense = f"{block}{last}DenseReluDense."
+    rows += [
+        _hidden(site + "intermediate", dense + "dropout", f"{block}{last}layer_norm.", dense + "wi"),
+        _hidden(site + "output", f"{block}{last}dropout", dense + "wo."),
+    ]
+    mixed = [Mix(f"{block}{attention}.{part}") for attention in attentions for part in "qkvo"]
+    mixed += [
+        Mix(dense + "wi", lambda config: not config.is_gated_act),
+        Mix(dense + "wi_0", lambda config: config.is_gated_act),
+        Mix(dense + "wi_1", lambda config: config.is_gated_act),
+        Mix(dense + "wo"),
+    ]
+    return Stack(layers, tuple(rows), tuple(mixed))
+
+
+FAMILIES: dict[str, Family] = {
+    "bert": Family((EMBEDDINGS,), (_bert_stack(),), head=("dropout",), mixed=(Mix("pooler.dense"),)),
+    "roberta": Family((EMBEDDINGS,), (_bert_stack(),), head=("classifier.dropout",)),
+    "electra": Family(
+        (EMBEDDINGS,),
+        (_bert_stack(),),
+        head=("classifier.dropout",),
+        mixed=(Mix("embeddings_project", lambda config: config.embedding_size != config.hidden_size),),
     ),
-}
+    "distilbert": Family(
+        rows=(EMBEDDINGS,),
+        stacks=(
+            Stack(
+                layers="n_layers",
+                rows=(
+                    _attention(
+                        "layer.{i}.attention",
+                        "transformer.layer.{i}.attention.dropout",
+                        *(f"transformer.layer.{{i}}.attention.{part}_lin." for part in "qkv"),
+                    ),
+                    _hidden(
+                        "layer.{i}.ffn",
+                        "transformer.layer.{i}.ffn.dropout",
+                        "transformer.layer.{i}.attention.out_lin.",
+                        "transformer.layer.{i}.sa_layer_norm.",
+                        "transformer.layer.{i}.ffn.",
+                    ),
+                ),
+                mixed=tuple(
+                    Mix(f"transformer.layer.{{i}}.{name}")
+                    for name in (*(f"attention.{part}_lin" for part in ("q", "k", "v", "out")), "ffn.lin1")
+                ),
+            ),
+        ),
+        head=("dropout",),
+    ),
+    "deberta-v2": _deberta(),
+    "gpt2": Family(
+        rows=(_hidden("embeddings", "drop", "wte.", "wpe."),),
+        stacks=(
+            Stack(
+                layers="n_layer",
+                rows=(
+                    _attention(
+                        "h.{i}.attn.probabilities", "h.{i}.attn.attn_dropout", "h.{i}.ln_1.", "h.{i}.attn.c_attn."
+                    ),
+                    _hidden("h.{i}.attn.output", "h.{i}.attn.resid_dropout", "h.{i}.attn.c_proj."),
+                    _hidden("h.{i}.mlp", "h.{i}.mlp.dropout", "h.{i}.ln_2.", "h.{i}.mlp."),
+                ),
+                mixed=(Mix("h.{i}.attn.c_attn"), Mix("h.{i}.attn.c_proj"), Mix("h.{i}.mlp.c_fc")),
+            ),
+        ),
+        head=(),
+    ),
+    "t5": Family(
+        rows=(
+            _hidden("encoder", "encoder.dropout", "shared.", "encoder.final_layer_norm."),
+            _hidden("decoder", "decoder.dropout", "shared.", "decoder.final_layer_norm."),
+        ),
+        stacks=(_t5_stack("encoder", "num_layers"), _t5_stack("decoder", "num_decoder_layers")),
+        head=("classification_head.dropout",),
+    ),
+}  # fmt: skip
 
 
 def base_prefix(model: nn.Module) -> str:
@@ -100,43 +295,67 @@ def find_sites(model: nn.Module, head: frozenset[str] = frozenset()) -> Sites:
     Raises InputError for a family without a table and for a site that the table expects and the model lacks: a name
     that moved must be an error, never a strategy silently applied in part.
     """
-    family_name = getattr(model.config, "model_type", type(model).__name__)
-    if family_name not in FAMILIES:
-        raise InputError(
-            f"the model family must be one of {', '.join(FAMILIES)}, got {family_name}; it has no site table"
-        )
-    family, prefix = FAMILIES[family_name], base_prefix(model)
+    config: Any = model.config
+    name = getattr(config, "model_type", type(model).__name__)
+    if name not in FAMILIES:
+        raise InputError(f"the model family must be one of {', '.join(FAMILIES)}, got {name}; it has no site table")
+    family, prefix = FAMILIES[name], base_prefix(model)
+    sites = [_site(row, i, prefix, name, model) for row, i in _rows(family, config)]
     modules = dict(model.named_modules())
-    count = getattr(model.config, family.layers)
-    sites = [_site(row, i, prefix, modules, family_name, model) for row, i in _expand(family.rows, count)]
-    if prefix and family.head_dropout in modules:
-        module = modules[family.head_dropout]
-        sites.append(Site("head", family.head_dropout, "head", (), float(module.p)))
-    mixed = [prefix + name.format(i=i) for i in range(count) for name in family.mixed if "{i}" in name]
-    mixed += [prefix + name for name in family.mixed if "{i}" not in name]
-    for name in mixed:
-        if name not in modules:
-            raise InputError(
-                f"a {family_name} model must have the layer {name}, got none; its site table is out of date"
-            )
-    return Sites(family_name, tuple(sites), tuple(n for n in mixed if f"{n}.weight" not in head))
+    classifier = "ForSequenceClassification" in type(model).__name__  # other heads have the dropouts they have
+    head_modules = [module for module in family.head if classifier or (prefix and module in modules)]
+    sites += [_head_site(module, len(family.head), name, model) for module in head_modules]
+    mixed = [prefix + layer for layer in _layers(family, config)]
+    for layer in mixed:
+        if layer not in modules:
+            raise InputError(f"a {name} model must have the layer {layer}, got none; its site table is out of date")
+    return Sites(name, tuple(sites), tuple(n for n in mixed if f"{n}.weight" not in head))
 
 
-def _expand(rows: tuple[Row, ...], count: int) -> list[tuple[Row, int]]:
-    """Rows in the model's order: the layer-free ones first, then layer by layer."""
-    free = [(row, 0) for row in rows if "{i}" not in row.site]
-    return free + [(row, i) for i in range(count) for row in rows if "{i}" in row.site]
+def _rows(family: Family, config: Any) -> list[tuple[Row, int]]:
+    """The rows that this model has, in order: those outside the stacks, then stack by stack, layer by layer."""
+    free = [(row, 0) for row in family.rows]
+    stacked = [(row, i) for stack in family.stacks for i in range(getattr(config, stack.layers)) for row in stack.rows]
+    return [(row, i) for row, i in free + stacked if row.when(config)]
 
 
-def _site(row: Row, i: int, prefix: str, modules: dict[str, nn.Module], family: str, model: nn.Module) -> Site:
-    module = prefix + row.dropout.format(i=i)
-    if not isinstance(modules.get(module), nn.Dropout):
-        raise InputError(f"a {family} model must have a dropout at {module}, got {type(modules.get(module)).__name__}")
-    start = prefix + row.parameters.format(i=i)
-    parameters = tuple(name for name, _ in model.named_parameters() if name.startswith(start))
-    return Site(row.site.format(i=i), module, row.kind, parameters, float(modules[module].p))
+def _layers(family: Family, config: Any) -> list[str]:
+    """Names of the mixed layers that this model has, stacks first."""
+    stacked = [
+        mix.layer.format(i=i)
+        for stack in family.stacks
+        for i in range(getattr(config, stack.layers))
+        for mix in stack.mixed
+        if mix.when(config)
+    ]
+    return stacked + [mix.layer for mix in family.mixed if mix.when(config)]
+
+
+def _site(row: Row, i: int, prefix: str, family: str, model: nn.Module) -> Site:
+    module = prefix + row.module.format(i=i)
+    held = _rate(model, module, row.attribute, family)
+    starts = tuple(prefix + start.format(i=i) for start in row.parameters)
+    parameters = tuple(name for name, _ in model.named_parameters() if name.startswith(starts))
+    holder = module if row.attribute != "p" else module.rpartition(".")[0]
+    owner = None if row.called else holder
+    return Site(row.site.format(i=i), module, row.kind, parameters, held, row.attribute, owner)
+
+
+def _head_site(module: str, count: int, family: str, model: nn.Module) -> Site:
+    name = "head" if count == 1 else f"head.{module}"
+    return Site(name, module, "head", (), _rate(model, module, "p", family))
+
+
+def _rate(model: nn.Module, module: str, attribute: str, family: str) -> float:
+    """The probability that a site has now; a dropout module's `p` or a float attribute."""
+    found = dict(model.named_modules()).get(module)
+    rate = getattr(found, attribute, None)
+    if not isinstance(rate, float | int) or (attribute == "p" and not isinstance(found, nn.Dropout)):
+        what = "a dropout" if attribute == "p" else f"a probability {attribute}"
+        raise InputError(f"a {family} model must have {what} at {module}, got {type(found).__name__}")
+    return float(rate)
 
 
 def set_rate(model: nn.Module, site: Site, p: float) -> None:
     """Let the site drop with probability `p` (0 <= p < 1)."""
-    model.get_submodule(site.module).p = p  # type: ignore[assignment]
+    setattr(model.get_submodule(site.module), site.attribute, p)

@@ -21,6 +21,7 @@ from torch import nn
 from fisher.errors import InputError
 from regularizers.base import Batch, Context, Output, Regularizer
 from regularizers.registry import find
+from regularizers.sites import set_rate
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
 TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^\s(),+=:"]+|[(),+=:])')
@@ -72,6 +73,9 @@ class BoundStrategy:
     def attach(self) -> dict[str, list[str]]:
         """Silence the checkpoint's own dropout, then attach every term; returns what each term touched."""
         silence(self.context.model)
+        assert self.context.sites is not None
+        for site in self.context.sites.dropouts:  # T5's attention probabilities are no dropout module
+            set_rate(self.context.model, site, 0.0)
         return {text: term.attach(context) for term, context, text in self.terms}
 
     def start(self, batches: Callable[[], Iterable[Batch]]) -> None:

@@ -65,32 +65,31 @@ class WeightDecay(Regularizer):
         names = decayed(context.model, list(parameters))
         if self.target == "w_pre":
             names = [name for name in names if name not in context.head]
-        self.weights = [parameters[name] for name in names]
-        self.rates_of = names
-        self.targets = None if self.target == "0" else [context.initial[name] for name in names]
+        self._weights = [parameters[name] for name in names]
+        self._targets = None if self.target == "0" else [context.initial[name] for name in names]
         return names
 
     def gradients(self, backward: Callable[[], None], context: Context) -> None:
         """Coupled form: add lambda * (w - u) to the gradients."""
         backward()
         if self.form == "coupled":
-            for at, weight in enumerate(self.weights):
+            for at, weight in enumerate(self._weights):
                 if weight.grad is not None:
-                    pull = weight.detach() if self.targets is None else weight.detach() - self.targets[at]
+                    pull = weight.detach() if self._targets is None else weight.detach() - self._targets[at]
                     weight.grad.add_(pull, alpha=self.strength)
 
     def update(self, apply: Callable[[], None], context: Context) -> None:
         """Decoupled form: decay with the learning rate of each parameter's group, then the optimizer's step."""
-        if self.form == "decoupled" and self.weights:
+        if self.form == "decoupled" and self._weights:
             for rate, members in self._by_rate(context).items():
-                weights = [self.weights[at].data for at in members]
-                decay(weights, self.targets and [self.targets[at] for at in members], rate * self.strength)
+                weights = [self._weights[at].data for at in members]
+                decay(weights, self._targets and [self._targets[at] for at in members], rate * self.strength)
         apply()
 
     def _by_rate(self, context: Context) -> dict[float, list[int]]:
         """Positions of the decayed parameters by the learning rate that the optimizer gives them now."""
         assert context.training.optimizer is not None
-        at = {id(weight): i for i, weight in enumerate(self.weights)}
+        at = {id(weight): i for i, weight in enumerate(self._weights)}
         rates: dict[float, list[int]] = {}
         for group in context.training.optimizer.param_groups:
             rates.setdefault(float(group["lr"]), []).extend(at[id(p)] for p in group["params"] if id(p) in at)

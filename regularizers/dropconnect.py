@@ -1,0 +1,61 @@
+"""Dropconnect: drop single weights instead of units.
+
+    w_drop = m * w / (1 - p),  m ~ Bernoulli(1 - p) independently per weight                 [Wan et al. 2013, §3]
+
+mixconnect(0, 1 - p, p (1 - p)) with an independent mask entry per weight [Lee20 §3]. Fresh every optimizer step.
+Where (`layers`): as for mixout, `paper` or `all`; the head by a `head:` term alone. The bias is not dropped.
+Deviations: Wan et al. draw a mask per example, on one fully connected layer, and approximate the mean at test time by a
+Gaussian; here one mask serves the whole step (as mixout's does) and evaluation uses the mean weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from regularizers.base import Context, Regularizer, require
+from regularizers.mixing import WEIGHTS, adopt, mixconnect, set_mask, step_generator
+from regularizers.registry import register
+
+
+def dropconnect(weight: Tensor, p: float, mask: Tensor) -> Tensor:
+    """weight * mask / (1 - p); `mask` has the weight's shape with 1 where it is kept, p in [0, 1) (else ValueError)."""
+    return mixconnect(weight, torch.zeros((), dtype=weight.dtype, device=weight.device), p, mask)
+
+
+@register("dropconnect")
+@dataclass
+class Dropconnect(Regularizer):
+    """Drop every weight of the linear layers in scope with probability `p` in [0, 1)."""
+
+    p: float
+    layers: str = field(default="paper", kw_only=True)
+    summary: ClassVar[str] = "drop single weights of the linear layers"
+    paper: ClassVar[str] = "Wan et al. 2013 (ICML)"
+    equation: ClassVar[str] = "w_drop = m * w / (1-p), m ~ Bernoulli(1-p) per weight"
+    deviations: ClassVar[str] = "one mask per step instead of one per example; evaluates with the mean weight"
+
+    def __post_init__(self) -> None:
+        require(0 <= self.p < 1, "p of dropconnect must be in [0, 1)", self.p)
+        require(self.layers in ("paper", "all"), "layers of dropconnect must be paper or all", self.layers)
+
+    def acts_on(self) -> frozenset[str]:
+        """The weights of linear layers."""
+        return frozenset({WEIGHTS})
+
+    def attach(self, context: Context) -> list[str]:
+        """Turn the layers in scope into mixed ones with target 0; returns their names."""
+        names = context.mixed_layers(self.layers)
+        layers = [context.model.get_submodule(name) for name in names]
+        self._mixed = [adopt(layer, torch.zeros(()), self.p, per_weight=True) for layer in layers]
+        return names
+
+    def draw(self, context: Context) -> None:
+        """A mask entry per weight, drawn on the model's device."""
+        generator = step_generator(context, self._mixed[0].weight.device)
+        for layer in self._mixed:
+            shape, device = layer.weight.shape, layer.weight.device
+            set_mask(layer, torch.rand(shape, generator=generator, device=device) >= self.p)
