@@ -119,6 +119,7 @@ class Run:
         )
         self.source = self._source()
         self.output = Path(arguments.output or Path(DEFAULT_OUTPUT, self.suite.name))
+        self.new_hashes: list[tuple[Task, float, int, str]] = []
         self.scores = ScoreBook(self.output / "fisher", self.source, self.suite.fisher)
 
     def _suite(self) -> Suite:
@@ -137,7 +138,8 @@ class Run:
 
     def _source(self) -> models.Source:
         """The model, which every task but the embedded ones needs to be told."""
-        if not self.suite.model or (self.suite.model == "pocket" and not all(is_pocket(task) for task in self.tasks)):
+        unasked = self.suite.model == "pocket" and self.arguments.model is None
+        if not self.suite.model or (unasked and not all(is_pocket(task) for task in self.tasks)):
             named = ", ".join(task.name for task in self.tasks if not is_pocket(task)) or "this suite"
             raise InputError(f"--model must be given for {named}: a hub id such as bert-large-uncased, or a folder")
         return models.find_model(self.suite.model, offline=self.arguments.offline)
@@ -177,25 +179,25 @@ class Run:
         return self._report(grid)
 
     def _check_splits(self, grid: list[dict[str, Any]]) -> None:
-        """Official data must give the official splits; others must stay what they were at first use."""
+        """Official data must give the official splits; the hashes of others are kept at their first use."""
         seen = {(c["task"], c["fraction"], c["split_seed"]): c for c in grid if c["protocol"]["data"] == "official"}
         tasks = {task.name: task for task in self.tasks}
         for task in self.tasks:
             check_split_hash(task, 1.0, 0, split_hash(task, self.load(task.name).train))
         for (name, fraction, split_seed), config in seen.items():
-            known = check_split_hash(tasks[name], fraction, split_seed, config["split_hash"])
-            if not known and not self.arguments.dry_run:
-                path = self.output / "split_hashes.json"
-                remember_split_hash(path, tasks[name], fraction, split_seed, config["split_hash"])
+            if not check_split_hash(tasks[name], fraction, split_seed, config["split_hash"]):
+                self.new_hashes.append((tasks[name], fraction, split_seed, config["split_hash"]))
 
     def _keep_suite(self) -> None:
+        """Make the output folder and store the request beside its results."""
         try:
             (self.output / "records").mkdir(parents=True, exist_ok=True)
             (self.output / "suite.toml").write_text(self.suite.to_toml())
         except OSError as error:
-            raise InputError(
-                f"--output must be a folder that can be written, got {self.output}: {error.strerror}"
-            ) from None
+            problem = error.strerror or str(error)
+            raise InputError(f"--output must be a folder that can be written, got {self.output}: {problem}") from None
+        for task, fraction, split_seed, found in self.new_hashes:
+            remember_split_hash(self.output / "split_hashes.json", task, fraction, split_seed, found)
 
     def _train(self, left: list[dict[str, Any]], workers: int) -> None:
         """Run what is left; write the record of a trial whose worker could not."""

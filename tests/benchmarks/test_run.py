@@ -1,0 +1,178 @@
+"""The command as a user types it: requests refused in one sentence, runs that resume, nothing lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.run import main
+
+ROOT = Path(__file__).parents[2]
+TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--set", "epochs=1", "fisher_samples=3")
+PLUGIN = '''
+import os, time
+from dataclasses import dataclass
+from regularizers import Regularizer, register
+
+@register("breaks")
+@dataclass
+class Breaks(Regularizer):
+    """Breaks a trial in one of several ways."""
+
+    how: str
+
+    def attach(self, context):
+        if self.how == "exit":
+            os._exit(7)
+        if self.how == "hang":
+            time.sleep(600)
+        if self.how == "raise":
+            raise RuntimeError("planted")
+        return ["classifier"]
+'''
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """The sentence with which a request is refused; no traceback, status 2."""
+    assert main(list(argv)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1, "one sentence"
+    return error
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--suite", "poket"], "unknown suite 'poket'; did you mean pocket?"),
+        (["--tasks", "rtee"], "rte"),
+        (["--tasks", "rte"], "--model must be given for rte: a hub id such as bert-large-uncased, or a folder"),
+        (["--tasks", "rte", "--model", "./absent"], "--model must be a hub id or an existing folder, got './absent'"),
+        (["--strategies", "dropuot(0.1)"], "unknown regularizer 'dropuot'; did you mean dropout?"),
+        (["--strategies", "dropout(1)"], "p of dropout must be in [0, 1), got 1"),
+        (["--strategies", "dropout(0.1) + guided_dropout"], "one sum must set the dropout sites once"),
+        (["--strategies", "mixout(w_0, 0.7)"], "write head:mixout(w_0, ...)"),
+        (["--strategies", "none + dropout(0.1)"], "none must stand alone in its sum"),
+        (["--fractions", "0"], "fractions must be in (0, 1], got 0"),
+        (["--restarts", "0"], "restarts must be in 1..10000, got 0"),
+        (["--split-seeds", "9"], "split_seeds must be in 1..restarts (3), got 9"),
+        (["--set", "epoch=1"], "unknown protocol field 'epoch'; did you mean epochs?"),
+        (["--set", "epochs"], "--set must be given key=value, got 'epochs'"),
+        (["--set", "lr=0"], "lr must be positive, got 0.0"),
+        (["--protocol", "lee"], "protocol must be one of lee20, sharma24, got 'lee'"),
+        (["--workers", "0"], "--workers must be positive, got 0"),
+        (["--timeout", "-1"], "--timeout must be positive, got -1"),
+        (["--plugin", "absent.py"], "the plugin absent.py could not be imported: FileNotFoundError"),
+        (["--task-file", "absent.toml"], "absent.toml"),
+        (["--set", "fisher_corpus=absent.txt", "--strategies", "guided_dropout"], "absent.txt"),
+        (["--strategies", "guided_dropout(0, 0.1, fisher=absent.safetensors)"], "there is no score file absent.safetensors"),
+        (["--set", "fisher_samples=9999999", "--strategies", "guided_dropout"], "fisher_samples must be at most 2000"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence_and_status_2(
+    argv: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(capsys, *argv, "--offline", "--output", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists(), "a refused request leaves nothing behind"
+
+
+def test_glue_needs_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["--tasks", "rte", "--model", "pocket", "--data-dir", str(tmp_path), "--output", str(tmp_path / "out")]
+    assert "RTE" in refused(capsys, *argv, "--strategies", "none")
+
+
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    message = refused(capsys, *TINY, "--strategies", "none", "--output", str(tmp_path / "file" / "out"))
+    assert "cannot be written" in message or "must be a folder that can be written" in message
+
+
+def test_lists_name_what_the_command_line_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", "tasks"]) == 0
+    tasks = capsys.readouterr().out
+    assert all(name in tasks for name in "cola sst2 mrpc qqp stsb mnli qnli rte wnli pocket-cola".split())
+    assert main(["--list", "suites"]) == 0
+    assert "pocket" in capsys.readouterr().out
+
+
+def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--dry-run", "--offline", "--output", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "144 trials: 0 done, 144 left" in shown
+    assert "time: unknown until the first trial" in shown
+    assert 'strategies = [' in shown, "the resolved suite is printed"
+    assert not (tmp_path / "out").exists()
+
+
+def leaderboard(folder: Path) -> tuple[str, str]:
+    """The tables without their cost columns, rebuilt from the records alone."""
+    from leaderboard.build import build
+
+    build([folder], folder / "rebuilt", without_cost=True)
+    return tuple((folder / "rebuilt" / name).read_text() for name in ("leaderboard.md", "leaderboard.csv"))  # type: ignore[return-value]
+
+
+def command(output: Path, *more: str) -> list[str]:
+    strategies = ["none", "mixout(w_pre, 0.7)", "guided_dropout(0, 0.1)"]
+    request = [*TINY, "--strategies", *strategies, "--restarts", "2", "--workers", "1", "--output", str(output)]
+    return [sys.executable, "-m", "benchmarks.run", *request, *more]
+
+
+def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+    """SIGKILL of the whole group in the middle; then again; then once more: no new trials, identical files."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(command(whole), cwd=ROOT, check=True, capture_output=True)
+    process = subprocess.Popen(
+        command(broken), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while process.poll() is None and len(list(broken.glob("records/*.json"))) < 2:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 0 < len(list(broken.glob("records/*.json"))) < 6, "it must have been killed in the middle"
+    subprocess.run(command(broken), cwd=ROOT, check=True, capture_output=True)
+    assert leaderboard(broken) == leaderboard(whole)
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    again = subprocess.run(command(whole), cwd=ROOT, check=True, capture_output=True, text=True)
+    assert "6 trials: 6 done, 0 left" in again.stdout
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_broken_trials_cost_themselves_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A trial that exits, hangs or raises gets a row with its status; the others finish; the status is 1."""
+    (tmp_path / "breaks.py").write_text(PLUGIN)
+    strategies = ["none", "breaks(exit)", "breaks(hang)", "breaks(raise)", "breaks(not)"]
+    argv = [*TINY, "--strategies", *strategies, "--restarts", "1", "--plugin", str(tmp_path / "breaks.py")]
+    assert main([*argv, "--output", str(tmp_path / "out"), "--timeout", "40"]) == 1
+    records = [json.loads(path.read_text()) for path in (tmp_path / "out" / "records").iterdir()]
+    status = {r["config"]["strategy"]: r["result"]["status"] for r in records}
+    assert status.pop("none") in ("ok", "failed")
+    assert status.pop("breaks(not)") in ("ok", "failed")
+    assert status == {"breaks(exit)": "killed", "breaks(hang)": "timeout", "breaks(raise)": "error"}
+    board = (tmp_path / "out" / "leaderboard.md").read_text()
+    assert "planted" in board
+    assert "exit code 7" in board
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "out" / "records").iterdir()}
+    main([*argv, "--dry-run", "--output", str(tmp_path / "out")])
+    assert "5 trials: 2 done, 3 left" in capsys.readouterr().out, "errors are tried again, results are not"
+    assert kept == {path.name: path.read_bytes() for path in (tmp_path / "out" / "records").iterdir()}
+
+
+def test_ones_own_task_runs_like_glue(tmp_path: Path) -> None:
+    rows = [f"the dog sees the cat {at}\t{at % 2}" for at in range(40)]
+    for part in ("train", "dev"):
+        (tmp_path / f"{part}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    (tmp_path / "own.toml").write_text(
+        'name = "own"\ntrain = "train.tsv"\ndev = "dev.tsv"\ntext = ["text"]\nlabel = "label"\n'
+        'labels = ["0", "1"]\nmetric = "accuracy"\n'
+    )
+    argv = ["--task-file", str(tmp_path / "own.toml"), "--model", "pocket", "--strategies", "none", "--restarts", "1"]
+    assert main([*argv, "--fractions", "0.5", "--set", "epochs=1", "--output", str(tmp_path / "out")]) == 0
+    (record,) = [json.loads(path.read_text()) for path in (tmp_path / "out" / "records").iterdir()]
+    assert record["config"]["task"] == "own"
+    assert (tmp_path / "out" / "split_hashes.json").exists(), "the first use records the split's hash"
