@@ -26,6 +26,7 @@ class Dropout(Regularizer):
     summary: ClassVar[str] = "inverted dropout at the model's own sites"
     paper: ClassVar[str] = "Srivastava et al. 2014"
     equation: ClassVar[str] = "h <- m * h / (1 - p), m ~ Bernoulli(1 - p)"
+    off: ClassVar[tuple[str, ...]] = ("dropout(0)",)
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of dropout must be in [0, 1)", self.p)

@@ -57,6 +57,7 @@ class GuidedDropout(Regularizer):
     summary: ClassVar[str] = "dropout scheduled by the Fisher information of each site"
     paper: ClassVar[str] = "Sharma et al. 2024"
     equation: ClassVar[str] = "p(site) = p_upper - (p_upper - p_lower) * rank / (n - 1)"
+    off: ClassVar[tuple[str, ...]] = ("guided_dropout(0, 0, head=0)",)
     deviations: ClassVar[str] = "bounds are arguments (the authors' code: 0.099 to 0; their text: 0.1)"
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ class ModelDefault(Regularizer):
 
     summary: ClassVar[str] = "the checkpoint's own dropout"
     equation: ClassVar[str] = "p_site = config"
+    exempt: ClassVar[dict[str, str]] = {"off": "its strength is the checkpoint's"}
 
     def acts_on(self) -> frozenset[str]:
         """The dropout sites."""

@@ -14,6 +14,8 @@ class Nothing(Regularizer):
 
     summary: ClassVar[str] = "plain fine-tuning"
     equation: ClassVar[str] = "min L(w)"
+    off: ClassVar[tuple[str, ...]] = ("none",)
+    exempt: ClassVar[dict[str, str]] = {"touched": "it touches nothing", "acts": "it is the zero point"}
 
     def acts_on(self) -> frozenset[str]:
         """It contradicts everything else in its scope."""

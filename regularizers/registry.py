@@ -23,7 +23,7 @@ from regularizers.base import Regularizer
 ENTRY_POINTS = "regbench.regularizers"
 _methods: dict[str, type[Regularizer]] = {}
 _identities: dict[str, int | str] = {}
-_hidden = {"base", "registry", "strategy", "sites", "loop", "check", "conformance", "describe", "rig", "settings"}
+_hidden = {"base", "registry", "strategy", "sites", "loop", "check", "conformance", "describe", "rig"}
 C = TypeVar("C", bound=type)
 
 

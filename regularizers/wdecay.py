@@ -47,6 +47,8 @@ class WeightDecay(Regularizer):
     summary: ClassVar[str] = "weight decay toward 0, w_pre or the head's start"
     paper: ClassVar[str] = "Devlin et al. 2018; Wiese et al. 2017; Lee et al. 2020 §2"
     equation: ClassVar[str] = "w <- w - lr * lambda * (w - u)"
+    example: ClassVar[str] = "wdecay(w_pre, 0.01)"
+    off: ClassVar[tuple[str, ...]] = ("wdecay(w_pre, 0)", "wdecay(0, 0)")
 
     def __post_init__(self) -> None:
         require(self.target in ("0", "w_pre", "w_0"), "the target of wdecay must be 0, w_pre or w_0", self.target)
