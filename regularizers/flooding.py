@@ -1,0 +1,55 @@
+"""Flooding: keep the training loss from falling below a level b.
+
+    L' = |L - b| + b                                                    [Ishida et al. 2020]
+
+Below the flood level the gradient changes its sign. In a sum, L is the task's own loss; what other terms add to it is
+not flooded.
+Deviations: every micro-batch is flooded by itself, as a mini-batch is in the paper. b is searched for every task there
+(0.01 to 0.1); the default of 0.05 is ours.
+Reference: Ishida, Yamane, Sakai, Niu, Sugiyama 2020 (ICML), arXiv:2002.08709.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from regularizers.base import Batch, Context, Output, Regularizer, outside_head, require
+from regularizers.registry import register
+
+
+def flooded(loss: Tensor, b: float) -> Tensor:
+    """`|loss - b| + b`, never below b."""
+    return (loss - b).abs() + b
+
+
+@register("flooding")
+@dataclass
+class Flooding(Regularizer):
+    """Keep the loss at or above the flood level `b` >= 0."""
+
+    b: float = 0.05
+    summary: ClassVar[str] = "keep the training loss above a level"
+    paper: ClassVar[str] = "Ishida et al. 2020 (ICML)"
+    equation: ClassVar[str] = "L' = |L - b| + b"
+    deviations: ClassVar[str] = "every micro-batch is flooded by itself"
+    off: ClassVar[tuple[str, ...]] = ("flooding(0)",)
+
+    def __post_init__(self) -> None:
+        require(self.b >= 0, "b of flooding must be >= 0", self.b)
+
+    def check_scope(self, scope: str) -> None:
+        """The loss belongs to the whole model."""
+        outside_head(self.name, scope)
+
+    def attach(self, context: Context) -> list[str]:
+        """It acts on everything that trains, through the loss."""
+        return list(context.parameters())
+
+    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+        """Flood the inner loss."""
+        inner = compute(batch)
+        return Output(flooded(inner.loss, self.b), inner.logits)

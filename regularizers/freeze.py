@@ -1,0 +1,53 @@
+"""Freeze the bottom of the model: the embeddings and the k lowest layers do not train.
+
+    g_i = 0  for parameters of the embeddings and of layers 0 .. k-1
+
+Frozen parameters leave the optimizer, so they cost neither time in the backward pass nor Adam's moments.
+Deviations: Howard & Ruder unfreeze layer by layer during training (gradual unfreezing); here the choice is fixed.
+Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146; Lee, Tang, Lin 2019, arXiv:1911.03090 (freezing in BERT).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
+from regularizers.layers import stages
+from regularizers.registry import register
+
+TRAINED = "which weights train"
+
+
+@register("freeze")
+@dataclass
+class Freeze(Regularizer):
+    """Freeze the embeddings and the `k` >= 0 lowest layers; `freeze(0)` freezes the embeddings alone."""
+
+    k: int
+    summary: ClassVar[str] = "the embeddings and the lowest layers do not train"
+    paper: ClassVar[str] = "Howard & Ruder 2018 (ACL)"
+    equation: ClassVar[str] = "g = 0 in the embeddings and layers 0 .. k-1"
+    deviations: ClassVar[str] = "no gradual unfreezing"
+    example: ClassVar[str] = "freeze(1)"
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.k, int) and self.k >= 0, "k of freeze must be an integer >= 0", self.k)
+
+    def acts_on(self) -> frozenset[str]:
+        """Which weights train."""
+        return frozenset({TRAINED})
+
+    def check_scope(self, scope: str) -> None:
+        """The head always trains."""
+        outside_head(self.name, scope)
+
+    def attach(self, context: Context) -> list[str]:
+        """Freeze; returns the frozen parameters. Raises SkipTrial for a model of fewer than k layers."""
+        stage, top = stages(context)
+        if self.k >= top:
+            raise SkipTrial(f"freeze({self.k}) needs a model of at least {self.k} layers, got {top - 1}")
+        frozen = {name: p for name, p in context.parameters().items() if stage[name] <= self.k}
+        for parameter in frozen.values():
+            parameter.requires_grad_(False)
+        return list(frozen)

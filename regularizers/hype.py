@@ -1,0 +1,65 @@
+"""HyPe: noise on the hidden representations between the layers, in training only.
+
+    h_l <- h_l + e,  e ~ N(0, eps^2) or U(-eps, eps) per element, on the input of every layer        [Yuan et al. 2023]
+
+The paper trains without dropout, which here is what a strategy without `dropout` says.
+Deviations: the input of the first layer gets noise too; whether the paper's does could not be verified. In bfloat16 a
+noise of 1e-5 is rounded away. Fresh noise per forward pass, from the trial's own generator.
+Reference: Yuan, Yuan, Tan, Huang, Huang 2023 (ACL), arXiv:2212.08853.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from regularizers.base import Context, Regularizer, outside_head, require
+from regularizers.layers import layer_modules
+from regularizers.registry import register
+
+
+def noise_like(hidden: Tensor, noise: str, generator: torch.Generator) -> Tensor:
+    """A draw of N(0, 1) (`normal`) or U(-1, 1) (`uniform`) per element, of the shape, dtype and device of `hidden`."""
+    empty = torch.empty(hidden.shape, dtype=hidden.dtype, device=generator.device)
+    drawn = empty.normal_(generator=generator) if noise == "normal" else empty.uniform_(-1, 1, generator=generator)
+    return drawn.to(hidden.device)
+
+
+@register("hype")
+@dataclass
+class HyPe(Regularizer):
+    """Add noise of scale `eps` >= 0 to every layer's input; `noise` is `normal` or `uniform`."""
+
+    eps: float = 1e-5
+    noise: str = field(default="normal", kw_only=True)
+    summary: ClassVar[str] = "noise on the hidden representations between the layers"
+    paper: ClassVar[str] = "Yuan et al. 2023 (ACL)"
+    equation: ClassVar[str] = "h_l <- h_l + e, e ~ N(0, eps^2) or U(-eps, eps)"
+    deviations: ClassVar[str] = "the first layer's input is perturbed too"
+    off: ClassVar[tuple[str, ...]] = ("hype(0)",)
+
+    def __post_init__(self) -> None:
+        require(self.eps >= 0, "eps of hype must be >= 0", self.eps)
+        require(self.noise in ("normal", "uniform"), "the noise of hype must be normal or uniform", self.noise)
+
+    def check_scope(self, scope: str) -> None:
+        """The layers are no part of the head."""
+        outside_head(self.name, scope)
+
+    def attach(self, context: Context) -> list[str]:
+        """Hook the layers; returns their names."""
+        names = layer_modules(context)
+
+        def perturb(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if not layer.training:
+                return None
+            hidden = args[0] if args else kwargs["hidden_states"]
+            noisy = hidden + self.eps * noise_like(hidden, self.noise, context.generator)
+            return ((noisy, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": noisy})
+
+        for name in names:
+            context.model.get_submodule(name).register_forward_pre_hook(perturb, with_kwargs=True)
+        return names

@@ -1,0 +1,55 @@
+"""Label smoothing: the target of the cross-entropy is (1 - e) one-hot plus e uniform.
+
+    L = (1 - e) * CE(y, p) + e * mean_k(-log p_k)                       [Szegedy et al. 2016 §7]
+
+Regression has no classes; such a task is skipped.
+Deviations: none.
+Reference: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna 2016 (CVPR), arXiv:1512.00567; its default of 0.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, outside_head, require
+from regularizers.registry import register
+
+
+def uniform_loss(logits: Tensor) -> Tensor:
+    """Cross-entropy against the uniform distribution, mean over the batch; logits (batch, classes) -> scalar."""
+    return -torch.log_softmax(logits, dim=-1).mean()
+
+
+@register("label_smoothing")
+@dataclass
+class LabelSmoothing(Regularizer):
+    """Move the share `e` in [0, 1) of the target to the uniform distribution."""
+
+    e: float = 0.1
+    summary: ClassVar[str] = "soft targets"
+    paper: ClassVar[str] = "Szegedy et al. 2016 (CVPR), §7"
+    equation: ClassVar[str] = "L = (1 - e) * CE + e * mean_k(-log p_k)"
+    off: ClassVar[tuple[str, ...]] = ("label_smoothing(0)",)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.e < 1, "e of label_smoothing must be in [0, 1)", self.e)
+
+    def check_scope(self, scope: str) -> None:
+        """The loss belongs to the whole model."""
+        outside_head(self.name, scope)
+
+    def attach(self, context: Context) -> list[str]:
+        """It acts on everything that trains, through the loss."""
+        if getattr(getattr(context.model, "config", None), "num_labels", 2) == 1:
+            raise SkipTrial("label_smoothing needs a task with classes, got a regression head")
+        return list(context.parameters())
+
+    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+        """Mix the inner loss with the uniform one."""
+        inner = compute(batch)
+        return Output((1 - self.e) * inner.loss + self.e * uniform_loss(inner.logits), inner.logits)

@@ -1,0 +1,67 @@
+"""R-Drop: two forward passes under different dropout must agree.
+
+    L = (L_1 + L_2) / 2 + a * D,   D = 1/2 (KL(P_1 || P_2) + KL(P_2 || P_1)), mean over the batch   [Wu et al. 2021]
+    regression: D = mean of (y_1 - y_2)^2
+
+The two passes differ by what the rest of the sum draws per pass: `dropout(0.1) + rdrop(1)`. Without such noise D = 0.
+Deviations: the two losses are averaged, as in the authors' example (the paper adds them, so its alpha is twice
+`strength`); D is a *mean* over the batch (their code sums it, so that its weight grows with the batch size); the
+squared difference for regression is ours. The paper tunes alpha for every task, so the default of 1 is ours too.
+Reference: Wu et al. 2021 (NeurIPS), arXiv:2106.14448.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from regularizers.base import Batch, Context, Output, Regularizer, outside_head, require
+from regularizers.registry import register
+
+
+def disagreement(first: Tensor, second: Tensor) -> Tensor:
+    """Half of the two Kullback-Leibler divergences between two predictions, mean over the batch (scalar, >= 0).
+
+    Args:
+        first, second: logits (batch, classes) of two passes over the same examples.
+    """
+    log_p, log_q = torch.log_softmax(first, dim=-1), torch.log_softmax(second, dim=-1)
+    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1).mean() / 2
+
+
+@register("rdrop")
+@dataclass
+class RDrop(Regularizer):
+    """Penalise the disagreement of two passes with strength `strength` >= 0; at 0 the two losses are averaged."""
+
+    strength: float = 1.0
+    summary: ClassVar[str] = "two forward passes under different dropout must agree"
+    paper: ClassVar[str] = "Wu et al. 2021 (NeurIPS)"
+    equation: ClassVar[str] = "(L1 + L2)/2 + a * (KL(P1||P2) + KL(P2||P1))/2, batch mean; regression: a * (y1 - y2)^2"
+    deviations: ClassVar[str] = "losses averaged, KL a batch mean; regression and the default strength are ours"
+    off: ClassVar[tuple[str, ...]] = ("rdrop(0)",)
+    passes: ClassVar[tuple[int, int]] = (2, 2)
+
+    def __post_init__(self) -> None:
+        require(self.strength >= 0, "the strength of rdrop must be >= 0", self.strength)
+
+    def check_scope(self, scope: str) -> None:
+        """The loss belongs to the whole model."""
+        outside_head(self.name, scope)
+
+    def attach(self, context: Context) -> list[str]:
+        """It acts on everything that trains, through the loss."""
+        return list(context.parameters())
+
+    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+        """Average of two passes plus their disagreement; the logits are those of the first."""
+        first, second = compute(batch), compute(batch)
+        if batch["labels"].is_floating_point():
+            apart = (first.logits - second.logits).square().mean()
+        else:
+            apart = disagreement(first.logits, second.logits)
+        return Output((first.loss + second.loss) / 2 + self.strength * apart, first.logits)

@@ -1,0 +1,70 @@
+"""Re-initialise the top layers and the pooler before fine-tuning.
+
+    weights ~ N(0, 0.02^2), biases 0, LayerNorm (1, 0)   in the top k layers and the pooler   [Zhang et al. 2021, §5]
+
+w_pre stays the checkpoint: `mixout(w_pre, ...)`, `wdecay(w_pre, ...)` and `wise_ft` pull the new layers back to the
+pretrained ones, and the recorded distance from w_pre includes the jump. Drawn from the trial's own generator.
+Deviations: none known. k is tuned from 1 to 6 for every task in the paper, so it has no default.
+Reference: Zhang, Wu, Katiyar, Weinberger, Artzi 2021 (ICLR), arXiv:2006.05987.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
+from regularizers.layers import norm_prefixes, stages
+from regularizers.registry import register
+
+START = "the weights at the start"
+STD = 0.02  # BERT's own initialisation
+
+
+def top_parameters(context: Context, k: int) -> list[str]:
+    """Names of the pretrained parameters of the top k layers and of what stands above them. SkipTrial: too few."""
+    stage, top = stages(context)
+    if k >= top:
+        raise SkipTrial(f"reinit({k}) needs a model of at least {k} layers, got {top - 1}")
+    return [name for name in context.parameters() if stage[name] >= top - k and name not in context.head]
+
+
+@register("reinit")
+@dataclass
+class Reinit(Regularizer):
+    """Start the top `k` >= 1 layers and the pooler from scratch."""
+
+    k: int
+    summary: ClassVar[str] = "start the top layers from scratch"
+    paper: ClassVar[str] = "Zhang et al. 2021 (ICLR), §5"
+    equation: ClassVar[str] = "top k layers and pooler ~ N(0, 0.02^2), LayerNorm (1, 0)"
+    example: ClassVar[str] = "reinit(1)"
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.k, int) and self.k >= 1, "k of reinit must be an integer >= 1", self.k)
+
+    def acts_on(self) -> frozenset[str]:
+        """The weights at the start."""
+        return frozenset({START})
+
+    def check_scope(self, scope: str) -> None:
+        """The head is new anyway."""
+        outside_head(self.name, scope)
+
+    @torch.no_grad()
+    def attach(self, context: Context) -> list[str]:
+        """Draw the new weights, in the model's order; returns the parameters' names."""
+        parameters, norms = context.parameters(), norm_prefixes(context.model)
+        names = top_parameters(context, self.k)
+        for name in names:
+            weight = parameters[name]
+            if name.startswith(norms):
+                weight.fill_(0.0 if name.endswith("bias") else 1.0)
+            elif weight.dim() > 1:
+                drawn = torch.empty(weight.shape, dtype=weight.dtype).normal_(0, STD, generator=context.generator)
+                weight.copy_(drawn)
+            else:
+                weight.zero_()
+        return names
