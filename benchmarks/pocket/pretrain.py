@@ -2,7 +2,7 @@
 
 A BERT with 3 layers of 96 units learns the two objectives of Devlin et al. 2019 (§3.1), masked words and next
 sentence, on the corpus of `language.documents`. Written to DIR: config.json, model.safetensors (BertForPreTraining),
-the tokenizer's files and pretraining.json with what was done and how well it went. One thread, about 25 minutes; two
+the tokenizer's files and pretraining.json with what was done and how well it went. One thread, about half an hour; two
 runs on one machine and one torch give the same weights.
 
 Deviations from BERT: 25 % of the words are predicted instead of 15 %, no dropout, the decay (1 - t)^0.7 of the
