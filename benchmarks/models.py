@@ -89,6 +89,8 @@ def load_template(source: Source, outputs: int) -> tuple[Any, frozenset[str]]:
             output_loading_info=True,
             dtype=torch.float32,
         )
+    if model.config.pad_token_id is None:  # GPT-2 has none: its end token pads, masked in attention and never pooled
+        model.config.pad_token_id = model.config.eos_token_id
     parameters = dict(model.named_parameters())
     return model, frozenset(name for name in info["missing_keys"] if name in parameters)
 

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from regularizers.base import Batch, forward
+from regularizers.noise import AWARE, noise_of
+from regularizers.noise import attention as noisy_attention
 
 FAMILIES = ("bert",)
 IMPLEMENTATION = "regbench_packed"
@@ -36,7 +38,7 @@ def attention(
     sequence_lengths: tuple[int, ...] = (),
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention within each sequence of one packed row.
+    """Scaled dot-product attention within each sequence of one packed row; noise of the module acts on probabilities.
 
     query, key, value: (1, heads, tokens, width), sequences one after the other; returns (1, tokens, heads, width).
     """
@@ -47,12 +49,17 @@ def attention(
     for (length, count), part in zip(groups, parts, strict=True):
         # (heads, count * length, width) -> (count, heads, length, width)
         q, k, v = (x.unflatten(1, (count, length)).transpose(0, 1) for x in part)
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
-        pieces.append(mixed.transpose(1, 2).flatten(0, 1))  # (count * length, heads, width)
+        if noise_of(module) is None:
+            out = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
+            out = out.transpose(1, 2)
+        else:
+            out, _ = noisy_attention(module, q, k, v, None, scaling, dropout)
+        pieces.append(out.flatten(0, 1))  # (count * length, heads, width)
     return torch.cat(pieces).unsqueeze(0), None
 
 
 AttentionInterface.register(IMPLEMENTATION, attention)
+AWARE.add(IMPLEMENTATION)
 
 
 def prepare(model: Any, padding: str) -> Callable[[Any, Batch], Tensor]:

@@ -37,6 +37,8 @@ class Dropconnect(Regularizer):
     paper: ClassVar[str] = "Wan et al. 2013 (ICML)"
     equation: ClassVar[str] = "w_drop = m * w / (1-p), m ~ Bernoulli(1-p) per weight"
     deviations: ClassVar[str] = "one mask per step instead of one per example; evaluates with the mean weight"
+    example: ClassVar[str] = "dropconnect(0.1)"
+    off: ClassVar[tuple[str, ...]] = ("dropconnect(0)",)
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of dropconnect must be in [0, 1)", self.p)

@@ -41,6 +41,8 @@ class Mixconnect(Mixout):
     paper: ClassVar[str] = "Lee, Cho, Kang 2020 (ICLR), eq. 4-5"
     equation: ClassVar[str] = "w_mix = ((1-M)*u + M*w - (1-mu)*u) / mu, E M = mu = 1-p, Var M = p*(1-p)"
     deviations: ClassVar[str] = "exact gradient, as for mixout"
+    example: ClassVar[str] = "mixconnect(w_pre, 0.5, mask=gaussian)"
+    off: ClassVar[tuple[str, ...]] = ("mixconnect(w_pre, 0)", "mixconnect(w_pre, 0, mask=gaussian)")
 
     def __post_init__(self) -> None:
         super().__post_init__()

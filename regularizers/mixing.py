@@ -47,7 +47,6 @@ class Mixed(nn.Module):
     """What a mixed layer has beside its own weight: target and mask as buffers, p and the form of the gradient."""
 
     weight: Tensor
-    bias: Tensor
     mix_target: Tensor
     mix_mask: Tensor
     mix_p: float
@@ -70,6 +69,8 @@ class MixedLinear(Mixed, nn.Linear):
 
 class MixedConv1D(Mixed, Conv1D):
     """GPT-2's linear layer, whose (in, out) weight has input features as rows, likewise."""
+
+    bias: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out)."""

@@ -63,6 +63,8 @@ class Mixout(Regularizer):
     paper: ClassVar[str] = "Lee, Cho, Kang 2020 (ICLR), eq. 8"
     equation: ClassVar[str] = "w_mix = (m*w + (1-m)*u - p*u) / (1-p), m ~ Bernoulli(1-p) per input feature"
     deviations: ClassVar[str] = "exact gradient; the authors' code leaves out 1/(1-p) (gradient=authors)"
+    example: ClassVar[str] = "mixout(w_pre, 0.5)"
+    off: ClassVar[tuple[str, ...]] = ("mixout(w_pre, 0)", "mixout(0, 0, layers=all)")
 
     def __post_init__(self) -> None:
         check_target(self.name, self.target)

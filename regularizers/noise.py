@@ -1,0 +1,109 @@
+"""Multiplicative noise at a model's dropout sites: what gaussian_dropout and variational_dropout share.
+
+Where the model calls its dropout module, the module multiplies its output. Attention probabilities are dropped inside
+an attention function, which reads a probability and calls no module; there the model gets an attention function of ours
+(registered with transformers), which computes the probabilities and hands them to the noise of its module. Models under
+sdpa and eager are switched to it alike; a model whose attention function knows of the noise (`AWARE`) keeps its own.
+In evaluation no noise acts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import eager_mask
+
+from regularizers.base import Context
+from regularizers.mixing import step_generator
+from regularizers.sites import Site
+
+IMPLEMENTATION = "regbench_noise"
+AWARE = {IMPLEMENTATION}  # attention functions that apply `noise_of(module)` to their probabilities
+
+
+class StepNoise:
+    """Random numbers on the model's device, from a stream that every optimizer step seeds anew."""
+
+    def __init__(self) -> None:
+        self.generator = torch.Generator()
+
+    def reseed(self, context: Context) -> None:
+        """Start the stream of a new step; takes one draw from the trial's own generator."""
+        self.generator = step_generator(context, next(context.model.parameters()).device)
+
+    def on(self, device: torch.device) -> torch.Generator:
+        """The stream, for draws on `device` (a model that moved since the last step takes its seed along)."""
+        if self.generator.device.type != device.type:
+            self.generator = torch.Generator(device).manual_seed(self.generator.initial_seed())
+        return self.generator
+
+    def normal(self, like: Tensor) -> Tensor:
+        """Standard normal numbers of the shape, type and device of `like`."""
+        return torch.randn(like.shape, generator=self.on(like.device), dtype=like.dtype, device=like.device)
+
+
+class Noise(Protocol):
+    """What sits at a site: (the module it sits on, activations) -> noisy activations of the same shape."""
+
+    def __call__(self, module: nn.Module, x: Tensor) -> Tensor: ...
+
+
+class NoisyDropout(nn.Dropout):
+    """A dropout module that multiplies by noise in training; its own `p` stays as it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x of any shape."""
+        noise = noise_of(self)
+        return super().forward(x) if noise is None else noise(self, super().forward(x))
+
+
+def noise_of(module: nn.Module) -> Noise | None:
+    """The noise that acts on this module now: None without one and in evaluation."""
+    return getattr(module, "site_noise", None) if module.training else None
+
+
+def holder(model: nn.Module, site: Site) -> nn.Module:
+    """The module that carries a site's noise: the dropout that is called, or the attention module."""
+    return model.get_submodule(site.owner or site.module)
+
+
+def attach_noise(model: Any, site: Site, noise: Noise) -> None:
+    """Let `noise` act at `site` in training."""
+    module = holder(model, site)
+    if site.owner is None:
+        module.__class__ = NoisyDropout
+    elif model.config._attn_implementation not in AWARE:
+        model.set_attn_implementation(IMPLEMENTATION)
+    module.site_noise = noise  # type: ignore[assignment]
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    position_bias: Tensor | None = None,
+    **options: Any,
+) -> tuple[Tensor, Tensor]:
+    """Attention whose probabilities pass through dropout and the module's noise.
+
+    query, key, value: (batch, heads, tokens, width); attention_mask and position_bias are added to the scores. Returns
+    (batch, tokens, heads, width) and the probabilities as used, (batch, heads, tokens, tokens).
+    """
+    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    for bias in (position_bias, attention_mask):
+        scores = scores if bias is None else scores + bias
+    used = nn.functional.dropout(scores.softmax(-1), p=dropout, training=module.training)
+    noise = noise_of(module)
+    used = used if noise is None else noise(module, used)
+    return (used @ value).transpose(1, 2).contiguous(), used
+
+
+AttentionInterface.register(IMPLEMENTATION, attention)
+AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)

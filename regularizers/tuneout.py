@@ -1,0 +1,138 @@
+"""Tuneout: dropout on what fine-tuning has added to a layer.
+
+    y = x W_pre^T + (m * x / (1 - p)) (W - W_pre)^T + b,   m ~ Bernoulli(1 - p) per example and input feature
+
+Barone et al. 2017 (EMNLP) introduce tuneout as inspired by dropout, and [Lee20 §1.1] calls it a special case of mixout.
+The equation is *our reading* of that: we could not check it against the text of the paper. One mask per example, shared
+by its positions; every forward pass of a step has masks of its own. With one mask for all examples it is mixout(w_pre).
+Where (`layers`): as for mixout, `paper` or `all`; on the head (`head:tuneout(p)`) its start w_0 takes w_pre's place.
+Costs two matrix products per layer in training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from regularizers.base import Context, Regularizer, require
+from regularizers.mixing import WEIGHTS
+from regularizers.noise import StepNoise
+from regularizers.registry import register
+
+
+def tuneout(x: Tensor, weight: Tensor, target: Tensor, p: float, mask: Tensor) -> Tensor:
+    """The product of a layer without its bias.
+
+    Args:
+        x: (..., in); weight, target: (out, in), differentiable in x and weight.
+        p: in [0, 1); at 0 the result is x W^T.
+        mask: broadcast against x, 1 where a feature sees the whole weight and 0 where it sees the target's alone.
+
+    Raises ValueError for p outside [0, 1).
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"p must be in [0, 1), got {p}")
+    if p == 0:
+        return nn.functional.linear(x, weight)
+    return nn.functional.linear(x, target) + nn.functional.linear(mask * x / (1 - p), weight - target)
+
+
+class Examples:
+    """Masks per example, and where the examples lie: packed batches concatenate them into one row of tokens."""
+
+    def __init__(self) -> None:
+        self.stream, self.lengths = StepNoise(), ()
+
+    def __call__(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+        """Forward hook of the base model: remember the lengths of a packed row, in order."""
+        self.lengths = tuple(kwargs.get("sequence_lengths", ()))
+
+    def mask(self, x: Tensor, p: float) -> Tensor:
+        """Bernoulli(1 - p) per example and feature, shaped to meet x (..., in)."""
+        packed = bool(self.lengths) and x.shape[:-1] == (1, sum(self.lengths))
+        count = len(self.lengths) if packed else x.shape[0]
+        kept = torch.rand((count, x.shape[-1]), generator=self.stream.on(x.device), device=x.device) >= p
+        if packed:
+            return kept.repeat_interleave(torch.tensor(self.lengths, device=x.device), 0).unsqueeze(0).to(x.dtype)
+        return kept.view(count, *(1 for _ in x.shape[1:-1]), x.shape[-1]).to(x.dtype)
+
+
+class Tuned(nn.Module):
+    """What a layer has beside its own weight: the target as a buffer, p and the masks' source."""
+
+    tune_target: Tensor
+    tune_p: float
+    tune_examples: Examples
+
+    def tuned(self, x: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+        """The product in training; weight and target (out, in)."""
+        mask = self.tune_examples.mask(x, self.tune_p)
+        return tuneout(x, weight, target, self.tune_p, mask)
+
+
+class TunedLinear(Tuned, nn.Linear):
+    """`nn.Linear` with tuneout in training."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., in) -> (..., out)."""
+        if not self.training or self.tune_p == 0:
+            return super().forward(x)
+        product = self.tuned(x, self.weight, self.tune_target)
+        return product if self.bias is None else product + self.bias
+
+
+class TunedConv1D(Tuned, Conv1D):
+    """GPT-2's linear layer, whose weight lies (in, out), likewise."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., in) -> (..., out)."""
+        if not self.training or self.tune_p == 0:
+            return super().forward(x)
+        return self.tuned(x, self.weight.t(), self.tune_target.t()) + self.bias
+
+
+@register("tuneout")
+@dataclass
+class Tuneout(Regularizer):
+    """Drop the input of what fine-tuning added to the layers in scope with probability `p` in [0, 1)."""
+
+    p: float
+    layers: str = field(default="paper", kw_only=True)
+    summary: ClassVar[str] = "dropout on the difference to the pretrained weights"
+    paper: ClassVar[str] = "Barone et al. 2017 (EMNLP)"
+    equation: ClassVar[str] = "y = x W_pre^T + (m*x / (1-p)) (W - W_pre)^T, m ~ Bernoulli(1-p) per example and feature"
+    deviations: ClassVar[str] = "the equation is our reading; not checked against the paper's text"
+    example: ClassVar[str] = "tuneout(0.1)"
+    off: ClassVar[tuple[str, ...]] = ("tuneout(0)",)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.p < 1, "p of tuneout must be in [0, 1)", self.p)
+        require(self.layers in ("paper", "all"), "layers of tuneout must be paper or all", self.layers)
+
+    def acts_on(self) -> frozenset[str]:
+        """The weights of linear layers."""
+        return frozenset({WEIGHTS})
+
+    def attach(self, context: Context) -> list[str]:
+        """Give the layers in scope their target and masks; returns their names."""
+        names = context.mixed_layers(self.layers)
+        self._examples = Examples()
+        for name in names:
+            layer: Any = context.model.get_submodule(name)
+            layer.__class__ = TunedConv1D if isinstance(layer, Conv1D) else TunedLinear
+            layer.tune_p, layer.tune_examples = self.p, self._examples
+            layer.register_buffer("tune_target", context.initial[f"{name}.weight"].detach().clone())
+        base = getattr(context.model, "base_model", context.model)
+        base.register_forward_pre_hook(self._examples, with_kwargs=True)
+        return names
+
+    def draw(self, context: Context) -> None:
+        """A new stream of masks."""
+        self._examples.stream.reseed(context)
