@@ -208,7 +208,10 @@ class Regularizer:
         """Look at the training data once before the first step (the model is in evaluation mode)."""
 
     def groups(self, groups: list[dict[str, Any]], context: Context) -> list[dict[str, Any]]:
-        """Optimizer parameter groups: dicts with `names` (tuple of parameter names) and `lr`."""
+        """Optimizer parameter groups: dicts with `names` (tuple of parameter names) and `lr`.
+
+        A term that scales rates notes the factor as `scale`, so that a term that sets rates keeps it in any order.
+        """
         return groups
 
     def draw(self, context: Context) -> None:

@@ -17,12 +17,12 @@ from regularizers.registry import register
 
 
 def own_rate(groups: list[dict[str, Any]], context: Context, lr: float) -> list[dict[str, Any]]:
-    """The groups with learning rate `lr` for the parameters in scope; those of other terms keep theirs."""
+    """The groups with learning rate `lr`, scaled as other terms scale it, for the parameters in scope."""
     split = []
     for group in groups:
         mine = tuple(name for name in group["names"] if context.in_scope(name))
         rest = tuple(name for name in group["names"] if not context.in_scope(name))
-        split += [group | {"names": mine, "lr": lr}, group | {"names": rest}]
+        split += [group | {"names": mine, "lr": lr * group.get("scale", 1.0)}, group | {"names": rest}]
     return split
 
 

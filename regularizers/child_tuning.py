@@ -57,7 +57,8 @@ class ChildTuning(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Returns the parameters whose gradients are masked."""
-        self.seed, self.masks = 0, {}
+        self.seed = 0
+        self.masks: dict[str, Tensor] = {}
         return [n for n in context.parameters() if self.variant == "F" or n not in context.head]
 
     def start(self, batches: Iterable[Batch], context: Context) -> None:

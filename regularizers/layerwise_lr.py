@@ -51,5 +51,7 @@ class LayerwiseLR(Regularizer):
             for name in group["names"]:
                 factor = self.decay ** (top - stage[name]) if context.in_scope(name) else 1.0
                 by_factor.setdefault(factor, []).append(name)
-            split += [group | {"names": tuple(names), "lr": group["lr"] * f} for f, names in by_factor.items()]
+            for f, names in by_factor.items():
+                scale = group.get("scale", 1.0) * f
+                split.append(group | {"names": tuple(names), "lr": group["lr"] * f, "scale": scale})
         return split

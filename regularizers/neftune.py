@@ -36,7 +36,7 @@ def token_lengths(shape: tuple[int, ...], mask: Tensor | None, packed: tuple[int
 
 
 def magnitude(lengths: Tensor, width: int, alpha: float) -> Tensor:
-    """`alpha / sqrt(length * width)` per token, 0 where the length is 0."""
+    """`alpha / sqrt(length * width)` per token, in the dtype of `lengths`, 0 where the length is 0."""
     return torch.where(lengths > 0, alpha / (lengths.clamp(min=1) * width).sqrt(), 0.0)
 
 
@@ -63,7 +63,8 @@ class NEFTune(Regularizer):
         model: Any = context.model
         if not hasattr(model, "get_input_embeddings"):
             raise SkipTrial("neftune needs a model with word embeddings")
-        embeddings, seen = model.get_input_embeddings(), {}
+        embeddings = model.get_input_embeddings()
+        seen: dict[str, Any] = {}  # of the forward pass that is under way
 
         def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             seen["mask"], seen["packed"] = kwargs.get("attention_mask"), kwargs.get("sequence_lengths", ())
@@ -71,7 +72,10 @@ class NEFTune(Regularizer):
         def perturb(table: nn.Module, args: tuple[Any, ...], x: Tensor) -> Tensor | None:
             if not table.training:
                 return None
-            scale = magnitude(token_lengths(tuple(x.shape[:2]), **seen), x.shape[2], self.alpha).to(x)
+            lengths = token_lengths(tuple(x.shape[:2]), **seen).to(
+                x.device, torch.promote_types(x.dtype, torch.float32)
+            )
+            scale = magnitude(lengths, x.shape[2], self.alpha).to(x.dtype)
             return x + scale.unsqueeze(-1) * noise_like(x, "uniform", context.generator)
 
         model.base_model.register_forward_pre_hook(note, with_kwargs=True)
