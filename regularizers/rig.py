@@ -1,0 +1,322 @@
+"""What the conformance kit trains: tiny random BERTs, a few fixed token batches, and one small trial under control.
+
+Nothing is read from disk or network. Everything that a trial depends on (weights of the body, start of the head, noise,
+torch's default generator) has a seed of its own here, so that a check changes exactly one of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode, resolve_name
+from transformers import BertConfig, BertForSequenceClassification
+
+from fisher.scores import Scores
+from regularizers.base import Batch, Context, Output, forward
+from regularizers.loop import Recipe, make_optimizer, step
+from regularizers.sites import base_prefix
+from regularizers.strategy import Strategy
+
+CLASSES = 3
+VOCABULARY = 60
+LENGTH = 6  # tokens per example
+SIZE = 7  # examples per batch; like 5, 9 and 14, a size that no dimension of the model has
+STEPS = 4  # planned steps of a trial
+HEAD = frozenset({"classifier.weight", "classifier.bias"})
+STOCK = ("dropout", "scaled_dot_product_attention")  # what may draw from torch's default generator
+
+
+def recipe(lr: float = 1e-3, micro_batch: int = 0) -> Recipe:
+    """A recipe without schedule or clipping, whose numbers do not matter."""
+    return Recipe(
+        epochs=1,
+        lr=lr,
+        beta1=0.9,
+        beta2=0.999,
+        eps=1e-6,
+        warmup=0.0,
+        schedule="constant",
+        clip=0.0,
+        bias_correction=True,
+        micro_batch=micro_batch,
+    )
+
+
+class Plain:
+    """Stands for accelerate's Accelerator where there is one process and one precision."""
+
+    autocast = contextlib.nullcontext
+
+    def __init__(self) -> None:
+        self.backwards = 0
+
+    def backward(self, loss: Tensor) -> None:
+        """Add to the gradients, and count."""
+        self.backwards += 1
+        loss.backward()
+
+
+@functools.cache
+def _template(outputs: int, attention: str) -> BertForSequenceClassification:
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=12,
+        num_labels=outputs,
+        attn_implementation=attention,
+    )
+    with torch.random.fork_rng(devices=[]):
+        return BertForSequenceClassification(config)
+
+
+def tiny_bert(outputs: int = CLASSES, *, body: int = 0, head: int = 1, attention: str = "sdpa") -> nn.Module:
+    """A BERT of two layers and width 16; `body` and `head` seed their weights, one output is a regression head."""
+    model = copy.deepcopy(_template(outputs, attention))
+    generators = {False: torch.Generator().manual_seed(body), True: torch.Generator().manual_seed(head)}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            scale = 0.3 if parameter.dim() > 1 else 0.1
+            parameter.normal_(0.0, scale, generator=generators[name in HEAD])
+            if "LayerNorm.weight" in name:
+                parameter.add_(1.0)
+    return model
+
+
+def make_batch(seed: int, outputs: int = CLASSES, size: int = SIZE) -> Batch:
+    """A fixed batch of `size` sequences of 6 tokens, the first one padded; labels are classes, or values in [0, 5)."""
+    generator = torch.Generator().manual_seed(1000 + seed)
+    mask = torch.ones(size, LENGTH, dtype=torch.int64)
+    mask[0, -2:] = 0
+    labels = torch.randint(0, outputs, (size,), generator=generator)
+    return {
+        "input_ids": torch.randint(1, VOCABULARY, (size, LENGTH), generator=generator) * mask,
+        "token_type_ids": torch.zeros(size, LENGTH, dtype=torch.int64),
+        "attention_mask": mask,
+        "labels": labels if outputs > 1 else torch.rand(size, generator=generator) * 5,
+    }
+
+
+def example_scores(model: nn.Module, strategy: Strategy) -> dict[str, Scores]:
+    """Made-up Fisher scores for every source that the strategy names: positive, different for every entry."""
+    generator, prefix = torch.Generator().manual_seed(77), base_prefix(model)
+    values = {
+        name.removeprefix(prefix): torch.rand(p.shape, generator=generator)
+        for name, p in model.named_parameters()
+        if name not in HEAD
+    }
+    return {source: Scores(values) for source in strategy.fisher_sources()}
+
+
+class Trial:
+    """One small training with one strategy; every step goes through the loop that real trials use.
+
+    Args:
+        outputs, attention: of the model; body, head: seeds of its weights; noise: seed of `context.generator`.
+        default: seed of torch's default generator, set before the strategy attaches.
+        dtype: of the model when the strategy attaches.
+        initial: what the context's `initial` holds in place of the model's own start.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        *,
+        outputs: int = CLASSES,
+        attention: str = "sdpa",
+        body: int = 0,
+        head: int = 1,
+        noise: int = 2,
+        default: int = 3,
+        dtype: torch.dtype = torch.float32,
+        initial: dict[str, Tensor] | None = None,
+    ) -> None:
+        self.strategy, self.outputs = strategy, outputs
+        self.forwards = self.backwards = 0
+        self.model = tiny_bert(outputs, body=body, head=head, attention=attention).to(dtype)
+        torch.manual_seed(default)
+        self.context = Context(
+            self.model,
+            HEAD,
+            torch.Generator().manual_seed(noise),
+            fisher=example_scores(self.model, strategy),
+            examples=SIZE * STEPS,
+            forward=self._forward,
+            initial=initial or {},
+        )
+        self.bound = strategy.bind(self.context)
+        self.touched = [name for names in self.bound.attach().values() for name in names]
+
+    def _forward(self, model: nn.Module, batch: Batch) -> Tensor:
+        self.forwards += 1
+        logits = forward(model, batch)
+        if logits.requires_grad:
+            logits.register_hook(self._count)
+        return logits
+
+    def _count(self, gradient: Tensor) -> None:
+        self.backwards += 1
+
+    def begin(self, lr: float = 1e-3) -> Trial:
+        """What the loop does before its first step; returns the trial."""
+        self.context.training.steps = STEPS
+        self.bound.start(lambda: [self.batch(at) for at in range(STEPS)])
+        self.context.training.optimizer = make_optimizer(self.bound, recipe(lr))
+        self.model.train()
+        return self
+
+    def batch(self, at: int, size: int = SIZE) -> Batch:
+        """The batch of step `at`, where the model is and with its precision."""
+        weight = next(self.model.parameters())
+        batch = make_batch(at, self.outputs, size)
+        return {k: v.to(weight if v.is_floating_point() else weight.device) for k, v in batch.items()}
+
+    def train(self, steps: int) -> Trial:
+        """Further optimizer steps on the fixed batches; returns the trial."""
+        for _ in range(steps):
+            self.step(self.batch(self.context.training.step))
+        return self
+
+    def step(self, batch: Batch, micro_batch: int = 0) -> Tensor:
+        """One optimizer step of the real loop; returns its loss."""
+        loss = step(self.bound, batch, recipe(micro_batch=micro_batch), cast(Any, Plain()))
+        self.context.training.step += 1
+        return loss
+
+    def loss(self, batch: Batch) -> Output:
+        """The regularized loss of one batch in training mode."""
+        self.model.train()
+        return self.bound.loss(batch)
+
+    def shift(self, seed: int = 5) -> Trial:
+        """Move every weight off its start, so that a target and the weight differ; returns the trial."""
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator).to(parameter))
+        return self
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of every parameter."""
+        return {name: p.detach().clone() for name, p in self.model.named_parameters()}
+
+    def outcome(self) -> dict[str, Tensor]:
+        """What the training led to: live weights, evaluated weights and logits of the evaluated model."""
+        self.model.eval()
+        with self.bound.evaluation(), torch.no_grad():
+            logits = forward(self.model, self.batch(STEPS))
+            evaluated = {f"evaluated {name}": w for name, w in self.weights().items()}
+        self.model.train()
+        return {**self.weights(), **evaluated, "logits": logits}
+
+    def generators(self) -> tuple[Tensor, Tensor]:
+        """States of the method's generator and of torch's default one."""
+        return self.context.generator.get_state(), torch.get_rng_state()
+
+    def restore(self, states: tuple[Tensor, Tensor]) -> None:
+        """Back to what `generators` gave: the same noise follows again."""
+        self.context.generator.set_state(states[0])
+        torch.set_rng_state(states[1])
+
+
+def first_difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> str | None:
+    """Name of the first tensor whose bits differ (or that one of them lacks); None where all are equal."""
+    for name in {**a, **b}:
+        if name not in a or name not in b or not torch.equal(bits(a[name]), bits(b[name])):
+            return name
+    return None
+
+
+def bits(tensor: Tensor) -> Tensor:
+    """The tensor's bytes, so that NaN equals NaN and -0 differs from 0."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+
+
+@contextlib.contextmanager
+def quiet_generators() -> Iterator[None]:
+    """Leave torch's default generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+class DefaultDraws(TorchFunctionMode):
+    """Records which functions draw from torch's default generator, stock dropout excepted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offenders: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call, and note a function that moved the default generator."""
+        before = torch.default_generator.get_state()
+        result = func(*args, **(kwargs or {}))
+        name = resolve_name(func) or getattr(func, "__name__", repr(func))
+        if name.rsplit(".", 1)[-1] not in STOCK and not torch.equal(before, torch.default_generator.get_state()):
+            self.offenders.append(name)
+        return result
+
+
+class SharedNoise(TorchFunctionMode):
+    """Gives every example of a batch the same noise, and the k-th draw of every pass the same values.
+
+    With it the loss of a batch is a function of its examples alone, so that duplicating or dividing the batch must
+    leave the mean as it is. Needs eager attention, where dropout on probabilities is a call of its own.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator, self.calls, self.size = generator, 0, 0
+
+    def restart(self, size: int) -> SharedNoise:
+        """Begin a pass over a batch of `size` examples."""
+        self.calls, self.size = 0, size
+        return self
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call; where random numbers came out for each example, let the first example's stand for all."""
+        kwargs = kwargs or {}
+        if resolve_name(func) == "torch.nn.functional.dropout":
+            self._reseed()
+            x = args[0] if args else kwargs.pop("input")
+            kwargs.pop("inplace", None)
+            return x * func(torch.ones_like(x[:1]), *args[1:], **kwargs)
+        before = self.generator.get_state(), torch.default_generator.get_state()
+        result = func(*args, **kwargs)
+        after = self.generator.get_state(), torch.default_generator.get_state()
+        if torch.equal(before[0], after[0]) and torch.equal(before[1], after[1]):
+            return result
+        self._reseed()
+        result = func(*args, **kwargs)
+        if isinstance(result, Tensor) and result.dim() > 0 and len(result) == self.size:
+            with torch.no_grad():
+                result.copy_(result[:1].clone().expand_as(result))
+        return result
+
+    def _reseed(self) -> None:
+        self.calls += 1
+        digest = hashlib.sha256(f"draw {self.calls}".encode()).digest()
+        self.generator.manual_seed(int.from_bytes(digest[:4], "big"))
+        torch.default_generator.manual_seed(int.from_bytes(digest[4:8], "big"))
+
+
+def share_noise(trial: Trial) -> None:
+    """Let every further loss of the trial be taken under `SharedNoise`."""
+    mode, loss = SharedNoise(trial.context.generator), trial.bound.loss
+
+    def shared(batch: Batch) -> Output:
+        states = trial.generators()
+        with mode.restart(len(batch["labels"])):
+            output = loss(batch)
+        trial.restore(states)
+        return output
+
+    trial.bound.loss = cast(Callable[[Batch], Output], shared)  # type: ignore[method-assign]
