@@ -150,7 +150,9 @@ def _deberta() -> Family:
         return bool(getattr(config, "relative_attention", False))
 
     def own_projection(kind: str) -> Condition:
-        return lambda config: relative(config) and not config.share_att_key and kind in (config.pos_att_type or [])
+        return lambda config: (
+            relative(config) and not getattr(config, "share_att_key", False) and kind in (config.pos_att_type or [])
+        )
 
     self_attention = "encoder.layer.{i}.attention.self."
     stack = _bert_stack("query_proj", "key_proj", "value_proj", called=True)
