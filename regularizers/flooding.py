@@ -36,6 +36,7 @@ class Flooding(Regularizer):
     paper: ClassVar[str] = "Ishida et al. 2020 (ICML)"
     equation: ClassVar[str] = "L' = |L - b| + b"
     deviations: ClassVar[str] = "every micro-batch is flooded by itself"
+    example: ClassVar[str] = "flooding(2)"
     off: ClassVar[tuple[str, ...]] = ("flooding(0)",)
 
     def __post_init__(self) -> None:

@@ -31,22 +31,27 @@ from regularizers.registry import register
 from regularizers.reinit import START
 
 
-def inject(model: nn.Module, r: int, alpha: float, seed: int) -> list[str]:
-    """Put corrections on the layers that peft names for the model's family; returns their names.
+def inject(model: nn.Module, r: int, alpha: float, generator: torch.Generator) -> dict[str, Any]:
+    """Put corrections on the layers that peft names for the model's family; returns the layers by name.
 
-    A is drawn from `seed`, in the model's order; no other random state moves. Every parameter but A and B is frozen.
+    A ~ U(-1/sqrt(in), 1/sqrt(in)), drawn from `generator` in the model's order; every other parameter is frozen.
     Raises SkipTrial for a family without such layers.
     """
     import peft
 
     config = peft.LoraConfig(r=r, lora_alpha=alpha, lora_dropout=0.0, bias="none")
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        try:
-            peft.inject_adapter_in_model(config, model)
-        except ValueError as error:
-            raise SkipTrial(f"lora needs a model family whose layers peft knows: {error}") from error
-    return [name for name, module in model.named_modules() if hasattr(module, "lora_A")]
+    try:
+        peft.inject_adapter_in_model(config, model, low_cpu_mem_usage=True)  # no values yet, so nothing is drawn
+    except ValueError as error:
+        raise SkipTrial(f"lora needs a model family whose layers peft knows: {error}") from error
+    layers: dict[str, Any] = {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}
+    for layer in layers.values():
+        like, (a, b) = layer.base_layer.weight, (layer.lora_A["default"], layer.lora_B["default"])
+        bound = a.weight.shape[1] ** -0.5
+        drawn = torch.empty(a.weight.shape, dtype=like.dtype).uniform_(-bound, bound, generator=generator)
+        a.weight = nn.Parameter(drawn.to(like.device))
+        b.weight = nn.Parameter(torch.zeros_like(b.weight, dtype=like.dtype, device=like.device))
+    return layers
 
 
 @register("lora")
@@ -79,8 +84,7 @@ class LoRA(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Inject the corrections; returns the corrected layers."""
-        seed = int(torch.randint(2**62, (1,), generator=context.generator))
-        self._layers = names = inject(context.model, self.r, self.alpha, seed)
+        self._layers = inject(context.model, self.r, self.alpha, context.generator)
         for name, parameter in context.model.named_parameters():
             if name in context.head:
                 parameter.requires_grad_(True)
@@ -88,7 +92,7 @@ class LoRA(Regularizer):
                 context.initial[name] = context.initial[name.replace(".base_layer", "")]
             elif name not in context.initial:
                 context.initial[name] = parameter.detach().clone()
-        return names
+        return list(self._layers)
 
     def groups(self, groups: list[dict[str, Any]], context: Context) -> list[dict[str, Any]]:
         """What trains has the technique's own learning rate; a head with a term of its own keeps the protocol's."""
@@ -97,7 +101,7 @@ class LoRA(Regularizer):
     @contextlib.contextmanager
     def evaluation(self, context: Context) -> Iterator[None]:
         """Merge, and unmerge by giving W_0 back."""
-        layers: dict[str, Any] = {name: context.model.get_submodule(name) for name in self._layers}
+        layers = self._layers
         weights = {name: layer.base_layer.weight for name, layer in layers.items()}
         with carry(
             weights, {name: w.detach() + layers[name].get_delta_weight("default") for name, w in weights.items()}

@@ -25,7 +25,7 @@ from regularizers.registry import register
 
 def between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], a: float) -> dict[str, Tensor]:
     """`(1 - a) * start + a * end` for every name in `end`; exactly `start` at a = 0 and `end` at a = 1."""
-    return {name: torch.lerp(start[name], value.detach(), a) for name, value in end.items()}
+    return {name: torch.lerp(start[name].to(value), value.detach(), a) for name, value in end.items()}
 
 
 @register("wise_ft")

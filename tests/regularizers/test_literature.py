@@ -159,9 +159,9 @@ def test_refused_strategies(text, message):
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"child_tuning", "ema", "sam", "wise_ft"}))
 def test_what_is_about_the_whole_model_is_refused_on_the_head(name):
-    example = methods()[name].example or name
+    term = next(t for text in SETTINGS for t in parse(text).terms if t.regularizer.name == name)
     with pytest.raises(InputError, match=f"{name} must act outside the head, got head:{name}; leave out head:"):
-        parse(f"head:{example}")
+        parse(f"head:{term}")
 
 
 @pytest.mark.parametrize("text", ["freeze(4)", "reinit(4)"])
