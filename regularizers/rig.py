@@ -198,10 +198,10 @@ class Trial:
         return self.bound.loss(batch)
 
     def shift(self, seed: int = 5) -> Trial:
-        """Move every weight off its start, so that a target and the weight differ; returns the trial."""
+        """Move every trained weight off its start, so that a target and the weight differ; returns the trial."""
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            for parameter in self.model.parameters():
+            for parameter in self.context.parameters().values():
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator).to(parameter))
         return self
 
@@ -289,23 +289,23 @@ class SharedNoise(TorchFunctionMode):
             x = args[0] if args else kwargs.pop("input")
             kwargs.pop("inplace", None)
             return x * func(torch.ones_like(x[:1]), *args[1:], **kwargs)
-        before = self.generator.get_state(), torch.default_generator.get_state()
+        sources = [torch.default_generator, kwargs.get("generator") or self.generator]
+        before = [source.get_state() for source in sources]
         result = func(*args, **kwargs)
-        after = self.generator.get_state(), torch.default_generator.get_state()
-        if torch.equal(before[0], after[0]) and torch.equal(before[1], after[1]):
+        if all(torch.equal(was, source.get_state()) for was, source in zip(before, sources, strict=True)):
             return result
-        self._reseed()
+        self._reseed(sources[1])
         result = func(*args, **kwargs)
         if isinstance(result, Tensor) and result.dim() > 0 and len(result) == self.size:
             with torch.no_grad():
                 result.copy_(result[:1].clone().expand_as(result))
         return result
 
-    def _reseed(self) -> None:
+    def _reseed(self, source: torch.Generator = torch.default_generator) -> None:
         self.calls += 1
         digest = hashlib.sha256(f"draw {self.calls}".encode()).digest()
-        self.generator.manual_seed(int.from_bytes(digest[:4], "big"))
-        torch.default_generator.manual_seed(int.from_bytes(digest[4:8], "big"))
+        for generator in (source, torch.default_generator):
+            generator.manual_seed(int.from_bytes(digest[:4], "big"))
 
 
 def share_noise(trial: Trial) -> None:

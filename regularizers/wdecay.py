@@ -74,6 +74,7 @@ class WeightDecay(Regularizer):
     def gradients(self, backward: Callable[[], None], context: Context) -> None:
         """Coupled form: add lambda * (w - u) to the gradients."""
         backward()
+        self._follow()
         if self.form == "coupled":
             for at, weight in enumerate(self._weights):
                 if weight.grad is not None:
@@ -82,11 +83,17 @@ class WeightDecay(Regularizer):
 
     def update(self, apply: Callable[[], None], context: Context) -> None:
         """Decoupled form: decay with the learning rate of each parameter's group, then the optimizer's step."""
+        self._follow()
         if self.form == "decoupled" and self._weights:
             for rate, members in self._by_rate(context).items():
                 weights = [self._weights[at].data for at in members]
                 decay(weights, self._targets and [self._targets[at] for at in members], rate * self.strength)
         apply()
+
+    def _follow(self) -> None:
+        """Let the targets be where the weights are now; nothing is copied while they have not moved."""
+        if self._targets is not None:
+            self._targets = [target.to(weight) for target, weight in zip(self._targets, self._weights, strict=True)]
 
     def _by_rate(self, context: Context) -> dict[float, list[int]]:
         """Positions of the decayed parameters by the learning rate that the optimizer gives them now."""
