@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import statistics
 import sys
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks import models
+from benchmarks import models, timing
 from benchmarks.executor import run_trials, workers_by_default
 from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.progress import Display
@@ -170,7 +168,7 @@ class Run:
         for problem in problems:
             print(f"warning: {problem}; its trial runs again", file=sys.stderr)
         if self.arguments.dry_run:
-            self.console.print(estimate_time(left, records, workers))
+            self.console.print(timing.estimate(left, records, self._resources(), workers), soft_wrap=True)
             return 0
         self._keep_suite()
         if left:
@@ -199,10 +197,10 @@ class Run:
         for task, fraction, split_seed, found in self.new_hashes:
             remember_split_hash(self.output / "split_hashes.json", task, fraction, split_seed, found)
 
-    def _train(self, left: list[dict[str, Any]], workers: int) -> None:
-        """Run what is left; write the record of a trial whose worker could not."""
+    def _resources(self) -> Resources:
+        """Where this machine has what the configs name."""
         a = self.arguments
-        resources = Resources(
+        return Resources(
             model=self.source,
             data_dir=a.data_dir,
             task_file=a.task_file,
@@ -211,6 +209,10 @@ class Run:
             fisher=self.scores.files,
             threads=a.threads,
         )
+
+    def _train(self, left: list[dict[str, Any]], workers: int) -> None:
+        """Run what is left; write the record of a trial whose worker could not."""
+        a, resources = self.arguments, self._resources()
         folder = self.output / "records"
         with Display(len(left), self.console) as display:
             trials = run_trials(left, resources, folder, workers=workers, timeout=a.timeout, on_start=display.start)
@@ -239,23 +241,6 @@ def is_pocket(task: Task) -> bool:
 def has_record(folder: Path, config: dict[str, Any]) -> bool:
     """Whether the worker got as far as writing the trial's record."""
     return (folder / f"{record_id(config)}.json").exists()
-
-
-def estimate_time(left: list[dict[str, Any]], records: list[dict[str, Any]], workers: int) -> str:
-    """How long what is left may take, by the median of the done trials of the same task and fraction."""
-    measured = defaultdict(list)
-    for record in records:
-        if record["result"]["score"] is not None:
-            key = record["config"]["task"], record["config"]["fraction"]
-            measured[key].append(record["result"]["seconds"]["total"])
-    known = [measured[c["task"], c["fraction"]] for c in left if measured[c["task"], c["fraction"]]]
-    if left and not known:
-        return "time: unknown until the first trial of a kind has run here"
-    seconds = sum(statistics.median(times) for times in known) / workers
-    unknown = len(left) - len(known)
-    return f"time: about {seconds / 60:.1f} min" + (
-        f" and {unknown} trials of a kind not yet measured" if unknown else ""
-    )
 
 
 if __name__ == "__main__":

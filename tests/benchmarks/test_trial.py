@@ -148,5 +148,3 @@ def test_all_parts_of_the_model_get_a_deviation_but_the_head(make_configs: Make,
     """With a rate of almost 0 nothing moves, so the distance from w_pre must be almost 0, head start or not."""
     (config,) = make_configs("none", lr=1e-12)
     assert execute(config, resources)["result"]["deviation"] < 1e-12
-
-
