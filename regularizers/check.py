@@ -72,7 +72,9 @@ def render(reports: Sequence[Report], *, markdown: bool = False) -> str:
     parts = []
     for report in reports:
         title = f"{report.subject.strategy} ({report.seconds:.1f} s)"
-        rows = [(f.check, SIGNS[f.status], f.reason.replace("|", "\\|") if markdown else f.reason) for f in report.findings]
+        rows = [
+            (f.check, SIGNS[f.status], f.reason.replace("|", "\\|") if markdown else f.reason) for f in report.findings
+        ]
         table = tabulate(rows, ("check", "result", "reason"), "github" if markdown else "simple", disable_numparse=True)
         parts.append(f"### `{report.subject.strategy}`\n\n{table}" if markdown else f"{title}\n{table}")
     return "\n\n".join([*parts, summary(reports)])

@@ -1,7 +1,7 @@
 """The conformance checks: what every regularizer must do right, whatever it does.
 
-Each check is a function of a `Subject` that returns a sentence on what it saw, or raises `Failure` with what is wrong or
-`NotApplicable` with why there is nothing to check. A method opts out of a check only by saying why (`exempt`). The
+Each check is a function of a `Subject` that returns a sentence on what it saw, or raises `Failure` with what is wrong
+or `NotApplicable` with why there is nothing to check. A method opts out of a check only by saying why (`exempt`). The
 checks know no method by name; most of them stand for a defect seen in published code of this field.
 """
 
@@ -315,7 +315,9 @@ def gradient(subject: Subject) -> str:
     worst = max(_slope_error(loss, named, slopes, seed)[0] for seed in range(DIRECTIONS))
     for name in named if worst > SLOPE else ():
         error, exact, numeric = _slope_error(loss, {name: named[name]}, slopes, 0)
-        expect(error <= SLOPE, f"the gradient of {name} is off: slope {exact:.6g}, by central differences {numeric:.6g}")
+        expect(
+            error <= SLOPE, f"the gradient of {name} is off: slope {exact:.6g}, by central differences {numeric:.6g}"
+        )
     expect(worst <= SLOPE, f"the gradient is off by {worst:.2g} of its slope")
     return f"{len(named)} tensors, relative error {worst:.0e} along {DIRECTIONS} directions"
 
@@ -340,7 +342,7 @@ def _slope_error(
 
 @check("expectation")
 def expectation(subject: Subject) -> str:
-    """Averaged over its noise, every touched layer gives what it gives without; dropout-like noise has variance p/(1-p)."""
+    """Averaged over its noise a touched layer gives what it gives without; dropout's noise has variance p/(1-p)."""
     trial = subject.trial(dtype=torch.float64).shift().begin()
     calls, modules = called_modules(trial), dict(trial.model.named_modules())
     names = [name for name in dict.fromkeys(trial.touched) if name in calls]
@@ -352,11 +354,12 @@ def expectation(subject: Subject) -> str:
         spread = torch.maximum(samples.std(0), relative * clean.abs())  # a rare event may be absent from the sample
         noisy += relative > 0
         allowed = SIGMAS * spread / math.sqrt(DRAWS) + EXACT * (1 + clean.abs())
-        off = (samples.mean(0) - clean).abs() / allowed
+        mean = samples.mean(0)
+        at = ((mean - clean).abs() / allowed).argmax()
         expect(
-            bool((off <= 1).all()),
-            f"the mean output of {name} over {DRAWS} draws is {samples.mean(0).flatten()[off.argmax()]:.4g} where it is "
-            f"{clean.flatten()[off.argmax()]:.4g} without noise",
+            bool(((mean - clean).abs() <= allowed).all()),
+            f"the mean output of {name} over {DRAWS} draws is {mean.flatten()[at]:.4g} where it is "
+            f"{clean.flatten()[at]:.4g} without noise",
         )
         _check_variance(subject, name, args[0] if args else None, clean, samples)
     if not noisy:
@@ -384,7 +387,9 @@ def _sample(trial: Trial, module: nn.Module, args: Any, kwargs: Any) -> tuple[Te
 
 def _check_variance(subject: Subject, name: str, x: Any, clean: Tensor, samples: Tensor) -> None:
     """A layer that is the identity without noise, of a method with a probability p, multiplies by variance p/(1-p)."""
-    rates = [term.regularizer.p for _, term in subject.terms() if isinstance(getattr(term.regularizer, "p", None), float)]
+    rates = [
+        term.regularizer.p for _, term in subject.terms() if isinstance(getattr(term.regularizer, "p", None), float)
+    ]
     if len(rates) != 1 or not isinstance(x, Tensor) or x.shape != clean.shape or not torch.equal(x, clean):
         return
     wanted = rates[0] / (1 - rates[0])
@@ -404,7 +409,9 @@ def mean_over_examples(subject: Subject) -> str:
     batch = trial.batch(0)
     doubled = {name: torch.cat([value, value]) for name, value in batch.items()}
     once, twice = (trial.loss(b).loss.item() for b in (batch, doubled))
-    expect(abs(once - twice) <= EXACT * (1 + abs(once)), f"the loss of a duplicated batch is {twice:.6g}, not {once:.6g}")
+    expect(
+        abs(once - twice) <= EXACT * (1 + abs(once)), f"the loss of a duplicated batch is {twice:.6g}, not {once:.6g}"
+    )
     return f"loss {once:.6g} for the batch and its double"
 
 
@@ -438,10 +445,14 @@ def decay(subject: Subject) -> str:
     expect(not stray, f"it pulls {', '.join(sorted(stray)[:2])}, which attach does not list")
     norms = {n for n, m in trial.model.named_modules() if "norm" in type(m).__name__.lower()}
     spared = [n for n in moved if n.endswith("bias") or n.rpartition(".")[0] in norms]
-    expect(not spared, f"it decays {', '.join(sorted(spared)[:1])}: biases and normalisation parameters are never decayed")
+    expect(
+        not spared, f"it decays {', '.join(sorted(spared)[:1])}: biases and normalisation parameters are never decayed"
+    )
     still = [name for name, change in pulls[0.0].items() if bool(change.any())]
     expect(not still, f"at learning rate 0 it still moves {still[:1]}")
-    bent = [n for n, change in pulls[0.1].items() if not torch.allclose(change, 2 * pulls[0.05][n], rtol=1e-6, atol=1e-12)]
+    bent = [
+        n for n, change in pulls[0.1].items() if not torch.allclose(change, 2 * pulls[0.05][n], rtol=1e-6, atol=1e-12)
+    ]
     expect(not bent, f"the pull on {bent[:1]} is not proportional to the learning rate")
     return f"{len(moved)} listed tensors are pulled"
 
@@ -545,7 +556,9 @@ def resume(subject: Subject) -> str:
     again = subject.trial(body=21, head=22, noise=23, default=24, initial=first.context.initial).begin()
     _load(again, saved)
     different = first_difference(again.train(2).outcome(), whole.outcome())
-    expect(different is None, f"a resumed run differs from an uninterrupted one in {different}: some state was not saved")
+    expect(
+        different is None, f"a resumed run differs from an uninterrupted one in {different}: some state was not saved"
+    )
     return "2 + 2 steps equal 4"
 
 
@@ -582,14 +595,19 @@ def moves(subject: Subject) -> str:
     """After `.to()` everything has moved: tensors of modules are parameters or buffers, and a step still works."""
     trial = subject.trial()
     loose = [
-        f"{name}.{key}" for name, m in trial.model.named_modules() for key, v in vars(m).items() if isinstance(v, Tensor)
+        f"{name}.{key}"
+        for name, m in trial.model.named_modules()
+        for key, v in vars(m).items()
+        if isinstance(v, Tensor)
     ]
     expect(not loose, f"{loose[:1]} is a tensor that is no buffer: .to() and state_dict lose it")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     trial.model.to(device, torch.float64)
     trial.begin().train(2)
     tensors = dict(trial.model.state_dict(keep_vars=True))
-    left = [n for n, t in tensors.items() if t.is_floating_point() and (t.dtype != torch.float64 or t.device.type != device)]
+    left = [
+        n for n, t in tensors.items() if t.is_floating_point() and (t.dtype != torch.float64 or t.device.type != device)
+    ]
     expect(not left, f"{left[:1]} did not move with the model")
     return f"to {device}, float64"
 
@@ -615,7 +633,10 @@ def cost(subject: Subject) -> str:
     trial.train(1)
     declared = [term.regularizer.passes for _, term in subject.terms()]
     counted = (trial.forwards, trial.backwards)
-    expect(not declared or counted in declared, f"one step takes {counted} (forward, backward) passes, declared {declared[0]}")
+    expect(
+        not declared or counted in declared,
+        f"one step takes {counted} (forward, backward) passes, declared {declared[0]}",
+    )
     seconds = _seconds(plain, trial)
     return (
         f"passes {counted[0]}+{counted[1]}, time x{seconds[1] / seconds[0]:.2f}, "
