@@ -27,7 +27,7 @@ from benchmarks.protocol import Protocol
 from benchmarks.seeds import derive
 from benchmarks.sources import Example, TaskData, load_task_data
 from benchmarks.tasks import Task, find_task, task_from_file
-from fisher.scores import load_scores
+from fisher.scores import Scores, load_scores
 from regularizers.base import Context, SkipTrial
 from regularizers.loop import History, fit
 from regularizers.registry import load_plugin
@@ -164,12 +164,19 @@ def split_rows(split: Split, protocol: Protocol, encoded: dict[str, batches.Enco
     return {"train": [pool[e.id] for e in split.train], "dev": [pool[e.id] for e in split.dev]}
 
 
+@functools.lru_cache(maxsize=2)
+def read_scores(path: str) -> Scores:
+    """A file of Fisher scores, read once per process."""
+    return load_scores(path)
+
+
 def attach(
     config: dict[str, Any], resources: Resources, model: torch.nn.Module, head: frozenset[str], examples: int
 ) -> tuple[BoundStrategy, dict[str, list[str]]]:
     """Bind the strategy to the model; raises if a term that promises to act touched nothing."""
     strategy = parse(config["strategy"])
-    fisher = {source: load_scores(Path(path)) for source, path in resources.fisher.items()}
+    sources = [source for source in strategy.fisher_sources() if source in resources.fisher]
+    fisher = {source: read_scores(resources.fisher[source]) for source in sources}
     generator = torch.Generator().manual_seed(config["seeds"]["noise"])
     forward = packing.prepare(model, config["protocol"]["padding"])
     context = Context(model, head, generator, fisher=fisher, examples=examples, forward=forward)

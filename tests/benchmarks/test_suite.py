@@ -82,7 +82,7 @@ def test_what_is_no_toml_is_refused(content: bytes, message: str, tmp_path: Path
 def test_an_unknown_suite_gets_a_suggestion_and_the_list() -> None:
     with pytest.raises(InputError, match=r"unknown suite 'poket'; did you mean pocket\? available: "):
         load_suite("poket")
-    with pytest.raises(InputError, match=r"absent\\.toml: the suite cannot be read"):
+    with pytest.raises(InputError, match=r"absent\.toml: the suite cannot be read"):
         load_suite("absent.toml")
 
 
