@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m regularizers", description=__doc__.split("\n")[0])
     commands = p.add_subparsers(dest="command", required=True)
     every = commands.add_parser("list", help="every method in one line")
+    every.add_argument("--markdown", action="store_true", help="print a Markdown table with equations and hooks")
     one = commands.add_parser("describe", help="equation, parameters, deviations, sites and cost of a method")
     one.add_argument("method", metavar="NAME", help="a method, or a strategy such as 'mixout(w_pre, 0.7)'")
     one.add_argument("--model", metavar="HUB_ID|FOLDER", help="whose sites to list (default: a small BERT)")
@@ -62,7 +63,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     """Every method in one line."""
     from regularizers.describe import listing
 
-    print(listing())
+    print(listing(markdown=arguments.markdown))
     return 0
 
 

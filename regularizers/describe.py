@@ -24,6 +24,7 @@ from regularizers.sites import base_prefix
 from regularizers.strategy import Strategy, parse, usage
 
 ABSURD: tuple[Any, ...] = (-1e9, 1e9, "?")  # values that a constructor refuses, saying what it takes
+HOOKS = ("attach", "start", "groups", "draw", "loss", "gradients", "update", "evaluation")
 NUMBERED = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
@@ -38,11 +39,33 @@ def cost_of(cls: type[Regularizer]) -> str:
     return f"{passes[0]}+{passes[1]}"
 
 
-def listing() -> str:
-    """Every registered method: how it is written, what it does, who published it, passes per step."""
+def listing(*, markdown: bool = False) -> str:
+    """Every registered method: how it is written, what it does, who published it, passes per step.
+
+    As Markdown (a table for the documentation) with the equation and the hooks that carry it as well.
+    """
+    if markdown:
+        return markdown_table()
     rows = [(usage_of(cls), first_line(cls), cost_of(cls), cls.paper or "-") for cls in methods().values()]
     table = tabulate(rows, ("method", "what it does", "cost", "paper"), "simple", disable_numparse=True)
     return f"{table}\n\ncost: forward + backward passes per optimizer step; plain fine-tuning takes 1+1"
+
+
+def markdown_table() -> str:
+    """The listing as a table for the documentation."""
+    rows = [
+        (f"`{usage_of(cls)}`", first_line(cls), f"`{cls.equation}`", hooks_of(cls), cost_of(cls), cls.paper or "-")
+        for cls in methods().values()
+    ]
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    headers = ("method", "what it does", "equation", "hooks", "cost", "paper")
+    lines = [headers, ("---",) * len(headers), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def hooks_of(cls: type[Regularizer]) -> str:
+    """The hooks of the base class that a method overrides."""
+    return ", ".join(hook for hook in HOOKS if getattr(cls, hook) is not getattr(Regularizer, hook)) or "-"
 
 
 def usage_of(cls: type[Regularizer]) -> str:
