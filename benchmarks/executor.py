@@ -49,11 +49,7 @@ def work(config: Config, resources: Any, folder: str) -> dict[str, Any]:
 
     record = execute(config, resources)
     write_record(Path(folder), record)
-    return {
-        "status": record["result"]["status"],
-        "score": record["result"]["score"],
-        "reason": record["result"]["reason"],
-    }
+    return {key: record["result"][key] for key in ("status", "reason")} | {"written": True}
 
 
 def run_trials(
@@ -65,10 +61,10 @@ def run_trials(
     timeout: float | None,
     on_start: Callable[[Config], None],
 ) -> Iterator[tuple[Config, dict[str, Any]]]:
-    """Yield (config, outcome) as trials end; an outcome has status, score and reason.
+    """Yield (config, outcome) as trials end; an outcome has status and reason.
 
-    Results and errors inside a trial are written by its worker; a killed or overdue trial has no such record, and its
-    caller writes one. Leaving the iterator early stops the workers.
+    `written` stands in the outcome of a trial whose worker wrote its record; a killed or overdue one has none, and the
+    caller writes it. Leaving the iterator early stops the workers.
     """
     context = multiprocessing.get_context("spawn")
     initargs = (resources.threads, context.Value("i", 0))  # the counter gives workers their GPU, round robin
@@ -94,7 +90,7 @@ def outcome(future: concurrent.futures.Future[dict[str, Any]]) -> dict[str, Any]
     try:
         return future.result()
     except concurrent.futures.TimeoutError:
-        return {"status": "timeout", "score": None, "reason": "the trial outlived its time limit and was stopped"}
+        return {"status": "timeout", "reason": "the trial outlived its time limit and was stopped"}
     except ProcessExpired as error:
         return {
             "status": "killed",
@@ -102,4 +98,4 @@ def outcome(future: concurrent.futures.Future[dict[str, Any]]) -> dict[str, Any]
             "reason": f"the worker process ended with exit code {error.exitcode}",
         }
     except Exception as error:
-        return {"status": "error", "score": None, "reason": f"{type(error).__name__}: {error}"}
+        return {"status": "error", "reason": f"{type(error).__name__}: {error}"}

@@ -29,7 +29,7 @@ from benchmarks.trial import Resources, environment, load_data, no_result, resol
 from fisher.errors import InputError
 from leaderboard.build import build
 from leaderboard.errors import InputError as LeaderboardError
-from leaderboard.records import is_done, read_records, record_id, write_record
+from leaderboard.records import RecordError, is_done, read_record, read_records, record_id, write_record
 from regularizers.registry import load_entry_points, load_plugin
 
 DEFAULT_OUTPUT = "results"
@@ -217,7 +217,7 @@ class Run:
         with Display(len(left), self.console) as display:
             trials = run_trials(left, resources, folder, workers=workers, timeout=a.timeout, on_start=display.start)
             for config, outcome in trials:
-                if outcome["status"] in ("killed", "timeout", "error") and not has_record(folder, config):
+                if not outcome.get("written") and not has_result(folder, config):
                     result = no_result(outcome["status"], outcome["reason"])
                     write_record(folder, {"config": config, "result": result, "environment": environment(a.threads)})
                 display.end(config, outcome)
@@ -238,9 +238,13 @@ def is_pocket(task: Task) -> bool:
     return task.kind == "embedded"
 
 
-def has_record(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether the worker got as far as writing the trial's record."""
-    return (folder / f"{record_id(config)}.json").exists()
+def has_result(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether the worker got as far as writing the trial's result before it ended."""
+    path = folder / f"{record_id(config)}.json"
+    try:
+        return is_done(read_record(path))
+    except RecordError:
+        return False
 
 
 if __name__ == "__main__":
