@@ -258,7 +258,7 @@ def random_sources(subject: Subject) -> str:
         trial.begin().train(2).outcome()
     expect(random.getstate() == python, "it moves the state of Python's random; use context.generator")
     after = np.random.get_state(legacy=False)
-    same = str(after) == str(numpy) and np.array_equal(after["state"]["key"], numpy["state"]["key"])  # type: ignore[call-overload,index]
+    same = str(after) == str(numpy) and np.array_equal(after["state"]["key"], numpy["state"]["key"])
     expect(same, "it moves NumPy's random state; use context.generator")
     names = ", ".join(dict.fromkeys(watch.offenders))
     expect(not names, f"{names} draws from torch's default generator, which is stock dropout's; use context.generator")
@@ -270,7 +270,7 @@ def reproducible(subject: Subject) -> str:
     """Two runs with the same seeds agree bit for bit; setting the generators back repeats the noise."""
     different = first_difference(subject.trial().begin().train(3).outcome(), trained(str(subject.strategy)))
     expect(different is None, f"two runs with the same seeds differ in {different}")
-    trial = subject.trial().begin()
+    trial = subject.trial().shift().begin()
     states, losses = trial.generators(), []
     for _ in range(2):
         trial.restore(states)
@@ -373,7 +373,7 @@ def _sample(trial: Trial, module: nn.Module, args: Any, kwargs: Any) -> tuple[Te
 
     def call() -> Tensor:
         output = module(*args, **kwargs)
-        return output[0] if isinstance(output, tuple) else output
+        return (output[0] if isinstance(output, tuple) else output).detach()
 
     trial.model.eval()
     clean = call()
@@ -387,9 +387,8 @@ def _sample(trial: Trial, module: nn.Module, args: Any, kwargs: Any) -> tuple[Te
 
 def _check_variance(subject: Subject, name: str, x: Any, clean: Tensor, samples: Tensor) -> None:
     """A layer that is the identity without noise, of a method with a probability p, multiplies by variance p/(1-p)."""
-    rates = [
-        term.regularizer.p for _, term in subject.terms() if isinstance(getattr(term.regularizer, "p", None), float)
-    ]
+    chosen = [getattr(term.regularizer, "p", None) for _, term in subject.terms()]
+    rates = [p for p in chosen if isinstance(p, float)]
     if len(rates) != 1 or not isinstance(x, Tensor) or x.shape != clean.shape or not torch.equal(x, clean):
         return
     wanted = rates[0] / (1 - rates[0])

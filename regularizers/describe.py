@@ -251,7 +251,7 @@ def plot_schedule(path: Path, text: str, *, model: str | None, fisher: str | Non
     axes.set_xticks(range(len(rows)), [row[0] for row in rows], rotation=90, fontsize=7)
     axes.set_ylabel("dropout probability")
     axes.set_title(str(strategy))
-    axes.legend(title="site")
+    figure.legend(title="site", loc="outside right upper")
     try:
         figure.savefig(path, dpi=150, format="png")
     except OSError as error:

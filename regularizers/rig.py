@@ -10,7 +10,7 @@ import contextlib
 import copy
 import functools
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -319,4 +319,4 @@ def share_noise(trial: Trial) -> None:
         trial.restore(states)
         return output
 
-    trial.bound.loss = cast(Callable[[Batch], Output], shared)  # type: ignore[method-assign]
+    trial.bound.loss = shared  # type: ignore[method-assign]
