@@ -175,6 +175,8 @@ class Regularizer:
         acts_on: what two terms of one sum cannot both set (default: the technique's own name).
         example: the strategy that `python -m regularizers check` tries (default: the bare name).
         off: strategies that must equal `none` bit for bit, such as `mixout(w_pre, 0)`.
+        loss_order: losses of lower order are wrapped by those of higher order; below 0 for what changes the task's own
+            loss, so that penalties of other terms are added to the changed one.
         exempt: {check: reason} for the checks whose premise the method denies by design.
     """
 
@@ -185,6 +187,7 @@ class Regularizer:
     equation: ClassVar[str] = ""
     deviations: ClassVar[str] = ""
     passes: ClassVar[tuple[int, int]] = (1, 1)
+    loss_order: ClassVar[int] = 0
     example: ClassVar[str] = ""
     off: ClassVar[tuple[str, ...]] = ()
     exempt: ClassVar[Mapping[str, str]] = {}

@@ -2,8 +2,8 @@
 
     L' = |L - b| + b                                                    [Ishida et al. 2020]
 
-Below the flood level the gradient changes its sign. In a sum, L is the task's own loss; what other terms add to it is
-not flooded.
+Below the flood level the gradient changes its sign. In a sum, L is the task's own loss, smoothed where the sum says so;
+what other terms add to it is not flooded.
 Deviations: every micro-batch is flooded by itself, as a mini-batch is in the paper. b is searched for every task there
 (0.01 to 0.1); the default of 0.05 is ours.
 Reference: Ishida, Yamane, Sakai, Niu, Sugiyama 2020 (ICML), arXiv:2002.08709.
@@ -36,7 +36,7 @@ class Flooding(Regularizer):
     paper: ClassVar[str] = "Ishida et al. 2020 (ICML)"
     equation: ClassVar[str] = "L' = |L - b| + b"
     deviations: ClassVar[str] = "every micro-batch is flooded by itself"
-    example: ClassVar[str] = "flooding(2)"
+    loss_order: ClassVar[int] = -1
     example: ClassVar[str] = "flooding(3)"  # above the loss of an untrained model, where it acts
     off: ClassVar[tuple[str, ...]] = ("flooding(0)",)
 

@@ -34,6 +34,7 @@ class LabelSmoothing(Regularizer):
     summary: ClassVar[str] = "soft targets"
     paper: ClassVar[str] = "Szegedy et al. 2016 (CVPR), §7"
     equation: ClassVar[str] = "L = (1 - e) * CE + e * mean_k(-log p_k)"
+    loss_order: ClassVar[int] = -2
     off: ClassVar[tuple[str, ...]] = ("label_smoothing(0)",)
 
     def __post_init__(self) -> None:

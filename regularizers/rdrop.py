@@ -43,7 +43,6 @@ class RDrop(Regularizer):
     paper: ClassVar[str] = "Wu et al. 2021 (NeurIPS)"
     equation: ClassVar[str] = "(L1 + L2)/2 + a * (KL(P1||P2) + KL(P2||P1))/2, batch mean; regression: a * (y1 - y2)^2"
     deviations: ClassVar[str] = "losses averaged, KL a batch mean; regression and the default strength are ours"
-    example: ClassVar[str] = "dropout(0.1) + rdrop(1)"
     example: ClassVar[str] = "rdrop(1) + dropout(0.1)"
     off: ClassVar[tuple[str, ...]] = ("rdrop(0)",)
     passes: ClassVar[tuple[int, int]] = (2, 2)

@@ -97,9 +97,9 @@ class BoundStrategy:
             term.draw(context)
 
     def loss(self, batch: Batch) -> Output:
-        """The regularized loss of one micro-batch; later terms wrap earlier ones."""
+        """The regularized loss of one micro-batch; terms of higher `loss_order` wrap the others, later ones earlier."""
         compute: Callable[[Batch], Output] = self.context.compute
-        for term, context, _ in self.terms:
+        for term, context, _ in sorted(self.terms, key=lambda bound: bound[0].loss_order):
             compute = functools.partial(_wrapped_loss, term, compute, context)
         return compute(batch)
 

@@ -30,6 +30,14 @@ def test_flooding_turns_the_gradient_round_below_the_level(b, sign):
     labels = torch.tensor([0, 1, 2, 3, 3, 0])
     plain = nn.functional.cross_entropy(logits, labels)
     value = outer(Flooding(b), logits, labels)
-    assert float(value) == pytest.approx(abs(float(plain) - b) + b, rel=1e-12) and float(value) >= b
+    assert float(value) == pytest.approx(abs(plain.item() - b) + b, rel=1e-12) and value.item() >= b
     flooded, full = torch.autograd.grad(value, logits)[0], torch.autograd.grad(plain, logits)[0]
     torch.testing.assert_close(flooded, sign * full, rtol=1e-12, atol=0)
+
+
+def test_smoothing_is_flooded_and_rdrop_averages_the_outcome(lab):
+    trial = lab("flooding(5) + label_smoothing(0.2) + rdrop(3)")
+    batch = trial.batches[0]
+    logits = trial.context.compute(batch).logits
+    smooth = nn.functional.cross_entropy(logits, batch["labels"], label_smoothing=0.2)
+    torch.testing.assert_close(trial.bound.loss(batch).loss, (smooth - 5).abs() + 5, rtol=1e-12, atol=0)

@@ -1,12 +1,14 @@
 """What every method of the literature must keep, whatever its hook."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 
 from fisher.errors import InputError
 from regularizers.base import SkipTrial
+from regularizers.describe import listing
 from regularizers.registry import methods
 from regularizers.strategy import parse
 
@@ -168,3 +170,26 @@ def test_what_is_about_the_whole_model_is_refused_on_the_head(name):
 def test_more_layers_than_there_are_skip_the_trial(text, lab):
     with pytest.raises(SkipTrial, match="needs a model of at least 4 layers, got 3"):
         lab(text)
+
+
+def test_the_sum_that_stands_for_l2_sp_adds_its_gradient(lab):
+    trial, plain = lab("wdecay(w_pre, 0.3, form=coupled) + head:wdecay(0, 0.2, form=coupled)"), lab("none")
+    with torch.no_grad():
+        for model in (trial.model, plain.model):
+            for p in model.parameters():
+                p.add_(0.1)
+    weights = trial.parameters()
+    trial.run(1), plain.run(1)
+    full = dict(plain.model.named_parameters())
+    for name, p in trial.model.named_parameters():
+        pull = torch.zeros_like(p)
+        if p.dim() > 1:
+            pull = 0.2 * weights[name] if name.startswith("classifier") else 0.3 * (weights[name] - trial.start[name])
+        torch.testing.assert_close(p.grad, full[name].grad + pull, rtol=1e-10, atol=1e-14)
+
+
+def test_the_table_of_the_documentation_is_the_registry_s():
+    page = (Path(__file__).parents[2] / "docs" / "regularizers.md").read_text(encoding="utf-8")
+    printed = [line for line in page.splitlines() if line.startswith("| `") or line.startswith("| method | what")]
+    made = [line for line in listing(markdown=True).splitlines() if not line.startswith("| ---")]
+    assert printed == made, "make the table anew: python -m regularizers list --markdown"
