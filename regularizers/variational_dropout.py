@@ -82,7 +82,7 @@ class VariationalDropout(Regularizer):
         sites, like = context.dropout_sites(), next(context.model.parameters())
         for site in sites:
             noise = VariationalNoise(site.kind == "attention", self._stream)
-            log_alpha = nn.Parameter(torch.full((), math.log(self.p / (1 - self.p))).to(like))
+            log_alpha = nn.Parameter(like.new_full((), math.log(self.p / (1 - self.p))))
             attach_noise(context.model, site, noise)
             holder(context.model, site).register_parameter(PARAMETER, log_alpha)
             self._noises.append(noise)

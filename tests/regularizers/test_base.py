@@ -1,0 +1,107 @@
+"""The context, what a regularizer saves, and the loss both of classification and regression."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from fisher.errors import InputError
+from regularizers.base import Context, Regularizer, SkipTrial, criterion, forward, linear_layers, outside_head, require
+
+
+def test_criterion_is_mean_cross_entropy_or_mean_squared_error():
+    logits, labels = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
+    slow = -sum(torch.log_softmax(row, 0)[label] for row, label in zip(logits, labels, strict=True)) / 2
+    assert criterion(logits, labels).item() == pytest.approx(slow.item())
+    assert criterion(torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 1.0])).item() == 2.5
+
+
+def test_forward_hands_everything_but_the_labels_to_the_model(lab):
+    trial = lab("none")
+    batch = trial.batches[0]
+    own = trial.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    assert torch.equal(forward(trial.model, batch), own)
+
+
+def test_initial_is_a_copy_of_the_start(lab):
+    trial = lab("none")
+    trial.run(1)
+    assert all(torch.equal(trial.context.initial[name], value) for name, value in trial.start.items())
+    assert not torch.equal(trial.context.initial["classifier.weight"], trial.model.classifier.weight)
+
+
+@pytest.mark.parametrize(("scope", "body", "head"), [("all", True, True), ("body", True, False), ("head", False, True)])
+def test_scopes(lab, scope, body, head):
+    context = lab("none").context.scoped(scope)
+    names = set(context.parameters())
+    assert ("bert.pooler.dense.weight" in names) == body and ("classifier.weight" in names) == head
+    assert any(site.kind == "head" for site in context.dropout_sites()) == head
+    assert any(site.kind != "head" for site in context.dropout_sites()) == body
+
+
+def test_scoped_contexts_share_the_training_and_what_was_added(lab):
+    context = lab("none").context
+    context.scoped("head").training.step = 7
+    context.scoped("body").added.add("x")
+    assert context.training.step == 7 and context.added == {"x"}
+
+
+def test_frozen_and_added_parameters_are_not_its_parameters(lab):
+    context = lab("none").context
+    context.model.classifier.bias.requires_grad_(False)
+    context.added.add("classifier.weight")
+    assert not {"classifier.bias", "classifier.weight"} & set(context.parameters())
+
+
+def test_linear_layers_of_both_kinds(family_model):
+    model, _ = family_model("gpt2")
+    names = list(linear_layers(model))
+    assert "transformer.h.0.mlp.c_proj" in names and names[-1] == "score" and len(names) == 2 * 4 + 1
+
+
+def test_a_head_without_a_layer_to_mix_is_skipped():
+    with pytest.raises(SkipTrial, match="the none model has no layer to mix in scope 'head'"):
+        Context(nn.Linear(2, 2)).scoped("head").mixed_layers("paper")
+
+
+def test_scores_of_a_source_that_is_not_there():
+    with pytest.raises(
+        InputError, match="probe must be given Fisher scores from estimate, got none; estimate them first"
+    ):
+        Context(nn.Linear(2, 2)).scores("estimate", "probe")
+
+
+@dataclass
+class Probe(Regularizer):
+    p: float = 0.5
+
+
+def test_checkpoints_hold_data_and_no_references():
+    probe = Probe(0.1)
+    probe.average, probe.count, probe._layers, probe.layer = torch.ones(2), 3, [nn.Linear(1, 1)], nn.Linear(1, 1)
+    assert set(probe.state_dict()) == {"average", "count"}
+    other = Probe(0.1)
+    other.load_state_dict(probe.state_dict())
+    assert other.count == 3 and torch.equal(other.average, torch.ones(2)) and not hasattr(other, "_layers")
+
+
+def test_the_defaults_of_the_hooks_change_nothing(lab):
+    context, probe = lab("none").context, Probe()
+    ran = []
+    groups = [{"names": ("a",), "lr": 1.0}]
+    assert probe.attach(context) == [] and probe.groups(groups, context) is groups and probe.fisher_source() is None
+    probe.gradients(lambda: ran.append("backward"), context)
+    probe.update(lambda: ran.append("apply"), context)
+    with probe.evaluation(context):
+        ran.append("evaluate")
+    assert ran == ["backward", "apply", "evaluate"]
+    assert probe.loss(lambda batch: batch, "inner", context) == "inner"
+
+
+def test_sentences():
+    with pytest.raises(InputError, match=r"^p must be small, got 3; take 1$"):
+        require(False, "p must be small", 3, "take 1")
+    with pytest.raises(InputError, match=r"^probe must act outside the head, got head:probe; leave out head:$"):
+        outside_head("probe", "head")
+    outside_head("probe", "all")

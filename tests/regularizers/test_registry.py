@@ -1,0 +1,161 @@
+"""The registry: names, plugins from files, modules and distributions, and what identifies their code."""
+
+import importlib.metadata
+import sys
+
+import pytest
+
+from fisher.errors import InputError
+from regularizers import registry
+from regularizers.base import Regularizer
+from regularizers.registry import (
+    ENTRY_POINTS,
+    code_hash,
+    find,
+    identity,
+    load_entry_points,
+    load_plugin,
+    methods,
+    register,
+)
+from regularizers.strategy import parse
+
+PLUGIN = '''
+"""A plugin."""
+from dataclasses import dataclass
+from regularizers import Regularizer, register
+
+@register("{name}")
+@dataclass
+class Shake(Regularizer):
+    p: float = 0.1
+'''
+BUILT_IN = {
+    "dropconnect", "dropout", "ewc", "gaussian_dropout", "guided_dropout", "mixconnect", "mixout", "model_default",
+    "none", "surgical", "tuneout", "variational_dropout", "wdecay",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch):
+    """Whatever a test registers is forgotten after it."""
+    methods()
+    monkeypatch.setattr(registry, "_methods", dict(registry._methods))
+    monkeypatch.setattr(registry, "_identities", dict(registry._identities))
+    known = set(sys.modules)
+    yield
+    for name in set(sys.modules) - known:
+        if name.startswith("regbench_plugin_") or name in ("shaker", "sound_plugin", "broken_plugin"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    def write(name="shake", text=PLUGIN, file="shake.py"):
+        path = tmp_path / file
+        path.write_text(text.format(name=name) if "{name}" in text else text)
+        return str(path)
+
+    return write
+
+
+def test_every_technique_is_there_in_alphabetical_order():
+    assert set(methods()) >= BUILT_IN and list(methods()) == sorted(methods())
+
+
+def test_every_registered_class_says_what_it_is():
+    for name, cls in methods().items():
+        assert cls.name == name and cls.summary and cls.equation, name
+        assert cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}("), name
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_and_the_list():
+    with pytest.raises(InputError, match=r"unknown regularizer 'mixuot'; did you mean mixout\? available: .*, wdecay"):
+        find("mixuot")
+
+
+def test_a_name_is_taken_once():
+    with pytest.raises(
+        InputError, match=r"the name 'dropout' is already registered by regularizers.dropout; choose an"
+    ):
+        register("dropout")(type("Mine", (Regularizer,), {}))
+
+
+def test_a_wrong_base_class():
+    with pytest.raises(InputError, match=r"a registered class must derive from regularizers.Regularizer, got <class"):
+        register("mine")(type("Mine", (), {}))
+    with pytest.raises(InputError, match=r"must derive from regularizers.Regularizer, got"):
+        register("mine")(lambda: None)
+
+
+def test_a_name_that_cannot_stand_in_a_strategy():
+    with pytest.raises(InputError, match="a regularizer's name must be an identifier, got 'my method'"):
+        register("my method")(type("Mine", (Regularizer,), {}))
+
+
+def test_a_plugin_file(plugin):
+    path = plugin()
+    assert load_plugin(path) == ["shake"] == load_plugin(path)
+    assert str(parse("shake(0.2) + wdecay(0, 0.1)")) == "shake(0.2) + wdecay(0, 0.1)"
+    assert identity("shake") == code_hash(PLUGIN.format(name="shake")) and identity("mixout") == find("mixout").version
+
+
+def test_a_plugin_module(plugin, tmp_path, monkeypatch):
+    plugin(file="shaker.py")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert load_plugin("shaker") == ["shake"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import nowhere_at_all", "could not be imported: ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("def broken(:", "could not be imported: SyntaxError"),
+        ("raise SystemExit(3)", "could not be imported: SystemExit: 3"),
+        ("x = 1", r"must register a regularizer with @register\(name\), got none"),
+        (PLUGIN.replace("{name}", "dropout"), "could not be imported: InputError: the name 'dropout' is already"),
+        (PLUGIN.replace("(Regularizer)", "").replace("{name}", "s"), "InputError: a registered class must derive from"),
+        (PLUGIN.replace("{name}", "half") + "1 / 0", "could not be imported: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_bad_plugin_is_one_sentence_and_the_others_stay_usable(plugin, text, message):
+    path, before = plugin(text=text), set(methods())
+    with pytest.raises(InputError, match=message) as caught:
+        load_plugin(path)
+    assert str(caught.value).startswith(f"the plugin {path} ") and "\n" not in str(caught.value)
+    assert set(methods()) == before
+    parse("dropout(0.1)")
+
+
+def test_a_plugin_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"FileNotFoundError: no such file: .*absent.py"):
+        load_plugin(str(tmp_path / "absent.py"))
+    with pytest.raises(InputError, match="the plugin absent_module could not be imported: ModuleNotFoundError"):
+        load_plugin("absent_module")
+
+
+def test_plugins_of_installed_distributions(tmp_path, monkeypatch):
+    """A distribution with an entry point, as pip lays it down; one that breaks does not stop the others."""
+    (tmp_path / "sound_plugin.py").write_text(PLUGIN.format(name="sound"))
+    (tmp_path / "broken_plugin.py").write_text("1 / 0")
+    info = tmp_path / "plugins-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugins\nVersion: 1.0\n")
+    points = "broken = broken_plugin\nsound = sound_plugin:Shake\n"
+    (info / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\n{points}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert {point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)} >= {"broken", "sound"}
+    problems = load_entry_points()
+    assert [p for p in problems if "broken" in p] == [
+        "the plugin broken_plugin could not be imported: ZeroDivisionError: division by zero"
+    ]
+    assert find("sound").__module__ == "sound_plugin"
+    assert str(parse("sound")) == "sound(0.1)"
+
+
+def test_the_hash_of_code_ignores_comments_docstrings_and_layout():
+    assert code_hash("def f(x):\n    return x + 1\n") == code_hash(
+        '"""Module."""\n\n# a comment\ndef f( x ):\n    """Says what it does."""\n\n    return (x + 1)  # why\n'
+    )
+    assert code_hash("def f(x):\n    return x + 1\n") != code_hash("def f(x):\n    return x + 2\n")
+    assert code_hash('class A:\n    """Only this."""\n') == code_hash("class A:\n    pass\n")
