@@ -204,8 +204,11 @@ class Regularizer:
         return None
 
     def attach(self, context: Context) -> list[str]:
-        """Act on the model before the optimizer exists; returns the names of the modules or parameters touched."""
-        return []
+        """Act on the model before the optimizer exists; returns the names of the modules or parameters touched.
+
+        A method that has no place of its own, such as a loss, touches every weight in scope.
+        """
+        return list(context.parameters())
 
     def start(self, batches: Iterable[Batch], context: Context) -> None:
         """Look at the training data once before the first step (the model is in evaluation mode)."""

@@ -37,7 +37,7 @@ from regularizers.rig import (
 )
 from regularizers.strategy import Strategy, Term, parse
 
-DRAWS = 200  # noise draws behind an expectation
+DRAWS = 120  # noise draws behind an expectation
 SIGMAS = 7.0  # how far a mean may lie from its expectation, in standard errors; thousands of means are compared
 MOMENT = 0.15  # relative tolerance of a noise variance measured on hundreds of entries
 EXACT = 1e-9  # what float64 arithmetic in another order may differ by here

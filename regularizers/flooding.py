@@ -37,7 +37,7 @@ class Flooding(Regularizer):
     equation: ClassVar[str] = "L' = |L - b| + b"
     deviations: ClassVar[str] = "every micro-batch is flooded by itself"
     loss_order: ClassVar[int] = -1
-    example: ClassVar[str] = "flooding(3)"  # above the loss of an untrained model, where it acts
+    example: ClassVar[str] = "flooding(2)"  # above the loss of an untrained model, where it acts
     off: ClassVar[tuple[str, ...]] = ("flooding(0)",)
 
     def __post_init__(self) -> None:

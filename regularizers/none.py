@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from regularizers.base import Regularizer
+from regularizers.base import Context, Regularizer
 from regularizers.registry import register
 
 
@@ -20,3 +20,7 @@ class Nothing(Regularizer):
     def acts_on(self) -> frozenset[str]:
         """It contradicts everything else in its scope."""
         return frozenset({"everything"})
+
+    def attach(self, context: Context) -> list[str]:
+        """It touches nothing."""
+        return []

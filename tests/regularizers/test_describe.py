@@ -1,0 +1,100 @@
+"""`list` and `describe`: every method, its parameters as the constructor checks them, its places, and the schedule."""
+
+import pytest
+import torch
+
+from fisher.scores import save_scores
+from regularizers.__main__ import main
+from regularizers.base import Regularizer
+from regularizers.describe import condense, describe, requirement
+from regularizers.registry import methods
+from regularizers.rig import tiny_bert
+from regularizers.strategy import parse
+
+METADATA = {
+    "kind": "empirical",
+    "objective": "mlm",
+    "reduction": "mean",
+    "samples": 1,
+    "seed": 0,
+    "corpus_hash": "0",
+    "model": "tiny",
+    "weights": "0",
+}
+
+
+def test_list_names_every_method_with_its_cost(capsys):
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    for name in methods():
+        assert name in shown
+    assert "2+2" in shown and "Lee, Cho, Kang 2020" in shown
+
+
+@pytest.mark.parametrize("name", list(methods()))
+def test_every_method_says_what_it_is(name):
+    cls = methods()[name]
+    assert cls.summary and cls.equation and len(cls.summary) <= 70
+    assert cls.paper or name in ("none", "model_default")
+
+
+def test_describe_shows_ranges_defaults_deviations_and_places():
+    text = describe("mixout")
+    assert "in [0, 1)" in text and "paper or all" in text and "exact gradient" in text
+    assert "bert.encoder.layer.{0-1}.attention.self.query" in text
+
+
+def test_requirements_come_from_the_constructor():
+    example: Regularizer = parse("wdecay(w_pre, 0.1)").terms[0].regularizer
+    fields = {f.name: f for f in example.__dataclass_fields__.values()}
+    assert requirement(example, fields["strength"]) == ">= 0"
+    assert requirement(example, fields["form"]) == "decoupled or coupled"
+
+
+def test_names_are_condensed_by_layer():
+    names = [f"encoder.layer.{i}.output" for i in (0, 1, 2, 5)] + ["pooler"]
+    assert condense(names) == ["encoder.layer.{0-2, 5}.output", "pooler"]
+
+
+def test_the_published_schedule_needs_no_model(tmp_path, capsys):
+    figure = tmp_path / "schedule.png"
+    assert main(["describe", "guided_dropout(0, 0.099, fisher=published)", "--plot", str(figure)]) == 0
+    shown = capsys.readouterr().out
+    assert "layer.7.attention.self     0                 0.09900" in shown and "mean p 0.04950" in shown
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_schedule_follows_a_file_of_scores_on_a_folder_model(tmp_path):
+    model = tiny_bert()
+    model.save_pretrained(tmp_path / "model")
+    values = {n.removeprefix("bert."): torch.full((), float(at)) for at, (n, _) in enumerate(model.named_parameters())}
+    save_scores(tmp_path / "scores.safetensors", values, METADATA)
+    text = describe(
+        "guided_dropout(0, 0.3)", model=str(tmp_path / "model"), fisher=str(tmp_path / "scores.safetensors")
+    )
+    rows = [line.split() for line in text.split("schedule")[-1].splitlines() if line.startswith(("layer", "embed"))]
+    assert [row[0] for row in rows][:2] == ["embeddings", "layer.0.attention.self"]
+    assert float(rows[0][-1]) == pytest.approx(0.3) and float(rows[-1][-1]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["describe", "mixot"], "unknown regularizer 'mixot'; did you mean mixout?"),
+        (
+            ["describe", "dropout", "--plot", "x.png"],
+            "--plot must be given guided_dropout with scores, got dropout(0.1)",
+        ),
+        (["describe", "dropout", "--model", "/no/such"], "--model must be a hub id or a folder with a model"),
+        (["describe", "guided_dropout", "--fisher", "missing"], "there is no score file missing"),
+    ],
+)
+def test_wrong_requests_exit_with_two_and_one_sentence(capsys, arguments, message):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+def test_without_scores_the_schedule_is_asked_for(capsys):
+    assert main(["describe", "guided_dropout"]) == 0
+    assert "the schedule needs scores: give --fisher FILE" in capsys.readouterr().out
