@@ -146,7 +146,7 @@ m p / (2 (1 - p)) ||w - u||^2.
 {table}
 
  - Equality for a quadratic loss of Hessian m I: **{equal}**, largest relative error {worst:.1e} (mixout at every p, and
-   independent masks of the three values 0, 0.5, 1.5).
+   mixconnect with mask entries 0, 0.5 and 1.5).
  - Inequality for a strongly convex loss that is not quadratic (logistic + m/2 ||w||^2): **{above}**, the excess is at
    least {slack:.4f} times the bound."""
 
@@ -168,8 +168,8 @@ and linear decay. Training and validation parts both come from the training file
 
  - Source: {source.name} ({source.note}; {source.fingerprint}), {sizes[0]} for training, {sizes[1]} for validation.
  - Target: {target.name} ({target.note}; {target.fingerprint}), {sizes[2]} for training, {sizes[3]} for validation.
- - Pretraining: `{PRETRAINING}`, lr {plan.pretrain_lr:g}, {_listed(plan.pretrain_epochs)} epochs, {plan.pretrain_seeds}
-   seed(s) each. Kept: {epochs} epochs, seed {seed}, source accuracy {100 * best:.2f} (published, EMNIST: 99.2).
+ - Pretraining: `{PRETRAINING}`, lr {plan.pretrain_lr:g}, epochs: {_listed(plan.pretrain_epochs)}, seeds
+   each: {plan.pretrain_seeds}. Kept: {epochs} epochs, seed {seed}, source accuracy {100 * best:.2f} (EMNIST: 99.2).
  - Fine-tuning: lr {plan.finetune_lr:g}, {plan.finetune_epochs} epochs, {plan.restarts} restarts, `mixout(w_pre, p)` on
    the second and third weight matrices against `dropout(p)` on the hidden layers. A restart changes shuffling and
    masks. At p = 0 both are plain fine-tuning: one run stands for both.
