@@ -31,7 +31,7 @@ def outputs(tmp_path_factory) -> dict[str, subprocess.CompletedProcess]:
         program, *words = shlex.split(line)
         assert program == "python"
         done[words[1]] = subprocess.run(
-            [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+            [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
         )
     return done
 
