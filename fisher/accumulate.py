@@ -57,14 +57,14 @@ def accumulate(
 ) -> State:
     """Add up the squares of all samples, from `state` on where one is given, calling `report` after each batch.
 
-    Batches are checked before they are trusted: the first two samples are computed together and one by one, and
+    Batches are checked before they are trusted: the two shortest samples are computed together and one by one, and
     where the two disagree, or the model uses a parameter in an unknown way, all samples are taken one by one.
     """
     require_samples(samples)
     model_pad = pad_id(model)
     state = state or State({name: torch.zeros_like(value) for name, value in trainable(model).items()})
     with evaluation_mode(model):
-        add = add_squares if batches_agree(model, samples[:2], loss) else add_singly
+        add = add_squares if batches_agree(model, sorted(samples, key=length_of)[:2], loss) else add_singly
         for numbers in plan([length_of(sample) for sample in samples], batch_tokens, start=state.done):
             batch = to_model(collate([samples[number] for number in numbers], pad_id=model_pad), model)
             losses = add(state.total, model, prepare(batch, numbers), loss)
@@ -100,21 +100,21 @@ def length_of(sample: Sample) -> int:
 
 
 def batches_agree(model: torch.nn.Module, samples: Sequence[Sample], loss: Loss, *, tolerance: float = 1e-3) -> bool:
-    """Whether the squares of a few samples are the same together as one by one, for each tensor's sum."""
-    names = trainable(model)
-    together, singly = ({name: torch.zeros_like(value) for name, value in names.items()} for _ in range(2))
+    """Whether the squares of a few samples are the same together as one by one, in each tensor's mean."""
     batch = to_model(collate(samples, pad_id=pad_id(model)), model)
+
+    def means(add: Callable[..., torch.Tensor]) -> dict[str, float]:
+        total = {name: torch.zeros_like(value) for name, value in trainable(model).items()}
+        add(total, model, batch, loss)
+        return tensor_scores(total)
+
     try:
-        add_squares(together, model, batch, loss)
+        together = means(add_squares)
     except Unbatchable:
         return False
-    add_singly(singly, model, batch, loss)
-    largest = max(float(value.sum()) / value.numel() for value in singly.values())
-    return all(
-        abs(float(together[name].sum() - value.sum()))
-        <= tolerance * float(value.sum()) + 1e-6 * largest * value.numel()
-        for name, value in singly.items()
-    )
+    singly = means(add_singly)
+    noise = 1e-6 * max(singly.values())  # of gradients that are zero but for rounding
+    return all(abs(together[name] - value) <= tolerance * value + noise for name, value in singly.items())
 
 
 def add_singly(total: dict[str, torch.Tensor], model: torch.nn.Module, batch: Batch, loss: Loss) -> torch.Tensor:

@@ -2,8 +2,8 @@
 
 Autograd sums a parameter's gradient over the batch before it could be squared. So while the model runs, each torch
 function on a parameter is carried out on the detached parameter and noted (`fisher.uses`); when the gradient of its
-result arrives, per-sample gradients are formed, a few samples at a time, squared and added up. Beside the sums no more
-exists at a time than about one gradient of the largest parameter, whatever the number of samples.
+result arrives, per-sample gradients are formed block by block, squared and added up. Beside the sums only the batch's
+activations take memory that counts, whatever the number of samples.
 
 A parameter with several uses (tied embeddings) waits until all have reported; they are summed per sample first.
 Which tensors belong to the batch is followed from its inputs on. A value computed from parameters alone (position
@@ -20,9 +20,11 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from fisher.objectives import Batch, Loss
-from fisher.uses import PAIRING, RULES, Use
+from fisher.uses import PAIRING, RULES, Gradient, Use
 
-ELEMENTS = 1 << 17  # numbers in the per-sample gradients held at once, unless a single gradient has more
+Arrived = tuple[Gradient, torch.Tensor]  # what a use does, and the gradient of its result
+
+ELEMENTS = 1 << 17  # numbers in the per-sample gradients held at once
 
 
 class Unbatchable(Exception):
@@ -111,14 +113,14 @@ class Collector(TorchFunctionMode):
         """The use of a parameter through a value outside of the batch, by autograd, one sample after the other."""
         parameter = self.parameters[name]
 
-        def gradient(g: torch.Tensor, part: slice) -> torch.Tensor:
+        def gradient(g: torch.Tensor, part: slice, rows: slice) -> torch.Tensor:
             parts = g.reshape(self.size, -1, *value.shape[1:])
-            rows = []
+            found = []
             for k in range(*part.indices(self.size)):
                 seed = torch.zeros_like(parts).index_copy_(0, torch.tensor([k], device=g.device), parts[k : k + 1])
                 seed = parts[k] if value.shape[0] == 1 else seed.reshape(value.shape)
-                rows.append(torch.autograd.grad(value, parameter, seed, retain_graph=True)[0])
-            return torch.stack(rows)
+                found.append(torch.autograd.grad(value, parameter, seed, retain_graph=True)[0][rows])
+            return torch.stack(found)
 
         return Use(parameter, gradient)
 
@@ -146,19 +148,29 @@ def add_uses(total: torch.Tensor, uses: list[tuple[Use, torch.Tensor]], size: in
     lookups = [(use.ids, g) for use, g in uses if use.ids is not None]
     if not dense:
         return add_lookups(total, lookups)
+    height = max(1, ELEMENTS * len(total) // total.numel())
+    for first in range(0, len(total), height):
+        rows = slice(first, min(first + height, len(total)))
+        add_block(total[rows], rows, dense, lookups, size)
+
+
+def add_block(
+    total: torch.Tensor, rows: slice, dense: list[Arrived], lookups: list[tuple[torch.Tensor, torch.Tensor]], size: int
+) -> None:
+    """The same for some rows of a parameter, few enough that they stay in the processor's cache meanwhile."""
     step = max(1, ELEMENTS // total.numel())
     for start in range(0, size, step):
         part = slice(start, min(start + step, size))
-        gradients = reduce(torch.add, (gradient(g, part) for gradient, g in dense))
+        gradients = reduce(torch.add, (gradient(g, part, rows) for gradient, g in dense))
         for ids, g in lookups:
-            add_rows(gradients, ids[part], g.reshape(size, -1, g.shape[-1])[part])
+            add_rows(gradients, ids[part] - rows.start, g.reshape(size, -1, g.shape[-1])[part])
         total.addcmul_(gradients[0], gradients[0]) if len(gradients) == 1 else total.add_(gradients.square_().sum(0))
 
 
 def add_rows(gradients: torch.Tensor, ids: torch.Tensor, g: torch.Tensor) -> None:
-    """gradients[k, ids[k, t]] += g[k, t], in place; ids of -1 are left out."""
+    """gradients[k, ids[k, t]] += g[k, t], in place; ids that are no row are left out."""
     offsets = torch.arange(len(ids), device=ids.device).unsqueeze(1) * gradients.shape[1]
-    kept = ids >= 0
+    kept = (ids >= 0) & (ids < gradients.shape[1])
     gradients.flatten(0, 1).index_add_(0, (ids + offsets)[kept], g[kept])
 
 

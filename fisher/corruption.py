@@ -42,13 +42,14 @@ def partition(total: int, parts: int, rng: torch.Generator) -> list[int]:
 def draw_spans(length: int, rng: torch.Generator) -> list[tuple[int, int]]:
     """Spans [start, end) of about 15 % of `length` >= 2 tokens, mean length 3, kept and corrupted parts in turn.
 
-    As in T5's own preprocessing a text begins with a kept part and ends with a corrupted one.
+    Deviation: in T5's own preprocessing, which packs texts to full length, the last part is always a corrupted one;
+    here it may be a kept one, or the single span of a short text would always stand at its end.
     """
     corrupted = min(max(round(length * RATE), 1), length - 1)
     count = min(max(round(corrupted / SPAN_LENGTH), 1), corrupted, length - corrupted)
-    kept_parts = partition(length - corrupted, count, rng)
+    kept_parts = partition(length - corrupted + 1, count + 1, rng)  # one more than there is: the last may be empty
     spans, position = [], 0
-    for kept, size in zip(kept_parts, partition(corrupted, count, rng), strict=True):
+    for kept, size in zip(kept_parts, partition(corrupted, count, rng), strict=False):
         spans.append((position + kept, position + kept + size))
         position += kept + size
     return spans

@@ -102,7 +102,7 @@ def estimate(
         "corpus": corpus,
         "corpus_size": len(texts),
         "corpus_hash": corpus_hash(texts),
-        "model": Path(model).resolve().name if Path(model).is_dir() else str(model),
+        "model": model_label(model),
         "model_type": loaded.config.model_type,
         "weights": checkpoint_hash(model),
     }
@@ -181,6 +181,11 @@ def draw_samples(
 
 def predictions(samples: Sequence[Sample]) -> int:
     return sum(len(sample["labels"]) for sample in samples)
+
+
+def model_label(model: str | Path) -> str:
+    """A hub id as it is; of a folder the last two names of its path."""
+    return "/".join(Path(model).resolve().parts[-2:]) if Path(model).is_dir() else str(model)
 
 
 def check_vocabulary(model: Any, samples: Sequence[Sample]) -> None:

@@ -21,7 +21,7 @@ from fisher.errors import InputError
 from fisher.files import write_atomically
 
 FORMAT = 1
-REQUIRED = ("format", "kind", "objective", "reduction", "samples", "seed", "corpus_hash", "model", "weights")
+REQUIRED = ("format", "tensors", "kind", "objective", "reduction", "samples", "seed", "corpus_hash", "model", "weights")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Scores:
     """What a score file holds: a diagonal (tensors of the parameters' shapes) or tensor scores (0-d tensors).
 
     `metadata` has at least: format, kind (empirical, mc, exact), objective, reduction (mean, sum), samples, seed,
-    corpus_hash, model (label), weights (SHA-256 as of `fisher.checkpoint.weights_hash`).
+    corpus_hash, model (label), weights (SHA-256 as of `fisher.checkpoint.weights_hash`), and, added on writing, tensors
+    (names, in the model's order).
     """
 
     values: dict[str, torch.Tensor]
@@ -82,7 +83,7 @@ def save_scores(path: Path | str, values: Mapping[str, torch.Tensor], metadata: 
     Raises:
         InputError: metadata lacks a required field, or the file cannot be written.
     """
-    known = {"format": FORMAT, **metadata}
+    known = {**metadata, "format": FORMAT, "tensors": list(values)}
     missing = [name for name in REQUIRED if name not in known]
     if missing:
         raise InputError(f"the metadata of scores must have {', '.join(REQUIRED)}: {', '.join(missing)} missing")
@@ -101,7 +102,7 @@ def load_scores(path: Path | str, *, weights: str | None = None) -> Scores:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = parse_metadata(path, file.metadata() or {})
-            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            values = {name: file.get_tensor(name) for name in metadata["tensors"]}
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path} must be a safetensors file of Fisher scores, but it cannot be read: {error}"

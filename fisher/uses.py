@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-Gradient = Callable[[torch.Tensor, slice], torch.Tensor]  # (g, samples) -> per-sample gradients (samples, *shape)
+# (g, samples, rows) -> per-sample gradients (samples, *shape); rows cut the first dimension of a matrix
+Gradient = Callable[[torch.Tensor, slice, slice], torch.Tensor]
 Tensor = torch.Tensor
 
 
@@ -42,7 +43,7 @@ def products(left: Tensor, right: Tensor) -> Tensor:
 
 
 def sum_tokens(size: int) -> Gradient:
-    return lambda g, part: by_sample(g, size)[part].sum(1)
+    return lambda g, part, rows: by_sample(g, size)[part].sum(1)
 
 
 def detached(value: Tensor | None) -> Tensor | None:
@@ -51,14 +52,14 @@ def detached(value: Tensor | None) -> Tensor | None:
 
 def note_linear(size: int, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Noted:
     seen = by_sample(x, size)
-    uses = [Use(weight, lambda g, part: products(by_sample(g, size)[part], seen[part]))]
+    uses = [Use(weight, lambda g, part, rows: products(by_sample(g, size)[part][..., rows], seen[part]))]
     uses += [] if bias is None else [Use(bias, sum_tokens(size))]
     return F.linear(x, weight.detach(), detached(bias)), uses
 
 
 def note_addmm(size: int, bias: Tensor, x: Tensor, weight: Tensor) -> Noted:
     seen = by_sample(x, size)
-    of_weight = Use(weight, lambda g, part: products(seen[part], by_sample(g, size)[part]))
+    of_weight = Use(weight, lambda g, part, rows: products(seen[part][..., rows], by_sample(g, size)[part]))
     return torch.addmm(bias.detach(), x, weight.detach()), [of_weight, Use(bias, sum_tokens(size))]
 
 
@@ -77,7 +78,7 @@ def note_layer_norm(
     if len(shape) != 1:
         raise NotImplementedError("layer norm over several dimensions")
 
-    def of_weight(g: Tensor, part: slice) -> Tensor:
+    def of_weight(g: Tensor, part: slice, rows: slice) -> Tensor:
         normal = F.layer_norm(x.detach(), shape, None, None, eps)
         return (by_sample(g, size)[part] * by_sample(normal, size)[part]).sum(1)
 
@@ -97,7 +98,7 @@ def split_product(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 def note_mul(size: int, first: Tensor, second: Tensor) -> Noted:
     vector, other = split_product(first, second)
     seen = by_sample(other, size)
-    return vector.detach() * other, [Use(vector, lambda g, part: (by_sample(g, size)[part] * seen[part]).sum(1))]
+    return vector.detach() * other, [Use(vector, lambda g, part, rows: (by_sample(g, size)[part] * seen[part]).sum(1))]
 
 
 def note_add(size: int, first: Tensor, second: Tensor) -> Noted:

@@ -1,0 +1,173 @@
+"""How fast, and in how much memory, a Fisher estimate runs: against the loop over single samples.
+
+    python -m fisher.bench [--size small|base|large] [--length 512] [--samples 8] [--rounds 5] [--output F.json]
+
+A BERT with random weights and random tokens, 15 % of them predicted. The loop is the plain one: the model's own loss
+with its labels, `backward`, the squares of `.grad` added up, one sample after the other. Both take the same samples in
+turn, round by round, on one thread; times are CPU seconds, so other work on the machine hardly disturbs them. The
+check that an estimate makes of two samples, once, is not in them; here the results are compared in the end.
+Peak memory is what the batched way adds to that of the process after its imports, the model included.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from fisher.accumulate import BATCH_TOKENS, length_of, plan
+from fisher.batched import add_squares
+from fisher.errors import InputError
+from fisher.files import write_atomically
+from fisher.objectives import IGNORE, Loss, Sample, collate, objective_loss
+from fisher.seeds import generator
+
+SIZES = {"small": (6, 384, 12), "base": (12, 768, 12), "large": (24, 1024, 16)}  # layers, width, heads
+Diagonal = dict[str, torch.Tensor]
+
+
+def random_bert(size: str) -> Any:
+    layers, width, heads = SIZES[size]
+    config = transformers.BertConfig(
+        hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * width
+    )
+    torch.manual_seed(0)
+    return transformers.BertForMaskedLM(config).eval()
+
+
+def random_samples(count: int, length: int, vocabulary: int) -> list[Sample]:
+    samples: list[Sample] = []
+    for number in range(count):
+        rng = generator("bench", number)
+        ids = torch.randint(vocabulary, (length,), generator=rng)
+        positions = torch.randperm(length, generator=rng)[: max(1, round(0.15 * length))].sort().values
+        mask = torch.ones(length, dtype=torch.long)
+        samples.append({"input_ids": ids, "attention_mask": mask, "positions": positions, "labels": ids[positions]})
+    return samples
+
+
+def batched(model: Any, samples: Sequence[Sample], loss: Loss, batch_tokens: int) -> Diagonal:
+    """What `fisher.accumulate` does once a first batch has been checked."""
+    total = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+    for numbers in plan([length_of(sample) for sample in samples], batch_tokens):
+        add_squares(total, model, collate([samples[number] for number in numbers]), loss)
+    return {name: value / len(samples) for name, value in total.items()}
+
+
+def plain_loop(model: Any, samples: Sequence[Sample]) -> Diagonal:
+    """The empirical Fisher as one writes it down: the model's loss over all positions, one sample at a time."""
+    total = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+    for sample in samples:
+        labels = torch.full_like(sample["input_ids"], IGNORE)
+        labels[sample["positions"]] = sample["labels"]
+        model.zero_grad()
+        inputs = {name: sample[name].unsqueeze(0) for name in ("input_ids", "attention_mask")}
+        model(**inputs, labels=labels.unsqueeze(0)).loss.backward()
+        for name, value in model.named_parameters():
+            if value.grad is not None:
+                total[name] += value.grad**2
+    model.zero_grad()
+    return {name: value / len(samples) for name, value in total.items()}
+
+
+def largest_difference(first: Diagonal, second: Diagonal) -> float:
+    """Over tensors, of the means, relative; tensors whose score is rounding noise (a key's bias) left out."""
+    means = {name: (float(first[name].mean()), float(second[name].mean())) for name in first}
+    noise = 1e-9 * max(one for one, _ in means.values())
+    return max(abs(one - other) / other for one, other in means.values() if other > noise)
+
+
+def seconds(work: Callable[[], Diagonal]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+
+
+def measure(size: str, *, length: int, samples: int, rounds: int, batch_tokens: int) -> dict[str, Any]:
+    """Seconds per sample of both ways, their ratio round by round, agreement and peak memory."""
+    torch.set_num_threads(1)
+    imported = peak_bytes()
+    model = random_bert(size)
+    drawn = random_samples(samples, length, model.config.vocab_size)
+    loss = objective_loss("mlm")
+    found = batched(model, drawn[:2], loss, batch_tokens)
+    peak = peak_bytes()
+    times: dict[str, list[float]] = {"batched": [], "loop": []}
+    for _ in range(rounds):
+        times["batched"].append(seconds(lambda: batched(model, drawn, loss, batch_tokens)) / samples)
+        times["loop"].append(seconds(lambda: plain_loop(model, drawn)) / samples)
+    parameters = sum(value.numel() for value in model.parameters())
+    result: dict[str, Any] = {
+        "size": size,
+        "parameters": parameters,
+        "length": length,
+        "samples": samples,
+        "rounds": rounds,
+        "batch_tokens": batch_tokens,
+        "threads": 1,
+        "torch": torch.__version__,
+        "peak_memory": peak - imported,
+        "peak_memory_in_parameters": (peak - imported) / (4 * parameters),
+    }
+    if rounds:
+        ratios = [loop / batched for loop, batched in zip(times["loop"], times["batched"], strict=True)]
+        result["cpu_seconds_per_sample"] = {name: summary(values) for name, values in times.items()}
+        result["loop_over_batched"] = summary(ratios)
+        result["largest_relative_difference"] = largest_difference(found, plain_loop(model, drawn[:2]))
+    return result
+
+
+def run(args: argparse.Namespace) -> None:
+    if not (4 <= args.length <= 512 and args.samples >= 2 and args.rounds >= 0):
+        raise InputError(
+            "length must be in 4..512, samples at least 2 and rounds at least 0, "
+            f"got {args.length}, {args.samples} and {args.rounds}"
+        )
+    result = measure(
+        args.size, length=args.length, samples=args.samples, rounds=args.rounds, batch_tokens=args.batch_tokens
+    )
+    text = json.dumps(result, indent=1)
+    if args.output:
+        write_atomically(args.output, (text + "\n").encode())
+    print(text)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m fisher.bench", description="Speed and memory of Fisher estimates.")
+    made.add_argument("--size", choices=SIZES, default="small")
+    made.add_argument("--length", type=int, default=512, help="tokens of a sample")
+    made.add_argument("--samples", type=int, default=8)
+    made.add_argument("--rounds", type=int, default=5, help="0: peak memory only")
+    made.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS)
+    made.add_argument("--output", type=Path, help="JSON file")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        run(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,163 @@
+"""Loss landscapes of a pretrained model: which tensors, moved at random, hurt the pretraining loss most.
+
+    python -m fisher.landscape --model M --scores F.safetensors --corpus FILE --samples N \
+        --variants all top:50 bottom:50 random:50 --output FOLDER --plot
+
+Figures 1 and 2 of [Sharma et al. 2024], after Li et al. 2018 (`fisher.directions`). All variants of one seed share the
+two directions. The output folder holds `points.jsonl` (one line for each point, added as it comes: the same command
+goes on after an interruption), `landscape.json` (surfaces and figures), `landscape.md` and, with --plot, two images per
+seed. Sharpness is the mean rise of the loss over the grid, mean_ab L(a, b) - L(0, 0).
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fisher.checkpoint import checkpoint_hash
+from fisher.corpus import corpus_hash, read_corpus
+from fisher.directions import AMONG, NORMALISATIONS, parse_variant
+from fisher.errors import InputError
+from fisher.files import write_atomically
+from fisher.plane import CENTRE, Plane, Request, compute, keys_of
+from fisher.points import Points
+from fisher.progress import progress
+from fisher.scores import load_scores
+from fisher.surface import sharpness
+
+VARIANTS = ("all", "top:50", "bottom:50", "random:50")
+
+
+def surfaces(plane: Plane, points: Points, seeds: Sequence[int], variants: Sequence[str]) -> list[dict[str, Any]]:
+    """One entry per seed and variant: the grid of losses, the centre, what moved, and the sharpness."""
+    grid = range(plane.request.grid)
+    made = []
+    for seed in seeds:
+        for variant in variants:
+            losses = [[points.known[(seed, variant, row, column)] for column in grid] for row in grid]
+            centre = points.known[(seed, variant, CENTRE, CENTRE)]
+            figures = {"centre": centre, "sharpness": sharpness(losses, centre), **plane.extent_of(seed, variant)}
+            made.append({"seed": seed, "variant": variant, **figures, "losses": losses})
+    return made
+
+
+def table(made: Sequence[dict[str, Any]], request: Request) -> str:
+    """Markdown: one line per variant, means over seeds (and the smallest and largest sharpness)."""
+    seeds, side = {entry["seed"] for entry in made}, f"[-{request.extent:g}, {request.extent:g}]"
+    lines = [
+        f"Sharpness: mean rise of the loss over a {request.grid} x {request.grid} grid on {side}^2. Objective "
+        f"{request.objective}, {request.samples} samples, directions from {len(seeds)} seed(s), tensors ranked among "
+        f"{request.among}.",
+        "",
+        "| variant | tensors | of these moved | parameters moved | perturbation norm | sharpness | least | most "
+        "| per squared norm |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for variant in dict.fromkeys(entry["variant"] for entry in made):
+        lines.append(table_row(variant, [entry for entry in made if entry["variant"] == variant]))
+    return "\n".join(lines) + "\n"
+
+
+def table_row(variant: str, rows: Sequence[dict[str, Any]]) -> str:
+    def mean(name: str) -> float:
+        return sum(row[name] for row in rows) / len(rows)
+
+    rises = [row["sharpness"] for row in rows]
+    squared = sum(row["perturbation_norm"] ** 2 for row in rows) / len(rows)
+    ratio = f"{1e3 * mean('sharpness') / squared:.3f}e-3" if squared else "-"
+    return (
+        f"| {variant} | {mean('tensors'):g} | {mean('moved_tensors'):.3g} | {mean('moved_parameters'):,.0f} "
+        f"| {mean('perturbation_norm'):.1f} | {mean('sharpness'):.2f} | {min(rises):.2f} | {max(rises):.2f} | {ratio} |"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    request = request_of(args)
+    variants = [str(parse_variant(text)) for text in args.variants]
+    plane = Plane(request)
+    recipe = {name: value for name, value in asdict(request).items() if name not in ("model", "corpus", "scores")}
+    recipe["score_file"] = load_scores(request.scores).metadata
+    points = Points(args.output / "points.jsonl", recipe)
+    keys = keys_of(args.seeds, variants, request.grid)
+    left = [key for key in keys if key not in points.known]
+    with progress("points", len(keys)) as advance:
+        for number, (key, loss) in enumerate(compute(plane, left, args.workers), start=1):
+            points.add(key, loss)
+            advance(len(keys) - len(left) + number)
+    made = surfaces(plane, points, args.seeds, variants)
+    content = {"request": {**recipe, "corpus": Path(request.corpus).name}, "axis": plane.coordinates, "surfaces": made}
+    write_atomically(args.output / "landscape.json", (json.dumps(content, indent=1) + "\n").encode())
+    write_atomically(args.output / "landscape.md", table(made, request).encode())
+    if args.plot:
+        from fisher.landscape_plot import plot_landscape
+
+        plot_landscape(content, args.output)
+    print(table(made, request))
+
+
+def request_of(args: argparse.Namespace) -> Request:
+    """The request with what the score file says where the command line is silent."""
+    if args.grid < 2 or args.extent <= 0:
+        raise InputError(f"grid must be at least 2 and extent above 0, got {args.grid} and {args.extent}")
+    weights = checkpoint_hash(args.model)
+    metadata = load_scores(args.scores, weights=weights).metadata
+    return Request(
+        model=args.model,
+        weights=weights,
+        corpus=args.corpus,
+        corpus_hash=corpus_hash(read_corpus(args.corpus)),
+        scores=str(args.scores),
+        objective=metadata["objective"],
+        reduction=metadata["reduction"],
+        samples=args.samples,
+        sample_seed=args.sample_seed,
+        max_length=args.max_length or metadata.get("max_length"),
+        among=args.among,
+        normalise=args.normalise,
+        grid=args.grid,
+        extent=args.extent,
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m fisher.landscape", description="Loss landscapes by Fisher score.")
+    made.add_argument("--model", required=True, help="folder or hub id")
+    made.add_argument(
+        "--scores", required=True, type=Path, help="file of python -m fisher.estimate, of the same weights"
+    )
+    made.add_argument("--corpus", required=True, help="as for python -m fisher.estimate")
+    made.add_argument("--samples", required=True, type=int, help="documents that the loss is taken on")
+    made.add_argument("--output", required=True, type=Path, help="folder")
+    made.add_argument(
+        "--variants", nargs="+", default=VARIANTS, help="all top:N bottom:N random:N (per cent of tensors)"
+    )
+    made.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the two directions")
+    made.add_argument("--sample-seed", type=int, default=0)
+    made.add_argument("--max-length", type=int, help="default: that of the scores")
+    made.add_argument("--among", choices=AMONG, default="all", help="rank all tensors, or only those that can move")
+    made.add_argument("--normalise", choices=NORMALISATIONS, default="row")
+    made.add_argument("--grid", type=int, default=16, help="points along each direction")
+    made.add_argument("--extent", type=float, default=1.5, help="the grid spans [-extent, extent]")
+    made.add_argument("--workers", type=int, default=1, help="processes")
+    made.add_argument("--plot", action="store_true", help="3D surfaces and contours as PNG")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        run(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on with the points that are left", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

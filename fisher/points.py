@@ -1,0 +1,60 @@
+"""Points of surfaces on disk: one JSON line each, added as they come, behind a first line that says of what."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fisher.errors import InputError
+
+Key = tuple[int, str, int, int]  # direction seed, variant, row, column
+
+
+class Points:
+    """The losses that are known; a line that an interruption cut off is ignored."""
+
+    def __init__(self, path: Path, recipe: Mapping[str, Any]) -> None:
+        self.path = path
+        self.known: dict[Key, float] = {}
+        lines = self.read(recipe)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = path.open("w", encoding="utf-8")
+            for line in [json.dumps(recipe, sort_keys=True), *lines]:
+                self.file.write(line + "\n")
+            self.file.flush()
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror}): choose another output folder") from error
+
+    def read(self, recipe: Mapping[str, Any]) -> list[str]:
+        """Known points; those of another request are refused."""
+        if not self.path.exists():
+            return []
+        first, *rest = self.path.read_text(encoding="utf-8").split("\n")
+        try:
+            changed = sorted(name for name, value in json.loads(first).items() if recipe.get(name) != value)
+        except (json.JSONDecodeError, AttributeError):
+            raise InputError(
+                f"{self.path} should hold the points of landscapes but cannot be read: remove it"
+            ) from None
+        if changed:
+            raise InputError(
+                f"{self.path} holds points of another request ({', '.join(changed)} differ): choose another folder"
+            )
+        kept = []
+        for line in rest:
+            try:
+                seed, variant, row, column, loss = json.loads(line)
+            except (json.JSONDecodeError, ValueError, TypeError):
+                continue
+            self.known[(seed, variant, row, column)] = loss
+            kept.append(line)
+        return kept
+
+    def add(self, key: Key, loss: float) -> None:
+        self.known[key] = loss
+        try:
+            self.file.write(json.dumps([*key, loss]) + "\n")
+            self.file.flush()
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written ({error.strerror}): free some room, then go on") from error

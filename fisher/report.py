@@ -1,0 +1,129 @@
+"""What Fisher scores look like: figures 3, 5 and A.1 to A.3 of [Sharma et al. 2024] for one or several score files.
+
+    python -m fisher.report F.safetensors ... --output FOLDER [--format png|svg] [--threshold 0.01]
+
+Writes `report.md` (share of parameters above the threshold, how few layers hold the score, top and bottom layers),
+`parameters` (sorted parameter scores), `layers-sorted` and `layers` (layer scores, sorted and in the model's order),
+each raw and normalised: (F - min) / (max - min). Layers are those of `fisher.scores.layers_of`.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fisher.errors import InputError
+from fisher.files import write_atomically
+from fisher.scores import layers_of, load_scores, site_scores
+
+POINTS = 2000  # of a curve of sorted parameters
+ROWS = 8  # of the tables of top and bottom layers
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One file's scores as curves and figures; what is large has been thinned out."""
+
+    label: str
+    metadata: Mapping[str, Any]
+    parameters: int
+    curve: torch.Tensor  # (points,) parameter scores from the highest to the lowest, at even ranks
+    share_above: float  # of parameters whose normalised score reaches the threshold
+    layers: dict[str, float]  # in the model's order
+
+
+def profile(path: Path | str, *, threshold: float) -> Profile:
+    """Read a file.
+
+    Raises:
+        InputError: the file holds no diagonal; see `load_scores` for the rest.
+    """
+    scores = load_scores(path)
+    if not any(value.ndim for value in scores.values.values()):
+        raise InputError(f"{path} must hold a diagonal to report parameters, but it holds tensor scores only")
+    flat = torch.cat([value.flatten().float() for value in scores.values.values()])
+    above = float((normalised(flat) >= threshold).double().mean())
+    flat = flat.sort(descending=True).values
+    tensor_scores = scores.tensor_scores()
+    return Profile(
+        label=Path(path).stem,
+        metadata=scores.metadata,
+        parameters=len(flat),
+        curve=flat[torch.linspace(0, len(flat) - 1, min(POINTS, len(flat)), dtype=torch.float64).long()],
+        share_above=above,
+        layers=site_scores(tensor_scores, layers_of(tensor_scores)),
+    )
+
+
+def normalised(values: torch.Tensor) -> torch.Tensor:
+    """(x - min) / (max - min); all zero when the values are equal."""
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else torch.zeros_like(values)
+
+
+def layers_for_half(layers: Mapping[str, float]) -> int:
+    """The least number of layers that hold half of the sum of layer scores."""
+    ranked = torch.tensor(sorted(layers.values(), reverse=True), dtype=torch.float64).cumsum(0)
+    return int((ranked < ranked[-1] / 2).sum()) + 1
+
+
+def markdown(profiles: Sequence[Profile], *, threshold: float) -> str:
+    lines = [
+        "# Fisher scores",
+        "",
+        f"| scores | model | objective | kind | samples | parameters | normalised score >= {threshold:g} | layers "
+        "| layers that hold half of the score |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in profiles:
+        said = [str(one.metadata[name]) for name in ("model", "objective", "kind", "samples")]
+        lines.append(
+            f"| {one.label} | {' | '.join(said)} | {one.parameters:,} | {100 * one.share_above:.4g} % "
+            f"| {len(one.layers)} | {layers_for_half(one.layers)} |"
+        )
+    for one in profiles:
+        lines += ["", f"## {one.label}", "", "| rank | layer | score |", "|---|---|---|"]
+        ranked = sorted(one.layers.items(), key=lambda item: -item[1])
+        for rank, (layer, score) in enumerate(ranked, start=1):
+            if rank <= ROWS or rank > len(ranked) - ROWS:
+                lines.append(f"| {rank} | {layer} | {score:.3e} |")
+    return "\n".join(lines) + "\n"
+
+
+def run(args: argparse.Namespace) -> None:
+    if not 0 < args.threshold <= 1:
+        raise InputError(f"threshold must be in (0, 1], got {args.threshold}")
+    profiles = [profile(path, threshold=args.threshold) for path in args.files]
+    text = markdown(profiles, threshold=args.threshold)
+    write_atomically(args.output / "report.md", text.encode())
+    from fisher.report_plot import plot_report
+
+    plot_report(profiles, args.output, args.format)
+    print(text)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m fisher.report", description="Tables and plots of Fisher scores.")
+    made.add_argument("files", nargs="+", type=Path, help="files of python -m fisher.estimate")
+    made.add_argument("--output", required=True, type=Path, help="folder")
+    made.add_argument("--format", choices=("png", "svg"), default="png", help="of the plots")
+    made.add_argument("--threshold", type=float, default=0.01, help="of the normalised score")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        run(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,28 @@
+"""The benchmark command: that both ways agree, and what it writes."""
+
+import json
+
+import pytest
+
+from fisher import bench
+
+
+def test_a_small_run_agrees_and_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(bench.SIZES, "small", (1, 24, 2))
+    path = tmp_path / "bench.json"
+    assert bench.main(["--length", "6", "--samples", "2", "--rounds", "1", "--output", str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert found["largest_relative_difference"] < 1e-4
+    assert set(found["loop_over_batched"]) == {"min", "median", "max"} and found["loop_over_batched"]["min"] > 0
+
+
+def test_memory_alone_needs_no_rounds(monkeypatch):
+    monkeypatch.setitem(bench.SIZES, "small", (1, 24, 2))
+    found = bench.measure("small", length=6, samples=2, rounds=0, batch_tokens=64)
+    assert found["peak_memory"] >= 0 and "loop_over_batched" not in found
+
+
+@pytest.mark.parametrize("flags", [["--length", "3"], ["--samples", "1"], ["--rounds", "-1"]])
+def test_bad_requests_have_their_sentence(flags, capsys):
+    assert bench.main(flags) == 2
+    assert "length must be in 4..512, samples at least 2 and rounds at least 0" in capsys.readouterr().err

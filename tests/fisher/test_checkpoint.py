@@ -1,0 +1,99 @@
+"""Hashes of weights, and which checkpoint an objective accepts."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from fisher.checkpoint import checkpoint_hash, load_pretrained, weights_hash
+from fisher.errors import InputError
+
+
+def test_the_hash_is_over_name_dtype_shape_and_bytes_in_name_order():
+    state = {"b": torch.tensor([1, 2]), "a": torch.tensor([[0.5]])}
+    text = b"a float32 [1, 1]\n" + state["a"].numpy().tobytes() + b"b int64 [2]\n" + state["b"].numpy().tobytes()
+    assert weights_hash(state) == hashlib.sha256(text).hexdigest()
+    assert weights_hash(dict(reversed(state.items()))) == weights_hash(state)
+    for other in (
+        {**state, "a": torch.tensor([[0.25]])},
+        {**state, "a": torch.tensor([0.5])},
+        {"b": state["b"], "c": state["a"]},
+        {**state, "a": state["a"].double()},
+    ):
+        assert weights_hash(other) != weights_hash(state)
+    assert weights_hash({"h": torch.ones(2, dtype=torch.bfloat16)})
+
+
+def test_a_checkpoint_is_hashed_as_its_files_hold_it(model_folder, tmp_path):
+    folder = model_folder("bert")
+    state = load_file(f"{folder}/model.safetensors")
+    assert checkpoint_hash(folder) == weights_hash(state)
+    names = sorted(state)
+    for shard, part in (("one.safetensors", names[:5]), ("two.safetensors", names[5:])):
+        save_file({name: state[name] for name in part}, tmp_path / shard)
+    places = {name: "one.safetensors" if name in names[:5] else "two.safetensors" for name in names}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    assert checkpoint_hash(tmp_path) == weights_hash(state)
+
+
+def test_models_come_in_evaluation_mode_with_the_head_of_the_objective(model_folder):
+    model, tokenizer = load_pretrained(model_folder("bert"), "mlm")
+    assert type(model).__name__ == "BertForMaskedLM" and not model.training and tokenizer.mask_token == "[MASK]"
+
+
+def test_a_pooler_that_the_checkpoint_lacks_gets_no_score(model_folder):
+    model, _ = load_pretrained(model_folder("bert"), "mlm-tied")
+    assert not model.pooler.dense.weight.requires_grad
+    assert model.embeddings.word_embeddings.weight.requires_grad
+
+
+@pytest.fixture
+def headless(model_folder, tmp_path):
+    folder = tmp_path / "headless"
+    shutil.copytree(model_folder("bert"), folder)
+    state = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in state.items() if not name.startswith("cls.")}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_checkpoint_without_the_head_is_refused(headless, capsys):
+    with pytest.raises(
+        InputError, match=r"objective mlm needs weights that .*headless does not have \(cls.*: use mlm-tied"
+    ):
+        load_pretrained(headless, "mlm")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_checkpoint_without_part_of_the_encoder_is_refused(headless):
+    state = load_file(headless / "model.safetensors")
+    del state["bert.encoder.layer.1.output.dense.weight"]
+    save_file(state, headless / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"objective mlm-tied needs weights .*\(encoder.layer.1.output.dense.weight"):
+        load_pretrained(headless, "mlm-tied")
+
+
+@pytest.mark.parametrize(
+    "family, objective, advice",
+    [
+        ("bert", "causal", "use mlm or mlm-tied"),
+        ("bert", "seq2seq", "use mlm or mlm-tied"),
+        ("gpt2", "mlm", "use causal"),
+        ("gpt2", "mlm-tied", "use causal"),
+        ("t5", "mlm", "use seq2seq"),
+        ("t5", "causal", "use seq2seq"),
+    ],
+)
+def test_an_objective_that_does_not_fit_is_refused(family, objective, advice, model_folder):
+    with pytest.raises(InputError, match=rf"objective {objective} does not fit .* \({family}\): {advice}"):
+        load_pretrained(model_folder(family), objective)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot be loaded from a folder or the hub"):
+        load_pretrained(tmp_path, "mlm")
+    with pytest.raises(InputError, match="must have its weights as safetensors"):
+        checkpoint_hash(tmp_path)

@@ -1,0 +1,63 @@
+"""Corpora as documents, and the seeded subsample."""
+
+import pytest
+
+from fisher.corpus import corpus_hash, read_corpus, subsample_order
+from fisher.errors import InputError
+
+
+def test_lines_are_documents_and_a_tab_makes_a_pair(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_bytes("\ufeffone two\r\n\n   \nfirst\tsecond\nä\u2028b\n".encode())
+    assert read_corpus(path) == ["one two", ("first", "second"), "ä\u2028b"]
+
+
+def test_the_hash_is_of_the_documents_and_their_order():
+    assert corpus_hash(["a", "b"]) != corpus_hash(["b", "a"])
+    assert corpus_hash([("a", "b")]) == corpus_hash(["a\tb"])
+
+
+def test_the_subsample_is_seeded_and_a_permutation():
+    assert subsample_order(50, 1) == subsample_order(50, 1) != subsample_order(50, 2)
+    assert sorted(subsample_order(50, 1)) == list(range(50))
+
+
+def test_unusable_corpora_have_their_sentences(tmp_path):
+    empty, blank, binary, zero = (tmp_path / name for name in ("empty", "blank", "binary", "zero"))
+    empty.write_bytes(b"")
+    blank.write_bytes(b" \n\n\t\n")
+    binary.write_bytes(b"ab\xff\xfe")
+    zero.write_bytes(b"ab\0c")
+    cases = [
+        (empty, "corpus .*empty holds no text: give a file with one document a line"),
+        (blank, "corpus .*blank holds no text"),
+        (binary, "corpus .*binary must be UTF-8 text, but byte 2 is not: is it binary"),
+        (zero, "corpus .*zero must be UTF-8 text, but byte 2 is zero: is it binary"),
+        (tmp_path, "a corpus must be a text file or a hub data set, but .* is a folder"),
+        (tmp_path / "absent", "there is no corpus file .*absent: give a text file or a hub data set"),
+        ("nothing.txt", "there is no corpus file nothing.txt"),
+    ]
+    for path, sentence in cases:
+        with pytest.raises(InputError, match=sentence):
+            read_corpus(path)
+
+
+def test_rows_of_a_hub_data_set_are_documents(monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    asked = []
+
+    def load(identifier, config, *, split):
+        asked.append((identifier, config, split))
+        return {"text": ["one\ntwo", " ", "three"]}
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert read_corpus("org/wiki:simple:validation") == ["one two", "three"]
+    assert read_corpus("org/wiki") == ["one two", "three"]
+    assert asked == [("org/wiki", "simple", "validation"), ("org/wiki", None, "train")]
+
+
+def test_a_hub_data_set_without_text_is_refused(monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: {"words": []})
+    with pytest.raises(InputError, match="corpus org/wiki is no file and cannot be loaded from the hub"):
+        read_corpus("org/wiki")

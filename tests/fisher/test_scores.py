@@ -1,0 +1,166 @@
+"""Scores of tensors and sites, and the files that hold them."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fisher.convergence import average_ranks, convergence, convergence_lines, spearman, stops
+from fisher.errors import InputError
+from fisher.files import require_writable, write_atomically
+from fisher.scores import (
+    base_names,
+    layers_of,
+    load_scores,
+    published_ranking,
+    save_scores,
+    site_scores,
+    tensor_scores,
+)
+
+METADATA = {
+    "kind": "empirical",
+    "objective": "mlm",
+    "reduction": "mean",
+    "samples": 3,
+    "seed": 0,
+    "corpus_hash": "c" * 64,
+    "model": "tiny",
+    "weights": "a" * 64,
+}
+
+
+def test_a_site_score_is_the_plain_mean_of_its_tensors():
+    scores = tensor_scores({"w": torch.tensor([[1.0, 3.0], [2.0, 2.0]]), "b": torch.tensor([6.0])})
+    assert scores == {"w": 2.0, "b": 6.0}
+    assert site_scores(scores, {"site": ["w", "b"], "other": ["b"]}) == {"site": 4.0, "other": 6.0}
+
+
+def test_a_site_without_scores_is_refused():
+    with pytest.raises(
+        InputError, match="site s must have a score for each of its tensors, but there is no score of x"
+    ):
+        site_scores({"w": 1.0}, {"s": ["w", "x"]})
+    with pytest.raises(InputError, match=r"site s must have .* but there is no tensor at all"):
+        site_scores({"w": 1.0}, {"s": []})
+
+
+def test_the_published_ranking_names_the_37_sites_of_bert_base():
+    ranking = published_ranking()
+    parts = ("attention.self", "attention.output", "output")
+    assert sorted(ranking) == sorted(["embeddings", *(f"layer.{i}.{part}" for i in range(12) for part in parts)])
+    assert ranking[:2] == ("layer.7.attention.self", "layer.10.attention.self")
+    assert ranking[-2:] == ("layer.3.output", "embeddings")
+
+
+def test_layers_of_bert_are_the_sites_and_the_intermediate_layers(family_model):
+    names = [name for name, _ in family_model("bert").bert.named_parameters()]
+    sizes = {layer: len(members) for layer, members in layers_of(names).items()}
+    assert sizes["embeddings"] == 5
+    for block in ("encoder.layer.0", "encoder.layer.1"):
+        found = [sizes[f"{block}.{part}"] for part in ("attention.self", "attention.output", "intermediate", "output")]
+        assert found == [6, 4, 2, 4]
+    assert layers_of(["wte.weight", "h.0.attn.c_attn.weight"]) == {
+        "wte": ["wte.weight"],
+        "h.0.attn": ["h.0.attn.c_attn.weight"],
+    }
+
+
+def test_base_names_drop_the_prefix_and_keep_the_head():
+    one = torch.ones(1)
+    assert list(base_names({"bert.x": one, "cls.bert.y": one}, "bert")) == ["x", "cls.bert.y"]
+
+
+def test_files_keep_values_order_and_metadata(tmp_path):
+    values = {"z": torch.rand(3, 2), "a": torch.rand(4)}
+    path = tmp_path / "folder" / "scores.safetensors"
+    save_scores(path, values, METADATA)
+    scores = load_scores(path, weights="a" * 64)
+    assert list(scores.values) == ["z", "a"] and all(torch.equal(scores.values[name], values[name]) for name in values)
+    assert {name: scores.metadata[name] for name in METADATA} == METADATA
+    assert [file.name for file in path.parent.iterdir()] == ["scores.safetensors"]
+    save_scores(path, {name: torch.tensor(score) for name, score in scores.tensor_scores().items()}, METADATA)
+    again = load_scores(path).tensor_scores()
+    assert again == pytest.approx(scores.tensor_scores())
+
+
+def test_unusable_files_have_their_sentences(tmp_path):
+    absent, text, foreign, older, broken = (
+        tmp_path / name for name in ("absent", "text", "foreign", "older", "broken")
+    )
+    text.write_text("no safetensors")
+    save_file({"w": torch.ones(2)}, foreign)
+    save_file({"w": torch.ones(2)}, older, metadata={"fisher": '{"format": 0, "tensors": ["w"]}'})
+    save_scores(broken, {"w": torch.tensor([1.0, -1.0])}, METADATA)
+    cases = [
+        (absent, "there is no score file .*absent: estimate one with"),
+        (text, "text must be a safetensors file of Fisher scores, but it cannot be read"),
+        (foreign, "foreign is a safetensors file but holds no Fisher scores"),
+        (older, "older must hold Fisher scores of format 1, but it is of format 0 without kind, objective"),
+        (broken, "scores must be finite and not negative, but .*broken has others in w: estimate again"),
+    ]
+    for path, sentence in cases:
+        with pytest.raises(InputError, match=sentence):
+            load_scores(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = tmp_path / "cut"
+    save_scores(path, {"w": torch.rand(100)}, METADATA)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(InputError, match="cut must be a safetensors file of Fisher scores, but it cannot be read"):
+        load_scores(path)
+
+
+def test_scores_of_other_weights_are_refused(tmp_path):
+    save_scores(tmp_path / "f", {"w": torch.ones(1)}, METADATA)
+    with pytest.raises(
+        InputError, match=r"scores of other weights \(tiny, aaaaaaaaaaaa\) than the model in use \(bbbb"
+    ):
+        load_scores(tmp_path / "f", weights="b" * 64)
+
+
+def test_incomplete_metadata_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"the metadata of scores must have .*: seed, weights missing"):
+        metadata = {name: value for name, value in METADATA.items() if name not in ("seed", "weights")}
+        save_scores(tmp_path / "f", {}, metadata)
+
+
+def test_an_unwritable_output_is_refused_and_nothing_stays_behind(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot be written .*: choose another place or free some room"):
+        require_writable(tmp_path / "file" / "scores")
+    with pytest.raises(InputError, match="must be a file to write, but it is a folder"):
+        require_writable(tmp_path)
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    write_atomically(path, b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == ["f"]
+
+
+def test_spearman_agrees_with_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    torch.manual_seed(0)
+    first, second = torch.randint(6, (40,)).tolist(), torch.rand(40).tolist()
+    assert spearman(first, second) == pytest.approx(stats.spearmanr(first, second).statistic)
+    assert average_ranks(torch.tensor([5.0, 1.0, 5.0])).tolist() == [2.5, 1.0, 2.5]
+    assert spearman([1, 1], [1, 2]) != spearman([1, 1], [1, 2])
+
+
+def test_convergence_compares_with_all_and_with_the_rest():
+    noted = {2: {"a.x.w": 1.0, "b.x.w": 2.0, "c.x.w": 3.0}, 4: {"a.x.w": 2.0, "b.x.w": 2.5, "c.x.w": 3.0}}
+    rows = convergence(noted)
+    assert [row["samples"] for row in rows] == [2, 4] and rows[0]["share"] == 0.5
+    assert rows[0]["tensors"] == pytest.approx(1.0)
+    assert rows[0]["tensors_rest"] is None  # the other two samples give 3, 3, 3: no ranks
+    assert rows[1]["tensors_rest"] is None and rows[1]["layers"] == pytest.approx(1.0)
+    assert convergence_lines(rows)[2] == "| 2 | 0.500 | 1.000 | 1.000 | - | - |"
+    assert stops(10) == [1, 2, 5, 10] and stops(1) == [1] and stops(1000) == [10, 20, 50, 100, 200, 500, 1000]
