@@ -80,10 +80,9 @@ def run(args: argparse.Namespace) -> None:
     plane = Plane(request)
     recipe = {name: value for name, value in asdict(request).items() if name not in ("model", "corpus", "scores")}
     recipe["score_file"] = load_scores(request.scores).metadata
-    points = Points(args.output / "points.jsonl", recipe)
     keys = keys_of(args.seeds, variants, request.grid)
-    left = [key for key in keys if key not in points.known]
-    with progress("points", len(keys)) as advance:
+    with Points(args.output / "points.jsonl", recipe) as points, progress("points", len(keys)) as advance:
+        left = [key for key in keys if key not in points.known]
         for number, (key, loss) in enumerate(compute(plane, left, args.workers), start=1):
             points.add(key, loss)
             advance(len(keys) - len(left) + number)

@@ -17,7 +17,13 @@ INTERVAL = 30.0  # seconds between two savings, or 20 times as long as a saving 
 
 
 def save_state(path: Path, state: State, recipe: Mapping[str, Any]) -> None:
-    note = {"recipe": recipe, "done": state.done, "loss": state.loss, "noted": state.noted}
+    note = {
+        "recipe": recipe,
+        "done": state.done,
+        "loss": state.loss,
+        "noted": state.noted,
+        "tensors": list(state.total),
+    }
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.total.items()}
     write_atomically(path, save(tensors, metadata={"unfinished": json.dumps(note, sort_keys=True)}))
 
@@ -33,7 +39,7 @@ def load_state(path: Path, recipe: Mapping[str, Any], device: str) -> State | No
     try:
         with safe_open(str(path), framework="pt", device=device) as file:
             note = json.loads((file.metadata() or {})["unfinished"])
-            total = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            total = {name: file.get_tensor(name) for name in note["tensors"]}
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise InputError(f"{path} should hold an unfinished estimate but cannot be read: remove it") from error
     changed = sorted(name for name, value in recipe.items() if note["recipe"].get(name) != value)

@@ -6,25 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from fisher.errors import InputError
+from fisher.files import write_atomically
 
 Key = tuple[int, str, int, int]  # direction seed, variant, row, column
 
 
 class Points:
-    """The losses that are known; a line that an interruption cut off is ignored."""
+    """The losses that are known; a line that an interruption cut off is dropped. To be used in a `with` statement."""
 
     def __init__(self, path: Path, recipe: Mapping[str, Any]) -> None:
         self.path = path
         self.known: dict[Key, float] = {}
-        lines = self.read(recipe)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = path.open("w", encoding="utf-8")
-            for line in [json.dumps(recipe, sort_keys=True), *lines]:
-                self.file.write(line + "\n")
-            self.file.flush()
-        except OSError as error:
-            raise InputError(f"{path} cannot be written ({error.strerror}): choose another output folder") from error
+        lines = [json.dumps(recipe, sort_keys=True), *self.read(recipe)]
+        write_atomically(path, "".join(line + "\n" for line in lines).encode())
+        self.file = path.open("a", encoding="utf-8")
+
+    def __enter__(self) -> "Points":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.file.close()
 
     def read(self, recipe: Mapping[str, Any]) -> list[str]:
         """Known points; those of another request are refused."""
