@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("benchmarks", "regularizers", "fisher", "leaderboard")
+HARMLESS = ("Random", "getstate")  # a generator of its own; reading the state draws nothing
 ALLOWED = {
     "benchmarks": {"benchmarks", "regularizers", "fisher", "leaderboard"},
     "regularizers": {"regularizers", "fisher"},
@@ -34,12 +35,12 @@ def test_imports_go_one_way(package: str) -> None:
 
 
 def test_no_module_uses_pythons_or_numpys_global_random_state() -> None:
-    """Global draws would unpair restarts; `random.Random(...)` and NumPy's own generators are fine."""
+    """Global draws would unpair restarts; a generator of its own is fine."""
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "random":
-                    assert node.attr in ("Random", "SystemRandom"), f"{path.name} draws from random.{node.attr}"
+                    assert node.attr in HARMLESS, f"{path.name} draws from random.{node.attr}"
 
 
 def test_the_tree_in_the_readme_names_every_module() -> None:

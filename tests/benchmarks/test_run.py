@@ -157,6 +157,7 @@ def test_ctrl_c_stops_cleanly_and_keeps_what_is_done(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background shells hand on an ignored one
     )
     while process.poll() is None and not list(tmp_path.glob("records/*.json")):
         time.sleep(0.02)

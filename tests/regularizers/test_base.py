@@ -90,7 +90,10 @@ def test_the_defaults_of_the_hooks_change_nothing(lab):
     context, probe = lab("none").context, Probe()
     ran = []
     groups = [{"names": ("a",), "lr": 1.0}]
-    assert probe.attach(context) == [] and probe.groups(groups, context) is groups and probe.fisher_source() is None
+    before = {name: weight.clone() for name, weight in context.parameters().items()}
+    assert probe.attach(context) == list(before), "what sets no site of its own acts on all weights in scope"
+    assert all(torch.equal(weight, before[name]) for name, weight in context.parameters().items())
+    assert probe.groups(groups, context) is groups and probe.fisher_source() is None
     probe.gradients(lambda: ran.append("backward"), context)
     probe.update(lambda: ran.append("apply"), context)
     with probe.evaluation(context):
