@@ -179,7 +179,7 @@ def test_broken_trials_cost_themselves_alone(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "breaks.py").write_text(PLUGIN)
     strategies = ["none", "breaks(exit)", "breaks(hang)", "breaks(raise)", "breaks(not)"]
     argv = [*TINY, "--strategies", *strategies, "--restarts", "1", "--plugin", str(tmp_path / "breaks.py")]
-    assert main([*argv, "--output", str(tmp_path / "out"), "--timeout", "40"]) == 1
+    assert main([*argv, "--output", str(tmp_path / "out"), "--timeout", "60"]) == 1
     records = [json.loads(path.read_text()) for path in (tmp_path / "out" / "records").iterdir()]
     status = {r["config"]["strategy"]: r["result"]["status"] for r in records}
     assert status.pop("none") in ("ok", "failed")
