@@ -5,7 +5,7 @@ Within a section they are sorted by length, and a batch is closed before its pad
 added up, and in which order, depends on the samples and the budget alone, not on interruptions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -102,30 +102,37 @@ def length_of(sample: Sample) -> int:
 def batches_agree(model: torch.nn.Module, samples: Sequence[Sample], loss: Loss, *, tolerance: float = 1e-3) -> bool:
     """Whether the squares of a few samples are the same together as one by one, in each tensor's mean."""
     batch = to_model(collate(samples, pad_id=pad_id(model)), model)
-
-    def means(add: Callable[..., torch.Tensor]) -> dict[str, float]:
-        total = {name: torch.zeros_like(value) for name, value in trainable(model).items()}
-        add(total, model, batch, loss)
-        return tensor_scores(total)
-
+    total = {name: torch.zeros_like(value) for name, value in trainable(model).items()}
     try:
-        together = means(add_squares)
+        add_squares(total, model, batch, loss)
     except Unbatchable:
         return False
-    singly = means(add_singly)
+    together = tensor_scores(total)
+    singly = dict.fromkeys(total, 0.0)
+    del total
+    for _, gradients in single_gradients(model, batch, loss, list(singly)):
+        for name, gradient in gradients.items():
+            singly[name] += float(gradient.square().double().mean())
     noise = 1e-6 * max(singly.values())  # of gradients that are zero but for rounding
     return all(abs(together[name] - value) <= tolerance * value + noise for name, value in singly.items())
 
 
 def add_singly(total: dict[str, torch.Tensor], model: torch.nn.Module, batch: Batch, loss: Loss) -> torch.Tensor:
     """`add_squares` by one plain backward pass for each sample of the batch."""
-    parameters = {name: value for name, value in model.named_parameters() if name in total}
     losses = []
+    for value, gradients in single_gradients(model, batch, loss, list(total)):
+        for name, gradient in gradients.items():
+            total[name].addcmul_(gradient, gradient)
+        losses.append(value)
+    return torch.stack(losses)
+
+
+def single_gradients(
+    model: torch.nn.Module, batch: Batch, loss: Loss, names: Sequence[str]
+) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+    """(loss, gradients of the parameters that have one) of each sample of a batch."""
+    parameters = [model.get_parameter(name) for name in names]
     for number in range(len(next(iter(batch.values())))):
         value = loss(model, {name: part[number : number + 1] for name, part in batch.items()}).sum()
-        gradients = torch.autograd.grad(value, list(parameters.values()), allow_unused=True)
-        for name, gradient in zip(parameters, gradients, strict=True):
-            if gradient is not None:
-                total[name].addcmul_(gradient, gradient)
-        losses.append(value.detach())
-    return torch.stack(losses)
+        gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+        yield value.detach(), {name: g for name, g in zip(names, gradients, strict=True) if g is not None}

@@ -6,7 +6,7 @@ A BERT with random weights and random tokens, 15 % of them predicted. The loop i
 with its labels, `backward`, the squares of `.grad` added up, one sample after the other. Both take the same samples in
 turn, round by round, on one thread; times are CPU seconds, so other work on the machine hardly disturbs them. The
 check that an estimate makes of two samples, once, is not in them; here the results are compared in the end.
-Peak memory is what the batched way adds to that of the process after its imports, the model included.
+Peak memory is what the batched way, that check included, adds to the process after its imports, the model included.
 """
 
 import argparse
@@ -22,8 +22,9 @@ from typing import Any
 import torch
 import transformers
 
-from fisher.accumulate import BATCH_TOKENS, length_of, plan
+from fisher.accumulate import BATCH_TOKENS, batches_agree, length_of, plan
 from fisher.batched import add_squares
+from fisher.command import carry_out
 from fisher.errors import InputError
 from fisher.files import write_atomically
 from fisher.objectives import IGNORE, Loss, Sample, collate, objective_loss
@@ -106,6 +107,7 @@ def measure(size: str, *, length: int, samples: int, rounds: int, batch_tokens: 
     model = random_bert(size)
     drawn = random_samples(samples, length, model.config.vocab_size)
     loss = objective_loss("mlm")
+    batches_agree(model, drawn[:2], loss)
     found = batched(model, drawn[:2], loss, batch_tokens)
     peak = peak_bytes()
     times: dict[str, list[float]] = {"batched": [], "loop": []}
@@ -160,13 +162,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    try:
-        run(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return carry_out(parser(), run, argv)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ An interrupted estimate goes on where it was last saved when the same command is
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 
 from fisher.accumulate import BATCH_TOKENS, State, accumulate
 from fisher.checkpoint import checkpoint_hash, load_pretrained
+from fisher.command import carry_out
 from fisher.convergence import convergence, convergence_lines
 from fisher.corpus import corpus_hash, read_corpus, subsample_order
 from fisher.errors import InputError
@@ -276,16 +276,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    try:
-        run(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last saved state", file=sys.stderr)
-        return 130
-    return 0
+    return carry_out(parser(), run, argv, resumes="the same command goes on from the last saved state")
 
 
 if __name__ == "__main__":

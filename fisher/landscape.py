@@ -11,13 +11,13 @@ seed. Sharpness is the mean rise of the loss over the grid, mean_ab L(a, b) - L(
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fisher.checkpoint import checkpoint_hash
+from fisher.command import carry_out
 from fisher.corpus import corpus_hash, read_corpus
 from fisher.directions import AMONG, NORMALISATIONS, parse_variant
 from fisher.errors import InputError
@@ -146,16 +146,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    try:
-        run(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on with the points that are left", file=sys.stderr)
-        return 130
-    return 0
+    return carry_out(parser(), run, argv, resumes="the same command goes on with the points that are left")
 
 
 if __name__ == "__main__":

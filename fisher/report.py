@@ -8,67 +8,16 @@ each raw and normalised: (F - min) / (max - min). Layers are those of `fisher.sc
 """
 
 import argparse
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-
+from fisher.command import carry_out
 from fisher.errors import InputError
 from fisher.files import write_atomically
-from fisher.scores import layers_of, load_scores, site_scores
+from fisher.profile import Profile, layers_for_half, profile
+from fisher.report_plot import plot_report
 
-POINTS = 2000  # of a curve of sorted parameters
 ROWS = 8  # of the tables of top and bottom layers
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One file's scores as curves and figures; what is large has been thinned out."""
-
-    label: str
-    metadata: Mapping[str, Any]
-    parameters: int
-    curve: torch.Tensor  # (points,) parameter scores from the highest to the lowest, at even ranks
-    share_above: float  # of parameters whose normalised score reaches the threshold
-    layers: dict[str, float]  # in the model's order
-
-
-def profile(path: Path | str, *, threshold: float) -> Profile:
-    """Read a file.
-
-    Raises:
-        InputError: the file holds no diagonal; see `load_scores` for the rest.
-    """
-    scores = load_scores(path)
-    if not any(value.ndim for value in scores.values.values()):
-        raise InputError(f"{path} must hold a diagonal to report parameters, but it holds tensor scores only")
-    flat = torch.cat([value.flatten().float() for value in scores.values.values()])
-    above = float((normalised(flat) >= threshold).double().mean())
-    flat = flat.sort(descending=True).values
-    tensor_scores = scores.tensor_scores()
-    return Profile(
-        label=Path(path).stem,
-        metadata=scores.metadata,
-        parameters=len(flat),
-        curve=flat[torch.linspace(0, len(flat) - 1, min(POINTS, len(flat)), dtype=torch.float64).long()],
-        share_above=above,
-        layers=site_scores(tensor_scores, layers_of(tensor_scores)),
-    )
-
-
-def normalised(values: torch.Tensor) -> torch.Tensor:
-    """(x - min) / (max - min); all zero when the values are equal."""
-    low, high = values.min(), values.max()
-    return (values - low) / (high - low) if high > low else torch.zeros_like(values)
-
-
-def layers_for_half(layers: Mapping[str, float]) -> int:
-    """The least number of layers that hold half of the sum of layer scores."""
-    ranked = torch.tensor(sorted(layers.values(), reverse=True), dtype=torch.float64).cumsum(0)
-    return int((ranked < ranked[-1] / 2).sum()) + 1
 
 
 def markdown(profiles: Sequence[Profile], *, threshold: float) -> str:
@@ -100,8 +49,6 @@ def run(args: argparse.Namespace) -> None:
     profiles = [profile(path, threshold=args.threshold) for path in args.files]
     text = markdown(profiles, threshold=args.threshold)
     write_atomically(args.output / "report.md", text.encode())
-    from fisher.report_plot import plot_report
-
     plot_report(profiles, args.output, args.format)
     print(text)
 
@@ -116,13 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    try:
-        run(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return carry_out(parser(), run, argv)
 
 
 if __name__ == "__main__":

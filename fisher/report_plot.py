@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 import torch
 
-from fisher.report import Profile, normalised
+from fisher.profile import Profile, normalised
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

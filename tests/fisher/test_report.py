@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from fisher.report import layers_for_half, main, normalised, profile
+from fisher.profile import layers_for_half, normalised, profile
+from fisher.report import main
 from fisher.scores import save_scores
 
 METADATA = {

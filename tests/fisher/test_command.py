@@ -1,0 +1,34 @@
+"""How every command of this package ends."""
+
+import argparse
+
+import pytest
+
+from fisher.command import carry_out
+from fisher.errors import InputError
+
+
+def refuse(args):
+    raise InputError("n must be even, got 3: add 1")
+
+
+def interrupt(args):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "run, code, said",
+    [
+        (lambda args: None, 0, ""),
+        (refuse, 2, "error: n must be even, got 3: add 1\n"),
+        (interrupt, 130, "interrupted: go on later\n"),
+    ],
+)
+def test_the_code_and_the_sentence(run, code, said, capsys):
+    assert carry_out(argparse.ArgumentParser(), run, [], resumes="go on later") == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_defect_of_the_program_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        carry_out(argparse.ArgumentParser(), lambda args: 1 / 0, [])
