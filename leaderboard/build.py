@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from leaderboard import render, tables
+from leaderboard import document, render, tables, trials
 from leaderboard.errors import InputError
 from leaderboard.records import RecordError, stream_records, write_atomic
 from leaderboard.text import escape
@@ -38,7 +38,7 @@ def _build(
 ) -> tuple[str, list[RecordError]]:
     given = [Path(path) for path in results]
     problems: list[RecordError] = []
-    frame, conflicts = tables.trials(_good(given, problems))
+    frame, conflicts = trials.trials(_good(given, problems))
     problems += conflicts
     if frame.empty:
         _report(problems)
@@ -48,6 +48,7 @@ def _build(
     options: dict[str, Any] = {"without_cost": without_cost, "problems": len(problems)}
     _write(Path(output), "leaderboard.md", render.markdown(sections, **options))
     _write(Path(output), "leaderboard.csv", render.csv(sections, without_cost=without_cost))
+    _write(Path(output), "leaderboard.json", document.text(sections, **options))
     return render.terminal(sections, **options), problems
 
 

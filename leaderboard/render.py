@@ -7,7 +7,10 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from leaderboard import tables
-from leaderboard.tables import Cell, Ranking, Row, Section
+from leaderboard.cells import Cell, Row, is_synthetic
+from leaderboard.frame import to_frame
+from leaderboard.ranking import Ranking
+from leaderboard.tables import Section
 from leaderboard.text import Style, escape, percent, points, quantity
 
 COLUMNS = 120
@@ -54,7 +57,7 @@ def _width(head: str) -> int | None:
 
 def csv(sections: Sequence[Section], *, without_cost: bool = False) -> str:
     """Return `leaderboard.csv`: scores as fractions, shortest floats that read back equal, empty where undefined."""
-    return tables.to_frame(sections, without_cost=without_cost).to_csv(index=False, lineterminator="\n")
+    return to_frame(sections, without_cost=without_cost).to_csv(index=False, lineterminator="\n")
 
 
 # --- parts that both texts share --------------------------------------------------------------------------------------
@@ -195,7 +198,7 @@ def _protocol_fields(section: Section) -> str:
 
 
 def _task_heading(section: Section, cell: Cell) -> str:
-    kind = ", synthetic, not GLUE" if tables.is_synthetic(cell.task) else ""
+    kind = ", synthetic, not GLUE" if is_synthetic(cell.task) else ""
     return f"{_task_name(section, cell)} ({cell.metric}{kind})"
 
 
@@ -207,7 +210,7 @@ def _by_task(section: Section) -> list[list[Cell]]:
 
 
 def _general_notes(sections: Sequence[Section], problems: int) -> Iterator[str]:
-    if any(tables.is_synthetic(cell.task) for section in sections for cell in section.cells):
+    if any(is_synthetic(cell.task) for section in sections for cell in section.cells):
         yield SYNTHETIC
     if problems:
         yield f"Left out, because they could not be used as records: {problems} file{'s' if problems > 1 else ''}."

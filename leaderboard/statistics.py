@@ -51,6 +51,33 @@ def mean_not_failed(values: ArrayLike, failed: ArrayLike) -> float:
     return mean(scores[~np.asarray(failed, dtype=bool)])
 
 
+def iqm(values: ArrayLike) -> float:
+    """Return the interquartile mean: floor(n / 4) entries are cut off at either end (Agarwal et al. 2021)."""
+    present = sorted(_present(values))
+    cut = len(present) // 4
+    return mean(present[cut : len(present) - cut])
+
+
+def expected_max(values: ArrayLike) -> list[float]:
+    """Return the expected maximum of k runs for k = 1..n, k drawn with replacement from the n seen (Dodge et al. 2019).
+
+    With x_(1) <= ... <= x_(n): sum_i x_(i) ((i / n)^k - ((i - 1) / n)^k).
+    """
+    present = np.sort(_present(values))
+    count = len(present)
+    steps = (np.arange(count + 1) / max(count, 1))[None, :] ** np.arange(1, count + 1)[:, None]  # (k, i): (i / n)^k
+    return (np.diff(steps, axis=1) * present).sum(axis=1).tolist()
+
+
+def area(fractions: ArrayLike, means: ArrayLike) -> float:
+    """Return the area under the paucity curve over log(fraction), divided by its width: an average score.
+
+    Trapezoids between rising fractions; NaN for fewer than two fractions or where a mean is missing.
+    """
+    x, y = np.log(np.asarray(fractions, dtype=np.float64)), np.asarray(means, dtype=np.float64)
+    return float(np.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 else UNDEFINED
+
+
 def wilson(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return Wilson's score interval of a rate seen `count` times in `total` (NaN, NaN for `total` = 0).
 

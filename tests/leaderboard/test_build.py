@@ -26,7 +26,7 @@ REQUIRED = (
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in ("leaderboard.md", "leaderboard.csv")}
+    return {name: (folder / name).read_bytes() for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.json")}
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_building_again_changes_nothing(small, store, tmp_path):
     before = files(folder)
     build([folder], folder)
     assert files(folder) == before
-    assert sorted(os.listdir(folder)) == ["leaderboard.csv", "leaderboard.md", "records"]
+    assert sorted(os.listdir(folder)) == ["leaderboard.csv", "leaderboard.json", "leaderboard.md", "records"]
 
 
 def test_without_cost_nothing_differs_between_two_runs(small, store, tmp_path):
@@ -151,9 +151,10 @@ def test_hostile_names_are_harmless(record, store, tmp_path):
     entries += [record(None, status="error", result={"reason": HOSTILE}, restart=1, protocol=dict(protocol), **names)]
     entries[0]["environment"]["torch"] = HOSTILE
     text = build([store(entries)], tmp_path / "out")
-    markdown, table = (data.decode() for data in files(tmp_path / "out").values())
-    for output in (text, markdown, table):
+    markdown, table, document = (data.decode() for data in files(tmp_path / "out").values())
+    for output in (text, markdown, table, document):
         assert all(line.isprintable() for line in output.split("\n"))
+    assert document.isascii() and json.loads(document)["sections"][0]["model"] == HOSTILE  # who shows it escapes it
     for markup in ("<script", "](", "`", "**b", "# &", '"h'):
         assert markup not in markdown
     widths = {len(row) for row in csv.reader(io.StringIO(table))}

@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from leaderboard import tables
+from leaderboard import tables, trials
 from leaderboard.errors import InputError
+from leaderboard.frame import to_frame
 from leaderboard.records import read_records, write_record
 
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
@@ -22,7 +23,7 @@ def arrange(tmp_path):
             write_record(tmp_path / "records", entry)
         found, problems = read_records([tmp_path])
         assert not problems
-        frame, conflicts = tables.trials(found)
+        frame, conflicts = trials.trials(found)
         assert not conflicts
         return tables.sections(frame, **options)
 
@@ -205,7 +206,7 @@ def test_a_result_wins_over_an_error_of_the_same_trial(record, tmp_path):
     write_record(tmp_path / "b", record(0.7))
     for order in (["a", "b"], ["b", "a"]):
         found, _ = read_records([tmp_path / name for name in order])
-        frame, conflicts = tables.trials(found)
+        frame, conflicts = trials.trials(found)
         assert frame["score"].tolist() == [0.7] and not conflicts
 
 
@@ -213,15 +214,15 @@ def test_of_equal_results_the_same_one_is_used_in_any_order(record, tmp_path):
     write_record(tmp_path / "a", record(0.7, result={"seconds": {"total": 1.0}}))
     write_record(tmp_path / "b", record(0.7, result={"seconds": {"total": 9.0}}))
     found, _ = read_records([tmp_path / "a", tmp_path / "b"])
-    first, conflicts = tables.trials(found)
+    first, conflicts = trials.trials(found)
     assert len(first) == 1 and not conflicts
-    assert tables.trials(found[::-1])[0].equals(first)
+    assert trials.trials(found[::-1])[0].equals(first)
 
 
 def test_records_of_one_trial_that_disagree_are_not_used(record, tmp_path):
     write_record(tmp_path / "a", record(0.6))
     write_record(tmp_path / "b", record(0.7))
-    frame, (conflict,) = tables.trials(read_records([tmp_path / "a", tmp_path / "b"])[0])
+    frame, (conflict,) = trials.trials(read_records([tmp_path / "a", tmp_path / "b"])[0])
     assert frame.empty
     assert "2 records of this trial disagree; none of them is used" in str(conflict)
 
@@ -284,9 +285,9 @@ def test_the_order_of_records_changes_nothing(realistic_records, tmp_path):
     for entry in realistic_records():
         write_record(tmp_path, entry)
     found, _ = read_records([tmp_path])
-    lines = tables.trials(found)[0]
-    first = tables.to_frame(tables.sections(lines))
+    lines = trials.trials(found)[0]
+    first = to_frame(tables.sections(lines))
     for seed in range(3):
         random.Random(seed).shuffle(found)
-        assert tables.trials(found)[0].equals(lines)
-        assert tables.to_frame(tables.sections(tables.trials(found)[0])).equals(first)
+        assert trials.trials(found)[0].equals(lines)
+        assert to_frame(tables.sections(trials.trials(found)[0])).equals(first)

@@ -1,0 +1,212 @@
+"""One task at one share of the training data: a row per strategy, what is missing in it, and what may be compared.
+
+Strategies are compared on the same units: a unit is one restart with its split, dev set and seeds. A cell expects every
+unit that any of its strategies has, and restarts 0..n-1 without gaps; a row that lacks one is shown, marked and not
+ranked.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from leaderboard import comparison, resampling, statistics
+from leaderboard.comparison import Comparison, Scores
+from leaderboard.records import ERRORS, RESULTS
+from leaderboard.text import ranges
+from leaderboard.trials import Line, grouped, short
+
+
+def is_synthetic(task: str) -> bool:
+    """Return whether a task is one of the embedded ones, which must never be taken for GLUE."""
+    return task.startswith("pocket-")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy in one cell; scores are fractions, undefined numbers are NaN.
+
+    expected = restarts (with a result) + missing (no record) + errors + skipped. mean_low and mean_high bound the
+    mean (bootstrap), failure_low and failure_high the failure rate (Wilson). `trials` are its lines in the order of
+    restarts, `comparison` how it stands to the baseline (None for the baseline and where one of the two is not
+    complete), `tier` its place among strategies that cannot be told apart (None where that was not tested).
+    """
+
+    strategy: str
+    restarts: int
+    expected: int
+    missing: int
+    errors: int
+    skipped: int
+    mean: float
+    std: float
+    max: float
+    mean_low: float
+    mean_high: float
+    iqm: float
+    expected_max: tuple[float, ...]
+    failed: int
+    failed_plain: int
+    failure_low: float
+    failure_high: float
+    mean_not_failed: float
+    imputed: int
+    seconds: float
+    relative_seconds: float
+    peak_memory: float
+    notes: tuple[str, ...] = field(default=())
+    trials: tuple[Line, ...] = field(default=(), repr=False)
+    comparison: Comparison | None = None
+    tier: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the row has a result for every expected restart, so that it may be ranked."""
+        return self.restarts == self.expected > 0
+
+    @property
+    def scores(self) -> Scores:
+        """The score of each trial, NaN where it has none."""
+        return np.array([line["score"] for line in self.trials], dtype=np.float64)
+
+    @property
+    def failure_rate(self) -> float:
+        """Failed runs as a share of the restarts with a result."""
+        return self.failed / self.restarts if self.restarts else math.nan
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One task (with its metric and dev set) at one fraction.
+
+    Rows stand by tier and falling mean, those not ranked last.
+    """
+
+    task: str
+    metric: str
+    data: str
+    fraction: float
+    rows: tuple[Row, ...]
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        """The rows that may be compared."""
+        return tuple(row for row in self.rows if row.complete)
+
+    def row(self, strategy: str | None) -> Row | None:
+        """Return the row of a strategy, None if the cell has none."""
+        return next((row for row in self.rows if row.strategy == strategy), None)
+
+
+def _unit_names(lines: Iterable[Line]) -> dict[str, str]:
+    """Name each unit by its restart, and by more where one restart number stands for several units."""
+    fields = {line["unit"]: (line["restart"], line["split_seed"]) for line in lines}
+    restarts, pairs = Counter(restart for restart, _ in fields.values()), Counter(fields.values())
+    names = {}
+    for unit, (restart, split_seed) in fields.items():
+        name = str(restart) if restarts[restart] == 1 else f"{restart} with split seed {split_seed}"
+        names[unit] = name if pairs[restart, split_seed] == 1 else f"{name} (data or seeds {short(unit)})"
+    gaps = set(range(max(restarts))) - restarts.keys()
+    return names | {f"gap {restart}": str(restart) for restart in gaps}
+
+
+def _join(names: Iterable[str]) -> str:
+    listed = list(names)
+    numbers = [int(name) for name in listed if name.isdecimal()]
+    others = sorted(name for name in listed if not name.isdecimal())
+    text = "; ".join(([ranges(numbers)] if numbers else []) + others)
+    return f"restart{'s' if len(listed) > 1 else ''} {text}"
+
+
+def _notes(lines: list[Line], units: dict[str, str]) -> tuple[str, ...]:
+    """Say in one sentence each what is missing, skipped, ended in an error or was imputed."""
+    groups: dict[tuple[int, str], list[str]] = {}
+    for unit in units.keys() - {line["unit"] for line in lines}:
+        groups.setdefault((0, "no record: not ranked"), []).append(units[unit])
+    for line in lines:
+        if line["status"] not in RESULTS:
+            text = f"{line['status']}{': ' if line['reason'] else ''}{line['reason']}"
+            groups.setdefault((1, text), []).append(units[line["unit"]])
+        elif line["imputed"]:
+            text = "training diverged, the floor counts as score (imputed)"
+            groups.setdefault((2, text), []).append(units[line["unit"]])
+    return tuple(f"{_join(where)}: {text}" for (_, text), where in sorted(groups.items()))
+
+
+def _row(strategy: str, lines: list[Line], units: dict[str, str]) -> Row:
+    done = [line for line in lines if line["status"] in RESULTS]
+    scores, failures = [line["score"] for line in done], [line["failed"] for line in done]
+    low, high = statistics.wilson(sum(failures), len(done))
+    mean_low, mean_high = resampling.interval(scores, [line["split"] for line in done])
+    return Row(
+        strategy=strategy,
+        restarts=len(done),
+        expected=len(units),
+        missing=len(units) - len(lines),
+        errors=sum(line["status"] in ERRORS for line in lines),
+        skipped=sum(line["status"] == "skipped" for line in lines),
+        mean=statistics.mean(scores),
+        std=statistics.std(scores),
+        max=statistics.maximum(scores),
+        mean_low=mean_low,
+        mean_high=mean_high,
+        iqm=statistics.iqm(scores),
+        expected_max=tuple(statistics.expected_max(scores)),
+        failed=sum(failures),
+        failed_plain=sum(line["failed_plain"] for line in done),
+        failure_low=low,
+        failure_high=high,
+        mean_not_failed=statistics.mean_not_failed(scores, failures),
+        imputed=sum(line["imputed"] for line in done),
+        seconds=statistics.mean([line["seconds"] for line in done]),
+        relative_seconds=math.nan,
+        peak_memory=statistics.maximum([line["peak_memory"] for line in done]),
+        notes=_notes(lines, units),
+        trials=tuple(lines),
+    )
+
+
+def _compared(row: Row, base: Row | None) -> Row:
+    """Return the row with its comparison, where both are complete."""
+    if base is None or row is base or not (row.complete and base.complete):
+        return row
+    groups = [line["split"] for line in row.trials]
+    failed = [[line["failed"] for line in side.trials] for side in (row, base)]
+    return replace(row, comparison=comparison.compare(row.scores, base.scores, groups, *failed))
+
+
+def _with_tiers(rows: list[Row]) -> list[Row]:
+    """Return the rows in order: by tier where there are tiers, then by mean; those that are not complete last."""
+    rows = sorted(rows, key=lambda row: (not row.complete, -row.mean if row.restarts else math.inf, row.strategy))
+    ranked = [row for row in rows if row.complete]
+    tiers = comparison.tiers_of([row.scores for row in ranked], range(len(ranked)))
+    if tiers is not None:
+        ranked = [replace(row, tier=tier) for row, tier in zip(ranked, tiers, strict=True)]
+        ranked.sort(key=lambda row: row.tier or 0)
+    return ranked + [row for row in rows if not row.complete]
+
+
+def make_cell(key: tuple[str, str, str, float], lines: list[Line], baseline: str | None) -> Cell:
+    """Return the cell of (task, metric, data, fraction) from the trials that belong there."""
+    units = _unit_names(lines)
+    lines = sorted(lines, key=lambda line: (line["restart"], line["split_seed"], line["unit"]))
+    rows = [_row(strategy, group, units) for strategy, group in grouped(lines, "strategy")]
+    base = next((row for row in rows if row.strategy == baseline), None)
+    rows = [_compared(row, base) for row in rows]
+    if base is not None and base.seconds > 0:
+        rows = [replace(row, relative_seconds=row.seconds / base.seconds) for row in rows]
+    task, metric, data, fraction = key
+    return Cell(task, metric, data, fraction, tuple(_with_tiers(rows)))
+
+
+def with_corrections(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Return the cells with every comparison corrected for all that are made in them."""
+    cells = tuple(cells)
+    made = [row.comparison for cell in cells for row in cell.rows if row.comparison is not None]
+    found = iter(comparison.corrected(made))
+    return tuple(
+        replace(cell, rows=tuple(replace(row, comparison=next(found)) if row.comparison else row for row in cell.rows))
+        for cell in cells
+    )

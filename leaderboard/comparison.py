@@ -1,0 +1,96 @@
+"""A strategy beside the baseline on the same restarts, and the tiers of strategies that cannot be told apart.
+
+One comparison is made per strategy and cell, from scores in one order of restarts. Several of them are corrected
+together, by Holm, over all comparisons of a section.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard import resampling, significance, statistics
+from leaderboard.significance import ALPHA, MINIMUM
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paired differences of a strategy to the baseline: mean, interval and p-values; NaN where no test was made.
+
+    restarts: pairs; p, p_holm: sign flip, alone and corrected; smallest_p: what p could reach at this many restarts;
+    improvement: probability that a run beats a run of the baseline; failures_p, failures_p_holm: McNemar's test.
+    """
+
+    restarts: int
+    difference: float
+    low: float
+    high: float
+    improvement: float
+    smallest_p: float
+    p: float = math.nan
+    p_holm: float = math.nan
+    failures_p: float = math.nan
+    failures_p_holm: float = math.nan
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are too few restarts to test."""
+        return self.restarts < MINIMUM
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether the corrected test tells the strategy from the baseline."""
+        return self.p_holm < ALPHA
+
+
+def compare(
+    scores: Scores, baseline: Scores, groups: Sequence[str], failed: Sequence[bool], baseline_failed: Sequence[bool]
+) -> Comparison:
+    """Compare two strategies restart by restart; all arguments have one entry per restart, in one order."""
+    differences = scores - baseline
+    low, high = resampling.interval(differences, groups)
+    restarts = len(differences)
+    found = Comparison(
+        restarts=restarts,
+        difference=statistics.mean(scores) - statistics.mean(baseline),
+        low=low,
+        high=high,
+        improvement=significance.improvement(scores, baseline),
+        smallest_p=resampling.smallest_p(restarts),
+    )
+    if found.too_few:
+        return found
+    return replace(found, p=resampling.sign_flip(differences), failures_p=significance.mcnemar(failed, baseline_failed))
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons with both p-values corrected over all of them."""
+    scores = significance.holm([found.p for found in comparisons])
+    failures = significance.holm([found.failures_p for found in comparisons])
+    return [
+        replace(found, p_holm=p, failures_p_holm=other)
+        for found, p, other in zip(comparisons, scores, failures, strict=True)
+    ]
+
+
+def tiers_of(scores: Sequence[Scores], order: Sequence[int]) -> list[int] | None:
+    """Return the tier of each strategy in `order` (best first), None for too few restarts to test any.
+
+    scores: one array per strategy, entries paired. A strategy leaves a tier if its mean is below the leader's and the
+    sign flip, Holm-corrected over all pairs, says so.
+    """
+    if not scores or len(scores[0]) < MINIMUM:
+        return None
+    pairs = [(i, j) for i in range(len(scores)) for j in range(i)]
+    adjusted = significance.holm([resampling.sign_flip(scores[i] - scores[j]) for i, j in pairs])
+    p_values = dict(zip(pairs, adjusted, strict=True))
+
+    def worse(item: int, leader: int) -> bool:
+        below = statistics.mean(scores[item]) < statistics.mean(scores[leader])
+        return below and p_values[max(item, leader), min(item, leader)] < ALPHA
+
+    return significance.tiers(order, worse)

@@ -1,0 +1,121 @@
+"""`leaderboard.json`: everything that the tables and pages show, for programs; docs/leaderboard-json.md has the schema.
+
+Scores are fractions, times seconds, memory bytes; null is undefined. Derived numbers are rounded to `DIGITS` digits, so
+that the same records give the same bytes on every machine. Texts of records stand as they are: whoever shows them
+escapes them.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from leaderboard.cells import Cell, Row, is_synthetic
+from leaderboard.frame import COST_COLUMNS
+from leaderboard.ranking import Ranking
+from leaderboard.resampling import CONFIDENCE, RESAMPLES
+from leaderboard.significance import ALPHA, MINIMUM
+from leaderboard.tables import Section
+from leaderboard.trials import Line
+
+SCHEMA = 1
+DIGITS = 10
+
+_TRIAL = ("id", "restart", "split_seed", "split", "status", "reason", "score", "floor", "failed", "failed_by")
+_MORE = ("failed_plain", "imputed", "collapsed", "deviation", "seconds", "peak_memory")
+_NOT_IN_ROW = ("trials", "comparison", "notes")
+
+
+def document(sections: Sequence[Section], *, without_cost: bool = False, problems: int = 0) -> dict[str, Any]:
+    """Return the content of `leaderboard.json` as plain JSON values."""
+    content = {
+        "schema": SCHEMA,
+        "confidence": CONFIDENCE,
+        "resamples": RESAMPLES,
+        "alpha": ALPHA,
+        "minimum_restarts": MINIMUM,
+        "problems": problems,
+        "sections": [_section(section) for section in sections],
+    }
+    return _plain(content, COST_COLUMNS if without_cost else ())
+
+
+def text(sections: Sequence[Section], *, without_cost: bool = False, problems: int = 0) -> str:
+    """Return `leaderboard.json`: ASCII, one value a line."""
+    content = document(sections, without_cost=without_cost, problems=problems)
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _plain(value: Any, left_out: Sequence[str]) -> Any:
+    """Round floats, write NaN as null, and leave out the cost columns where they are not wanted."""
+    if isinstance(value, float):
+        return round(value, DIGITS) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(item, left_out) for key, item in value.items() if key not in left_out}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, left_out) for item in value]
+    return value
+
+
+def _section(section: Section) -> dict[str, Any]:
+    return {
+        "title": section.title,
+        "model": section.model,
+        "weights": section.weights,
+        "protocol": dict(section.protocol),
+        "differs": dict(section.differs),
+        "versions": dict(section.versions),
+        "baseline": section.baseline,
+        "strategies": _strategies(section.cells),
+        "ranking": _ranking(section.ranking, len(section.cells)),
+        "curves": [asdict(curve) for curve in section.curves],
+        "cells": [_cell(cell) for cell in section.cells],
+    }
+
+
+def _strategies(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """Return what the records say of each strategy, from its first trial that touched modules, if any did."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        for row in cell.rows:
+            for line in row.trials:
+                about = json.loads(line["about"])
+                if row.strategy not in found or (about["touched"] and not found[row.strategy]["touched"]):
+                    found[row.strategy] = {"label": row.strategy} | about
+    return [found[name] for name in sorted(found)]
+
+
+def _ranking(ranking: Ranking, cells: int) -> dict[str, Any]:
+    return {
+        "cells": cells,
+        "tasks": ranking.tasks,
+        "restarts": ranking.restarts,
+        "critical_difference": ranking.critical_difference,
+        "places": [asdict(place) for place in ranking.places],
+        "unranked": [{"strategy": strategy, "reason": reason} for strategy, reason in ranking.unranked],
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "task": cell.task,
+        "metric": cell.metric,
+        "data": cell.data,
+        "fraction": cell.fraction,
+        "synthetic": is_synthetic(cell.task),
+        "rows": [_row(row) for row in cell.rows],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    own = {field.name: getattr(row, field.name) for field in fields(row) if field.name not in _NOT_IN_ROW}
+    made = row.comparison
+    own |= {"complete": row.complete, "failure_rate": row.failure_rate, "notes": list(row.notes)}
+    own["comparison"] = None if made is None else asdict(made) | {"too_few": made.too_few}
+    return own | {"trials": [_trial(line) for line in row.trials]}
+
+
+def _trial(line: Line) -> dict[str, Any]:
+    kept = {key: line[key] for key in (*_TRIAL, *_MORE)} | {"failed_by": line["failed_by"] or None}
+    return kept if math.isfinite(line["score"]) else kept | {"failed": None, "failed_plain": None}

@@ -1,0 +1,116 @@
+"""From records to trials: one flat line each, of several records of one trial the one that counts."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from leaderboard.records import RESULTS, RecordError, canonical
+from leaderboard.text import shorten
+
+VERSIONS = ("regbench", "torch", "transformers", "python", "device")
+
+# What else stands in a config is about the strategy itself: versions of its methods, the recipe of its Fisher scores.
+_PLACED = {"task", "strategy", "fraction", "restart", "split_seed", "seeds", "protocol", "model", "weights"}
+_PLACED |= {"split_hash", "dev_hash", "metric"}
+_OUTCOME = ("status", "score", "failed", "failed_plain", "imputed")
+Line = dict[str, Any]
+
+
+def short(text: str) -> str:
+    """Return eight digits that stand for a text."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
+
+
+def grouped(lines: list[Line], *keys: str) -> list[tuple[Any, list[Line]]]:
+    """Return (value or values of `keys`, lines) in sorted order; the lines keep theirs."""
+    groups: dict[Any, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(tuple(line[key] for key in keys) if len(keys) > 1 else line[keys[0]], []).append(line)
+    return sorted(groups.items())
+
+
+def trials(records: Iterable[Mapping[str, Any]]) -> tuple[pd.DataFrame, list[RecordError]]:
+    """Return one line per trial, in an order that depends on the trials alone, and the trials whose records disagree.
+
+    Of several records of one trial (several folders given) one with a result is used; if their results differ, none is.
+    """
+    by_id: dict[str, list[Line]] = {}
+    for record in records:
+        by_id.setdefault(record["id"], []).append(_line(record))
+    lines, problems = [], []
+    for name, candidates in sorted(by_id.items()):
+        with_result = [line for line in candidates if line["status"] in RESULTS]
+        if len({tuple(line[key] for key in _OUTCOME) for line in with_result}) > 1:
+            problems.append(
+                RecordError(f"{name}: {len(with_result)} records of this trial disagree; none of them is used")
+            )
+            continue
+        lines.append(min(with_result or candidates, key=lambda line: (line["status"] != "skipped", line["checksum"])))
+    frame = pd.DataFrame(lines)
+    return (frame.assign(strategy=_labels(frame)) if lines else frame), problems
+
+
+def _line(record: Mapping[str, Any]) -> Line:
+    config, result = record["config"], record["result"]
+    unit = [config[key] for key in ("restart", "split_seed", "split_hash", "dev_hash")]
+    return {
+        "id": record["id"],
+        "checksum": record["checksum"],
+        "model": config["model"],
+        "weights": config["weights"],
+        "protocol": canonical(config["protocol"]),
+        "task": config["task"],
+        "metric": config["metric"],
+        "data": "pooled" if config["protocol"]["data"] == "pooled" else config["dev_hash"],
+        "fraction": float(config["fraction"]),
+        "strategy": config["strategy"],
+        "variant": short(canonical({key: value for key, value in config.items() if key not in _PLACED})),
+        "restart": config["restart"],
+        "split_seed": config["split_seed"],
+        "split": config["split_hash"],
+        "unit": repr([*unit, sorted(config["seeds"].items())]),
+        "status": result["status"],
+        "reason": shorten(result["reason"] or "", 160),
+        **_numbers(result),
+        "about": _about(record),
+        **{key: str(record["environment"].get(key, "unknown")) for key in VERSIONS},
+    }
+
+
+def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
+    if result["status"] not in RESULTS:
+        nothing = dict.fromkeys(("score", "floor", "deviation", "seconds", "peak_memory"), math.nan)
+        return {**nothing, **dict.fromkeys(("failed", "failed_plain", "imputed", "collapsed"), False), "failed_by": ""}
+    memory, deviation = result["peak_memory"], result.get("deviation")
+    return {
+        "score": float(result["score"]),
+        "failed": result["failed"],
+        "failed_plain": result["failed_plain"],
+        "failed_by": result["failed_by"] or "",
+        "imputed": result["imputed"],
+        "collapsed": result["collapsed"],
+        "floor": float(result["floor"]),
+        "deviation": float(deviation) if isinstance(deviation, (int, float)) else math.nan,
+        "seconds": float(result["seconds"]["total"]),
+        "peak_memory": math.nan if memory is None else float(memory),
+    }
+
+
+def _about(record: Mapping[str, Any]) -> str:
+    """Return what the record says of its strategy as canonical JSON: versions of methods, Fisher recipe, modules."""
+    config, touched = record["config"], record["result"].get("touched")
+    known = {"strategy": config["strategy"], "methods": config["methods"], "fisher": config["fisher"]}
+    return canonical(known | {"touched": touched if isinstance(touched, dict) else {}})
+
+
+def _labels(frame: pd.DataFrame) -> list[str]:
+    """Name a strategy's variants apart where one table would hold several (two Fisher recipes, two method versions)."""
+    table = ["model", "weights", "protocol", "task", "metric", "data", "strategy"]
+    several = frame.groupby(table)["variant"].transform("nunique") > 1
+    section = ["model", "weights", "protocol", "strategy"]
+    marked = several.groupby([frame[key] for key in section]).transform("any")
+    lines = zip(frame["strategy"], frame["variant"], marked, strict=True)
+    return [f"{strategy} (variant {variant})" if mark else strategy for strategy, variant, mark in lines]
