@@ -54,23 +54,26 @@ def make_grid(
     weights: str,
     fisher: Callable[[Strategy], dict[str, Any] | None],
 ) -> list[Config]:
-    """The configs of all trials, each strategy of a restart beside the others.
+    """The configs of all trials, each once, each strategy of a restart beside the others.
 
     Args:
         load: task name -> data; model, weights: label and hash of the checkpoint.
         fisher: strategy -> the recipe of the scores it needs, None where it needs none.
     """
-    protocol = make_protocol(suite.protocol, suite.settings)
-    strategies = unique_strategies(suite.strategies)
-    blocks = {str(s): {"methods": {n: identity(n) for n in s.names()}, "fisher": fisher(s)} for s in strategies}
-    grid = []
-    for task_name in dict.fromkeys(suite.tasks):
-        data = load(task_name)
-        for fraction in dict.fromkeys(suite.fractions):
-            for shared in _restarts(suite, data, protocol, fraction):
-                common = {**shared, "protocol": dataclasses.asdict(protocol), "model": model, "weights": weights}
-                grid += [{**common, "strategy": text, **block} for text, block in blocks.items()]
-    return grid
+    strategies = unique_strategies(suite.every("strategies"))
+    about = {str(s): {"methods": {n: identity(n) for n in s.names()}, "fisher": fisher(s)} for s in strategies}
+    grid: dict[tuple[Any, ...], Config] = {}
+    for block in suite.blocks():
+        protocol = make_protocol(block.protocol, block.settings)
+        common = {"protocol": dataclasses.asdict(protocol), "model": model, "weights": weights}
+        names = [str(strategy) for strategy in unique_strategies(block.strategies)]
+        for task_name in dict.fromkeys(block.tasks):
+            data = load(task_name)
+            for fraction in dict.fromkeys(block.fractions):
+                for shared in _restarts(block, data, protocol, fraction):
+                    place = (protocol, task_name, fraction, shared["restart"], shared["split_seed"])
+                    grid |= {(*place, n): {**shared, **common, "strategy": n, **about[n]} for n in names}
+    return list(grid.values())
 
 
 def unique_strategies(texts: Iterable[str]) -> list[Strategy]:

@@ -10,7 +10,6 @@ made all the same; 2 the request was wrong; 130 interrupted, and the same comman
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,14 @@ from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.progress import Display
 from benchmarks.scores import ScoreBook
 from benchmarks.splits import check_split_hash, remember_split_hash, split_hash
+from benchmarks.stand_in import on_pocket
 from benchmarks.suite import Suite, builtin_suites, load_suite, override
 from benchmarks.tasks import TASKS, Task, task_from_file
-from benchmarks.trial import Resources, environment, load_data, no_result, resolve_task
+from benchmarks.trial import Resources, environment, load_data, load_tests, no_result, resolve_task
 from fisher.errors import InputError
 from leaderboard.build import build
 from leaderboard.errors import InputError as LeaderboardError
-from leaderboard.records import RecordError, is_done, read_record, read_records, record_id, write_record
+from leaderboard.records import RecordError, is_done, is_result, read_record, read_records, record_id, write_record
 from regularizers.registry import load_entry_points, load_plugin
 
 DEFAULT_OUTPUT = "results"
@@ -85,12 +85,19 @@ def print_list(what: str) -> int:
     """Names that the command line takes."""
     if what == "suites":
         for name in builtin_suites():
-            print(f"{name:20s} {load_suite(name).description}")
+            print(describe(load_suite(name)))
     else:
         for task in TASKS.values():
             kind = "synthetic, embedded" if task.glue is None else f"GLUE {task.glue.folder}"
             print(f"{task.name:14s} {kind:20s} {task.primary}")
     return 0
+
+
+def describe(suite: Suite) -> str:
+    """A suite in words, for the list: its size, what it reproduces and what it costs."""
+    lines = [f"{suite.name:20s} {suite.size():6d} trials  {suite.description}"]
+    lines += [f"{'':20s} {label}: {text}" for label in ("reproduces", "cost") if (text := getattr(suite, label))]
+    return "\n".join(lines)
 
 
 class Run:
@@ -107,14 +114,10 @@ class Run:
             value = getattr(arguments, name)
             if value is not None and value <= 0:
                 raise InputError(f"--{name} must be positive, got {value:g}")
+        self.said: list[str] = []
         self.suite = self._suite()
-        self.strategies = unique_strategies(self.suite.strategies)
-        self.tasks = [resolve_task(name, arguments.task_file) for name in self.suite.tasks]
-        self.suite = dataclasses.replace(
-            self.suite,
-            tasks=tuple(dict.fromkeys(task.name for task in self.tasks)),
-            strategies=tuple(str(strategy) for strategy in self.strategies),
-        )
+        self.strategies = unique_strategies(self.suite.every("strategies"))
+        self.tasks = [resolve_task(name, arguments.task_file) for name in self.suite.every("tasks")]
         self.source = self._source()
         self.output = Path(arguments.output or Path(DEFAULT_OUTPUT, self.suite.name))
         self.new_hashes: list[tuple[Task, float, int, str]] = []
@@ -123,14 +126,15 @@ class Run:
     def _suite(self) -> Suite:
         """The named or default suite with the command line's values in place of its own."""
         a = self.arguments
-        own = None if a.task_file is None else task_from_file(Path(a.task_file)).name
-        tasks = a.tasks or ([own] if own and a.suite is None else None)
-        embedded = all(resolve_task(name, a.task_file).kind == "embedded" for name in tasks or [])
-        suite = load_suite(a.suite or ("pocket" if embedded else "glue"))
-        lists = {
-            key: tuple(value) if value else None for key, value in (("tasks", tasks), ("strategies", a.strategies))
-        }
-        values = {**lists, "fractions": tuple(a.fractions) if a.fractions else None}
+        own = None if a.task_file is None else task_from_file(Path(a.task_file))
+        named = a.tasks or ([own.name] if own and a.suite is None else [])
+        tasks = list({(task := resolve_task(name, a.task_file)).name: task for name in named}.values())
+        suite = load_suite(a.suite or ("pocket" if all(map(is_pocket, tasks)) else "glue"), own)
+        if a.model == "pocket" and not tasks and a.data_dir is None:
+            suite, self.said = on_pocket(suite)
+        strategies = tuple(str(strategy) for strategy in unique_strategies(a.strategies or []))
+        values = {"tasks": tuple(task.name for task in tasks) or None, "strategies": strategies or None}
+        values |= {"fractions": tuple(a.fractions) if a.fractions else None}
         values |= {key: getattr(a, key) for key in ("restarts", "split_seeds", "protocol", "model")}
         return override(suite, values, a.set)
 
@@ -150,6 +154,7 @@ class Run:
     def go(self) -> int:
         """Plan, show, estimate scores, train, and make the tables."""
         self.scores.plan(self.strategies)
+        self._check_tests()
         grid = make_grid(
             self.suite,
             self.load,
@@ -159,8 +164,10 @@ class Run:
         )
         self._check_splits(grid)
         records, problems = read_records([self.output]) if (self.output / "records").is_dir() else ([], [])
-        done = {record["id"] for record in records if is_done(record)}
+        done = {record["id"] for record in records if is_done(record) and self._has_test(record)}
         left = [config for config in grid if record_id(config) not in done]
+        for line in self.said:
+            self.console.print(line, markup=False, highlight=False)
         self.console.print(self.suite.to_toml(), markup=False, highlight=False)
         workers = self.arguments.workers or workers_by_default(self.arguments.threads)
         workers = max(1, min(workers, len(left)))
@@ -175,6 +182,16 @@ class Run:
             self.scores.estimate(lambda text: self.console.print(text, markup=False))
             self._train(left, workers)
         return self._report(grid)
+
+    def _check_tests(self) -> None:
+        """With predict_test, every task's test files must be there before anything is trained."""
+        a = self.arguments
+        for task in self.tasks if self.suite.predict_test else []:
+            load_tests(task.name, a.data_dir, a.task_file, a.offline)
+
+    def _has_test(self, record: dict[str, Any]) -> bool:
+        """Whether a record holds the test predictions that are asked for, if any are."""
+        return not self.suite.predict_test or not is_result(record) or "test" in record["result"]
 
     def _check_splits(self, grid: list[dict[str, Any]]) -> None:
         """Official data must give the official splits; the hashes of others are kept at their first use."""
@@ -208,6 +225,7 @@ class Run:
             plugins=tuple(a.plugin),
             fisher=self.scores.files,
             threads=a.threads,
+            predict_test=self.suite.predict_test,
         )
 
     def _train(self, left: list[dict[str, Any]], workers: int) -> None:

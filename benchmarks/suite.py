@@ -1,67 +1,46 @@
-"""A suite: which strategies run on which tasks, fractions and restarts, under which protocol. A small TOML file."""
+"""Suites as small TOML files: read, checked, and overridden by the command line.
+
+A table that mixes protocols has `[[variants]]`: each sets some of `AXES` in place of the suite's own and lays its own
+`set` over the suite's; the trials of a suite are those of all its variants, each once. A variant that names another
+protocol starts from that protocol, without the suite's settings, which were made for its own.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from benchmarks.protocol import FIELDS, PROTOCOLS, make_protocol
+from benchmarks.request import FisherRecipe, Suite, Variant
+from benchmarks.tasks import Task, find_task
 from fisher.errors import InputError
+from regularizers.strategy import parse
 
 FOLDER = Path(__file__).with_name("suites")
 MAX_RESTARTS = 10_000
 MAX_BYTES = 1_000_000
 
 
-@dataclass(frozen=True)
-class FisherRecipe:
-    """How the scores of `fisher=estimate` are made; part of a trial's identity where its strategy needs them.
-
-    corpus: a text file, one document a line, or HUB_ID[:config[:split]]; empty for pocket's own. objective `auto` is
-    the checkpoint's own masked-LM head where it has one, else `mlm-tied`. max_length 0: the model's, at most 512.
-    """
-
-    corpus: str = ""
-    samples: int = 200
-    seed: int = 0
-    objective: str = "auto"
-    max_length: int = 0
-
-
-@dataclass(frozen=True)
-class Suite:
-    """The whole request, resolved. `settings` are protocol fields that differ from the named protocol's."""
-
-    name: str
-    tasks: tuple[str, ...]
-    strategies: tuple[str, ...]
-    fractions: tuple[float, ...]
-    restarts: int
-    split_seeds: int = 1
-    protocol: str = "lee20"
-    model: str = ""
-    description: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    fisher: FisherRecipe = field(default_factory=FisherRecipe)
-
-    def to_toml(self) -> str:
-        """The suite as a file that `--suite` reads back."""
-        known = dataclasses.asdict(self)
-        fisher, settings = known.pop("fisher"), dict(known.pop("settings"))
-        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
-        return tomli_w.dumps({**plain, "set": settings, "fisher": fisher})
-
-
-SCALARS = {"name": str, "restarts": int, "split_seeds": int, "protocol": str, "model": str, "description": str}
-LISTS = {"tasks": str, "strategies": str, "fractions": float}
+SCALARS = {
+    "name": str,
+    "restarts": int,
+    "split_seeds": int,
+    "protocol": str,
+    "model": str,
+    "description": str,
+    "citation": str,
+    "reproduces": str,
+    "cost": str,
+    "predict_test": bool,
+}
+LISTS = {"tasks": str, "strategies": str, "fractions": float, "deviations": str, "assumptions": str}
 REQUIRED = ("tasks", "strategies", "fractions", "restarts")
+AXES = (*REQUIRED, "split_seeds", "protocol")
+WANTED = {int: "a whole number", str: "a text", bool: "true or false"}
 
 
 def builtin_suites() -> dict[str, Path]:
@@ -69,8 +48,11 @@ def builtin_suites() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
 
 
-def load_suite(name: str) -> Suite:
-    """A built-in suite by name or a user's by its path. Raises InputError that names file and key."""
+def load_suite(name: str, own: Task | None = None) -> Suite:
+    """A built-in suite by name or a user's by its path; `own` is a task of the user's that it may name.
+
+    Raises InputError that names file and key.
+    """
     suites = builtin_suites()
     path = suites.get(name, Path(name))
     if name not in suites and path.suffix != ".toml":
@@ -87,50 +69,101 @@ def load_suite(name: str) -> Suite:
         raise InputError(f"{path}: the suite cannot be read ({error.strerror}); give a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: a suite must be a TOML file: {error}") from None
-    return read_suite(content, str(path), path.stem)
+    return read_suite(content, str(path), path.stem, own)
 
 
-def read_suite(content: Mapping[str, Any], file: str, name: str) -> Suite:
-    """A suite from parsed TOML; `file` stands in messages."""
-    known = {**SCALARS, **LISTS, "set": dict, "fisher": dict}
-    for key in content:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise InputError(f"{file}: unknown key {key!r}; {hint}available: {', '.join(known)}")
-    for key in REQUIRED:
-        if key not in content:
-            raise InputError(f"{file}: the key {key!r} is missing; a suite must have {', '.join(REQUIRED)}")
-    values: dict[str, Any] = {key: _scalar(file, key, content[key]) for key in SCALARS if key in content}
-    values |= {key: _list(file, key, content[key]) for key in LISTS if key in content}
-    settings, fisher = content.get("set", {}), content.get("fisher", {})
-    for key, table in (("set", settings), ("fisher", fisher)):
-        if not isinstance(table, dict):
-            raise InputError(f"{file}: {key!r} must be a table of key = value, got {type(table).__name__}")
+def read_suite(content: Mapping[str, Any], file: str, name: str, own: Task | None = None) -> Suite:
+    """A suite from parsed TOML, tasks and strategies in their canonical spelling; `file` stands in messages."""
     try:
-        return check_suite(Suite(**({"name": name} | values), settings=settings, fisher=make_recipe(fisher)))
+        return _read(content, name, own)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
 
 
-def _scalar(file: str, key: str, value: Any) -> Any:
+def _read(content: Mapping[str, Any], name: str, own: Task | None) -> Suite:
+    _refuse_unknown(content, (*SCALARS, *LISTS, "set", "fisher", "variants"))
+    variants = _variants(content.get("variants"), own)
+    for key in REQUIRED:
+        if key not in content and not (variants and all(key in variant.values for variant in variants)):
+            raise InputError(f"the key {key!r} is missing; a suite must have {', '.join(REQUIRED)}")
+    fisher = make_recipe(_table("fisher", content.get("fisher", {})))
+    settings = _table("set", content.get("set", {}))
+    values = {"name": name} | _values(content, own)
+    return check_suite(Suite(**values, settings=settings, fisher=fisher, variants=variants))
+
+
+def _variants(blocks: Any, own: Task | None) -> tuple[Variant, ...]:
+    if blocks is None:
+        return ()
+    if not isinstance(blocks, list) or not blocks or not all(isinstance(block, dict) for block in blocks):
+        raise InputError("'variants' must be one or more tables, each under [[variants]]")
+    variants = []
+    for number, block in enumerate(blocks, start=1):
+        try:
+            _refuse_unknown(block, ("name", *AXES, "set"))
+            values = _values(block, own)
+            variants.append(Variant(values.pop("name", str(number)), values, _table("set", block.get("set", {}))))
+        except InputError as error:
+            raise InputError(f"variant {number}: {error}") from None
+    return tuple(variants)
+
+
+def _refuse_unknown(content: Mapping[str, Any], known: Iterable[str]) -> None:
+    for key in content:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise InputError(f"unknown key {key!r}; {hint}available: {', '.join(known)}")
+
+
+def _values(content: Mapping[str, Any], own: Task | None) -> dict[str, Any]:
+    """Everything but tables, each of its type."""
+    values: dict[str, Any] = {key: _scalar(key, content[key]) for key in SCALARS if key in content}
+    values |= {key: _list(key, content[key]) for key in LISTS if key in content}
+    spell = {"tasks": lambda text: _task_name(text, own), "strategies": lambda text: str(parse(text))}
+    for key in spell.keys() & values.keys():
+        try:
+            values[key] = tuple(dict.fromkeys(map(spell[key], values[key])))
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from None
+    return values
+
+
+def _task_name(text: str, own: Task | None) -> str:
+    return own.name if own and own.name == text else find_task(text).name
+
+
+def _scalar(key: str, value: Any) -> Any:
     kind = SCALARS[key]
-    if not isinstance(value, kind) or isinstance(value, bool):
-        wanted = "a whole number" if kind is int else "a text"
-        raise InputError(f"{file}: {key!r} must be {wanted}, got {value!r}")
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise InputError(f"{key!r} must be {WANTED[kind]}, got {value!r}")
     return value
 
 
-def _list(file: str, key: str, value: Any) -> tuple[Any, ...]:
+def _list(key: str, value: Any) -> tuple[Any, ...]:
     kinds = (str,) if LISTS[key] is str else (int, float)
     if not isinstance(value, list) or not all(isinstance(v, kinds) and not isinstance(v, bool) for v in value):
         wanted = "texts" if LISTS[key] is str else "numbers"
-        raise InputError(f"{file}: {key!r} must be a list of {wanted}, got {value!r}")
+        raise InputError(f"{key!r} must be a list of {wanted}, got {value!r}")
     return tuple(float(v) if LISTS[key] is float else v for v in value)
 
 
+def _table(key: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{key!r} must be a table of key = value, got {type(value).__name__}")
+    return value
+
+
 def check_suite(suite: Suite) -> Suite:
-    """The suite itself if its numbers make a grid; strategies and tasks are checked where they are parsed."""
+    """The suite itself if every block of it makes a grid."""
+    for block in suite.blocks():
+        _check_block(block)
+    if suite.predict_test and any(block.settings.get("selection") == "best_dev" for block in suite.blocks()):
+        raise InputError("predict_test must go with selection=last: the weights of an earlier epoch are not kept")
+    return suite
+
+
+def _check_block(suite: Suite) -> None:
     for key in ("tasks", "strategies", "fractions"):
         if not getattr(suite, key):
             raise InputError(f"{key} must name at least one, got none: the grid would be empty")
@@ -142,7 +175,6 @@ def check_suite(suite: Suite) -> Suite:
     if not 1 <= suite.split_seeds <= suite.restarts:
         raise InputError(f"split_seeds must be in 1..restarts ({suite.restarts}), got {suite.split_seeds}")
     make_protocol(suite.protocol, suite.settings)
-    return suite
 
 
 def make_recipe(values: Mapping[str, Any]) -> FisherRecipe:
@@ -163,21 +195,49 @@ def make_recipe(values: Mapping[str, Any]) -> FisherRecipe:
 
 
 def override(suite: Suite, values: Mapping[str, Any], assignments: list[str]) -> Suite:
-    """The suite with command-line values in place of its own; `assignments` are `key=value` texts.
+    """The suite, and each of its variants, with command-line values in place of its own.
 
-    Naming another protocol drops the suite's own settings, which were made for its own.
+    `assignments` are `key=value` texts. Naming another protocol drops settings, which were made for their own.
     """
     changed = {key: value for key, value in values.items() if value is not None}
-    settings = {} if changed.get("protocol", suite.protocol) != suite.protocol else dict(suite.settings)
-    fisher = {k: v for k, v in dataclasses.asdict(suite.fisher).items()}
+    fisher: dict[str, Any] = dataclasses.asdict(suite.fisher)
+    assigned: dict[str, Any] = {}
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"--set must be given key=value, got {text!r}")
-        if key.startswith("fisher_"):
+        if key == "predict_test":
+            changed[key] = _truth(key, value)
+        elif key.startswith("fisher_"):
             fisher[key.removeprefix("fisher_")] = value
         else:
-            settings[key] = value
-    protocol = make_protocol(changed.get("protocol", suite.protocol), settings)
-    settings = {k: getattr(protocol, k) for k in FIELDS if getattr(protocol, k) != getattr(PROTOCOLS[protocol.name], k)}
-    return check_suite(dataclasses.replace(suite, **changed, settings=settings, fisher=make_recipe(fisher)))
+            assigned[key] = value
+    name = changed.get("protocol", suite.protocol)
+    settings = _settings(name, ({} if name != suite.protocol else dict(suite.settings)) | assigned)
+    variants = tuple(_override_variant(suite, variant, changed, assigned) for variant in suite.variants)
+    plain = dataclasses.replace(suite, **changed, settings=settings, fisher=make_recipe(fisher), variants=variants)
+    return check_suite(plain)
+
+
+def _settings(protocol: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields in which the named protocol with these settings differs from the protocol itself, each of its type."""
+    made = make_protocol(protocol, settings)
+    return {key: getattr(made, key) for key in FIELDS if getattr(made, key) != getattr(PROTOCOLS[made.name], key)}
+
+
+def _override_variant(
+    suite: Suite, variant: Variant, changed: Mapping[str, Any], assigned: Mapping[str, Any]
+) -> Variant:
+    """A variant without what the command line says; settings of its own protocol stand beside the assigned ones."""
+    values = {key: value for key, value in variant.values.items() if key not in changed}
+    before, now = variant.values.get("protocol", suite.protocol), values.get("protocol", changed.get("protocol"))
+    settings = {} if now not in (None, before) else dict(variant.settings)
+    if "protocol" in values:
+        return Variant(variant.name, values, _settings(values["protocol"], {**settings, **assigned}))
+    return Variant(variant.name, values, {key: value for key, value in settings.items() if key not in assigned})
+
+
+def _truth(key: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise InputError(f"{key} must be true or false, got {text!r}")
+    return text == "true"

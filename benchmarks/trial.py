@@ -25,7 +25,7 @@ from benchmarks import batches, metrics, models, packing
 from benchmarks.grid import Split, make_split
 from benchmarks.protocol import Protocol
 from benchmarks.seeds import derive
-from benchmarks.sources import Example, TaskData, load_task_data
+from benchmarks.sources import Example, TaskData, examples_hash, load_task_data, load_test
 from benchmarks.tasks import Task, find_task, task_from_file
 from fisher.scores import Scores, load_scores
 from regularizers.base import Context, SkipTrial
@@ -40,7 +40,10 @@ TRACE_LINES = 12
 
 @dataclass(frozen=True)
 class Resources:
-    """Where this machine has what a config names; nothing here may change a result."""
+    """Where this machine has what a config names; nothing here may change a score.
+
+    predict_test: also predict the test set with the last weights, after the trial has been judged.
+    """
 
     model: models.Source
     data_dir: str | None = None
@@ -49,6 +52,7 @@ class Resources:
     plugins: tuple[str, ...] = ()
     fisher: Mapping[str, str] = field(default_factory=dict)  # source named by a strategy -> file of scores
     threads: int = 1
+    predict_test: bool = False
 
 
 def resolve_task(name: str, task_file: str | None) -> Task:
@@ -68,6 +72,14 @@ def load_data(name: str, data_dir: str | None, task_file: str | None, offline: b
 
 
 @functools.lru_cache(maxsize=16)
+def load_tests(name: str, data_dir: str | None, task_file: str | None, offline: bool) -> dict[str, tuple[Example, ...]]:
+    """The task's unlabelled test sets by name (`test`; MNLI also `mismatched`), read once per process."""
+    task, folder = resolve_task(name, task_file), None if data_dir is None else Path(data_dir)
+    parts = ("test", *(part for part, _, _ in (task.glue.extra if task.glue else ())))
+    return {part: load_test(task, name=part, data_dir=folder, offline=offline) for part in parts}
+
+
+@functools.lru_cache(maxsize=16)
 def encode_all(
     source: models.Source, name: str, data_dir: str | None, task_file: str | None, offline: bool, max_length: int
 ) -> dict[str, batches.Encoded]:
@@ -76,6 +88,18 @@ def encode_all(
     tokenizer = models.load_tokenizer(source)
     parts = {"train": data.train, "dev": data.dev, **data.extra}
     return {part: batches.encode(examples, tokenizer, max_length) for part, examples in parts.items()}
+
+
+@functools.lru_cache(maxsize=4)
+def encode_tests(
+    source: models.Source, name: str, data_dir: str | None, task_file: str | None, offline: bool, max_length: int
+) -> dict[str, tuple[str, batches.Encoded]]:
+    """{test set: (hash of its examples, their token ids)}, once per process."""
+    tests, tokenizer = load_tests(name, data_dir, task_file, offline), models.load_tokenizer(source)
+    return {
+        part: (examples_hash(examples), batches.encode(examples, tokenizer, max_length))
+        for part, examples in tests.items()
+    }
 
 
 def execute(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
@@ -144,6 +168,9 @@ def run(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
         clock.lap("train", less=trial.seconds)
         result = trial.judge(history, protocol.selection, config["metric"], derive("chance", config["restart"]))
         result["extra"] = trial.score_extra(data, encoded, strategy) if history.diverged_at is None else {}
+        if resources.predict_test:
+            tests = encode_tests(resources.model, *where, protocol.max_length) if history.diverged_at is None else {}
+            result["test"] = trial.predict_test(tests, strategy)
         clock.lap("judge")
     result["touched"] = touched
     result["train_loss"] = [round(loss, DIGITS) for loss in history.losses if math.isfinite(loss)]
@@ -268,6 +295,18 @@ class Evaluation:
                 groups = batches.evaluation_batches(encoded[name], EVALUATION_BATCH, self.pad)
                 labels = labels_of(examples)
                 answer[name] = metrics.scores(self.task, self.predict(groups, len(labels)), labels)
+        return answer
+
+    def predict_test(
+        self, tests: Mapping[str, tuple[str, batches.Encoded]], strategy: BoundStrategy
+    ) -> dict[str, dict[str, Any]]:
+        """{test set: its predictions and the hash of its examples}, with the last weights."""
+        self.model.eval()
+        answer = {}
+        with strategy.evaluation():
+            for name, (digest, rows) in tests.items():
+                groups = batches.evaluation_batches(rows, EVALUATION_BATCH, self.pad)
+                answer[name] = {"predictions": self.predict(groups, len(rows)), "hash": digest}
         return answer
 
 

@@ -207,3 +207,28 @@ def test_ones_own_task_runs_like_glue(tmp_path: Path) -> None:
     (record,) = [json.loads(path.read_text()) for path in (tmp_path / "out" / "records").iterdir()]
     assert record["config"]["task"] == "own"
     assert (tmp_path / "out" / "split_hashes.json").exists(), "the first use records the split's hash"
+
+
+def test_a_result_without_test_predictions_is_trained_again_for_them_and_scores_the_same(tmp_path: Path) -> None:
+    request = [*TINY, "--strategies", "none", "--restarts", "1", "--workers", "1", "--output", str(tmp_path / "out")]
+    assert main(request) == 0
+    (path,) = (tmp_path / "out" / "records").glob("*.json")
+    before = json.loads(path.read_text())["result"]
+    assert main([*request, "--set", "predict_test=true"]) == 0
+    after = json.loads(path.read_text())["result"]
+    assert "test" not in before
+    assert len(after["test"]["test"]["predictions"]) == 400
+    assert after["score"] == before["score"]
+    written = path.stat().st_mtime_ns
+    assert main([*request, "--set", "predict_test=true"]) == 0
+    assert path.stat().st_mtime_ns == written, "now it is there"
+
+
+def test_a_suite_for_glue_runs_on_the_embedded_model_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = ["--suite", "glue", "--model", "pocket", "--strategies", "none", "--output", str(tmp_path / "out")]
+    assert main([*request, "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "--model pocket: synthetic tasks stand in, not GLUE: rte -> pocket-rte, mrpc -> pocket-mrpc" in shown
+    assert "12 trials: 0 done" in shown

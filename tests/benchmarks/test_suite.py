@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.protocol import make_protocol
+from benchmarks.stand_in import on_pocket
 from benchmarks.suite import builtin_suites, load_suite, override
 from benchmarks.tasks import find_task
 from fisher.errors import InputError
@@ -99,3 +101,84 @@ def test_flags_override_fields_and_another_protocol_drops_settings_made_for_the_
 
 def test_the_kept_file_is_plain_toml() -> None:
     assert tomllib.loads(load_suite("pocket").to_toml())["set"]["batch_size"] == 16
+
+
+VARIANTS = [{"name": "short"}, {"fractions": [0.5], "set": {"epochs": 9}}, {"protocol": "sharma24", "restarts": 1}]
+
+
+def test_variants_set_axes_in_place_of_the_suites_own_and_lay_settings_over_its(tmp_path: Path) -> None:
+    suite = load_suite(write(tmp_path / "mine.toml", variants=VARIANTS, set={"epochs": 2, "lr": 1e-4}))
+    short, long, other = suite.blocks()
+    assert (short.fractions, short.settings) == ((0.1,), {"epochs": 2, "lr": 1e-4})
+    assert (long.fractions, long.settings) == ((0.5,), {"epochs": 9, "lr": 1e-4})
+    assert (other.restarts, other.settings) == (1, {}), "another protocol takes no settings made for the suite's own"
+    assert [variant.name for variant in suite.variants] == ["short", "2", "3"]
+    assert (suite.size(), suite.every("fractions")) == (5, (0.1, 0.5))
+
+
+def test_a_suite_with_variants_reads_back_as_itself(tmp_path: Path) -> None:
+    suite = load_suite(write(tmp_path / "mine.toml", variants=VARIANTS, deviations=["one", "two"], predict_test=True))
+    (tmp_path / "kept.toml").write_text(suite.to_toml())
+    assert load_suite(str(tmp_path / "kept.toml")) == suite
+
+
+def test_what_variants_share_is_trained_once(tmp_path: Path) -> None:
+    variants = [{"strategies": ["none", "dropout(0.1)"]}, {"strategies": ["none", "dropout(0.2)"]}]
+    path = write(tmp_path / "mine.toml", strategies=None, variants=variants)
+    suite = load_suite(path)
+    assert suite.size() == 3 * 2
+    assert suite.every("strategies") == ("none", "dropout(0.1)", "dropout(0.2)")
+
+
+def test_flags_reach_every_variant(tmp_path: Path) -> None:
+    suite = load_suite(write(tmp_path / "mine.toml", variants=VARIANTS, set={"epochs": 2}))
+    blocks = override(suite, {"restarts": 3, "fractions": (1.0,)}, ["epochs=5", "batch_size=32"]).blocks()
+    assert {(b.restarts, b.fractions) for b in blocks} == {(3, (1.0,))}
+    assert [make_protocol(b.protocol, b.settings).epochs for b in blocks] == [5, 5, 5]
+    assert [make_protocol(b.protocol, b.settings).batch_size for b in blocks] == [32, 32, 32], "also where 18 is usual"
+    one = override(suite, {"protocol": "sharma24"}, [])
+    assert [(b.protocol, b.settings) for b in one.blocks()] == [("sharma24", {})] * 3
+    assert override(suite, {}, ["predict_test=true"]).predict_test
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategies": ["dropuot(0.1)"]}, "strategies: unknown regularizer 'dropuot'; did you mean dropout"),
+        ({"tasks": ["rtee"]}, "tasks: unknown task 'rtee'. Did you mean rte"),
+        ({"deviations": "none"}, "'deviations' must be a list of texts, got 'none'"),
+        ({"predict_test": 1}, "'predict_test' must be true or false, got 1"),
+        ({"predict_test": True, "set": {"selection": "best_dev"}}, "predict_test must go with selection=last"),
+        ({"variants": []}, r"'variants' must be one or more tables, each under \[\[variants\]\]"),
+        ({"variants": [{}, {"fraction": 1}]}, "variant 2: unknown key 'fraction'; did you mean fractions"),
+        ({"variants": [{"model": "pocket"}]}, "variant 1: unknown key 'model'"),
+        ({"variants": [{"strategies": ["x"]}]}, "variant 1: strategies: unknown regularizer 'x'"),
+        ({"variants": [{"set": 3}]}, "variant 1: 'set' must be a table"),
+        ({"variants": [{"restarts": 0}]}, "restarts must be in 1..10000, got 0"),
+        ({"tasks": None, "variants": [{"tasks": ["rte"]}, {}]}, "the key 'tasks' is missing"),
+    ],
+)
+def test_a_wrong_variant_or_name_is_one_sentence_with_file_and_key(
+    changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "mine.toml", **changes)
+    with pytest.raises(InputError, match=message) as error:
+        load_suite(path)
+    assert str(error.value).startswith(path + ": ")
+
+
+def test_predict_test_is_true_or_false() -> None:
+    with pytest.raises(InputError, match="predict_test must be true or false, got 'yes'"):
+        override(load_suite("pocket"), {}, ["predict_test=yes"])
+
+
+def test_on_the_embedded_model_embedded_tasks_stand_in(tmp_path: Path) -> None:
+    variants = [{"tasks": ["sst2", "cola"]}, {}]
+    suite = load_suite(write(tmp_path / "mine.toml", variants=variants, fisher={"corpus": "wiki", "samples": 900}))
+    changed, said = on_pocket(suite)
+    assert [block.tasks for block in changed.blocks()] == [("pocket-cola",), ("pocket-rte",)]
+    assert (changed.fisher.corpus, changed.fisher.samples) == ("", 500)
+    assert "sst2 -> pocket-cola, cola -> pocket-cola, rte -> pocket-rte" in said[0]
+    assert on_pocket(load_suite("pocket")) == (load_suite("pocket"), []), "what is embedded stays as it is"
+    with pytest.raises(InputError, match=r"embedded counterpart \(cola, mrpc, rte, sst2, stsb\), got qqp"):
+        on_pocket(load_suite(write(tmp_path / "mine.toml", tasks=["qqp"])))

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import torch
 
 from benchmarks import metrics, models
 from benchmarks.grid import make_split
+from benchmarks.pocket.language import examples
 from benchmarks.protocol import Protocol
 from benchmarks.scores import ScoreBook
+from benchmarks.sources import examples_hash, load_test
 from benchmarks.suite import FisherRecipe
+from benchmarks.tasks import find_task
 from benchmarks.trial import Resources, execute, isolated, load_data
 from leaderboard.records import read_record, write_record
 from regularizers.strategy import parse
@@ -148,3 +152,20 @@ def test_all_parts_of_the_model_get_a_deviation_but_the_head(make_configs: Make,
     """With a rate of almost 0 nothing moves, so the distance from w_pre must be almost 0, head start or not."""
     (config,) = make_configs("none", lr=1e-12)
     assert execute(config, resources)["result"]["deviation"] < 1e-12
+
+
+def test_test_predictions_come_beside_a_result_that_they_do_not_change(
+    make_configs: Make, resources: Resources
+) -> None:
+    (config,) = make_configs("dropout(0.1)", task="pocket-stsb", epochs=1)
+    plain = outcome(execute(config, resources))
+    with_test = outcome(execute(config, replace(resources, predict_test=True)))
+    stored = with_test.pop("test")
+    assert with_test == plain
+    assert stored.keys() == {"test"}
+    assert len(stored["test"]["predictions"]) == 400
+    assert stored["test"]["hash"] == examples_hash(load_test(find_task("pocket-stsb")))
+    gold = [float(label) for _, label in examples("stsb", "test")]
+    found = metrics.spearman(stored["test"]["predictions"], gold)
+    assert abs(found) > 0.4, "out of order they would be noise"
+    assert found == pytest.approx(plain["score"], abs=0.1), "the pocket's test labels are known"

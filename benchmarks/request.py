@@ -1,0 +1,101 @@
+"""What is asked for: a suite, resolved, and the plain blocks that its variants make of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tomli_w
+
+from benchmarks.protocol import make_protocol
+
+
+@dataclass(frozen=True)
+class FisherRecipe:
+    """How the scores of `fisher=estimate` are made; part of a trial's identity where its strategy needs them.
+
+    corpus: a text file, one document a line, or HUB_ID[:config[:split]]; empty for pocket's own. objective `auto` is
+    the checkpoint's own masked-LM head where it has one, else `mlm-tied`. max_length 0: the model's, at most 512.
+    """
+
+    corpus: str = ""
+    samples: int = 200
+    seed: int = 0
+    objective: str = "auto"
+    max_length: int = 0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One block of a suite: `values` stand in place of the suite's own, `settings` are laid over the suite's."""
+
+    name: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The whole request, resolved. `settings` are protocol fields that differ from the named protocol's.
+
+    citation, reproduces, deviations (from what is cited), assumptions (where it says nothing) and cost are for readers.
+    predict_test: trials also predict the test set, for `benchmarks.submit`; no part of a trial's identity, because its
+    training and its score do not depend on it.
+    """
+
+    name: str
+    tasks: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ()
+    fractions: tuple[float, ...] = ()
+    restarts: int = 0
+    split_seeds: int = 1
+    protocol: str = "lee20"
+    model: str = ""
+    description: str = ""
+    citation: str = ""
+    reproduces: str = ""
+    deviations: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    cost: str = ""
+    predict_test: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    fisher: FisherRecipe = field(default_factory=FisherRecipe)
+    variants: tuple[Variant, ...] = ()
+
+    def blocks(self) -> list[Suite]:
+        """The plain suites that the variants make of this one; itself where it has none."""
+        return [self._as(variant) for variant in self.variants] or [self]
+
+    def _as(self, variant: Variant) -> Suite:
+        own = variant.values.get("protocol", self.protocol) != self.protocol
+        settings = {**({} if own else self.settings), **variant.settings}
+        return dataclasses.replace(self, **variant.values, settings=settings, variants=())
+
+    def every(self, axis: str) -> tuple[Any, ...]:
+        """All values of an axis over the blocks, each once."""
+        return tuple(dict.fromkeys(value for block in self.blocks() for value in getattr(block, axis)))
+
+    def size(self) -> int:
+        """Number of trials."""
+        return len({trial for block in self.blocks() for trial in _trials(block)})
+
+    def to_toml(self) -> str:
+        """The suite as a file that `--suite` reads back; what is empty is left out."""
+        known = dataclasses.asdict(self)
+        fisher, settings, variants = (known.pop(key) for key in ("fisher", "settings", "variants"))
+        plain = {key: value for key, value in known.items() if value not in ((), "", 0, False)}
+        tables = [{"name": v["name"], **v["values"]} | {"set": v["settings"]} for v in variants]
+        content = {**plain, "set": dict(settings), "fisher": fisher} | ({"variants": tables} if tables else {})
+        return tomli_w.dumps(content, multiline_strings=False)
+
+
+def _trials(block: Suite) -> Iterable[tuple[Any, ...]]:
+    """What tells the trials of a plain suite apart, without their data."""
+    protocol = make_protocol(block.protocol, block.settings)
+    for task in block.tasks:
+        for fraction in block.fractions:
+            for strategy in block.strategies:
+                for restart in range(block.restarts):
+                    yield protocol, task, fraction, strategy, restart, restart % block.split_seeds
