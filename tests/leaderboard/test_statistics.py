@@ -1,11 +1,12 @@
 """The statistics on arrays checked by hand and against independent implementations."""
 
+import itertools
 import math
 import statistics as standard
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, trim_mean
 
 from leaderboard import statistics
 
@@ -72,3 +73,32 @@ def test_mean_ranks_by_hand():
 
 def test_places_share_the_better_place():
     assert statistics.places([2.0, 1.5, 1.5, 3.0]) == [3, 1, 1, 4]
+
+
+def test_the_interquartile_mean_by_hand_and_by_scipy():
+    assert statistics.iqm([0.0, 0.5, 0.7, 9.0]) == pytest.approx(0.6)
+    assert statistics.iqm([0.1, 0.2, 0.6]) == pytest.approx(0.3)  # too few to cut
+    assert math.isnan(statistics.iqm([math.nan]))
+    for count in (5, 8, 20, 23):
+        scores = np.random.Generator(np.random.PCG64(count)).normal(0.6, 0.1, count)
+        assert statistics.iqm(scores) == pytest.approx(trim_mean(scores, 0.25), rel=1e-14)
+
+
+def test_the_expected_maximum_agrees_with_all_draws():
+    """Every way of drawing k of n with replacement, one by one; 0.5 occurs twice."""
+    scores = [0.9, 0.5, 0.7, 0.5]
+    for k, found in enumerate(statistics.expected_max(scores), start=1):
+        assert found == pytest.approx(np.mean([max(drawn) for drawn in itertools.product(scores, repeat=k)]))
+
+
+def test_the_expected_maximum_starts_at_the_mean_and_leaves_missing_runs_out():
+    found = statistics.expected_max([0.5, math.nan, 0.7, 0.9])
+    assert len(found) == 3 and found[0] == pytest.approx(0.7)
+    assert statistics.expected_max([]) == []
+
+
+def test_the_area_under_a_paucity_curve_by_hand():
+    """log10: widths 1 and 1; (0.4 + 0.6) / 2 and (0.6 + 1.0) / 2, averaged."""
+    assert statistics.area([0.01, 0.1, 1.0], [0.4, 0.6, 1.0]) == pytest.approx(0.65)
+    assert statistics.area([0.1, 0.25, 1.0], [0.7, 0.7, 0.7]) == pytest.approx(0.7)
+    assert math.isnan(statistics.area([0.1], [0.7])) and math.isnan(statistics.area([0.1, 1.0], [0.7, math.nan]))
