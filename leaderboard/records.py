@@ -3,9 +3,11 @@
 A record is `{"schema", "id", "config", "result", "environment", "checksum"}`. `config` holds everything that determines
 the result and nothing else does; the id is a readable slug and twelve digits of the config's hash, and the file is
 `<id>.json`. `checksum` is the SHA-256 of the canonical JSON of all the rest. A record is plain data: it is read with
-`json` only, at most `MAX_BYTES` long and `MAX_DEPTH` deep, with finite numbers.
+`json` only, at most `MAX_BYTES` long and `MAX_DEPTH` deep, with finite numbers. Many records may also lie in one
+archive (`*.jsonl.gz`, one record a line), which is read wherever a folder of records is.
 """
 
+import gzip
 import hashlib
 import json
 import math
@@ -13,6 +15,7 @@ import os
 import re
 import secrets
 import stat
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +27,9 @@ SCHEMA = 1
 MAX_BYTES = 32 * 1024 * 1024
 MAX_DEPTH = 32
 MAX_RESTARTS = 10_000
+MAX_BAD_LINES = 100  # of one archive: what is no archive must not fill the memory with reasons
+ARCHIVE = ".jsonl.gz"
+BESIDE = ("leaderboard.json", "methods.json", "split_hashes.json")  # what else may lie beside records
 RESULTS = ("ok", "failed")
 ERRORS = ("error", "oom", "timeout", "killed")
 STATUSES = (*RESULTS, "skipped", *ERRORS)
@@ -259,11 +265,10 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.close(folder)
 
 
-def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
-    """Check a record, add `schema`, `id` and `checksum`, and write it to `folder/<id>.json`; return that path.
+def encode_record(record: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Check a record, add `schema`, `id` and `checksum`; return the id and the canonical JSON as one line.
 
-    An earlier record of the same trial is replaced. Raises RecordError if the record breaks the schema or the disk
-    refuses it; then nothing is left behind.
+    Raises RecordError if the record breaks the schema.
     """
     _check(record, {key: _RECORD_RULES[key] for key in ("config", "result", "environment")})
     name = record_id(record["config"])
@@ -274,6 +279,16 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
     data = (_dump(full) + "\n").encode("utf-8")
     if len(data) > MAX_BYTES:
         raise RecordError(f"record {name} must not exceed {MAX_BYTES} bytes, got {len(data)}")
+    return name, data
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
+    """Check a record, add `schema`, `id` and `checksum`, and write it to `folder/<id>.json`; return that path.
+
+    An earlier record of the same trial is replaced. Raises RecordError if the record breaks the schema or the disk
+    refuses it; then nothing is left behind.
+    """
+    name, data = encode_record(record)
     path = Path(folder) / f"{name}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -292,9 +307,7 @@ def _read_bytes(path: Path) -> bytes:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise RecordError(f"a record must not exceed {MAX_BYTES} bytes")
-    return data
+    return _bounded(data)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -331,7 +344,7 @@ def _check_depth(value: Any) -> None:
         level = [item for block in nested for item in block if type(item) in _CONTAINERS]
 
 
-def _check_identity(record: Record, name: str) -> None:
+def _check_identity(record: Record, name: str | None) -> None:
     body = {key: value for key, value in record.items() if key != "checksum"}
     try:
         checksum, digest = _digest(_dump(body)), _digest(_dump(record["config"]))
@@ -341,12 +354,13 @@ def _check_identity(record: Record, name: str) -> None:
         raise RecordError("the checksum does not match the content; the file was changed or damaged")
     if record["id"] != _name_of(record["config"], digest):
         raise RecordError(f"the id {_shown(record['id'])} does not belong to its config; the file was changed")
-    if name != f"{record['id']}.json":
+    if name is not None and name != f"{record['id']}.json":
         raise RecordError(f"the file must be named {record['id']}.json after the trial that it holds")
 
 
-def _read(path: Path) -> Record:
-    record = _parse(_read_bytes(path))
+def _decode(data: bytes, name: str | None) -> Record:
+    """Check the bytes of one record; `name` is its file's, None for a line of an archive."""
+    record = _parse(data)
     if not isinstance(record, dict) or "schema" not in record:
         raise RecordError("not a record: it must be an object with the key 'schema'")
     if not _is_whole(record["schema"], SCHEMA, SCHEMA):
@@ -357,7 +371,7 @@ def _read(path: Path) -> Record:
     _check(record, _RECORD_RULES)
     check_config(record["config"])
     _check_result(record["result"])
-    _check_identity(record, path.name)
+    _check_identity(record, name)
     return record
 
 
@@ -368,15 +382,43 @@ def read_record(path: Path) -> Record:
     """
     path = Path(path)
     try:
-        return _read(path)
+        return _decode(_read_bytes(path), path.name)
     except RecordError as error:
         raise RecordError(f"{escape(str(path))}: {error}", path) from None
+
+
+def _read_archive(path: Path) -> Iterator[Record | RecordError]:
+    """Yield the record of every line of an archive, or the reason why a line is none, holding one line at a time."""
+    where, bad, number = escape(str(path)), 0, 0
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError("it must be a regular file")
+        with gzip.open(path) as file:
+            while bad < MAX_BAD_LINES and (line := file.readline(MAX_BYTES + 1)):
+                number += 1
+                try:
+                    yield _decode(_bounded(line), None)
+                except RecordError as error:
+                    bad += 1 if len(line) <= MAX_BYTES else MAX_BAD_LINES  # the rest of that line is no line
+                    yield RecordError(f"{where}, line {number}: {error}", path)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        yield RecordError(f"{where}: the archive cannot be read after line {number}: {reason}", path)
+    if bad >= MAX_BAD_LINES:
+        yield RecordError(f"{where}: not read after line {number}; an archive holds one record a line", path)
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise RecordError(f"a record must not exceed {MAX_BYTES} bytes")
+    return data
 
 
 def find_records(results: Iterable[Path]) -> list[Path]:
     """Return the record files of output folders (their `records` folder), record folders and single files, sorted.
 
-    Hidden files and files that are not `*.json` are no records. Raises InputError for a path that cannot be listed.
+    Archives of records count as such; hidden files and files that are neither `*.json` nor `*.jsonl.gz` do not. Raises
+    InputError for a path that cannot be listed.
     """
     found: dict[str, Path] = {}
     for given in map(Path, results):
@@ -395,12 +437,16 @@ def _candidates(given: Path) -> list[Path]:
     if not stat.S_ISDIR(given.stat().st_mode):
         return [given]
     folder = given / "records" if (given / "records").is_dir() else given
-    return [folder / name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith(".")]
+    names = [name for name in os.listdir(folder) if name.endswith((".json", ARCHIVE)) and not name.startswith(".")]
+    return [folder / name for name in names if name not in BESIDE]
 
 
 def stream_records(results: Iterable[Path]) -> Iterator[Record | RecordError]:
     """Yield every record below `results`, or the reason why a file is none, without holding more than one."""
     for path in find_records(results):
+        if path.name.endswith(ARCHIVE):
+            yield from _read_archive(path)
+            continue
         try:
             yield read_record(path)
         except RecordError as error:

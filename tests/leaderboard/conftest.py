@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from leaderboard.audit import seed_of, terms_of
 from leaderboard.records import write_record
 
 SIX = (
@@ -148,3 +149,30 @@ def store(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+def honest(
+    strategy: str = "mixout(w_pre, 0.7)", restart: int = 0, score: float = 0.7, *, status: str = "ok", **config: Any
+) -> dict[str, Any]:
+    """Return a record in which everything agrees that `leaderboard.verify` looks at."""
+    seeds = {"split": 0} | {purpose: seed_of(purpose, restart) for purpose in ("init", "order", "noise")}
+    terms = terms_of(strategy)
+    methods = {term.removeprefix("head:").partition("(")[0]: 1 for term in terms}
+    draw = random.Random(f"{strategy} {restart}")
+    result = {
+        "touched": {term: ["layer.0"] for term in terms},
+        "hashes": {"head": f"head {restart}", "batches": f"batches {restart}", "split": "cd" * 32},
+        "train_loss": [round(draw.random(), 6) for _ in range(3)],
+        "predictions": [draw.randrange(2) for _ in range(100)],
+    }
+    own = result if status in ("ok", "failed") else {}
+    given = score if own else None
+    record = make(given, status=status, result=own, strategy=strategy, restart=restart, seeds=seeds, methods=methods)
+    record["config"] |= config
+    return record
+
+
+@pytest.fixture
+def honest_record() -> Callable[..., dict[str, Any]]:
+    """Return the factory of one record without any fault."""
+    return honest

@@ -1,0 +1,148 @@
+"""Pack the records of runs into one file that can be handed in, without the names of machines, users and folders.
+
+    python -m leaderboard.export RESULTS... --output submission/
+
+Writes `records.jsonl.gz`: one record a line, sorted by id, the same bytes for the same records, readable wherever a
+folder of records is. What may tell of a machine is left out (traceback, output, unknown fields of the environment;
+paths in reasons); such a record gets a new checksum, every other keeps its own. Ids never change. Beside it
+`methods.json`, if the runs wrote one. Exit 0: all was packed; 1: packed, but some files could not be used; 2: the
+request was wrong, and nothing was written.
+"""
+
+import argparse
+import gzip
+import io
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from leaderboard.errors import InputError
+from leaderboard.methods import METHODS, encode_methods, read_methods
+from leaderboard.records import ARCHIVE, Record, RecordError, encode_record, is_result, stream_records, write_atomic
+from leaderboard.text import escape
+
+NAME = f"records{ARCHIVE}"
+DIGITS = 6
+SOFTWARE = ("python", "torch", "transformers", "datasets", "accelerate", "numpy", "regbench", "peft")
+ENVIRONMENT = (*SOFTWARE, "device", "threads", "platform", "git")
+PRIVATE = ("traceback", "output")
+_PATH = re.compile(
+    r"""file://\S+ | (?<![\w./~-])(?:~\w*)?/(?=[\w.~-])[^\s'",;:)]* | \b[A-Za-z]:\\[^\s'",;)]* | \\\\[^\s'",;)]+""",
+    re.VERBOSE,
+)
+_ADDRESS = re.compile(r"[\w.+-]+@[\w-][\w.-]*")
+
+
+def portable(record: Record) -> Record:
+    """Return a record as it may leave the machine: the same trial and result, predictions with 6 digits, no names.
+
+    Raises RecordError if its identity (the config) names a path: without it, it would be another trial.
+    """
+    _check_config(record["id"], record["config"])
+    kept = {key: value for key, value in record["result"].items() if key not in PRIVATE}
+    result = {key: _without_names(value) for key, value in kept.items()}
+    if is_result(record):
+        result["predictions"] = [round(value, DIGITS) for value in result["predictions"]]
+    environment = {key: record["environment"][key] for key in ENVIRONMENT if key in record["environment"]}
+    return {"config": record["config"], "result": result, "environment": _without_names(environment)}
+
+
+def _check_config(name: str, value: Any, where: str = "config") -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_config(name, key, f"a key of {where}")
+            _check_config(name, item, f"{where}.{key}")
+    elif isinstance(value, str) and (found := _PATH.search(value)):
+        raise RecordError(
+            f"{escape(name)}: {where} must name no path to be published, got {escape(found.group())!r}; "
+            "run it again with a file named relative to the working folder"
+        )
+
+
+def _without_names(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_names(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_names(item) for item in value]
+    return _ADDRESS.sub("ADDRESS", _PATH.sub("PATH", value)) if isinstance(value, str) else value
+
+
+def pack(records: Iterable[Record]) -> bytes:
+    """Return records as an archive: one canonical line each, by id, compressed without a time or a file name.
+
+    Of several records of one trial one with a result is kept. Raises RecordError if two with a result differ.
+    """
+    lines: dict[str, tuple[tuple[Any, ...], bytes]] = {}
+    for record in records:
+        result, (name, line) = record["result"], encode_record(record)
+        outcome = (is_result(record), result["score"], result["failed"], result.get("predictions"))
+        known = lines.get(name)
+        if known is not None and known[0][0] and outcome[0] and known[0] != outcome:
+            raise RecordError(f"{name}: two records of this trial disagree; find out which one is right")
+        if known is None or (outcome[0], line) > (known[0][0], known[1]):
+            lines[name] = outcome, line
+    packed = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=9, mtime=0) as file:
+        for name in sorted(lines):
+            file.write(lines[name][1])
+    return packed.getvalue()
+
+
+def export(results: Iterable[Path | str], output: Path | str) -> tuple[int, int, list[RecordError]]:
+    """Write the archive of all records below `results` into `output`; return their number, its bytes and what was left.
+
+    Raises InputError if there is no record, one may not be published, two disagree or the folder cannot be written.
+    """
+    given, problems, names = [Path(path) for path in results], [], set[str]()
+    strategies = set[str]()
+
+    def usable() -> Iterable[Record]:
+        for item in stream_records(given):
+            if isinstance(item, RecordError):
+                problems.append(item)
+            else:
+                names.add(item["id"])
+                strategies.add(item["config"]["strategy"])
+                yield portable(item)
+
+    data = pack(usable())
+    if not names:
+        where = ", ".join(escape(str(path)) for path in given)
+        raise InputError(f"no usable record found in {where}; give the --output folder of a run or its records folder")
+    methods, faults = read_methods(given)
+    write_submission(Path(output), data, {key: value for key, value in methods.items() if key in strategies})
+    return len(names), len(data), problems + faults
+
+
+def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any]) -> None:
+    """Write an archive, and `methods.json` where there is anything to say, into a folder. Raises InputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / NAME, archive)
+        if methods:
+            write_atomic(folder / METHODS, encode_methods(methods))
+    except OSError as error:
+        raise InputError(f"{NAME} cannot be written to {escape(str(folder))}: {error.strerror}") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m leaderboard.export", description="Pack results to hand them in.")
+    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
+    parser.add_argument("--output", required=True, metavar="DIR", help=f"where {NAME} goes")
+    given = parser.parse_args(argv)
+    try:
+        count, size, problems = export(given.results, given.output)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    print(f"{count} records in {escape(str(Path(given.output) / NAME))} ({size} bytes)")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Add results to a published board: its records, and the page that is made from them.
+
+    python -m leaderboard.merge SUBMISSION... --board leaderboard/published [--page LEADERBOARD.md] [--allow-incomplete]
+
+The board is a folder with one archive of records (`leaderboard.export` says how it looks) of at most 5 MB. Board and
+submissions together must pass `leaderboard.verify`; else nothing is written. A trial that the board has already must
+have the same result. The page is the `leaderboard.md` of the board's records. Without SUBMISSION the page is made anew.
+Exit 0: merged; 1: refused, each problem is named; 2: the request was wrong.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from leaderboard.build import build
+from leaderboard.errors import InputError
+from leaderboard.export import NAME, pack, portable, write_submission
+from leaderboard.methods import read_methods
+from leaderboard.records import Record, RecordError, stream_records, write_atomic
+from leaderboard.text import escape
+from leaderboard.verify import report, verify
+
+BOARD, PAGE = Path("leaderboard/published"), Path("LEADERBOARD.md")
+MAX_BOARD = 5_000_000
+
+
+def page(board: Path | str) -> str:
+    """Return the text of the page that a board makes. Raises InputError if the board has no records."""
+    with tempfile.TemporaryDirectory() as folder:
+        build([board], folder)
+        return (Path(folder) / "leaderboard.md").read_text(encoding="utf-8")
+
+
+def merge(
+    submissions: Iterable[Path | str], board: Path | str, *, allow_incomplete: bool = False
+) -> tuple[int, int, str | None]:
+    """Add the records of `submissions` to `board`; return their number before and after.
+
+    The third value is the report of what speaks against it: then nothing was written. Raises InputError for a board
+    that grows too large, records that cannot be read or published, and trials that disagree.
+    """
+    board = Path(board)
+    old = [board / NAME] if (board / NAME).is_file() else []
+    given = [*old, *map(Path, submissions)]
+    if not given:
+        raise InputError(f"{escape(str(board))} holds no {NAME} yet; name what to merge into it")
+    before = sum(1 for _ in _usable(old))
+    archive = pack(map(portable, _usable(given)))
+    if len(archive) > MAX_BOARD:
+        raise InputError(f"a board must not exceed {MAX_BOARD} bytes, got {len(archive)}; publish fewer restarts")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / NAME).write_bytes(archive)
+        findings, after = verify([folder], allow_incomplete=allow_incomplete)
+    if any(finding.problem for finding in findings):
+        names = dict.fromkeys(finding.check for finding in findings)
+        return before, before, report(findings, after, list(names))
+    methods, faults = read_methods([board, *given])
+    if faults:
+        raise faults[0]
+    write_submission(board, archive, methods)
+    return before, after, None
+
+
+def _usable(given: Iterable[Path]) -> Iterator[Record]:
+    for item in stream_records(given):
+        if isinstance(item, RecordError):
+            raise item
+        yield item
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m leaderboard.merge", description="Add results to a published board."
+    )
+    parser.add_argument(
+        "submissions", nargs="*", metavar="SUBMISSION", help="what leaderboard.export wrote, or records"
+    )
+    parser.add_argument("--board", default=BOARD, type=Path, metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--page", default=PAGE, type=Path, metavar="FILE", help="default: %(default)s")
+    parser.add_argument("--allow-incomplete", action="store_true", help="also with missing restarts and errors")
+    given = parser.parse_args(argv)
+    try:
+        before, after, refused = merge(given.submissions, given.board, allow_incomplete=given.allow_incomplete)
+        if refused is None:
+            _write(given.page, page(given.board))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if refused is not None:
+        print(f"{refused}\nNothing was written.")
+        return 1
+    print(
+        f"{escape(str(given.board))}: {after} records, {after - before} of them new; {escape(str(given.page))} is made"
+    )
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomic(path, text.encode("utf-8"))
+    except OSError as error:
+        raise InputError(f"{escape(str(path))} cannot be written: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Whether a table beside records says what the records say."""
+
+import csv
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from leaderboard.errors import InputError
+from leaderboard.text import escape
+
+TABLE = "leaderboard.csv"
+KEY = ("model", "task", "fraction", "strategy", "protocol_hash", "weights", "data")
+VALUES = ("restarts", "mean", "std", "max", "failed", "failed_plain", "mean_not_failed")
+TOLERANCE = 1e-9
+
+Table = dict[tuple[str, ...], dict[str, str]]
+
+
+def disagreements(folder: Path, build: Callable[..., str]) -> Iterator[str]:
+    """Yield in what `leaderboard.csv` in `folder` differs from a table made anew of the records there.
+
+    Nothing where there is no such file. `build(results, output)` makes the table.
+    """
+    path = folder / TABLE
+    if not path.is_file():
+        return
+    with tempfile.TemporaryDirectory() as made:
+        try:
+            build([folder], made)
+        except InputError:
+            return  # nothing to compare with, which is said elsewhere
+        told, true = _table(path), _table(Path(made) / TABLE)
+    where = escape(str(path))
+    if told is None or true is None:
+        yield f"{where} is no table of this tool; make it anew"
+        return
+    for key in sorted(told.keys() - true.keys()):
+        yield f"{where}: {_name(key)} has no records"
+    for key in sorted(true.keys() - told.keys()):
+        yield f"{where}: {_name(key)} has records but no line"
+    for key in sorted(told.keys() & true.keys()):
+        wrong = [name for name in VALUES if not _equal(told[key][name], true[key][name])]
+        if wrong:
+            texts = (
+                f"{name} {told[key][name] or 'none'}, by the records {true[key][name] or 'none'}" for name in wrong
+            )
+            yield f"{where}: {_name(key)}: {'; '.join(texts)}"
+
+
+def _table(path: Path) -> Table | None:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            lines = list(reader)
+        if not {*KEY, *VALUES} <= set(reader.fieldnames or ()):
+            return None
+        return {tuple(line[key] for key in KEY): {name: line[name] for name in VALUES} for line in lines}
+    except (OSError, ValueError, KeyError, csv.Error):
+        return None
+
+
+def _equal(told: str, true: str) -> bool:
+    if told == true:
+        return True
+    try:
+        return math.isclose(float(told), float(true), rel_tol=0, abs_tol=TOLERANCE)
+    except (TypeError, ValueError):
+        return False
+
+
+def _name(key: tuple[str, ...]) -> str:
+    return escape(f"{key[1]} {key[2]}, {key[3]}")

@@ -1,0 +1,107 @@
+"""Check results with nothing but the records themselves.
+
+    python -m leaderboard.verify RESULTS... [--allow-incomplete]
+
+What is looked at: every record is whole and says what its name says; its score follows from its own epochs and its
+verdict from its score; restarts 0..n-1 are there for every strategy, under the seeds that their numbers give; all
+strategies saw the same split, dev set, initial head and batches; the code that a record names is that of its strategy;
+tables beside the records say what the records say. What records cannot show: that predictions belong to the labels
+(`python -m benchmarks.verify`) and that they come from training (its `--rerun K`).
+
+Exit 0: no problem; 1: at least one; 2: the request was wrong.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from leaderboard.audit import CHECKS, Finding, Trial, trial
+from leaderboard.build import build
+from leaderboard.recount import disagreements
+from leaderboard.errors import InputError
+from leaderboard.records import Record, RecordError, stream_records
+from leaderboard.text import escape
+
+SHOWN = 20
+SCOPE = (
+    "Records alone cannot show that predictions belong to the dev labels (python -m benchmarks.verify RESULTS) nor "
+    "that they come from training (--rerun K)."
+)
+
+
+def verify(
+    results: Iterable[Path | str],
+    *,
+    allow_incomplete: bool = False,
+    also: Callable[[Record], None] | None = None,
+) -> tuple[list[Finding], int]:
+    """Return everything worth saying about the records below `results`, problems first, and their number.
+
+    Args:
+        allow_incomplete: missing restarts and errors are notes instead of problems.
+        also: called with every usable record, for checks that need more than its summary.
+
+    Raises InputError if there is no record at all.
+    """
+    given, findings, trials = [Path(path) for path in results], [], list[Trial]()
+    for item in stream_records(given):
+        if isinstance(item, RecordError):
+            findings.append(Finding("records", str(item)))
+            continue
+        trials.append(trial(item))
+        if also is not None:
+            also(item)
+    if not trials and not findings:
+        where = ", ".join(escape(str(path)) for path in given)
+        raise InputError(f"no record found in {where}; give the --output folder of a run or its records folder")
+    findings += check(trials, allow_incomplete=allow_incomplete)
+    findings += [Finding("tables", text) for path in given for text in disagreements(path, build)]
+    return sorted(findings, key=lambda finding: not finding.problem), len(trials)
+
+
+def check(trials: Sequence[Trial], *, allow_incomplete: bool = False) -> Iterator[Finding]:
+    """Yield what the checks find in trials, each of which came from a readable record."""
+    for name, function in CHECKS.items():
+        for finding in function(trials):
+            lenient = allow_incomplete and name == "completeness"
+            yield Finding(name, finding.text, finding.problem and not lenient)
+
+
+def report(findings: Sequence[Finding], count: int, names: Sequence[str]) -> str:
+    """Return the findings as text: one line per check that was made, and what it found below it."""
+    lines = [f"{count} records"]
+    for name in names:
+        own = [finding for finding in findings if finding.check == name]
+        bad = sum(finding.problem for finding in own)
+        verdict = f"{bad} PROBLEM{'S' if bad > 1 else ''}" if bad else "ok"
+        lines.append(f"  {name:14s} {verdict}")
+        shown = [f"{'    problem:' if finding.problem else '    note:'} {escape(finding.text)}" for finding in own]
+        lines += shown[:SHOWN]
+        if len(shown) > SHOWN:
+            lines.append(f"    and {len(shown) - SHOWN} more")
+    problems = sum(finding.problem for finding in findings)
+    verdict = f"NOT verified: {problems} problem{'s' if problems > 1 else ''}." if problems else "Verified: no problem."
+    return "\n".join([*lines, verdict])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m leaderboard.verify", description="Check results by their records.")
+    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
+    parser.add_argument(
+        "--allow-incomplete", action="store_true", help="missing restarts and errors are notes, not problems"
+    )
+    given = parser.parse_args(argv)
+    try:
+        findings, count = verify(given.results, allow_incomplete=given.allow_incomplete)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(report(findings, count, ("records", *CHECKS, "tables")))
+    print(SCOPE)
+    return 1 if any(finding.problem for finding in findings) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

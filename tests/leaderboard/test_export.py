@@ -1,0 +1,200 @@
+"""Archives of records: the same bytes for the same records, nothing private in them, read like a folder."""
+
+import copy
+import gzip
+import json
+
+import pytest
+
+from leaderboard import export, records
+from leaderboard.build import build
+from leaderboard.errors import InputError
+from leaderboard.methods import read_methods
+from leaderboard.records import RecordError, read_records
+from leaderboard.verify import verify
+
+NAME = export.NAME
+TERM = {key: key for key in ("term", "name", "summary", "equation", "paper", "deviations", "cost")}
+METHODS = {"mixout(w_pre, 0.7)": [TERM | {"settings": {"p": "0.7"}}]}
+
+
+def lines(folder):
+    return gzip.decompress((folder / NAME).read_bytes()).splitlines()
+
+
+def test_an_archive_is_read_like_the_folder(realistic_records, store, tmp_path):
+    folder = store(realistic_records())
+    count, size, problems = export.export([folder], tmp_path / "out")
+    assert (count, size, problems) == (144, (tmp_path / "out" / NAME).stat().st_size, [])
+    told = [build([path], tmp_path / "table") for path in (folder, tmp_path / "out", tmp_path / "out" / NAME)]
+    assert len(set(told)) == 1
+
+
+def test_what_holds_nothing_private_keeps_its_checksum(realistic_records, store, tmp_path):
+    folder = store(realistic_records())
+    export.export([folder], tmp_path)
+    read = {record["id"]: record["checksum"] for record in read_records([folder])[0]}
+    assert {record["id"]: record["checksum"] for record in read_records([tmp_path])[0]} == read
+
+
+def test_the_same_records_give_the_same_bytes(realistic_records, store, tmp_path):
+    entries = realistic_records()
+    first, second = store(entries, "a"), store(entries[::-1], "b")
+    made = []
+    for number, results in enumerate(([first], [second], [second, first])):
+        export.export(results, tmp_path / str(number))
+        made.append((tmp_path / str(number) / NAME).read_bytes())
+    assert len(set(made)) == 1
+    export.export([tmp_path / "0"], tmp_path / "again")
+    assert (tmp_path / "again" / NAME).read_bytes() == made[0]
+    assert made[0][4:8] == bytes(4), "an archive must hold no time"
+
+
+def test_private_things_stay_at_home(honest_record, store, tmp_path):
+    entry = honest_record(restart=1, status="error")
+    reason = "OSError: /home/jane/x.py: C:\\Users\\jane, \\\\host\\share file:///srv/y ~/z jane@host.example and/or 1/2"
+    entry["result"] |= {"reason": reason, "traceback": ["File /home/jane/x.py"], "output": ["jane"]}
+    entry["environment"] |= {"hostname": "janes-machine", "user": "jane", "device": "NVIDIA H200"}
+    export.export([store([honest_record(), entry])], tmp_path / "out")
+    text = b"\n".join(lines(tmp_path / "out")).decode()
+    assert "jane" not in text and "/srv" not in text and "~" not in text
+    found, problems = read_records([tmp_path / "out"])
+    assert not problems and {r["id"] for r in found} == {r["id"] for r in read_records([tmp_path / "run"])[0]}
+    error = next(record for record in found if record["result"]["status"] == "error")
+    assert error["result"]["reason"] == "OSError: PATH: PATH, PATH PATH PATH ADDRESS and/or 1/2"
+    assert error["environment"]["device"] == "NVIDIA H200"
+
+
+def test_predictions_have_six_digits(honest_record, store, tmp_path):
+    entry = honest_record()
+    entry["result"]["predictions"] = [1.23456789, 2.0]
+    export.export([store([entry])], tmp_path / "out")
+    assert json.loads(lines(tmp_path / "out")[0])["result"]["predictions"] == [1.234568, 2.0]
+
+
+def test_an_identity_with_a_path_cannot_be_published(honest_record, store, tmp_path, capsys):
+    entry = honest_record('guided_dropout(0, 0.1, fisher="/home/jane/scores.safetensors")')
+    assert export.main([str(store([entry])), "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "config.strategy must name no path to be published, got '/home/jane/scores.safetensors\"" not in error
+    assert "config.strategy must name no path to be published, got '/home/jane/scores.safetensors'" in error
+    assert not (tmp_path / "out").exists()
+    entry = honest_record(fisher={"/home/jane/s": {}})
+    with pytest.raises(InputError, match=r"a key of config\.fisher must name no path"):
+        export.portable(read_records([store([entry], "two")])[0][0])
+
+
+def test_a_result_replaces_an_error_and_differing_results_are_refused(honest_record, store, tmp_path):
+    good, bad = store([honest_record()], "good"), store([honest_record(status="oom")], "bad")
+    export.export([bad, good], tmp_path / "out")
+    assert [json.loads(line)["result"]["status"] for line in lines(tmp_path / "out")] == ["ok"]
+    other = store([honest_record(score=0.9)], "other")
+    with pytest.raises(RecordError, match="two records of this trial disagree; find out which one is right"):
+        export.export([good, other], tmp_path / "out")
+
+
+def test_unusable_files_are_named(honest_record, store, tmp_path, capsys):
+    folder = store([honest_record()])
+    (folder / "records" / "half.json").write_text("{")
+    assert export.main([str(folder), "--output", str(tmp_path / "out")]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("1 records in ") and "left out:" in err and "half.json" in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [(["nowhere"], "nowhere does not exist"), (["empty"], "no usable record found in empty; give the --output folder")],
+)
+def test_a_wrong_request_exits_2(tmp_path, monkeypatch, capsys, argv, message):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert export.main([*argv, "--output", "out"]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written(honest_record, store, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"records\.jsonl\.gz cannot be written to .*file: "):
+        export.export([store([honest_record()])], tmp_path / "file")
+
+
+# --- damaged archives
+
+
+def packed(path, *contents):
+    path.write_bytes(gzip.compress(b"".join(contents)))
+    return read_records([path])
+
+
+def test_a_bad_line_spoils_no_other(honest_record, tmp_path):
+    _, first = records.encode_record(honest_record())
+    _, second = records.encode_record(honest_record(restart=1))
+    good, bad = packed(tmp_path / "a.jsonl.gz", first, b"{}\n", second.replace(b'"score":0.7', b'"score":0.8'), second)
+    assert [record["config"]["restart"] for record in good] == [0, 1]
+    assert "a.jsonl.gz, line 2: not a record" in str(bad[0])
+    assert "line 3: the checksum does not match the content" in str(bad[1])
+
+
+def test_a_truncated_archive_gives_what_is_whole(honest_record, tmp_path):
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b"".join(records.encode_record(honest_record(restart=r))[1] for r in range(20))))
+    data = path.read_bytes()
+    for length in (0, 5, 20, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+        good, bad = read_records([path])
+        assert len(good) <= 20 and (len(bad) == 1 or length == 0), (length, bad)
+        assert all("the archive cannot be read after line" in str(problem) for problem in bad)
+
+
+@pytest.mark.parametrize("data", [b"plain text", b"\x1f\x8b" + b"\xff" * 50, gzip.compress(b"x")[:-4] + b"abcd"])
+def test_what_is_no_archive(tmp_path, data):
+    (tmp_path / "a.jsonl.gz").write_bytes(data)
+    good, bad = read_records([tmp_path])
+    assert not good and 1 <= len(bad) <= 2 and all("a.jsonl.gz" in str(problem) for problem in bad)
+
+
+def test_bombs_are_left_early(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "MAX_BYTES", 1000)
+    good, bad = packed(tmp_path / "long.jsonl.gz", b" " * 100_000)
+    assert not good and "must not exceed 1000 bytes" in str(bad[0]) and len(bad) == 2
+    good, bad = packed(tmp_path / "many.jsonl.gz", b"\n" * 100_000)
+    assert not good and len(bad) == records.MAX_BAD_LINES + 1
+    assert str(bad[-1]).endswith("not read after line 100; an archive holds one record a line")
+
+
+# --- descriptions
+
+
+def test_descriptions_travel_along(honest_record, store, tmp_path):
+    folder = store([honest_record()])
+    (folder / "methods.json").write_text(json.dumps(METHODS | {"none": []}))
+    export.export([folder / "records"], tmp_path / "out")
+    assert read_methods([tmp_path / "out"]) == (METHODS, [])
+    assert not [finding for finding in verify([tmp_path / "out"])[0] if finding.problem]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"none": [{}]}',
+        json.dumps({"none": [METHODS["mixout(w_pre, 0.7)"][0] | {"settings": {"p": 0.7}}]}).encode(),
+        b" " * (4 * 1024 * 1024 + 1),
+    ],
+)
+def test_descriptions_that_are_none_are_named(tmp_path, content):
+    (tmp_path / "methods.json").write_bytes(content)
+    methods, faults = read_methods([tmp_path])
+    assert not methods and "methods.json: must be an object of lists of terms" in str(faults[0])
+
+
+def test_of_two_descriptions_the_first_is_kept(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        changed = copy.deepcopy(METHODS)
+        changed["mixout(w_pre, 0.7)"][0]["summary"] = name
+        (tmp_path / name / "methods.json").write_text(json.dumps(changed))
+    assert read_methods([tmp_path / "b", tmp_path / "a"])[0]["mixout(w_pre, 0.7)"][0]["summary"] == "b"

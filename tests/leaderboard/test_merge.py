@@ -1,0 +1,107 @@
+"""The published board: results are added only if the whole passes the checks, and its page is made from it alone."""
+
+from pathlib import Path
+
+import pytest
+
+from leaderboard import merge
+from leaderboard.export import NAME, export
+from leaderboard.records import read_records
+from leaderboard.verify import verify
+
+ROOT = Path(__file__).parents[2]
+BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
+
+
+@pytest.fixture
+def submit(honest_record, store, tmp_path):
+    """Return a function that packs records of strategies at restarts and returns the folder to hand in."""
+
+    def make(name, strategies, restarts, **options):
+        entries = [honest_record(strategy, restart, **options) for strategy in strategies for restart in restarts]
+        export([store(entries, name)], tmp_path / f"{name}-packed")
+        return str(tmp_path / f"{name}-packed")
+
+    return make
+
+
+@pytest.fixture
+def command(tmp_path, capsys):
+    def run(*argv):
+        code = merge.main([*argv, "--board", str(tmp_path / "board"), "--page", str(tmp_path / "BOARD.md")])
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+def test_results_are_added_and_the_page_is_made(submit, command, tmp_path):
+    code, out, _ = command(submit("first", [BASE, MIX], range(2)))
+    assert code == 0 and "4 records, 4 of them new" in out
+    page = (tmp_path / "BOARD.md").read_text()
+    assert page == merge.page(tmp_path / "board") and MIX in page
+    code, out, _ = command(submit("second", [BASE, MIX], range(2, 4)))
+    assert code == 0 and "8 records, 4 of them new" in out
+    assert (tmp_path / "BOARD.md").read_text() != page
+    assert len(read_records([tmp_path / "board"])[0]) == 8
+
+
+def test_the_order_of_submissions_changes_nothing(submit, command, tmp_path):
+    parts = [submit("first", [BASE], range(3)), submit("second", [MIX], range(3))]
+    made = []
+    for order in (parts, parts[::-1]):
+        assert command(*order)[0] == 0
+        made.append((tmp_path / "board" / NAME).read_bytes())
+    assert made[0] == made[1]
+    assert command()[0] == 0 and (tmp_path / "board" / NAME).read_bytes() == made[0]
+
+
+def test_what_does_not_pass_is_refused_whole(submit, command, tmp_path):
+    assert command(submit("first", [BASE, MIX], range(3)))[0] == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "board").iterdir()}
+    code, out, _ = command(submit("fewer", ["none"], range(2)))
+    assert code == 1 and "none: no record of restart 2, which others have" in out and "Nothing was written." in out
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "board").iterdir()}
+    assert command(submit("fewer", ["none"], range(2)), "--allow-incomplete")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"score": 0.9}, "two records of this trial disagree"), ({"fraction": 2.0}, "config.fraction must be")],
+)
+def test_wrong_submissions_exit_2(submit, command, store, honest_record, tmp_path, change, message):
+    assert command(submit("first", [BASE], range(2)))[0] == 0
+    if "score" in change:
+        code, _, err = command(submit("second", [BASE], range(2), **change))
+    else:
+        path = next((store([honest_record()], "broken") / "records").iterdir())
+        path.write_text(path.read_text().replace('"fraction":0.1', '"fraction":2.0'))
+        code, _, err = command(str(tmp_path / "broken"))
+    assert code == 2 and err.startswith("error: ") and message in err
+
+
+def test_a_board_without_anything(command):
+    code, _, err = command()
+    assert code == 2 and err.endswith("board holds no records.jsonl.gz yet; name what to merge into it\n")
+
+
+def test_a_board_must_stay_small(submit, command, monkeypatch):
+    monkeypatch.setattr(merge, "MAX_BOARD", 1000)
+    code, _, err = command(submit("first", [BASE], range(3)))
+    assert code == 2 and "a board must not exceed 1000 bytes, got " in err
+
+
+def test_a_page_that_cannot_be_written(submit, tmp_path, capsys):
+    argv = [submit("first", [BASE], range(1)), "--board", str(tmp_path / "board"), "--page", str(tmp_path / "no" / "x")]
+    assert merge.main(argv) == 2
+    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_the_published_board_is_what_its_records_make():
+    """LEADERBOARD.md is exactly the page of the records beside this package, and they pass the checks."""
+    board = ROOT / merge.BOARD
+    if not (board / NAME).is_file():
+        assert not (ROOT / merge.PAGE).exists(), f"{merge.PAGE} stands without the records that it is made from"
+        pytest.skip(f"no board is published yet: {merge.BOARD / NAME} does not exist")
+    assert (board / NAME).stat().st_size <= merge.MAX_BOARD
+    assert (ROOT / merge.PAGE).read_text() == merge.page(board)
+    assert not [finding.text for finding in verify([board], allow_incomplete=True)[0] if finding.problem]
