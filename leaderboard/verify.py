@@ -18,9 +18,9 @@ from pathlib import Path
 
 from leaderboard.audit import CHECKS, Finding, Trial, trial
 from leaderboard.build import build
-from leaderboard.recount import disagreements
 from leaderboard.errors import InputError
 from leaderboard.records import Record, RecordError, stream_records
+from leaderboard.recount import disagreements
 from leaderboard.text import escape
 
 SHOWN = 20
