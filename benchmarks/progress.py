@@ -7,8 +7,10 @@ from collections import Counter
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from leaderboard.text import escape, shorten
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
 
@@ -19,6 +21,7 @@ class Display:
     def __init__(self, total: int, console: Console) -> None:
         self.total, self.console = total, console
         self.counts: Counter[str] = Counter()
+        self.retries = self.elsewhere = self.peak = 0
         self.running: dict[str, None] = {}
         self.started = self.spoken = time.monotonic()
         columns = (
@@ -47,14 +50,25 @@ class Display:
     def end(self, config: dict[str, Any], outcome: dict[str, Any]) -> None:
         """A trial ended; errors are said at once, everything else in the running figures."""
         self.counts[outcome["status"]] += 1
+        self.elsewhere += "elsewhere" in outcome
+        self.peak = max(self.peak, outcome.get("peak_memory") or 0)
+        self._note(config, outcome)
+
+    def retry(self, config: dict[str, Any], outcome: dict[str, Any]) -> None:
+        """A trial ended in an error and will be tried again."""
+        self.retries += 1
+        self._note(config, outcome, ", will be tried again")
+
+    def _note(self, config: dict[str, Any], outcome: dict[str, Any], more: str = "") -> None:
         self.running.pop(name_of(config), None)
         if outcome["status"] not in ("ok", "failed", "skipped"):
-            reason = (outcome["reason"] or "").splitlines()[0][:200]
-            self.console.print(escape(f"{outcome['status']}: {name_of(config)}: {reason}"), highlight=False)
+            reason = shorten(outcome["reason"] or "", 200)
+            line = f"{outcome['status']}{more}: {name_of(config)}: {reason}{_where(outcome)}"
+            self.console.print(markup(escape(line)), highlight=False)
         self._show()
 
     def _show(self) -> None:
-        self.bar.update(self.task, completed=self.done, summary=escape(self.summary()), current=escape(self.current()))
+        self.bar.update(self.task, completed=self.done, summary=markup(self.summary()), current=markup(self.current()))
         now = time.monotonic()
         if not self.console.is_terminal and self.done and (now - self.spoken > PLAIN_EVERY or self.done == self.total):
             self.spoken = now
@@ -69,7 +83,12 @@ class Display:
         """Counts that matter and the rate."""
         errors = self.done - sum(self.counts[s] for s in ("ok", "failed", "skipped"))
         minutes = max(time.monotonic() - self.started, 1e-6) / 60
-        return f"failed runs {self.counts['failed']}, errors {errors}, {self.done / minutes:.1f}/min"
+        parts = [f"failed runs {self.counts['failed']}, errors {errors}"]
+        parts += [f"retries {self.retries}"] if self.retries else []
+        parts += [f"by other launchers {self.elsewhere}"] if self.elsewhere else []
+        parts += [f"{self.done / minutes:.1f}/min, {len(self.running)} at a time"]
+        parts += [f"peak {self.peak / 2**20:.0f} MB"] if self.peak else []
+        return ", ".join(parts)
 
     def left(self) -> str:
         """Time left at the rate so far."""
@@ -84,3 +103,9 @@ class Display:
 def name_of(config: dict[str, Any]) -> str:
     """A trial as people call it."""
     return f"{config['task']} {config['fraction']:g} {config['strategy']} restart {config['restart']}"
+
+
+def _where(outcome: dict[str, Any]) -> str:
+    """The GPU of a trial, where it had one."""
+    gpu = outcome.get("place", {}).get("gpu")
+    return "" if gpu is None else f" (GPU {gpu})"

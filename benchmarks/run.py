@@ -10,6 +10,7 @@ made all the same; 2 the request was wrong; 130 interrupted, and the same comman
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import models, timing
-from benchmarks.executor import run_trials, workers_by_default
+from benchmarks.executors.leases import Leases
+from benchmarks.executors.local import LocalExecutor, in_words, places
+from benchmarks.executors.schedule import Job, run_trials
+from benchmarks.executors.work import Place
 from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.progress import Display
 from benchmarks.scores import ScoreBook
@@ -25,11 +29,11 @@ from benchmarks.splits import check_split_hash, remember_split_hash, split_hash
 from benchmarks.stand_in import on_pocket
 from benchmarks.suite import Suite, builtin_suites, load_suite, override
 from benchmarks.tasks import TASKS, Task, task_from_file
-from benchmarks.trial import Resources, environment, load_data, load_tests, no_result, resolve_task
+from benchmarks.trial import Resources, environment, load_data, load_tests, resolve_task
 from fisher.errors import InputError
 from leaderboard.build import build
 from leaderboard.errors import InputError as LeaderboardError
-from leaderboard.records import RecordError, is_done, is_result, read_record, read_records, record_id, write_record
+from leaderboard.records import is_done, is_result, read_records, record_id, set_aside
 from regularizers.registry import load_entry_points, load_plugin
 
 DEFAULT_OUTPUT = "results"
@@ -74,7 +78,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output", metavar="DIR", help=f"default: {DEFAULT_OUTPUT}/SUITE")
     p.add_argument("--workers", type=int, metavar="N", help="default: one per GPU, or per core")
     p.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads per worker (default 1)")
+    p.add_argument(
+        "--trials-per-device", type=int, default=1, metavar="K", help="trials at a time on one GPU (default 1)"
+    )
     p.add_argument("--timeout", type=float, metavar="SECONDS", help="wall-clock limit of one trial")
+    p.add_argument("--retries", type=int, default=1, metavar="N", help="further tries after an error (default 1)")
     p.add_argument("--offline", action="store_true", help="use local files and caches only")
     p.add_argument("--dry-run", action="store_true", help="show the grid, what is done, what is left, and for how long")
     p.add_argument("--list", choices=("suites", "tasks"))
@@ -110,16 +118,19 @@ class Run:
             load_plugin(plugin)
         for problem in load_entry_points():
             print(f"warning: {problem}", file=sys.stderr)
-        for name in ("workers", "threads", "timeout"):
+        for name in ("workers", "threads", "timeout", "trials_per_device"):
             value = getattr(arguments, name)
-            if value is not None and value <= 0:
-                raise InputError(f"--{name} must be positive, got {value:g}")
+            if value is not None and not 0 < value < math.inf:
+                raise InputError(f"--{name.replace('_', '-')} must be positive, got {value:g}")
+        if arguments.retries < 0:
+            raise InputError(f"--retries must be at least 0, got {arguments.retries}")
         self.said: list[str] = []
         self.suite = self._suite()
         self.strategies = unique_strategies(self.suite.every("strategies"))
         self.tasks = [resolve_task(name, arguments.task_file) for name in self.suite.every("tasks")]
         self.source = self._source()
         self.output = Path(arguments.output or Path(DEFAULT_OUTPUT, self.suite.name))
+        self.grid: dict[str, dict[str, Any]] = {}  # by the names of the records
         self.new_hashes: list[tuple[Task, float, int, str]] = []
         self.scores = ScoreBook(self.output / "fisher", self.source, self.suite.fisher)
 
@@ -163,25 +174,35 @@ class Run:
             fisher=self.scores.of,
         )
         self._check_splits(grid)
+        self.grid = {record_id(config): config for config in grid}
         records, problems = read_records([self.output]) if (self.output / "records").is_dir() else ([], [])
-        done = {record["id"] for record in records if is_done(record) and self._has_test(record)}
-        left = [config for config in grid if record_id(config) not in done]
+        left = self._left(records)
         for line in self.said:
             self.console.print(line, markup=False, highlight=False)
         self.console.print(self.suite.to_toml(), markup=False, highlight=False)
-        workers = self.arguments.workers or workers_by_default(self.arguments.threads)
-        workers = max(1, min(workers, len(left)))
-        self.console.print(f"{len(grid)} trials: {len(grid) - len(left)} done, {len(left)} left, on {workers} workers")
+        where = places(self.arguments.workers, self.arguments.trials_per_device, self.arguments.threads)
+        where = where[: max(1, len(left))]
+        done = len(self.grid) - len(left)
+        self.console.print(f"{len(self.grid)} trials: {done} done, {len(left)} left, on {in_words(where)}")
         for problem in problems:
             print(f"warning: {problem}; its trial runs again", file=sys.stderr)
         if self.arguments.dry_run:
-            self.console.print(timing.estimate(left, records, self._resources(), workers), soft_wrap=True)
+            line = timing.estimate(list(left.values()), records, self._resources(), len(where))
+            self.console.print(line, soft_wrap=True)
             return 0
         self._keep_suite()
+        for kept in set_aside(problems, self.output / "set_aside"):
+            print(f"warning: set aside {kept}", file=sys.stderr)
         if left:
             self.scores.estimate(lambda text: self.console.print(text, markup=False))
-            self._train(left, workers)
-        return self._report(grid)
+            self._train(left, where)
+        return self._report()
+
+    def _left(self, records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The trials to do, by name; those that ended in an error before come last."""
+        status = {record["id"]: is_done(record) and self._has_test(record) for record in records}
+        left = {name: config for name, config in self.grid.items() if not status.get(name)}
+        return dict(sorted(left.items(), key=lambda item: item[0] in status))
 
     def _check_tests(self) -> None:
         """With predict_test, every task's test files must be there before anything is trained."""
@@ -228,41 +249,30 @@ class Run:
             predict_test=self.suite.predict_test,
         )
 
-    def _train(self, left: list[dict[str, Any]], workers: int) -> None:
-        """Run what is left; write the record of a trial whose worker could not."""
-        a, resources = self.arguments, self._resources()
-        folder = self.output / "records"
-        with Display(len(left), self.console) as display:
-            trials = run_trials(left, resources, folder, workers=workers, timeout=a.timeout, on_start=display.start)
+    def _train(self, left: dict[str, dict[str, Any]], where: list[Place]) -> None:
+        """Run what is left."""
+        a = self.arguments
+        job = Job(self._resources(), self.output, a.retries, environment(a.threads))
+        executor = LocalExecutor(where, threads=a.threads, timeout=a.timeout)
+        with Display(len(left), self.console) as display, Leases(self.output) as leases:
+            trials = run_trials(left, executor, job, leases, on_start=display.start, on_retry=display.retry)
             for config, outcome in trials:
-                if not outcome.get("written") and not has_result(folder, config):
-                    result = no_result(outcome["status"], outcome["reason"])
-                    write_record(folder, {"config": config, "result": result, "environment": environment(a.threads)})
                 display.end(config, outcome)
 
-    def _report(self, grid: list[dict[str, Any]]) -> int:
+    def _report(self) -> int:
         """Build the tables from the records of this grid, and say where they lie."""
         folder = self.output / "records"
-        paths = [path for config in grid if (path := folder / f"{record_id(config)}.json").exists()]
+        paths = [path for name in self.grid if (path := folder / f"{name}.json").exists()]
         self.console.print(build(paths, self.output), markup=False, highlight=False)
         for name in ("leaderboard.md", "leaderboard.csv"):
             self.console.print(f"{self.output / name}", markup=False, highlight=False)
         records, _ = read_records(paths)
-        return 0 if sum(map(is_done, records)) == len(grid) else 1
+        return 0 if sum(map(is_done, records)) == len(self.grid) else 1
 
 
 def is_pocket(task: Task) -> bool:
     """Whether the task is an embedded one, made for the embedded model."""
     return task.kind == "embedded"
-
-
-def has_result(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether the worker got as far as writing the trial's result before it ended."""
-    path = folder / f"{record_id(config)}.json"
-    try:
-        return is_done(read_record(path))
-    except RecordError:
-        return False
 
 
 if __name__ == "__main__":

@@ -40,9 +40,10 @@ TRACE_LINES = 12
 
 @dataclass(frozen=True)
 class Resources:
-    """Where this machine has what a config names; nothing here may change a score.
+    """Where this machine has what a config names; nothing here may change a score beyond rounding.
 
-    predict_test: also predict the test set with the last weights, after the trial has been judged.
+    predict_test: also predict the test set with the last weights, after the trial has been judged; micro_batch:
+    examples per forward pass where the protocol's did not fit.
     """
 
     model: models.Source
@@ -53,6 +54,7 @@ class Resources:
     fisher: Mapping[str, str] = field(default_factory=dict)  # source named by a strategy -> file of scores
     threads: int = 1
     predict_test: bool = False
+    micro_batch: int | None = None
 
 
 def resolve_task(name: str, task_file: str | None) -> Task:
@@ -112,7 +114,8 @@ def execute(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         result = no_result("oom", f"{type(error).__name__}: {error}")
     except Exception as error:
-        result = no_result("error", f"{type(error).__name__}: {error}")
+        status = "oom" if "DefaultCPUAllocator" in str(error) else "error"
+        result = no_result(status, f"{type(error).__name__}: {error}")
         result["traceback"] = traceback.format_exc().splitlines()[-TRACE_LINES:]
     result["seconds"]["total"] = round(time.perf_counter() - started, 3)
     return {"config": config, "result": result, "environment": environment(resources.threads)}
@@ -164,7 +167,10 @@ def run(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
         trial = Evaluation(data.task, model, split.dev, rows["dev"], strategy.context, pad)
         clock.lap("build")
         torch.manual_seed(config["seeds"]["noise"])
-        history = fit(strategy, order, protocol.recipe(), accelerator=accelerator, evaluate=trial.evaluate)
+        recipe = protocol.recipe()
+        if resources.micro_batch is not None:
+            recipe = dataclasses.replace(recipe, micro_batch=resources.micro_batch)
+        history = fit(strategy, order, recipe, accelerator=accelerator, evaluate=trial.evaluate)
         clock.lap("train", less=trial.seconds)
         result = trial.judge(history, protocol.selection, config["metric"], derive("chance", config["restart"]))
         result["extra"] = trial.score_extra(data, encoded, strategy) if history.diverged_at is None else {}
@@ -172,7 +178,7 @@ def run(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
             tests = encode_tests(resources.model, *where, protocol.max_length) if history.diverged_at is None else {}
             result["test"] = trial.predict_test(tests, strategy)
         clock.lap("judge")
-    result["touched"] = touched
+    result["touched"], result["micro_batch"] = touched, recipe.micro_batch
     result["train_loss"] = [round(loss, DIGITS) for loss in history.losses if math.isfinite(loss)]
     result["hashes"] = {"head": head_digest, "batches": order.fingerprint(), "split": config["split_hash"]}
     result["seconds"] = clock.seconds | {"evaluate": round(trial.seconds, 3)}

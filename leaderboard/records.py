@@ -463,3 +463,21 @@ def read_records(results: Iterable[Path]) -> tuple[list[Record], list[RecordErro
         else:
             records.append(item)
     return records, problems
+
+
+def set_aside(problems: Iterable[RecordError], folder: Path) -> list[str]:
+    """Move files that are no records out of the way, into `folder`, and say for each where it is now.
+
+    Nothing is deleted or replaced. A file that cannot be moved stays and is said to.
+    """
+    said = []
+    for path in [problem.path for problem in problems if problem.path is not None]:
+        target = folder / f"{path.name[:200]}.{secrets.token_hex(4)}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            os.rename(path, target)
+        except OSError as error:
+            said.append(f"nothing: {escape(str(path))} cannot be moved ({error.strerror})")
+        else:
+            said.append(f"{escape(str(path))} as {escape(str(target))}")
+    return said

@@ -67,6 +67,9 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["--protocol", "lee"], "protocol must be one of lee20, sharma24, got 'lee'"),
         (["--workers", "0"], "--workers must be positive, got 0"),
         (["--timeout", "-1"], "--timeout must be positive, got -1"),
+        (["--timeout", "nan"], "--timeout must be positive, got nan"),
+        (["--trials-per-device", "0"], "--trials-per-device must be positive, got 0"),
+        (["--retries", "-1"], "--retries must be at least 0, got -1"),
         (["--plugin", "absent.py"], "the plugin absent.py could not be imported: FileNotFoundError"),
         (["--task-file", "absent.toml"], "absent.toml"),
         (["--set", "fisher_corpus=absent.txt", "--strategies", "guided_dropout"], "absent.txt"),
@@ -179,7 +182,7 @@ def test_broken_trials_cost_themselves_alone(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "breaks.py").write_text(PLUGIN)
     strategies = ["none", "breaks(exit)", "breaks(hang)", "breaks(raise)", "breaks(not)"]
     argv = [*TINY, "--strategies", *strategies, "--restarts", "1", "--plugin", str(tmp_path / "breaks.py")]
-    assert main([*argv, "--output", str(tmp_path / "out"), "--timeout", "60"]) == 1
+    assert main([*argv, "--output", str(tmp_path / "out"), "--timeout", "60", "--retries", "0"]) == 1
     records = [json.loads(path.read_text()) for path in (tmp_path / "out" / "records").iterdir()]
     status = {r["config"]["strategy"]: r["result"]["status"] for r in records}
     assert status.pop("none") in ("ok", "failed")

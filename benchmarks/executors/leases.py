@@ -1,0 +1,208 @@
+"""Leases: several launchers share one output folder and no trial is done twice.
+
+A launcher that wants a trial makes the file `leases/<trial>.<n>` with O_EXCL, n one above the highest there is; one
+launcher succeeds. The file names the launcher, whose own file `leases/<token>.alive` changes every `BEAT` seconds. A
+lease whose launcher is dead is passed over by making n + 1, so nothing is ever taken away and no lock needs to be
+broken. Dead is a launcher of this machine whose process is gone, or one whose file has not changed for `STALE` seconds
+of the observer's own monotonic clock; no two clocks are ever compared. Whoever gets a lease looks at the trial's record
+before starting it, because another launcher may just have written it.
+
+Needed of a shared file system: exclusive creation is atomic, and a file closed on one machine is seen when another
+opens it (NFS 3 and later, Lustre, BeeGFS, CephFS).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+BEAT = 5.0
+STALE = 60.0
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to do a trial: the n-th file of its name."""
+
+    path: str
+
+    @property
+    def trial(self) -> str:
+        """Name of the trial's record, without `.json`."""
+        return os.path.basename(self.path).rpartition(".")[0]
+
+    def held(self) -> bool:
+        """Whether nobody has passed it over, as happens to a launcher that did not move for longer than STALE."""
+        stem, _, number = self.path.rpartition(".")
+        return os.path.exists(self.path) and not os.path.exists(f"{stem}.{int(number) + 1}")
+
+
+class Leases:
+    """The leases of one launcher in one output folder; a context manager that beats while it is open."""
+
+    def __init__(self, output: Path, *, beat: float = BEAT, stale: float = STALE) -> None:
+        self.folder, self.beat, self.stale = output / "leases", beat, stale
+        self.token = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.mine: set[Lease] = set()
+        self.seen: dict[str, tuple[bytes, float]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Leases:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._sign(0)
+        self._thread.start()
+        self.sweep()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for lease in list(self.mine):
+            self.release(lease)
+        self.sweep()
+        self._alive(self.token).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty: others are at work
+            self.folder.rmdir()
+
+    def claim(self, trial: str) -> Lease | None:
+        """The lease of a trial, None while a launcher that is alive has it. The caller then looks at its record."""
+        held = self._generations(trial)
+        if held and self._is_alive(self._owner(trial, held[-1])):
+            return None
+        lease = Lease(str(self.folder / f"{trial}.{held[-1] + 1 if held else 0}"))
+        try:
+            file = os.open(lease.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return None
+        except FileNotFoundError:  # the last of the others has just removed the folder
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._sign(0)
+            return self.claim(trial)
+        try:
+            os.write(file, self.token.encode())
+        finally:
+            os.close(file)
+        self.mine.add(lease)
+        return lease
+
+    def release(self, lease: Lease) -> None:
+        """Give a trial back, done or not; older files go first, so that the highest number never sinks."""
+        self.mine.discard(lease)
+        last = int(lease.path.rpartition(".")[2])
+        for number in self._generations(lease.trial):
+            if number <= last:
+                with contextlib.suppress(OSError):
+                    os.unlink(self.folder / f"{lease.trial}.{number}")
+
+    def is_free(self, trial: str) -> bool:
+        """Whether a claim may succeed: nobody has the trial, or only the dead."""
+        held = self._generations(trial)
+        return not held or not self._is_alive(self._owner(trial, held[-1]))
+
+    def sweep(self) -> None:
+        """Remove the signs of life of dead launchers that hold no lease any more."""
+        names = _names(self.folder)
+        holders = {self._owner(*_split(name)) for name in names if not name.endswith(".alive")}
+        for name in names:
+            token = name.removesuffix(".alive")
+            if token != name and token not in holders and not self._is_alive(token):
+                (self.folder / name).unlink(missing_ok=True)
+
+    def _generations(self, trial: str) -> list[int]:
+        numbers = [name[len(trial) + 1 :] for name in _names(self.folder) if name.startswith(f"{trial}.")]
+        return sorted(int(number) for number in numbers if number.isdecimal())
+
+    def _owner(self, trial: str, number: int | str) -> str:
+        """Token of the launcher that made a lease; empty while it is being written."""
+        try:
+            return (self.folder / f"{trial}.{number}").read_text(errors="replace")[:200]
+        except OSError:
+            return ""
+
+    def _is_alive(self, token: str) -> bool:
+        if token == self.token:
+            return True
+        try:
+            sign = self._alive(token).read_bytes()[:1000] if _is_file_name(token) else b""
+        except OSError:
+            sign = b""
+        if _is_gone(sign):
+            return False
+        now = time.monotonic()
+        before = self.seen.get(token)
+        if before is None or before[0] != sign:
+            self.seen[token] = sign, now
+            return True
+        return now - before[1] < self.stale
+
+    def _alive(self, token: str) -> Path:
+        return self.folder / f"{token}.alive"
+
+    def _sign(self, beats: int) -> None:
+        """Change the sign of life; of one length, so that a full disk does not stop it."""
+        text = json.dumps({"beats": f"{beats:012d}", "process": _process(os.getpid())}).encode()
+        with contextlib.suppress(OSError):
+            file = os.open(self._alive(self.token), os.O_WRONLY | os.O_CREAT, 0o666)
+            try:
+                os.write(file, text)
+            finally:
+                os.close(file)
+
+    def _beat(self) -> None:
+        beats = 1
+        while not self._stop.wait(self.beat):
+            self._sign(beats)
+            beats += 1
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _split(name: str) -> tuple[str, str]:
+    trial, _, number = name.rpartition(".")
+    return trial, number
+
+
+def _is_file_name(token: str) -> bool:
+    return bool(token) and token.isprintable() and os.path.basename(token) == token
+
+
+def _process(pid: int) -> list[str] | None:
+    """What tells a process from all others of this machine since it started, None where the system does not say."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return [boot, os.readlink("/proc/self/ns/pid"), str(pid), started]
+    except (OSError, IndexError):
+        return None
+
+
+def _is_gone(sign: bytes) -> bool:
+    """Whether a sign of life belongs to a process of this machine that is no more; False where that cannot be known."""
+    try:
+        boot, namespace, pid, started = json.loads(sign)["process"]
+        here = _process(os.getpid())
+        if here is None or [boot, namespace] != here[:2]:
+            return False
+        return _process(int(pid)) != [boot, namespace, pid, started] or _is_zombie(int(pid))
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+    except OSError:
+        return True

@@ -1,0 +1,71 @@
+"""Trials on this machine: one slot per CPU worker, or K slots per visible GPU."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import queue
+
+from benchmarks.executors.slot import Slot
+from benchmarks.executors.work import Outcome, Place, Work
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named[:count] if len(named) >= count else [str(number) for number in range(count)]
+
+
+def cores() -> int:
+    """Usable CPU cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def places(workers: int | None, per_device: int, threads: int, *, executor: str = "local") -> list[Place]:
+    """Where trials run: every GPU `per_device` times, neighbours on different GPUs; without GPUs, cores / threads.
+
+    `workers` overrides how many there are.
+    """
+    gpus = visible_gpus()
+    count = workers or (len(gpus) * per_device if gpus else max(1, cores() // threads))
+    return [Place(executor, slot, gpus[slot % len(gpus)] if gpus else None, per_device) for slot in range(count)]
+
+
+def in_words(where: list[Place]) -> str:
+    """Workers and their devices in words."""
+    gpus = list(dict.fromkeys(place.gpu for place in where if place.gpu is not None))
+    return f"{len(where)} workers" + (f" on GPU {', '.join(gpus)}" if gpus else "")
+
+
+class LocalExecutor:
+    """Slots of this machine behind futures; every future ends with an outcome, whatever the trial does."""
+
+    def __init__(self, where: list[Place], *, threads: int, timeout: float | None) -> None:
+        self.capacity = len(where)
+        self._slots = [Slot(place, threads, timeout) for place in where]
+        self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        for slot in self._slots:
+            self._free.put(slot)
+        self._threads = concurrent.futures.ThreadPoolExecutor(len(where), thread_name_prefix="slot")
+
+    def submit(self, task: Work) -> concurrent.futures.Future[Outcome]:
+        """Run one trial in a free slot."""
+        return self._threads.submit(self._run, task)
+
+    def _run(self, task: Work) -> Outcome:
+        slot = self._free.get()
+        try:
+            return slot.run(task)
+        finally:
+            self._free.put(slot)
+
+    def close(self) -> None:
+        """End all processes, running trials included."""
+        for slot in self._slots:
+            slot.stop()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for slot in self._slots:
+            slot.kill()

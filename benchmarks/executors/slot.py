@@ -1,0 +1,118 @@
+"""One slot: a long-lived worker process that is replaced when it dies, hangs or is told to stop.
+
+The process is a pebble pool of one, so that nothing of one slot (a pipe, a lock, a half-sent message) can hold up
+another. Time limits are kept here and not by pebble, whose clock may jump.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+import time
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from benchmarks.executors.work import Outcome, Place, Work, start_worker, tail, work
+
+TICK = 0.25  # seconds between two looks at the limit and at the process
+STARTS = 3  # tries to get a worker process to take a trial
+
+
+class Slot:
+    """Runs one trial at a time in a process of its own; `run` may be called from any one thread."""
+
+    def __init__(self, place: Place, threads: int, timeout: float | None) -> None:
+        self.place, self.threads, self.timeout = place, threads, timeout
+        self._context = multiprocessing.get_context("spawn")
+        self._pid = self._context.Value("i", 0)  # of the process that runs now; written by itself
+        self._pool: ProcessPool | None = None
+        self._stopped = threading.Event()
+
+    def run(self, task: Work) -> Outcome:
+        """What became of one trial, whatever happened to its process: status, reason, and the tail of its output."""
+        handle, name = tempfile.mkstemp(prefix="regbench-", suffix=".out")
+        os.close(handle)
+        output = Path(name)
+        try:
+            return self._try(task, output) | {"place": self.place.noted()}
+        finally:
+            output.unlink(missing_ok=True)
+
+    def _try(self, task: Work, output: Path) -> Outcome:
+        for _ in range(STARTS):
+            try:
+                return self._attempt(task, output)
+            except BrokenProcessPool:  # the process died while it waited
+                self.kill()
+            except Exception as error:  # such as a record that could not be written
+                return {"status": "error", "reason": f"{type(error).__name__}: {error}"}
+        return {"status": "killed", "reason": f"the worker process died {STARTS} times before it began the trial"}
+
+    def _attempt(self, task: Work, output: Path) -> Outcome:
+        if self._pool is None:
+            initargs = (self.threads, self.place, self._pid)
+            self._pool = ProcessPool(max_workers=1, context=self._context, initializer=start_worker, initargs=initargs)
+        try:
+            future = self._pool.schedule(work, args=[task, self.place, str(output)])
+        except RuntimeError as error:  # the pool found out that its process had died
+            raise BrokenProcessPool from error
+        deadline, pid = None, 0
+        while not concurrent.futures.wait([future], timeout=TICK).done:
+            if self._stopped.is_set():
+                self.kill()
+                return {"status": "stopped", "reason": "the run was stopped"}
+            if not future.running():
+                continue
+            now = time.monotonic()
+            pid = pid or self._pid.value
+            deadline = deadline or now + (self.timeout or float("inf"))
+            if now > deadline:
+                self.kill()
+                reason = f"the trial outlived its time limit of {self.timeout:g} s and was stopped"
+                return {"status": "timeout", "reason": reason, "output": tail(output)}
+            if pid != self._pid.value or not _exists(pid):  # pebble does not tell of an exit with code 0
+                concurrent.futures.wait([future], timeout=4 * TICK)
+                if not future.done():
+                    self.kill()
+                    return {"status": "killed", "reason": _ended(0), "output": tail(output)}
+        try:
+            return future.result()
+        except ProcessExpired as error:
+            return {"status": "killed", "reason": _ended(error.exitcode), "output": tail(output)}
+
+    def kill(self) -> None:
+        """End the process, by SIGKILL if it does not go; the next trial gets a new one."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            with contextlib.suppress(RuntimeError):
+                pool.stop()
+                pool.join()
+
+    def stop(self) -> None:
+        """Have the running trial end as `stopped`, from another thread."""
+        self._stopped.set()
+
+
+def _ended(code: Any) -> str:
+    """Why a process is no more, as its exit code tells."""
+    if isinstance(code, int) and code < 0 and -code in signal.valid_signals():
+        return f"the worker process was ended by {signal.Signals(-code).name}"
+    return f"the worker process ended with exit code {code}"
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
