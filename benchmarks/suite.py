@@ -203,9 +203,7 @@ def override(suite: Suite, values: Mapping[str, Any], assignments: list[str]) ->
     fisher: dict[str, Any] = dataclasses.asdict(suite.fisher)
     assigned: dict[str, Any] = {}
     for text in assignments:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"--set must be given key=value, got {text!r}")
+        key, value = read_assignment(text)
         if key == "predict_test":
             changed[key] = _truth(key, value)
         elif key.startswith("fisher_"):
@@ -217,6 +215,14 @@ def override(suite: Suite, values: Mapping[str, Any], assignments: list[str]) ->
     variants = tuple(_override_variant(suite, variant, changed, assigned) for variant in suite.variants)
     plain = dataclasses.replace(suite, **changed, settings=settings, fisher=make_recipe(fisher), variants=variants)
     return check_suite(plain)
+
+
+def read_assignment(text: str) -> tuple[str, str]:
+    """Key and value of what stands after `--set`."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set must be given key=value, got {text!r}")
+    return key, value
 
 
 def _settings(protocol: str, settings: Mapping[str, Any]) -> dict[str, Any]:

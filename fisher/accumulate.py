@@ -22,6 +22,11 @@ Prepare = Callable[[Batch, Sequence[int]], Batch]  # (batch, numbers of its samp
 Report = Callable[["State"], None]
 
 
+def unchanged(batch: Batch, numbers: Sequence[int]) -> Batch:
+    """The labels of the samples as they are."""
+    return batch
+
+
 @dataclass
 class State:
     """What an estimate has come to: all that is needed to go on."""
@@ -52,7 +57,7 @@ def accumulate(
     *,
     batch_tokens: int = BATCH_TOKENS,
     state: State | None = None,
-    prepare: Prepare = lambda batch, numbers: batch,
+    prepare: Prepare = unchanged,
     report: Report = lambda state: None,
 ) -> State:
     """Add up the squares of all samples, from `state` on where one is given, calling `report` after each batch.

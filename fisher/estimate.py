@@ -9,17 +9,17 @@ An interrupted estimate goes on where it was last saved when the same command is
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fisher.accumulate import BATCH_TOKENS, State, accumulate
+from fisher.accumulate import BATCH_TOKENS, Report, unchanged
 from fisher.checkpoint import checkpoint_hash, load_pretrained
 from fisher.command import carry_out
-from fisher.convergence import convergence, convergence_lines
 from fisher.corpus import corpus_hash, read_corpus, subsample_order
 from fisher.errors import InputError
 from fisher.files import require_writable
@@ -35,12 +35,10 @@ from fisher.objectives import (
     choose,
     objective_loss,
 )
-from fisher.partial import load_state, saver
-from fisher.progress import progress
-from fisher.scores import Scores, base_names, load_scores, save_scores
+from fisher.output import produce
+from fisher.partial import accumulate_resumably, found_beside
+from fisher.scores import Scores, base_names
 from fisher.seeds import generator
-
-Report = Callable[[State], None]
 
 
 @dataclass(frozen=True)
@@ -124,22 +122,16 @@ def compute(
         rngs = [generator(recipe["seed"], "labels", drawn.documents[number]) for number in numbers]
         return draw_labels(model, batch, loss, rngs)
 
-    keep = saver(partial, recipe) if partial else lambda state: None
-
-    def after_batch(state: State) -> None:
-        keep(state)
-        report(state)
-
-    state = accumulate(
+    state = accumulate_resumably(
         model,
         drawn.samples,
         loss,
-        batch_tokens=recipe["batch_tokens"],
-        state=load_state(partial, recipe, str(model.device)) if partial else None,
-        prepare=relabel if recipe["kind"] == "mc" else lambda batch, numbers: batch,
-        report=after_batch,
+        recipe,
+        partial=partial,
+        report=report,
+        prepare=relabel if recipe["kind"] == "mc" else unchanged,
     )
-    return state.diagonal(), {"loss": state.loss / state.done, "convergence": convergence(state.noted)}
+    return state.diagonal(), found_beside(state)
 
 
 def resolve_length(config: Any, max_length: int | None) -> int:
@@ -206,23 +198,6 @@ def number_of_samples(available: int, samples: int | None, share: float | None) 
     return max(1, round(share * available))
 
 
-def existing(output: Path, recipe: dict[str, Any]) -> Scores | None:
-    """Scores that the output holds already, if they are those that are asked for.
-
-    Raises:
-        InputError: the output holds something else.
-    """
-    if not output.exists():
-        return None
-    scores = load_scores(output)
-    changed = sorted(name for name, value in recipe.items() if scores.metadata.get(name) != value)
-    if changed:
-        raise InputError(
-            f"{output} holds scores of another request ({', '.join(changed)} differ): remove it or choose another"
-        )
-    return scores
-
-
 def run(args: argparse.Namespace) -> None:
     texts = read_corpus(args.corpus)
     samples = number_of_samples(len(texts), args.samples, args.share)
@@ -230,27 +205,21 @@ def run(args: argparse.Namespace) -> None:
     settings = {name: getattr(args, name) for name in ("objective", "seed", "kind", "reduction", "batch_tokens")}
     wanted = {"samples": samples, "corpus_hash": corpus_hash(texts), **settings}
     wanted |= {"max_length": args.max_length} if args.max_length else {}
+    wanted |= {"sentinels": args.sentinels} if args.objective == "seq2seq" else {}
     if args.output.exists():
         wanted["weights"] = checkpoint_hash(args.model)
-    scores = existing(args.output, wanted)
-    if scores is None:
-        partial = args.output.with_name(args.output.name + ".partial")
-        with progress("samples", samples) as advance:
-            scores = estimate(
-                args.model,
-                texts,
-                samples=samples,
-                max_length=args.max_length,
-                sentinels=args.sentinels,
-                corpus=Path(args.corpus).name if Path(args.corpus).is_file() else args.corpus,
-                device=args.device,
-                partial=partial,
-                report=lambda state: advance(state.done),
-                **settings,
-            )
-        save_scores(args.output, scores.values, scores.metadata)
-        partial.unlink(missing_ok=True)
-    print("\n".join(convergence_lines(scores.metadata.get("convergence", []))))
+    make = functools.partial(
+        estimate,
+        args.model,
+        texts,
+        samples=samples,
+        max_length=args.max_length,
+        sentinels=args.sentinels,
+        corpus=Path(args.corpus).name if Path(args.corpus).is_file() else args.corpus,
+        device=args.device,
+        **settings,
+    )
+    scores = produce(args.output, wanted, samples, lambda partial, report: make(partial=partial, report=report))
     print(f"{args.output}: {len(scores.values)} tensors, {samples} samples of {len(texts)} documents")
 
 

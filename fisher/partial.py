@@ -1,17 +1,19 @@
-"""The state of an unfinished estimate on disk: written whole or not at all, refused by any other request."""
+"""The state of an unfinished estimate on disk: written whole or not at all, refused by other requests."""
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from fisher.accumulate import State
+from fisher.accumulate import Prepare, Report, State, accumulate, unchanged
+from fisher.convergence import convergence
 from fisher.errors import InputError
 from fisher.files import write_atomically
+from fisher.objectives import Loss, Sample
 
 INTERVAL = 30.0  # seconds between two savings, or 20 times as long as a saving takes
 
@@ -50,6 +52,39 @@ def load_state(path: Path, recipe: Mapping[str, Any], device: str) -> State | No
         )
     noted = {int(samples): scores for samples, scores in note["noted"].items()}
     return State(total, note["done"], note["loss"], noted)
+
+
+def accumulate_resumably(
+    model: Any,
+    samples: Sequence[Sample],
+    loss: Loss,
+    recipe: Mapping[str, Any],
+    *,
+    partial: Path | None,
+    report: Report,
+    prepare: Prepare = unchanged,
+) -> State:
+    """`fisher.accumulate` from where `partial` stands, saved there now and then; `recipe` says what of."""
+    keep = saver(partial, recipe) if partial else lambda state: None
+
+    def after_batch(state: State) -> None:
+        keep(state)
+        report(state)
+
+    return accumulate(
+        model,
+        samples,
+        loss,
+        batch_tokens=recipe["batch_tokens"],
+        state=load_state(partial, recipe, str(model.device)) if partial else None,
+        prepare=prepare,
+        report=after_batch,
+    )
+
+
+def found_beside(state: State) -> dict[str, Any]:
+    """What an estimate tells beside the diagonal: the mean loss and how soon the ranking settled."""
+    return {"loss": state.loss / state.done, "convergence": convergence(state.noted)}
 
 
 def saver(path: Path, recipe: Mapping[str, Any]) -> Callable[[State], None]:
