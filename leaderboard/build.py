@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from leaderboard import document, render, tables, trials
 from leaderboard.errors import InputError
 from leaderboard.records import RecordError, stream_records, write_atomic
@@ -29,27 +31,33 @@ def build(
     folder cannot be written, or no strategy is called `baseline`.
     """
     text, problems = _build(results, output, without_cost=without_cost, baseline=baseline)
-    _report(problems)
+    report(problems)
     return text
 
 
 def _build(
     results: Iterable[Path | str], output: Path | str, *, without_cost: bool, baseline: str | None
 ) -> tuple[str, list[RecordError]]:
+    frame, problems = load(results)
+    sections = tables.sections(frame, baseline=baseline)
+    options: dict[str, Any] = {"without_cost": without_cost, "problems": len(problems)}
+    write(Path(output), "leaderboard.md", render.markdown(sections, **options))
+    write(Path(output), "leaderboard.csv", render.csv(sections, without_cost=without_cost))
+    write(Path(output), "leaderboard.json", document.text(sections, **options))
+    return render.terminal(sections, **options), problems
+
+
+def load(results: Iterable[Path | str]) -> tuple[pd.DataFrame, list[RecordError]]:
+    """Return one line per trial below `results`, and what could not be used. Raises InputError if nothing could."""
     given = [Path(path) for path in results]
     problems: list[RecordError] = []
     frame, conflicts = trials.trials(_good(given, problems))
     problems += conflicts
     if frame.empty:
-        _report(problems)
+        report(problems)
         where = ", ".join(escape(str(path)) for path in given)
         raise InputError(f"no usable record found in {where}; give the --output folder of a run or its records folder")
-    sections = tables.sections(frame, baseline=baseline)
-    options: dict[str, Any] = {"without_cost": without_cost, "problems": len(problems)}
-    _write(Path(output), "leaderboard.md", render.markdown(sections, **options))
-    _write(Path(output), "leaderboard.csv", render.csv(sections, without_cost=without_cost))
-    _write(Path(output), "leaderboard.json", document.text(sections, **options))
-    return render.terminal(sections, **options), problems
+    return frame, problems
 
 
 def _good(given: list[Path], problems: list[RecordError]) -> Iterable[dict[str, Any]]:
@@ -60,7 +68,8 @@ def _good(given: list[Path], problems: list[RecordError]) -> Iterable[dict[str, 
             yield item
 
 
-def _write(folder: Path, name: str, text: str) -> None:
+def write(folder: Path, name: str, text: str) -> None:
+    """Write a file whole or not at all. Raises InputError if the folder refuses it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / name, text.encode("utf-8"))
@@ -68,7 +77,8 @@ def _write(folder: Path, name: str, text: str) -> None:
         raise InputError(f"{name} cannot be written to {escape(str(folder))}: {error.strerror}") from None
 
 
-def _report(problems: Iterable[RecordError]) -> None:
+def report(problems: Iterable[RecordError]) -> None:
+    """Name on stderr what could not be used."""
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
 
@@ -94,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names in any script on a terminal that lacks it
-    _report(problems)
+    report(problems)
     print(text, end="")
     print(f"\nWritten: {escape(str(Path(given.output)))}/leaderboard.md and leaderboard.csv")
     return 1 if problems else 0

@@ -1,16 +1,19 @@
 """The suites that ship: their exact size, what they say of themselves, and that each runs to its end."""
 
+import dataclasses
+import itertools
 import math
 import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks.protocol import make_protocol
+from benchmarks.protocol import PROTOCOLS, make_protocol
 from benchmarks.request import Suite
 from benchmarks.run import main
 from benchmarks.splits import POOLED_TRAIN
 from benchmarks.suite import builtin_suites, load_suite
+from leaderboard.published import load_reference, task_key
 from regularizers.registry import methods
 
 TRIALS = {
@@ -96,3 +99,14 @@ def test_every_suite_runs_to_its_end_on_the_embedded_model(name: str, tmp_path: 
     assert main(request) == 0
     records = list((tmp_path / "records").glob("*.json"))
     assert len(records) >= len(load_suite(name).every("strategies"))
+
+
+def test_published_figures_name_strategies_and_tasks_as_the_suites_do() -> None:
+    """A figure that no trial of its suite can meet would be compared with nothing."""
+    for name in ("lee20-table1", "lee20-figure3", "lee20-table2", "lee20-table3", "lee20-table4", "sharma24-surgical"):
+        suite, reference = load_suite(name), load_reference(name)
+        figures = {(figure.strategy, task_key(figure.task), figure.fraction) for figure in reference.figures}
+        assert figures == set(itertools.product(suite.strategies, suite.tasks, suite.fractions))
+        assert {figure.model for figure in reference.figures} == {suite.model}
+        assert {figure.restarts for figure in reference.figures} <= {suite.restarts, None}
+        assert reference.protocol.items() <= dataclasses.asdict(PROTOCOLS[suite.protocol]).items()
