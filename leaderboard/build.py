@@ -1,4 +1,4 @@
-"""Make the leaderboard from records alone: leaderboard.md, leaderboard.csv and the table on the terminal.
+"""Make the leaderboard from records alone: leaderboard.md, .csv and .json, table.tex and the text on the terminal.
 
     python -m leaderboard.build RESULTS... --output DIR [--without-cost] [--baseline STRATEGY]
 
@@ -16,16 +16,18 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard import document, render, tables, trials
+from leaderboard import document, frame, latex, markdown, tables, terminal, trials
 from leaderboard.errors import InputError
 from leaderboard.records import RecordError, stream_records, write_atomic
 from leaderboard.text import escape
+
+FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "table.tex")
 
 
 def build(
     results: Iterable[Path | str], output: Path | str, *, without_cost: bool = False, baseline: str | None = None
 ) -> str:
-    """Write `leaderboard.md` and `leaderboard.csv` into `output` and return the terminal's text.
+    """Write leaderboard.md, leaderboard.csv, leaderboard.json and table.tex into `output`; return the terminal's text.
 
     Files that cannot be used are named on stderr and counted in the text. Raises InputError if nothing can be read, the
     folder cannot be written, or no strategy is called `baseline`.
@@ -38,26 +40,27 @@ def build(
 def _build(
     results: Iterable[Path | str], output: Path | str, *, without_cost: bool, baseline: str | None
 ) -> tuple[str, list[RecordError]]:
-    frame, problems = load(results)
-    sections = tables.sections(frame, baseline=baseline)
+    found, problems = load(results)
+    sections = tables.sections(found, baseline=baseline)
     options: dict[str, Any] = {"without_cost": without_cost, "problems": len(problems)}
-    write(Path(output), "leaderboard.md", render.markdown(sections, **options))
-    write(Path(output), "leaderboard.csv", render.csv(sections, without_cost=without_cost))
+    write(Path(output), "leaderboard.md", markdown.text(sections, **options))
+    write(Path(output), "leaderboard.csv", frame.csv(sections, without_cost=without_cost))
     write(Path(output), "leaderboard.json", document.text(sections, **options))
-    return render.terminal(sections, **options), problems
+    write(Path(output), "table.tex", latex.text(sections))
+    return terminal.text(sections, **options), problems
 
 
 def load(results: Iterable[Path | str]) -> tuple[pd.DataFrame, list[RecordError]]:
     """Return one line per trial below `results`, and what could not be used. Raises InputError if nothing could."""
     given = [Path(path) for path in results]
     problems: list[RecordError] = []
-    frame, conflicts = trials.trials(_good(given, problems))
+    found, conflicts = trials.trials(_good(given, problems))
     problems += conflicts
-    if frame.empty:
+    if found.empty:
         report(problems)
         where = ", ".join(escape(str(path)) for path in given)
         raise InputError(f"no usable record found in {where}; give the --output folder of a run or its records folder")
-    return frame, problems
+    return found, problems
 
 
 def _good(given: list[Path], problems: list[RecordError]) -> Iterable[dict[str, Any]]:
@@ -89,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m leaderboard.build", description="Make the leaderboard from records."
     )
     parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
-    parser.add_argument("--output", required=True, metavar="DIR", help="where leaderboard.md and leaderboard.csv go")
+    parser.add_argument("--output", required=True, metavar="DIR", help="where the files go")
     parser.add_argument(
         "--without-cost", action="store_true", help="leave out time and memory, which differ between runs"
     )
@@ -106,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names in any script on a terminal that lacks it
     report(problems)
     print(text, end="")
-    print(f"\nWritten: {escape(str(Path(given.output)))}/leaderboard.md and leaderboard.csv")
+    print(f"\nWritten to {escape(str(Path(given.output)))}: {', '.join(FILES)}")
     return 1 if problems else 0
 
 

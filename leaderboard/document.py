@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from leaderboard.cells import Cell, Row, is_synthetic
-from leaderboard.frame import COST_COLUMNS
+from leaderboard.frame import COST_COLUMNS, DIGITS
 from leaderboard.ranking import Ranking
 from leaderboard.resampling import CONFIDENCE, RESAMPLES
 from leaderboard.significance import ALPHA, MINIMUM
@@ -20,7 +20,6 @@ from leaderboard.tables import Section
 from leaderboard.trials import Line
 
 SCHEMA = 1
-DIGITS = 10
 
 _TRIAL = ("id", "restart", "split_seed", "split", "status", "reason", "score", "floor", "failed", "failed_by")
 _MORE = ("failed_plain", "imputed", "collapsed", "deviation", "seconds", "peak_memory")

@@ -101,6 +101,21 @@ def test_the_interval_covers_the_true_mean(count, least):
     assert np.mean([low < 0 < high for low, high in found]) >= least
 
 
+@pytest.mark.long
+def test_how_often_intervals_cover_the_true_mean():
+    """Prints the table of docs/statistics.md (run with -s): normal scores, a share of their variance is the split's."""
+    draw = np.random.Generator(np.random.PCG64(1))
+    for splits, restarts in ((1, 3), (1, 5), (1, 12), (1, 20), (4, 3), (4, 5), (5, 4), (10, 2)):
+        groups = np.repeat(np.arange(splits), restarts)
+        for share in (0, 0.2, 0.5) if splits > 1 else (0,):
+            own = draw.normal(size=(1000, len(groups))) * math.sqrt(1 - share)
+            common = np.repeat(draw.normal(size=(1000, splits)), restarts, axis=1) * math.sqrt(share)
+            found = [resampling.interval(sample, groups) for sample in own + common]
+            covered = np.mean([low < 0 < high for low, high in found])
+            print(f"| {splits} | {restarts} | {share} | {100 * covered:.0f} % |")
+            assert 0.7 < covered <= 1
+
+
 # --- sign flips
 
 
