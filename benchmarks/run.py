@@ -195,7 +195,7 @@ class Run:
             print(f"warning: set aside {kept}", file=sys.stderr)
         if left:
             self.scores.estimate(lambda text: self.console.print(text, markup=False))
-            self._train(left, where)
+            self._train(left, {record["id"]: record["checksum"] for record in records}, where)
         return self._report()
 
     def _left(self, records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -249,13 +249,14 @@ class Run:
             predict_test=self.suite.predict_test,
         )
 
-    def _train(self, left: dict[str, dict[str, Any]], where: list[Place]) -> None:
-        """Run what is left."""
+    def _train(self, left: dict[str, dict[str, Any]], before: dict[str, str], where: list[Place]) -> None:
+        """Run what is left; `before` has the checksums of the records as they were read."""
         a = self.arguments
         job = Job(self._resources(), self.output, a.retries, environment(a.threads))
         executor = LocalExecutor(where, threads=a.threads, timeout=a.timeout)
         with Display(len(left), self.console) as display, Leases(self.output) as leases:
-            trials = run_trials(left, executor, job, leases, on_start=display.start, on_retry=display.retry)
+            hooks: dict[str, Any] = {"on_start": display.start, "on_retry": display.retry}
+            trials = run_trials(left, executor, job, leases, before=before, **hooks)
             for config, outcome in trials:
                 display.end(config, outcome)
 

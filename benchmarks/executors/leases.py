@@ -23,6 +23,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from fisher.errors import InputError
+
 BEAT = 5.0
 STALE = 60.0
 
@@ -56,8 +58,7 @@ class Leases:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Leases:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._sign(0)
+        self._open()
         self._thread.start()
         self.sweep()
         return self
@@ -83,14 +84,17 @@ class Leases:
         except FileExistsError:
             return None
         except FileNotFoundError:  # the last of the others has just removed the folder
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._sign(0)
+            self._open()
             return self.claim(trial)
+        except OSError as error:
+            raise self._refusal(error) from None
+        self.mine.add(lease)
         try:
             os.write(file, self.token.encode())
+        except OSError as error:
+            raise self._refusal(error) from None
         finally:
             os.close(file)
-        self.mine.add(lease)
         return lease
 
     def release(self, lease: Lease) -> None:
@@ -115,6 +119,17 @@ class Leases:
             token = name.removesuffix(".alive")
             if token != name and token not in holders and not self._is_alive(token):
                 (self.folder / name).unlink(missing_ok=True)
+
+    def _open(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._refusal(error) from None
+        self._sign(0)
+
+    def _refusal(self, error: OSError) -> InputError:
+        problem = error.strerror or str(error)
+        return InputError(f"{self.folder} must be writable, got: {problem}; free some room and run the command again")
 
     def _generations(self, trial: str) -> list[int]:
         numbers = [name[len(trial) + 1 :] for name in _names(self.folder) if name.startswith(f"{trial}.")]

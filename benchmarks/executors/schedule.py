@@ -61,15 +61,17 @@ def run_trials(
     job: Job,
     leases: Leases,
     *,
+    before: Mapping[str, str],
     on_start: Callable[[Config], None],
     on_retry: Callable[[Config, Outcome], None],
 ) -> Iterator[tuple[Config, Outcome]]:
     """Yield (config, outcome) as the trials in `configs` (by record name) end; their records are written by then.
 
     A trial that ended in an error is tried again after all others, `job.retries` times. `elsewhere` stands in the
-    outcome of a trial that another launcher did. Leaving the iterator early stops what runs.
+    outcome of a trial that another launcher did. Leaving the iterator early stops what runs. `before` has the checksums
+    of the records that were there when `configs` was made.
     """
-    waiting = deque(Trial(config, name, _checksum(job, name)) for name, config in configs.items())
+    waiting = deque(Trial(config, name, before.get(name)) for name, config in configs.items())
     elsewhere: deque[Trial] = deque()
     running: dict[concurrent.futures.Future[Outcome], tuple[Trial, Lease]] = {}
     try:
@@ -90,11 +92,12 @@ def run_trials(
                 trial, lease = running.pop(future)
                 outcome = future.result()
                 keep(job, trial, lease, outcome)
-                leases.release(lease)
-                if outcome["status"] not in DONE and trial.attempt <= job.retries and "elsewhere" not in outcome:
+                again = outcome["status"] not in DONE and trial.attempt <= job.retries and "elsewhere" not in outcome
+                if again:
                     on_retry(trial.config, outcome)
                     waiting.append(Trial(trial.config, trial.name, _checksum(job, trial.name), trial.attempt + 1))
-                else:
+                leases.release(lease)
+                if not again:
                     yield trial.config, outcome
             if elsewhere and len(running) < executor.capacity:
                 yield from _look(job, leases, elsewhere, waiting)

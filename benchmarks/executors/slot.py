@@ -42,7 +42,10 @@ class Slot:
         os.close(handle)
         output = Path(name)
         try:
-            return self._try(task, output) | {"place": self.place.noted()}
+            outcome = self._try(task, output)
+            if outcome["status"] == "oom":  # a process whose memory ran out is not trusted with another trial
+                self.kill()
+            return outcome | {"place": self.place.noted()}
         finally:
             output.unlink(missing_ok=True)
 

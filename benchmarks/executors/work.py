@@ -22,7 +22,7 @@ Config = dict[str, Any]
 Outcome = dict[str, Any]
 WATCH_EVERY = 0.2  # seconds between two looks at the parent and at the size of the output
 OUTPUT_LIMIT = 1 << 20  # bytes of a trial's output on disk; above, all but the tail is dropped
-TAIL_BYTES, TAIL_LINES, TAIL_WIDTH = 8192, 20, 400
+TAIL_BYTES, TAIL_LINES, TAIL_WIDTH = 16384, 40, 400
 GPU_OOM = "OutOfMemoryError"  # torch's exception for a GPU; a CPU's is a MemoryError
 OOM_SHARE = 4  # after the GPU's memory ran out the micro-batches are this many times smaller
 
@@ -64,7 +64,7 @@ def start_worker(threads: int, place: Place, pid: Any) -> None:
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
     pid.value = os.getpid()
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what was printed before a crash is kept
     threading.Thread(target=_watch, daemon=True).start()
@@ -174,4 +174,7 @@ def tail(path: Path) -> list[str]:
         text = _last_bytes(path).decode("utf-8", errors="replace")
     except OSError:
         return []
-    return [line[:TAIL_WIDTH] for line in text.splitlines()[-TAIL_LINES:]]
+    lines = [
+        line for line in text.splitlines() if not line.startswith("Extension modules:")
+    ]  # of Python's crash report
+    return [line[:TAIL_WIDTH] for line in lines[-TAIL_LINES:]]
