@@ -24,7 +24,7 @@ def _whole(values: ArrayLike) -> Whole:
     return np.rint(np.asarray(values, dtype=np.float64) / _QUANTUM).astype(np.int64)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)
 def _counts(groups: tuple[int, ...], resamples: int, seed: int) -> Whole:
     """Return how often each trial is drawn: (resamples, trials); `groups` holds one group number per trial, from 0.
 

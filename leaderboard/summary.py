@@ -64,7 +64,9 @@ def _undecided(section: Section, style: Style) -> str:
     text = ""
     if places[0].tier is not None:
         others = [escape(place.strategy, style) for place in places[1:] if place.tier == 1]
-        text = f"Not distinguishable from it: {listed(others) or 'none'}. "
+        text = (
+            f"Not distinguishable from it: {listed(others)}. " if others else "All others are distinguishable from it. "
+        )
     apart = "best and worst are" if places[-1].mean_rank - places[0].mean_rank >= critical else "no two are"
     tasks = f"{section.ranking.tasks} task{'s' if section.ranking.tasks > 1 else ''}"
     return (

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from leaderboard import tables, trials
 from leaderboard.audit import seed_of, terms_of
-from leaderboard.records import write_record
+from leaderboard.records import read_records, write_record
 
 SIX = (
     "dropout(0.1) + wdecay(0, 0.01)",
@@ -176,3 +177,19 @@ def honest(
 def honest_record() -> Callable[..., dict[str, Any]]:
     """Return the factory of one record without any fault."""
     return honest
+
+
+@pytest.fixture
+def arrange(tmp_path: Path) -> Callable[..., tuple[tables.Section, ...]]:
+    """Return a function from records to sections, through files as in real use."""
+
+    def run(entries: list[dict[str, Any]], **options: Any) -> tuple[tables.Section, ...]:
+        for entry in entries:
+            write_record(tmp_path / "records", entry)
+        found, problems = read_records([tmp_path])
+        assert not problems
+        frame, conflicts = trials.trials(found)
+        assert not conflicts
+        return tables.sections(frame, **options)
+
+    return run

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -44,15 +45,36 @@ def small(record):
     return entries
 
 
-def test_golden_files(small, store, tmp_path):
+@pytest.fixture
+def tested(record):
+    """Enough restarts to test in two cells of three, over three splits; MIX is better, "none" fails often."""
+    draw, entries = random.Random(17), []
+    for task, metric, fraction, count in (
+        ("cola", "matthews", 0.1, 12),
+        ("rte", "accuracy", 0.1, 12),
+        ("rte", "", 1, 3),
+    ):
+        place = {"task": task, "metric": metric or "accuracy", "fraction": float(fraction)}
+        for r in range(count):
+            place |= {"restart": r, "split_seed": r % 3, "split_hash": str(r % 3 if fraction < 1 else 9) * 64}
+            shared = 0.6 + draw.gauss(0, 0.03)
+            for strategy, gain in ((BASE, 0.0), (MIX, 0.03), ("none", 0.0)):
+                status = "failed" if strategy == "none" and draw.random() < 0.5 else "ok"
+                score = 0.5 if status == "failed" else round(shared + gain + draw.gauss(0, 0.01), 4)
+                entries.append(record(score, status=status, strategy=strategy, **place))
+    return entries
+
+
+@pytest.mark.parametrize("name", ["small", "tested"])
+def test_golden_files(name, request, store, tmp_path):
     """The whole outputs, to be read by a person when they change; REGENERATE=1 writes them anew."""
-    text = build([store(small)], tmp_path / "out")
+    text = build([store(request.getfixturevalue(name))], tmp_path / "out")
     made = files(tmp_path / "out") | {"terminal.txt": text.encode()}
     if os.environ.get("REGENERATE"):
-        GOLDEN.mkdir(exist_ok=True)
-        for name, data in made.items():
-            (GOLDEN / name).write_bytes(data)
-    assert made == {name: (GOLDEN / name).read_bytes() for name in made}
+        (GOLDEN / name).mkdir(parents=True, exist_ok=True)
+        for file, data in made.items():
+            (GOLDEN / name / file).write_bytes(data)
+    assert made == {file: (GOLDEN / name / file).read_bytes() for file in made}
 
 
 def test_order_and_folder_change_nothing(realistic_records, store, tmp_path):

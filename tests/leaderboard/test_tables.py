@@ -14,22 +14,6 @@ from leaderboard.records import read_records, write_record
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
 
 
-@pytest.fixture
-def arrange(tmp_path):
-    """Return a function from records to sections, through files as in real use."""
-
-    def run(entries, **options):
-        for entry in entries:
-            write_record(tmp_path / "records", entry)
-        found, problems = read_records([tmp_path])
-        assert not problems
-        frame, conflicts = trials.trials(found)
-        assert not conflicts
-        return tables.sections(frame, **options)
-
-    return run
-
-
 def grid(record, scores, **config):
     """Return one record per restart for each strategy; a score of None is left out."""
     return [

@@ -1,0 +1,85 @@
+"""The sentences on top of the tables: each says what the numbers say."""
+
+import numpy as np
+import pytest
+
+from leaderboard import summary
+
+DRAW = np.random.Generator(np.random.PCG64(41))
+BASE = DRAW.normal(0.6, 0.02, 12)
+BETTER = BASE + DRAW.normal(0.03, 0.005, 12)
+ALIKE = BASE + np.tile([0.02, -0.02], 6)
+
+
+def said(record, arrange, scores, tasks=("rte",), cost=True):
+    """Return the sentences about strategies with these scores in every task."""
+    entries = [
+        record(float(score), strategy=strategy, task=task, restart=r, status="failed" if score < 0.55 else "ok")
+        for task in tasks
+        for strategy, values in scores.items()
+        for r, score in enumerate(values)
+    ]
+    (section,) = arrange(entries)
+    return list(summary.verdict(section, "plain", not cost))
+
+
+def test_a_clear_leader(record, arrange):
+    leader, against, others, findings = said(record, arrange, {"none": BASE, "a": BETTER}, ("cola", "rte"))
+    assert leader == "Best mean rank: a (1.00 over 2 cells of task and share of the training data)."
+    gain = 100 * (BETTER - BASE).mean()
+    assert against.startswith(f"Against the baseline +{gain:.1f} [+")
+    assert "distinguishable from it (p <0.001); failed 0/24, the baseline 0/24; 1.00 times its seconds." in against
+    assert "not distinguishable" not in against
+    assert others.startswith("All others are distinguishable from it. Mean ranks differ when they are 1.39 apart")
+    assert "2 of 2 comparisons tested: a at " in findings and "a at cola 10 %" in findings
+    assert findings.endswith("Smallest p within reach before correction: 0.0005 at 12 restarts.")
+
+
+def test_a_leader_that_cannot_be_told_from_the_baseline(record, arrange):
+    """The best mean is no finding, and the text says so."""
+    _, against, others, findings = said(record, arrange, {"none": BASE, "a": ALIKE + 0.001}, cost=False)
+    assert "not distinguishable from it (p " in against and "seconds" not in against
+    assert others.startswith("Not distinguishable from it: none. ")  # the strategy of that name
+    assert findings.startswith("Distinguishable from the baseline: 0 of 1 comparisons tested. Smallest")
+
+
+def test_too_few_restarts(record, arrange):
+    _, against, others, findings = said(record, arrange, {"none": BASE[:5], "a": BETTER[:5]})
+    assert "not tested (5 restarts, 12 needed)" in against
+    assert others.startswith("Mean ranks differ when")
+    assert findings == "Too few to test: 5 restarts at most, 12 needed."
+
+
+def test_the_baseline_leads(record, arrange):
+    sentences = said(record, arrange, {"none": BETTER, "a": BASE})
+    assert sentences[0].startswith("Best mean rank: none, the baseline (1.00 over 1 cell of")
+    assert not any(sentence.startswith("Against the baseline") for sentence in sentences)
+    assert f"a at rte 10 % (-{100 * (BETTER - BASE).mean():.1f})" in sentences[-1]
+
+
+def test_leaders_share_the_first_place(record, arrange):
+    assert said(record, arrange, {"b": BASE, "a": BASE})[0].startswith("Best mean rank: shared by a; b (1.50 over")
+
+
+def test_no_baseline_no_comparison(record, arrange):
+    sentences = said(record, arrange, {"b": BASE, "a": BETTER})
+    assert not any("baseline" in sentence for sentence in sentences)
+
+
+def test_failures_are_told_beside_the_gain(record, arrange):
+    failing = np.array([*BETTER[:11], 0.5])
+    against = said(record, arrange, {"none": BASE, "a": failing})[1]
+    assert "failed 1/12, the baseline 0/12" in against
+
+
+def test_long_lists_are_cut(record, arrange):
+    assert summary.listed([str(i) for i in range(6)]) == "0; 1; 2; 3; and 2 more"
+    assert summary.listed(["x"]) == "x" and summary.listed([]) == ""
+
+
+@pytest.mark.parametrize("name", ["a|b", "<b>", "[x](y)"])
+def test_names_are_escaped(record, arrange, name):
+    entries = [record(0.6 + r / 100, strategy=s, restart=r) for s in (name, "none") for r in (0, 1)]
+    (section,) = arrange(entries)
+    for sentence in summary.verdict(section, "markdown", False):
+        assert name not in sentence
