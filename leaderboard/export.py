@@ -4,9 +4,10 @@
 
 Writes `records.jsonl.gz`: one record a line, sorted by id, the same bytes for the same records, readable wherever a
 folder of records is. What may tell of a machine is left out (traceback, output, unknown fields of the environment;
-paths in reasons); such a record gets a new checksum, every other keeps its own. Ids never change. Beside it
-`methods.json`, if the runs wrote one. Exit 0: all was packed; 1: packed, but some files could not be used; 2: the
-request was wrong, and nothing was written.
+paths in reasons), and test predictions, which no table needs; such a record gets a new checksum, every other keeps its
+own. Ids never change. Beside it `methods.json`, if the runs wrote one.
+
+Exit 0: all was packed; 1: packed, but some files could not be used; 2: the request was wrong, and nothing was written.
 """
 
 import argparse
@@ -27,7 +28,7 @@ NAME = f"records{ARCHIVE}"
 DIGITS = 6
 SOFTWARE = ("python", "torch", "transformers", "datasets", "accelerate", "numpy", "regbench", "peft")
 ENVIRONMENT = (*SOFTWARE, "device", "threads", "platform", "git")
-PRIVATE = ("traceback", "output")
+OMITTED = ("traceback", "output", "test")
 _PATH = re.compile(
     r"""file://\S+ | (?<![\w./~-])(?:~\w*)?/(?=[\w.~-])[^\s'",;:)]* | \b[A-Za-z]:\\[^\s'",;)]* | \\\\[^\s'",;)]+""",
     re.VERBOSE,
@@ -41,7 +42,7 @@ def portable(record: Record) -> Record:
     Raises RecordError if its identity (the config) names a path: without it, it would be another trial.
     """
     _check_config(record["id"], record["config"])
-    kept = {key: value for key, value in record["result"].items() if key not in PRIVATE}
+    kept = {key: value for key, value in record["result"].items() if key not in OMITTED}
     result = {key: _without_names(value) for key, value in kept.items()}
     if is_result(record):
         result["predictions"] = [round(value, DIGITS) for value in result["predictions"]]

@@ -25,12 +25,13 @@ Methods = dict[str, list[dict[str, Any]]]
 def read_methods(results: Iterable[Path | str]) -> tuple[Methods, list[RecordError]]:
     """Return strategy -> terms from the `methods.json` of every folder given, and the files that hold none.
 
-    A `records` folder stands for the folder it lies in. Of two descriptions of one strategy the first is kept.
+    A record or a `records` folder stands for the folder that the run wrote. Of two descriptions of one strategy the
+    first is kept.
     """
     methods: Methods = {}
     faults = []
-    for given in map(Path, results):
-        path = (given.parent if given.name == "records" else given) / METHODS
+    for folder in dict.fromkeys(map(_folder, map(Path, results))):
+        path = folder / METHODS
         if not path.is_file():
             continue
         try:
@@ -38,6 +39,11 @@ def read_methods(results: Iterable[Path | str]) -> tuple[Methods, list[RecordErr
         except RecordError as error:
             faults.append(RecordError(f"{escape(str(path))}: {error}", path))
     return methods, faults
+
+
+def _folder(given: Path) -> Path:
+    folder = given if given.is_dir() else given.parent
+    return folder.parent if folder.name == "records" else folder
 
 
 def encode_methods(methods: Mapping[str, Any]) -> bytes:

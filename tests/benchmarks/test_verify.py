@@ -1,0 +1,212 @@
+"""Results against their data and code: forged scores, predictions, splits and strategies, and training again."""
+
+import copy
+import re
+from argparse import Namespace
+
+import pytest
+
+from benchmarks import rerun, verify
+from benchmarks.trial import execute
+from leaderboard.export import export
+from leaderboard.records import read_records, write_record
+
+MIX = "mixout(w_pre, 0.7)"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two real trials of one restart, as records without id and checksum; `make_configs` is a fixture of functions."""
+    return {}
+
+
+@pytest.fixture
+def records(trained, make_configs, resources):
+    if not trained:
+        for config in make_configs("none", MIX):
+            trained[config["strategy"]] = execute(config, resources)
+    return copy.deepcopy(trained)
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    """Write records, run the command on them, return exit code, output and errors."""
+
+    def run(records, *argv):
+        for record in records.values():
+            write_record(tmp_path / "records", record)
+        code = verify.main([str(tmp_path), "--offline", *argv])
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+def forge(record, **changes):
+    """A score that agrees with its epochs, as `leaderboard.verify` wants it."""
+    record["result"] |= changes
+    record["result"]["epochs"][-1]["scores"]["accuracy"] = record["result"]["score"]
+
+
+def test_real_results_pass_and_so_does_training_them_again(records, check):
+    code, out, err = check(records, "--rerun", "5", "--seed", "1")
+    assert (code, err) == (0, "") and "Verified: no problem." in out
+    assert "training 2 of 2 trials again (--seed 1); their losses must agree on average within 0.001" in out
+    assert len(re.findall(r"score (\S+), again \1; 400 of 400 predictions equal; losses differ by 0\n", out)) >= 2
+
+
+def test_an_archive_is_checked_like_a_folder(records, check, tmp_path):
+    assert check(records)[0] == 0
+    export([tmp_path / "records"], tmp_path / "out")
+    assert verify.main([str(tmp_path / "out"), "--offline"]) == 0
+
+
+def test_a_forged_score_is_no_score_of_its_predictions(records, check):
+    forge(records[MIX], score=0.9, status="ok", failed=False, failed_by=None, failed_plain=False)
+    code, out, _ = check(records)
+    assert code == 1 and "  scores         ok" in out
+    assert re.search(r"problem: pocket-rte-.*: score is 0\.9, its predictions and the labels give 0\.", out)
+
+
+def test_forged_floors_and_verdicts_are_judged_again(records, check):
+    score = records[MIX]["result"]["score"]
+    forge(records[MIX], floor=score - 0.1, threshold=score - 0.1, status="ok", failed=False, failed_by=None)
+    records[MIX]["result"]["failed_plain"] = False
+    out = check(records)[1]
+    assert "  scores         ok" in out and re.search(r"floor is 0\.\d+, its predictions and the labels give 0\.", out)
+
+
+def test_predictions_of_another_dev_set(records, check):
+    records[MIX]["result"]["predictions"] = [0] * 399
+    code, out, _ = check(records)
+    assert code == 1 and "399 predictions for 400 labels" in out
+
+
+def test_a_split_that_is_not_that_of_the_data(records, check):
+    """Changed for all strategies alike, so that records alone show nothing."""
+    for record in records.values():
+        record["config"]["split_hash"] = record["result"]["hashes"]["split"] = "00" * 32
+    code, out, _ = check(records)
+    assert code == 1 and "  splits         ok" in out
+    assert "it names the split 000000000000, this data gives " in out
+
+
+def test_a_dev_set_that_is_not_that_of_the_data(records, check):
+    for record in records.values():
+        record["config"]["dev_hash"] = "00" * 32
+    code, out, _ = check(records)
+    assert code == 1 and "it names the dev set 000000000000, this data gives " in out
+
+
+def test_methods_of_another_version(records, check):
+    records[MIX]["config"]["methods"] = {"mixout": 99}
+    code, out, _ = check(records)
+    assert code == 1 and "it ran methods {'mixout': 99}, this code has {'mixout': " in out
+
+
+def test_strategies_have_one_way_of_writing(records, check):
+    record = records[MIX]
+    record["config"]["strategy"] = "mixout(w_pre, 0.70)"
+    record["result"]["touched"] = {"mixout(w_pre, 0.70)": record["result"]["touched"][MIX]}
+    code, out, _ = check(records)
+    assert code == 1 and "the strategy must be written mixout(w_pre, 0.7), got mixout(w_pre, 0.70)" in out
+
+
+def test_a_strategy_sold_under_anothers_name_is_found_by_training(records, check):
+    """`none` as mixout, with everything changed that records can show."""
+    records[MIX]["result"] = records["none"]["result"] | {"touched": {MIX: ["layer"]}}
+    code, out, _ = check(records)
+    assert code == 0 and "equal in every prediction and loss" in out
+    code, out, _ = check(records, "--rerun", "2", "--seed", "0")
+    assert code == 1 and re.search(r"problem: .*mixout.*: score .*; training losses differ by ", out)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protocol": {"epochs": 3}}, "cannot be checked: "),
+        ({"task": "pocket-xyz"}, "cannot be checked: unknown task 'pocket-xyz'"),
+        ({"strategy": "mixuot(w_pre, 0.7)"}, "cannot be checked: unknown regularizer 'mixuot'; did you mean mixout?"),
+        ({"task": "pocket-mrpc"}, "it names the split"),
+    ],
+)
+def test_what_cannot_be_checked_is_a_problem(records, check, change, message):
+    config = records[MIX]["config"]
+    for key, value in change.items():
+        fields = {k: config["protocol"][k] for k in ("name", "metric", "data", "selection", "precision")}
+        config[key] = fields | {"epoch": 3} if key == "protocol" else value
+    code, out, _ = check(records)
+    assert code == 1 and message in out
+
+
+def test_records_of_another_checkpoint_are_not_trained_again(records, check):
+    for record in records.values():
+        record["config"]["weights"] = "00" * 32
+    code, out, _ = check(records, "--rerun", "1")
+    assert code == 1 and "its weights are 000000000000, those of --model " in out
+
+
+def test_scores_from_an_unknown_corpus_are_told(records, check):
+    recipe = {"samples": 3, "seed": 0, "objective": "mlm", "max_length": 0, "corpus_hash": "00"}
+    records[MIX]["config"] |= {"fisher": {"estimate": recipe}}
+    code, out, _ = check({MIX: records[MIX]}, "--rerun", "1")
+    assert code == 1 and "its Fisher scores cannot be made again: corpus or scores are not those that" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--rerun", "-1"], "--rerun and tolerances must be at least 0 and --threads at least 1"),
+        (["--rerun", "1", "--model", "./nowhere"], "--model must be a hub id or an existing folder"),
+    ],
+)
+def test_a_wrong_request_exits_2(records, check, argv, message):
+    code, _, err = check(records, *argv)
+    assert code == 2 and err.startswith("error: ") and message in err
+
+
+def test_a_model_must_be_named_for_what_is_not_pocket(records, check):
+    for record in records.values():
+        record["config"]["model"] = "bert-large-uncased"
+    code, _, err = check(records, "--rerun", "1")
+    assert code == 2 and "--model must be given to train trials of bert-large-uncased again" in err
+
+
+# --- the pieces
+
+
+def test_which_trials_are_drawn_depends_on_the_seed_alone():
+    records = [{"id": str(number)} for number in range(20)]
+    first = rerun.sample(records, 5, 1)
+    assert first == rerun.sample(records[::-1], 5, 1) != rerun.sample(records, 5, 2)
+    assert len({record["id"] for record in first}) == 5 and len(rerun.sample(records, 99, 1)) == 20
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, ""),
+        ({"score": 0.72}, ""),
+        ({"score": 0.73}, "scores differ by 0.03, more than 0.02"),
+        ({"train_loss": [0.5, 0.4019]}, ""),
+        ({"train_loss": [0.5, 0.403]}, "training losses differ by 0.0015 on average, more than 0.001"),
+        ({"train_loss": [0.5]}, "2 training losses, again 1"),
+        ({"hashes": {"head": "x", "batches": "b"}}, "another head"),
+    ],
+)
+def test_how_far_a_repetition_may_be_off(change, message):
+    result = {"score": 0.7, "train_loss": [0.5, 0.4], "predictions": [0, 1], "hashes": {"head": "h", "batches": "b"}}
+    found = rerun.compared({"id": "x", "result": result}, {"result": result | change}, 0.02 + 1e-12, 1e-3)
+    assert found.problem == bool(message) and message in found.text
+
+
+def test_a_repetition_that_breaks_is_a_problem(records, monkeypatch):
+    given = Namespace(model=None, offline=True, data_dir=None, task_file=None, plugin=[], threads=1, tolerance=0.02)
+    broken = {"result": {"status": "oom", "reason": "no memory"}}
+    monkeypatch.setattr(rerun, "execute", lambda config, resources: broken)
+    record = records["none"] | {"id": "x"}
+    assert [f.text for f in rerun.Again(given, [record]).compare(record)] == ["x: it ended in oom: no memory"]
+
+
+def test_the_records_of_a_folder_are_as_they_were(records, check, tmp_path):
+    check(records)
+    assert len(read_records([tmp_path])[0]) == 2
