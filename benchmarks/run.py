@@ -33,7 +33,9 @@ from benchmarks.trial import Resources, environment, load_data, load_tests, reso
 from fisher.errors import InputError
 from leaderboard.build import build
 from leaderboard.errors import InputError as LeaderboardError
-from leaderboard.records import is_done, is_result, read_records, record_id, set_aside
+from leaderboard.methods import METHODS, encode_methods, read_methods
+from leaderboard.records import is_done, is_result, read_records, record_id, set_aside, write_atomic
+from regularizers.describe import explain
 from regularizers.registry import load_entry_points, load_plugin
 
 DEFAULT_OUTPUT = "results"
@@ -229,6 +231,9 @@ class Run:
         try:
             (self.output / "records").mkdir(parents=True, exist_ok=True)
             (self.output / "suite.toml").write_text(self.suite.to_toml())
+            known, _ = read_methods([self.output])
+            told = {str(strategy): explain(strategy) for strategy in self.strategies}
+            write_atomic(self.output / METHODS, encode_methods(known | told))
         except OSError as error:
             problem = error.strerror or str(error)
             raise InputError(f"--output must be a folder that can be written, got {self.output}: {problem}") from None

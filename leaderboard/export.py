@@ -27,13 +27,15 @@ from leaderboard.text import escape
 NAME = f"records{ARCHIVE}"
 DIGITS = 6
 SOFTWARE = ("python", "torch", "transformers", "datasets", "accelerate", "numpy", "regbench", "peft")
-ENVIRONMENT = (*SOFTWARE, "device", "threads", "platform", "git")
+PLACE = ("executor", "slot", "gpu", "trials_per_device", "attempt")
+ENVIRONMENT = (*SOFTWARE, "device", "threads", "platform", "git", *PLACE)
 OMITTED = ("traceback", "output", "test")
 _PATH = re.compile(
     r"""file://\S+ | (?<![\w./~-])(?:~\w*)?/(?=[\w.~-])[^\s'",;:)]* | \b[A-Za-z]:\\[^\s'",;)]* | \\\\[^\s'",;)]+""",
     re.VERBOSE,
 )
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-][\w.-]*")
+_DEVICE = re.compile(r"\b(?:GPU|MIG)-[\w-]{8,}")
 
 
 def portable(record: Record) -> Record:
@@ -67,7 +69,9 @@ def _without_names(value: Any) -> Any:
         return {key: _without_names(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_without_names(item) for item in value]
-    return _ADDRESS.sub("ADDRESS", _PATH.sub("PATH", value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _DEVICE.sub("DEVICE", _ADDRESS.sub("ADDRESS", _PATH.sub("PATH", value)))
 
 
 def pack(records: Iterable[Record]) -> bytes:

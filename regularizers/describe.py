@@ -106,6 +106,28 @@ def describe(text: str, *, model: str | None = None, fisher: str | None = None) 
     return "\n\n".join(part for part in parts if part)
 
 
+def explain(strategy: Strategy) -> list[dict[str, Any]]:
+    """What a reader of tables should know of each term: its equation, paper, cost and every hyperparameter's value."""
+    return [
+        {
+            "term": str(term),
+            "name": term.regularizer.name,
+            "summary": first_line(type(term.regularizer)),
+            "equation": term.regularizer.equation,
+            "paper": term.regularizer.paper,
+            "deviations": term.regularizer.deviations,
+            "cost": cost_of(type(term.regularizer)),
+            "settings": settings(term.regularizer),
+        }
+        for term in strategy.terms
+    ]
+
+
+def settings(regularizer: Regularizer) -> dict[str, str]:
+    """Every hyperparameter with its value, defaults included."""
+    return {f.name: str(getattr(regularizer, f.name)) for f in dataclasses.fields(regularizer) if f.init}
+
+
 def parameters(cls: type[Regularizer], strategy: Strategy) -> str:
     """A table of the hyperparameters: name, default, and what the constructor says a value must be."""
     example = next(term.regularizer for term in strategy.terms if type(term.regularizer) is cls)

@@ -55,6 +55,7 @@ def test_private_things_stay_at_home(honest_record, store, tmp_path):
     reason = "OSError: /home/jane/x.py: C:\\Users\\jane, \\\\host\\share file:///srv/y ~/z jane@host.example and/or 1/2"
     entry["result"] |= {"reason": reason, "traceback": ["File /home/jane/x.py"], "output": ["jane"]}
     entry["environment"] |= {"hostname": "janes-machine", "user": "jane", "device": "NVIDIA H200"}
+    entry["environment"] |= {"gpu": "GPU-8f3c-1234-janes-own"}
     export.export([store([honest_record(), entry])], tmp_path / "out")
     text = b"\n".join(lines(tmp_path / "out")).decode()
     assert "jane" not in text and "/srv" not in text and "~" not in text

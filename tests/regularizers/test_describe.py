@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from fisher.scores import save_scores
+from leaderboard.methods import encode_methods, read_methods
 from regularizers.__main__ import main
 from regularizers.base import Regularizer
-from regularizers.describe import condense, describe, requirement
+from regularizers.describe import condense, describe, explain, requirement
 from regularizers.registry import methods
 from regularizers.rig import tiny_bert
 from regularizers.strategy import parse
@@ -49,6 +50,21 @@ def test_requirements_come_from_the_constructor():
     fields = {f.name: f for f in example.__dataclass_fields__.values()}
     assert requirement(example, fields["strength"]) == ">= 0"
     assert requirement(example, fields["form"]) == "decoupled or coupled"
+
+
+def test_a_strategy_is_explained_term_by_term():
+    first, second = explain(parse("head:mixout(w_0, 0.6) + wdecay(w_pre, 0.01)"))
+    assert (first["term"], second["term"]) == ("wdecay(w_pre, 0.01)", "head:mixout(w_0, 0.6)")
+    assert second["name"] == "mixout" and "Bernoulli(1-p)" in second["equation"] and "Lee" in second["paper"]
+    assert second["settings"] == {"target": "w_0", "p": "0.6", "layers": "paper", "gradient": "exact"}
+    assert second["cost"] == "1+1" and "authors" in second["deviations"]
+
+
+@pytest.mark.parametrize("name", list(methods()))
+def test_what_is_explained_can_be_kept_beside_records(name, tmp_path):
+    told = {name: explain(parse(methods()[name].example or name))}
+    (tmp_path / "methods.json").write_bytes(encode_methods(told))
+    assert read_methods([tmp_path]) == (told, [])
 
 
 def test_names_are_condensed_by_layer():
