@@ -62,6 +62,12 @@ def bootstrap_means(
     return (counts @ _whole(scores[present])) / counts.sum(axis=1) * _QUANTUM
 
 
+def tail(count: int, confidence: float = CONFIDENCE) -> float:
+    """Return the lower percentile (as a share) of an expanded interval of `count` > 1 trials (Hesterberg 2015)."""
+    width = math.sqrt(count / (count - 1)) * float(stdtrit(count - 1, (1 + confidence) / 2))
+    return float(ndtr(-width))
+
+
 def interval_of(means: NDArray[np.float64], count: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Return the expanded percentile interval of bootstrap means of `count` trials, (NaN, NaN) for one trial.
 
@@ -70,8 +76,7 @@ def interval_of(means: NDArray[np.float64], count: int, *, confidence: float = C
     """
     if count < 2:
         return math.nan, math.nan
-    width = math.sqrt(count / (count - 1)) * float(stdtrit(count - 1, (1 + confidence) / 2))
-    rank = int(len(means) * float(ndtr(-width)))
+    rank = int(len(means) * tail(count, confidence))
     ordered = np.partition(means, [rank, len(means) - 1 - rank])
     return float(ordered[rank]), float(ordered[len(means) - 1 - rank])
 
