@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from benchmarks.forward import available
 from benchmarks.metrics import metric_name
 from benchmarks.protocol import Protocol, make_protocol
 from benchmarks.seeds import derive
@@ -52,12 +53,13 @@ def make_grid(
     *,
     model: str,
     weights: str,
+    family: str,
     fisher: Callable[[Strategy], dict[str, Any] | None],
 ) -> list[Config]:
     """The configs of all trials, each once, each strategy of a restart beside the others.
 
     Args:
-        load: task name -> data; model, weights: label and hash of the checkpoint.
+        load: task name -> data; model, weights, family: label, hash and architecture of the checkpoint.
         fisher: strategy -> the recipe of the scores it needs, None where it needs none.
     """
     strategies = unique_strategies(suite.every("strategies"))
@@ -65,6 +67,7 @@ def make_grid(
     grid: dict[tuple[Any, ...], Config] = {}
     for block in suite.blocks():
         protocol = make_protocol(block.protocol, block.settings)
+        protocol = dataclasses.replace(protocol, forward=available(protocol.forward, family))
         common = {"protocol": dataclasses.asdict(protocol), "model": model, "weights": weights}
         names = [str(strategy) for strategy in unique_strategies(block.strategies)]
         for task_name in dict.fromkeys(block.tasks):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import hashlib
 from dataclasses import dataclass
@@ -24,11 +25,15 @@ HEAD_STD = 0.02  # [Lee20 C.2]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model comes from: `reference` is a folder or hub id, `label` what records and tables show."""
+    """Where a model comes from: `reference` is a folder or hub id, `label` what records and tables show.
+
+    `family` is the architecture's name in transformers, such as `bert`.
+    """
 
     reference: str
     label: str
     offline: bool
+    family: str = "bert"
 
 
 def find_model(name: str, *, offline: bool) -> Source:
@@ -47,7 +52,7 @@ def find_model(name: str, *, offline: bool) -> Source:
         raise InputError(
             f"--model must be of a family with a site table ({known}), got {config.model_type} in {name!r}"
         )
-    return source
+    return dataclasses.replace(source, family=config.model_type)
 
 
 def label(name: str, folder: Path) -> str:

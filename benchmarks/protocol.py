@@ -23,7 +23,7 @@ CHOICES = {
     "data": ("official", "pooled"),
     "selection": ("last", "best_dev"),
     "precision": ("fp32", "bf16"),
-    "padding": ("packed", "padded"),
+    "forward": ("packed", "padded", "stock"),
 }
 AT_LEAST = {"epochs": 1, "batch_size": 1, "max_length": 8, "micro_batch": 0, "clip": 0.0, "warmup": 0.0}
 BELOW = {"beta1": 1.0, "beta2": 1.0}
@@ -38,7 +38,8 @@ class Protocol:
     biases 0, `model` = the model class's own; metric `primary` = the task's one score, `combined` = the mean of all;
     data `official` = train scored on dev, `pooled` = both joined, shuffled with the restart's seed and cut 80/20;
     selection `last` = the last epoch ranks, `best_dev` = the best epoch on dev; precision fp32 or bf16 autocast;
-    padding `packed` = no padding at all (`benchmarks.packing`), `padded` = to the longest of the batch.
+    forward `packed` = no padding, `padded` = to the longest of the batch, `stock` = the model's own, which is all
+    that families other than BERT have (`benchmarks.forward`).
     """
 
     name: str = "lee20"
@@ -59,7 +60,7 @@ class Protocol:
     data: str = "official"
     selection: str = "last"
     precision: str = "fp32"
-    padding: str = "packed"
+    forward: str = "packed"
 
     def recipe(self) -> Recipe:
         """The part that the training loop needs."""

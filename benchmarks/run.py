@@ -22,6 +22,7 @@ from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, in_words, places
 from benchmarks.executors.schedule import Job, run_trials
 from benchmarks.executors.work import Place
+from benchmarks.forward import FAMILIES as PACKABLE
 from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.progress import Display
 from benchmarks.scores import ScoreBook
@@ -131,6 +132,10 @@ class Run:
         self.strategies = unique_strategies(self.suite.every("strategies"))
         self.tasks = [resolve_task(name, arguments.task_file) for name in self.suite.every("tasks")]
         self.source = self._source()
+        if self.source.family not in PACKABLE:
+            self.said.append(
+                f"{self.source.family} models train with forward=stock; the faster passes are BERT's alone"
+            )
         self.output = Path(arguments.output or Path(DEFAULT_OUTPUT, self.suite.name))
         self.grid: dict[str, dict[str, Any]] = {}  # by the names of the records
         self.new_hashes: list[tuple[Task, float, int, str]] = []
@@ -173,6 +178,7 @@ class Run:
             self.load,
             model=self.source.label,
             weights=models.weights_of(self.source),
+            family=self.source.family,
             fisher=self.scores.of,
         )
         self._check_splits(grid)

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from benchmarks import batches, models, packing
+from benchmarks import batches, models
+from benchmarks.forward import prepare
 from benchmarks.grid import make_split
 from benchmarks.protocol import Protocol
 from benchmarks.trial import Resources, encode_all, load_data, split_rows
@@ -59,7 +60,7 @@ def seconds_per_token(config: dict[str, Any], resources: Resources) -> float:
     model, _ = models.build(resources.model, outputs, seed=0, head_init=protocol.head_init)
     labels = [0.0 if data.task.labels is None else 0] * len(train[: protocol.batch_size])
     batch = batches.collate(train[: protocol.batch_size], labels, model.config.pad_token_id or 0)
-    forward, threads = packing.prepare(model, protocol.padding), torch.get_num_threads()
+    forward, threads = prepare(model, protocol.forward), torch.get_num_threads()
     torch.set_num_threads(resources.threads)
     seconds = []
     for _ in range(3):

@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from benchmarks import batches, metrics, models, packing
+from benchmarks import batches, metrics, models
+from benchmarks.forward import prepare
 from benchmarks.grid import Split, make_split
 from benchmarks.protocol import Protocol
 from benchmarks.seeds import derive
@@ -211,7 +212,7 @@ def attach(
     sources = [source for source in strategy.fisher_sources() if source in resources.fisher]
     fisher = {source: read_scores(resources.fisher[source]) for source in sources}
     generator = torch.Generator().manual_seed(config["seeds"]["noise"])
-    forward = packing.prepare(model, config["protocol"]["padding"])
+    forward = prepare(model, config["protocol"]["forward"])
     context = Context(model, head, generator, fisher=fisher, examples=examples, forward=forward)
     bound = strategy.bind(context)
     touched = bound.attach()

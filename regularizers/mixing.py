@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -43,18 +44,85 @@ def mixconnect(weight: Tensor, target: Tensor, p: float, mask: Tensor, gradient:
     return (mask * weight + (1 - mask) * target - p * target) / (1 - p)
 
 
+class MixedProduct(torch.autograd.Function):
+    """x W_mix^T + b with W_mix = u + s * (w - u), s = M / mu: mixconnect's layer, without work for what is mixed.
+
+    The same function as `linear(x, mixconnect(w, u, p, M), b)` for a mask of one entry per input feature, in one pass
+    over the weights. Where an entry of M is 0, that column of W_mix does not depend on w and its gradient is exactly 0:
+
+        dL/dw[:, kept] = s_kept * g^T x[:, kept],    dL/dw[:, mixed] = 0,    dL/dx = g W_mix
+
+    Arguments: x (..., in); weight and target (out, in); bias (out,) or None; scale s (in,); slope (in,): what the
+    gradient is multiplied by, s itself or for `gradient=authors` M; kept: the columns with M != 0, None for all.
+    Under autocast the products are computed in its type, as `nn.functional.linear` does.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        target: Tensor,
+        scale: Tensor,
+        slope: Tensor,
+        kept: Tensor | None,
+    ) -> Tensor:
+        mixed = torch.lerp(target, weight, scale)
+        device = x.device.type
+        if torch.is_autocast_enabled(device):
+            kind = torch.get_autocast_dtype(device)
+            x, mixed, bias = x.to(kind), mixed.to(kind), None if bias is None else bias.to(kind)
+        ctx.save_for_backward(x, mixed, slope, kept)
+        ctx.weight_type = weight.dtype
+        return nn.functional.linear(x, mixed, bias)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
+        x, mixed, slope, kept = ctx.saved_tensors
+        rows = outputs[0].reshape(-1, mixed.shape[0])
+        of_x = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_x = (rows @ mixed).view_as(x)
+        if ctx.needs_input_grad[1]:
+            inputs = x.reshape(-1, mixed.shape[1])
+            if kept is None:
+                of_weight = (rows.t() @ inputs).to(ctx.weight_type).mul_(slope)
+            else:
+                some = (rows.t() @ inputs.index_select(1, kept)).to(ctx.weight_type).mul_(slope[kept])
+                of_weight = torch.zeros(mixed.shape, dtype=ctx.weight_type, device=x.device).index_copy_(1, kept, some)
+        if ctx.needs_input_grad[2]:
+            of_bias = rows.sum(0)
+        return of_x, of_weight, of_bias, None, None, None, None
+
+
 class Mixed(nn.Module):
-    """What a mixed layer has beside its own weight: target and mask as buffers, p and the form of the gradient."""
+    """What a mixed layer has beside its own weight: target and mask as buffers, p and the form of the gradient.
+
+    `mix_kept` holds the input features whose entry of the mask is not 0, or is None where all may be kept.
+    """
 
     weight: Tensor
+    bias: Any
     mix_target: Tensor
     mix_mask: Tensor
+    mix_kept: Tensor | None
     mix_p: float
     mix_gradient: str
 
-    def mixed_weight(self) -> Tensor:
-        """The weight of this step, in the layer's own layout."""
-        return mixconnect(self.weight, self.mix_target, self.mix_p, self.mix_mask, self.mix_gradient)
+    def mixed_product(self, x: Tensor) -> Tensor:
+        """The layer's output with the weight of this step."""
+        if self.mix_mask.shape == self.weight.shape:
+            weight = mixconnect(self.weight, self.mix_target, self.mix_p, self.mix_mask, self.mix_gradient)
+            return nn.functional.linear(x, weight.t() if isinstance(self, Conv1D) else weight, self.bias)
+        mask = self.mix_mask.flatten()
+        scale = mask / (1 - self.mix_p)
+        slope = mask if self.mix_gradient == "authors" else scale
+        weight, target = self.weight, self.mix_target
+        if isinstance(self, Conv1D):
+            weight, target = weight.t(), target.t()
+        return MixedProduct.apply(x, weight, self.bias, target, scale, slope, self.mix_kept)
 
 
 class MixedLinear(Mixed, nn.Linear):
@@ -62,22 +130,15 @@ class MixedLinear(Mixed, nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out)."""
-        if not self.training:
-            return super().forward(x)
-        return nn.functional.linear(x, self.mixed_weight(), self.bias)
+        return self.mixed_product(x) if self.training and self.mix_p else super().forward(x)
 
 
 class MixedConv1D(Mixed, Conv1D):
     """GPT-2's linear layer, whose (in, out) weight has input features as rows, likewise."""
 
-    bias: Tensor
-
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out)."""
-        if not self.training:
-            return super().forward(x)
-        rows = torch.addmm(self.bias, x.reshape(-1, self.mix_mask.shape[0]), self.mixed_weight())
-        return rows.view(*x.shape[:-1], -1)
+        return self.mixed_product(x) if self.training and self.mix_p else super().forward(x)
 
 
 def input_features(layer: nn.Module) -> int:
@@ -100,14 +161,21 @@ def adopt(layer: nn.Module, target: Tensor, p: float, *, gradient: str = "exact"
     layer.register_buffer("mix_target", target.detach().clone().to(weight))
     mask = torch.ones(weight.shape, dtype=torch.bool) if per_weight else torch.ones(input_features(layer))
     if not per_weight:
-        mask = mask.to(weight.dtype).unsqueeze(1) if isinstance(layer, Conv1D) else mask.to(weight.dtype)
+        mask = mask.to(weight.dtype)
     layer.register_buffer("mix_mask", mask.to(weight.device), persistent=False)
+    layer.register_buffer("mix_kept", None, persistent=False)
     return layer
 
 
 def set_mask(layer: Mixed, mask: Tensor) -> None:
-    """Use `mask` (one entry per input feature, or of the weight's shape) from now on."""
-    layer.mix_mask.copy_(mask.view(layer.mix_mask.shape))
+    """Use `mask` (one entry per input feature, or of the weight's shape) from now on.
+
+    The kept columns are found where the mask was drawn: on the CPU, so that a GPU is not waited for.
+    """
+    layer.mix_mask.copy_(mask.view(layer.mix_mask.shape), non_blocking=True)
+    if mask.dim() == 1:
+        kept = mask.nonzero().flatten()
+        layer.mix_kept = kept.to(layer.weight.device, non_blocking=True) if len(kept) < len(mask) else None
 
 
 def check_target(technique: str, target: str) -> None:

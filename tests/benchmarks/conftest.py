@@ -51,6 +51,7 @@ def make_configs(source: models.Source) -> Callable[..., list[dict[str, Any]]]:
             lambda name: load_data(name, None, None, True),
             model="pocket",
             weights=weights,
+            family="bert",
             fisher=lambda strategy: None,
         )
 

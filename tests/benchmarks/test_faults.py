@@ -125,7 +125,7 @@ def test_a_plugin_that_misbehaves_costs_its_own_trials_alone(
     assert gpu["result"]["status"] in ("ok", "failed") and gpu["result"]["micro_batch"] == 4, "16 / 4, and recorded"
     assert gpu["environment"] | {"executor": "local", "slot": 0, "attempt": 1} == gpu["environment"]
     settings = records["none"]["config"]["protocol"]
-    kept = {key: settings[key] for key in ("lr", "batch_size", "max_length", "epochs", "padding", "bias_correction")}
+    kept = {key: settings[key] for key in ("lr", "batch_size", "max_length", "epochs", "forward", "bias_correction")}
     for config in make_configs("none", "dropout(0.1)", **kept):
         alone = execute(config, resources)["result"]
         assert {key: records[config["strategy"]]["result"][key] for key in SAME} == {key: alone[key] for key in SAME}

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.grid import seeds
+from benchmarks.grid import make_grid, seeds
+from benchmarks.suite import load_suite
+from benchmarks.trial import load_data
 from leaderboard.records import config_hash, record_id
 
 Make = Callable[..., list[dict[str, Any]]]
@@ -29,5 +31,18 @@ def test_seeds_differ_by_purpose_and_restart_and_know_no_strategy() -> None:
 
 def test_every_setting_changes_the_identity(make_configs: Make) -> None:
     (base,) = make_configs("none")
-    for settings in ({"epochs": 9}, {"lr": 1e-5}, {"bias_correction": False}, {"padding": "padded"}):
+    for settings in ({"epochs": 9}, {"lr": 1e-5}, {"bias_correction": False}, {"forward": "padded"}):
         assert config_hash(make_configs("none", **settings)[0]) != config_hash(base), settings
+
+
+def test_a_family_without_the_faster_passes_is_recorded_with_the_stock_one() -> None:
+    suite = load_suite("pocket")
+    grid = make_grid(
+        suite,
+        lambda name: load_data(name, None, None, True),
+        model="m",
+        weights="w",
+        family="electra",
+        fisher=lambda strategy: None,
+    )
+    assert {config["protocol"]["forward"] for config in grid} == {"stock"}

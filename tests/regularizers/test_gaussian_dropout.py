@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from benchmarks.forward import IMPLEMENTATION as PACKED
+from benchmarks.forward import prepare
 from fisher.errors import InputError
 from regularizers.base import Context, SkipTrial
 from regularizers.gaussian_dropout import gaussian_dropout
@@ -128,17 +130,15 @@ def test_head_alone(lab):
 
 
 def test_a_model_whose_attention_knows_of_the_noise_keeps_it(family_model):
-    packing = pytest.importorskip("benchmarks.packing")
     model, head = family_model("bert")
-    model.set_attn_implementation(packing.IMPLEMENTATION)
+    model.set_attn_implementation(PACKED)
     bound_to(model, head)
-    assert model.config._attn_implementation == packing.IMPLEMENTATION
+    assert model.config._attn_implementation == PACKED
 
 
 def test_packed_attention_applies_the_noise(family_model, batch):
-    packing = pytest.importorskip("benchmarks.packing")
     model, head = family_model("bert")
-    forward = packing.prepare(model, "packed")
+    forward = prepare(model, "packed")
     clean = forward(model.eval(), batch)
     bound, _ = bound_to(model, head)
     sites = find_sites(model, head).dropouts

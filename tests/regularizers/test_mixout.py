@@ -11,6 +11,7 @@ from transformers.pytorch_utils import Conv1D
 from fisher.errors import InputError
 from regularizers.base import Context, SkipTrial
 from regularizers.mixing import MixedLinear, adopt, set_mask
+from regularizers.mixing import mixconnect as mix
 from regularizers.mixout import mixout
 from regularizers.strategy import parse
 
@@ -103,6 +104,47 @@ def test_conv1d_mixes_rows_as_linear_mixes_columns():
     for layer, u in ((linear, target), (conv, target.t())):
         set_mask(adopt(layer, u, 0.6), mask)
     assert torch.allclose(linear(x), conv(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("gradient", ["exact", "authors"])
+@pytest.mark.parametrize("mask", [[1, 0, 0, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [0.3, -0.2, 0, 1.4, 0.7]])
+@pytest.mark.parametrize("kind", ["linear", "conv1d"])
+def test_kept_columns_alone_give_the_plain_layers_output_and_gradients(kind, mask, gradient):
+    """Against autograd through the whole mixed weight, for inputs of three dimensions, bias and input included."""
+    p, mask, x = 0.7, torch.tensor(mask, dtype=torch.float64), numbers(2, 3, 5, seed=4).requires_grad_()
+    layer = (nn.Linear(5, 4) if kind == "linear" else Conv1D(4, 5)).double()
+    target, weight = numbers(*layer.weight.shape, seed=5), layer.weight.detach().clone().requires_grad_()
+    bias, plain_x = numbers(4, seed=6).requires_grad_(), x.detach().clone().requires_grad_()
+    with torch.no_grad():
+        layer.bias.copy_(bias)
+    wide = mask if kind == "linear" else mask[:, None]
+    mixed = mix(weight, target, p, wide, gradient)
+    expected = plain_x @ (mixed.t() if kind == "linear" else mixed) + bias
+    set_mask(adopt(layer, target, p, gradient=gradient), mask)
+    got = layer(x)
+    assert torch.allclose(got, expected, rtol=1e-12, atol=1e-12)
+    for out in (got, expected):
+        out.pow(3).sum().backward()
+    for one, other in ((layer.weight, weight), (layer.bias, bias), (x, plain_x)):
+        assert torch.allclose(one.grad, other.grad, rtol=1e-12, atol=1e-12)
+    columns = layer.weight.grad if kind == "linear" else layer.weight.grad.t()
+    assert torch.equal(columns[:, mask == 0], torch.zeros(4, int((mask == 0).sum())).double())
+
+
+def test_under_autocast_the_products_are_computed_in_its_type():
+    layer, x = nn.Linear(8, 4), numbers(3, 8).float()
+    target, mask = numbers(4, 8, seed=1).float(), torch.tensor([1.0, 0, 0, 1, 0, 0, 0, 1])
+    plain = nn.functional.linear(x, mix(layer.weight, target, 0.7, mask), layer.bias)
+    plain.sum().backward()
+    expected = layer.weight.grad.clone()
+    layer.zero_grad()
+    set_mask(adopt(layer, target, 0.7), mask)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = layer(x)
+    out.float().sum().backward()
+    assert out.dtype == torch.bfloat16 and layer.weight.grad.dtype == torch.float32
+    assert torch.allclose(out.float(), plain, rtol=0.05, atol=0.1)
+    assert torch.allclose(layer.weight.grad, expected, rtol=0.05, atol=0.1)
 
 
 def test_target_and_mask_move_with_the_model_and_the_target_is_saved():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import regularizers.neftune
-from benchmarks import packing
+from benchmarks.forward import prepare
 from regularizers.base import Context, SkipTrial
 from regularizers.neftune import NEFTune, magnitude, token_lengths
 
@@ -42,7 +42,7 @@ def test_word_embeddings_get_the_noise_in_training_alone(lab):
 def test_packed_batches_get_the_same_magnitudes(lab, monkeypatch):
     monkeypatch.setattr(regularizers.neftune, "noise_like", lambda x, *_: torch.ones_like(x))
     trial, packed = lab("neftune(5)"), lab("neftune(5)")
-    packed.context.forward = packing.prepare(packed.model, "packed")
+    packed.context.forward = prepare(packed.model, "packed")
     for one in (trial, packed):
         one.model.train()
     one, two = trial.context.compute(trial.batches[0]), packed.context.compute(packed.batches[0])

@@ -1,0 +1,125 @@
+"""The forward passes of a trial: `packed`, `padded` and `stock`, one function computed in three ways.
+
+`stock`: the model as it stands on batches padded to their longest row. `padded`: the same, but what follows the last
+layer's attention is computed for the first token alone, the only one that BERT's head reads. `packed`: that, and no
+padding. The rows of a batch are sorted by length and concatenated into one row of real tokens, with explicit position
+ids; an attention function registered with transformers runs one call per group of equally long sequences, and the head
+then reads each sequence's first token.
+
+No model code is ours: attention is chosen through `AttentionInterface`, and rows are chosen by a hook in front of the
+module that follows the last attention. Examples of a batch, their order of drawing and the function computed are the
+same in all three (float64: tests). The order of additions differs, and which random number an activation dropout gives
+to which element; so `forward` is a field of the protocol.
+
+Exact for BERT: position and token-type ids are explicit there, nothing else depends on the place in the row, and the
+head reads the first token only. Other families are trained with `stock`, and their records say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+from regularizers.base import Batch
+from regularizers.base import forward as stock
+from regularizers.noise import AWARE, noise_of
+from regularizers.noise import attention as noisy_attention
+
+WAYS = ("packed", "padded", "stock")
+FAMILIES = ("bert",)
+IMPLEMENTATION = "regbench_packed"
+
+
+def available(way: str, family: str) -> str:
+    """The way that models of this family are trained with where `way` is asked for."""
+    return way if family in FAMILIES else "stock"
+
+
+def prepare(model: Any, way: str) -> Callable[[Any, Batch], Tensor]:
+    """The forward function (model, batch) -> logits of one of `WAYS`; ValueError where the family has only `stock`."""
+    if way == "stock":
+        return stock
+    if model.config.model_type not in FAMILIES:
+        raise ValueError(f"the forward pass must be stock for {model.config.model_type}, got {way}")
+    if way == "padded":
+        return padded
+    model.set_attn_implementation(IMPLEMENTATION)
+    return packed
+
+
+def padded(model: Any, batch: Batch) -> Tensor:
+    """Logits (batch, classes) of a BERT classifier; the last layer's feed-forward part sees (batch, 1, width)."""
+    with last_layer_on(model, lambda hidden: hidden[:, :1]):
+        return stock(model, batch)
+
+
+def packed(model: Any, batch: Batch) -> Tensor:
+    """Logits (batch, classes) of a BERT classifier, in the batch's order, computed without padding."""
+    lengths = batch["attention_mask"].sum(1)
+    order = torch.argsort(lengths, stable=True)
+    mask = batch["attention_mask"][order].bool()
+    lengths = lengths[order]
+    positions = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
+    rows = {name: batch[name][order][mask].unsqueeze(0) for name in ("input_ids", "token_type_ids") if name in batch}
+    first = torch.cumsum(lengths, 0) - lengths
+    base = model.base_model
+    with last_layer_on(model, lambda hidden: hidden[:, first]):
+        states = base(**rows, position_ids=positions[mask].unsqueeze(0), sequence_lengths=tuple(lengths.tolist()))
+    pooled = base.pooler(states.last_hidden_state[0].unsqueeze(1))  # (batch, width), sorted by length
+    return model.classifier(model.dropout(pooled[torch.argsort(order)]))
+
+
+@contextmanager
+def last_layer_on(model: Any, choose: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Within it, what follows the last layer's attention computes only the tokens that `choose` picks."""
+
+    def pick(module: nn.Module, args: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        context, residual = args
+        return choose(context), choose(residual)
+
+    hook = model.base_model.encoder.layer[-1].attention.output.register_forward_pre_hook(pick)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sequence_lengths: tuple[int, ...] = (),
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """Scaled dot-product attention within each sequence of one packed row; noise of the module acts on probabilities.
+
+    query, key, value: (1, heads, tokens, width), sequences one after the other; returns (1, tokens, heads, width).
+    """
+    groups = [(length, len(list(same))) for length, same in groupby(sequence_lengths)]
+    sizes = [length * count for length, count in groups]
+    parts = zip(*(x[0].split(sizes, dim=1) for x in (query, key, value)), strict=True)  # split: one cat in the backward
+    pieces = []
+    for (length, count), part in zip(groups, parts, strict=True):
+        # (heads, count * length, width) -> (count, heads, length, width)
+        q, k, v = (x.unflatten(1, (count, length)).transpose(0, 1) for x in part)
+        if noise_of(module) is None:
+            out = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
+            out = out.transpose(1, 2)
+        else:
+            out, _ = noisy_attention(module, q, k, v, None, scaling, dropout)
+        pieces.append(out.flatten(0, 1))  # (count * length, heads, width)
+    return torch.cat(pieces).unsqueeze(0), None
+
+
+AttentionInterface.register(IMPLEMENTATION, attention)
+AWARE.add(IMPLEMENTATION)
