@@ -9,7 +9,6 @@ An interrupted estimate goes on where it was last saved when the same command is
 """
 
 import argparse
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,6 +197,12 @@ def number_of_samples(available: int, samples: int | None, share: float | None) 
     return max(1, round(share * available))
 
 
+def means_of(scores: Scores) -> Scores:
+    """The tensor scores alone, as 0-d tensors: all that site scores need, but no diagonal."""
+    means = {name: torch.tensor(value) for name, value in scores.tensor_scores().items()}
+    return Scores(means, {**scores.metadata, "values": "means"})
+
+
 def run(args: argparse.Namespace) -> None:
     texts = read_corpus(args.corpus)
     samples = number_of_samples(len(texts), args.samples, args.share)
@@ -206,20 +211,26 @@ def run(args: argparse.Namespace) -> None:
     wanted = {"samples": samples, "corpus_hash": corpus_hash(texts), **settings}
     wanted |= {"max_length": args.max_length} if args.max_length else {}
     wanted |= {"sentinels": args.sentinels} if args.objective == "seq2seq" else {}
+    wanted["values"] = "means" if args.means else None
     if args.output.exists():
         wanted["weights"] = checkpoint_hash(args.model)
-    make = functools.partial(
-        estimate,
-        args.model,
-        texts,
-        samples=samples,
-        max_length=args.max_length,
-        sentinels=args.sentinels,
-        corpus=Path(args.corpus).name if Path(args.corpus).is_file() else args.corpus,
-        device=args.device,
-        **settings,
-    )
-    scores = produce(args.output, wanted, samples, lambda partial, report: make(partial=partial, report=report))
+
+    def make(partial: Path, report: Report) -> Scores:
+        scores = estimate(
+            args.model,
+            texts,
+            samples=samples,
+            max_length=args.max_length,
+            sentinels=args.sentinels,
+            corpus=Path(args.corpus).name if Path(args.corpus).is_file() else args.corpus,
+            device=args.device,
+            partial=partial,
+            report=report,
+            **settings,
+        )
+        return means_of(scores) if args.means else scores
+
+    scores = produce(args.output, wanted, samples, make)
     print(f"{args.output}: {len(scores.values)} tensors, {samples} samples of {len(texts)} documents")
 
 
@@ -240,6 +251,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0, help="of the subsample, the masks and the drawn labels")
     made.add_argument("--max-length", type=int, help="tokens of a sample (default 512, or what the model allows)")
     made.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="padded tokens of a batch")
+    made.add_argument("--means", action="store_true", help="keep each tensor's mean only: kilobytes, but no diagonal")
     made.add_argument("--device", default="cpu", help="cpu, cuda, ...")
     return made
 

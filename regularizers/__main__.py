@@ -44,8 +44,10 @@ def parser() -> argparse.ArgumentParser:
     every.add_argument("--markdown", action="store_true", help="print a Markdown table with equations and hooks")
     one = commands.add_parser("describe", help="equation, parameters, deviations, sites and cost of a method")
     one.add_argument("method", metavar="NAME", help="a method, or a strategy such as 'mixout(w_pre, 0.7)'")
-    one.add_argument("--model", metavar="HUB_ID|FOLDER", help="whose sites to list (default: a small BERT)")
-    one.add_argument("--fisher", metavar="FILE", help="Fisher scores, for the schedule of guided_dropout")
+    one.add_argument("--model", metavar="HUB_ID|FOLDER|pocket", help="whose sites to list (default: a small BERT)")
+    one.add_argument(
+        "--fisher", metavar="FILE", help="Fisher scores (default: fisher.safetensors in the model's folder)"
+    )
     one.add_argument("--plot", metavar="FILE.png", type=Path, help="draw the schedule of guided_dropout")
     kit = commands.add_parser("check", help="run the conformance checks; needs no network")
     what = kit.add_mutually_exclusive_group(required=True)

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertCon
 from fisher.errors import InputError
 from fisher.scores import Scores, load_scores
 from regularizers.base import Context, Regularizer, SkipTrial
-from regularizers.guided_dropout import GuidedDropout, schedule
+from regularizers.guided_dropout import GuidedDropout
 from regularizers.registry import find, methods
 from regularizers.rig import example_scores, tiny_bert
 from regularizers.sites import base_prefix
@@ -25,6 +25,8 @@ from regularizers.strategy import Strategy, parse, usage
 
 ABSURD: tuple[Any, ...] = (-1e9, 1e9, "?")  # values that a constructor refuses, saying what it takes
 HOOKS = ("attach", "start", "groups", "draw", "loss", "gradients", "update", "evaluation")
+EMBEDDED = Path(__file__).parents[1] / "benchmarks" / "pocket" / "model"  # what the name pocket stands for
+KEPT_SCORES = "fisher.safetensors"  # in a model's folder: scores of its own weights
 NUMBERED = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
@@ -86,8 +88,8 @@ def describe(text: str, *, model: str | None = None, fisher: str | None = None) 
 
     Args:
         text: a method's name, or a strategy such as `guided_dropout(0, 0.099, fisher=published)`.
-        model: hub id or folder of the model whose sites are listed; a tiny BERT without.
-        fisher: file of Fisher scores for methods that need them.
+        model: hub id, folder or `pocket`: the model whose sites are listed; a tiny BERT without.
+        fisher: file of Fisher scores for methods that need them; default: `fisher.safetensors` in the model's folder.
 
     Raises InputError for an unknown method, a strategy or model that cannot be read, and scores that do not fit.
     """
@@ -101,7 +103,7 @@ def describe(text: str, *, model: str | None = None, fisher: str | None = None) 
         f"cost        {cost_of(cls)} (forward + backward passes per step)\nversion     {cls.version}",
         parameters(cls, strategy),
         notes,
-        places(strategy, model, fisher),
+        places(strategy, model, fisher or kept_scores(model)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -153,6 +155,17 @@ def requirement(example: Regularizer, field: dataclasses.Field[Any]) -> str:
     return " and ".join(dict.fromkeys(said)) or free
 
 
+def place_of(reference: str) -> str:
+    """The folder or hub id that a model's name stands for."""
+    return str(EMBEDDED) if reference == "pocket" and EMBEDDED.is_dir() else reference
+
+
+def kept_scores(reference: str | None) -> str | None:
+    """The file of scores that lies in a model's folder, if there is one."""
+    path = None if reference is None else Path(place_of(reference), KEPT_SCORES)
+    return str(path) if path is not None and path.is_file() else None
+
+
 def load_model(reference: str | None, strategy: Strategy) -> nn.Module:
     """The structure of a model, without its weights: a hub id, a folder, or a BERT (12 layers for published scores)."""
     if reference is None:
@@ -161,7 +174,7 @@ def load_model(reference: str | None, strategy: Strategy) -> nn.Module:
         config: Any = BertConfig(num_labels=2)
     else:
         try:
-            config = AutoConfig.from_pretrained(reference, num_labels=2, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(place_of(reference), num_labels=2, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
@@ -230,7 +243,7 @@ def guided(strategy: Strategy) -> GuidedDropout | None:
 def rates(method: GuidedDropout, context: Context) -> list[tuple[str, str, float, float]]:
     """(site, kind, score, probability) of every body site, in the model's order."""
     scores = method.scores(context)
-    by_site = schedule(scores, method.p_lower, method.p_upper)
+    by_site = method.rates(scores)
     return [(s.name, s.kind, scores[s.name], by_site[s.name]) for s in context.dropout_sites() if s.name in by_site]
 
 
@@ -256,7 +269,7 @@ def plot_schedule(path: Path, text: str, *, model: str | None, fisher: str | Non
     Raises InputError for a strategy without guided dropout, without scores, and a file that cannot be written.
     """
     _, strategy = read_method(text)
-    method = guided(strategy)
+    method, fisher = guided(strategy), fisher or kept_scores(model)
     if method is None or (fisher is None and method.fisher != "published"):
         hint = "add --fisher FILE or write fisher=published"
         raise InputError(f"--plot must be given guided_dropout with scores, got {strategy}; {hint}")

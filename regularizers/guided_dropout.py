@@ -81,15 +81,19 @@ class GuidedDropout(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Set every site's probability; returns the dropout modules."""
-        sites = context.dropout_sites()
-        rates = schedule(self.scores(context), self.p_lower, self.p_upper)
-        if self.order == "shuffled":
-            values = list(rates.values())
-            random.Random("guided_dropout").shuffle(values)  # one fixed order for every trial; no global state
-            rates = dict(zip(rates, values, strict=True))
+        sites, rates = context.dropout_sites(), self.rates(self.scores(context))
         for site in sites:
             set_rate(context.model, site, self.head if site.kind == "head" else rates[site.name])
         return [site.module for site in sites]
+
+    def rates(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Probability of every body site: the schedule of its scores, or the same values in one fixed other order."""
+        rates = schedule(scores, self.p_lower, self.p_upper)
+        if self.order == "ranked":
+            return rates
+        values = list(rates.values())
+        random.Random("guided_dropout").shuffle(values)  # the same for every trial; no global state
+        return dict(zip(rates, values, strict=True))
 
     def scores(self, context: Context) -> dict[str, float]:
         """Score of every body site, from the published ranking or from the diagonal that the context holds."""

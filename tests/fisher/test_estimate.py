@@ -137,6 +137,22 @@ def test_kinds_other_than_empirical(command, tmp_path):
     assert exact.metadata["kind"] == "exact" and exact.metadata.get("convergence") is None
 
 
+def test_means_alone_give_the_same_tensor_scores(command, tmp_path, capsys):
+    assert main(command(output="whole")) == 0
+    assert main([*command(output="means"), "--means"]) == 0
+    whole, means = load_scores(tmp_path / "whole"), load_scores(tmp_path / "means")
+    assert all(value.ndim == 0 for value in means.values.values())
+    assert means.tensor_scores() == pytest.approx(whole.tensor_scores(), rel=1e-6)
+    assert main([*command(output="whole"), "--means"]) == 2
+    assert "holds scores of another request (values differ)" in capsys.readouterr().err
+
+
+def test_another_way_of_corrupting_is_another_request(command, capsys):
+    assert main(command("t5", samples=2)) == 0
+    assert main(command("t5", samples=2, sentinels="single-token")) == 2
+    assert "holds scores of another request (sentinels differ)" in capsys.readouterr().err
+
+
 def test_documents_that_leave_nothing_to_predict_are_passed_over(model_folder):
     scores = estimate(model_folder("gpt2"), ["w1", "w1 w2", "w3 w4", "w5"], objective="causal", samples=2)
     assert scores.metadata["samples"] == 2 and scores.metadata["skipped"] <= 2

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from fisher.scores import save_scores
+from fisher.checkpoint import checkpoint_hash
+from fisher.scores import load_scores, save_scores
 from leaderboard.methods import encode_methods, read_methods
 from regularizers.__main__ import main
 from regularizers.base import Regularizer
-from regularizers.describe import condense, describe, explain, requirement
+from regularizers.describe import EMBEDDED, KEPT_SCORES, condense, describe, explain, requirement
 from regularizers.registry import methods
 from regularizers.rig import tiny_bert
 from regularizers.strategy import parse
@@ -91,6 +92,28 @@ def test_the_schedule_follows_a_file_of_scores_on_a_folder_model(tmp_path):
     rows = [line.split() for line in text.split("schedule")[-1].splitlines() if line.startswith(("layer", "embed"))]
     assert [row[0] for row in rows][:2] == ["embeddings", "layer.0.attention.self"]
     assert float(rows[0][-1]) == pytest.approx(0.3) and float(rows[-1][-1]) == 0.0
+
+
+def rows_of(text):
+    """{site: probability} of the schedule's table."""
+    lines = [line.split() for line in text.split("schedule (")[-1].splitlines()]
+    return {line[0]: float(line[-1]) for line in lines if line and line[0].startswith(("layer.", "embeddings"))}
+
+
+def test_the_embedded_model_brings_its_scores_along(tmp_path, capsys):
+    figure = tmp_path / "schedule.png"
+    assert main(["describe", "guided_dropout", "--model", "pocket", "--plot", str(figure)]) == 0
+    rates = rows_of(capsys.readouterr().out)
+    assert len(rates) == 10 and sum(rates.values()) == pytest.approx(0.5, abs=1e-4)
+    assert max(rates.values()) == 0.1 and rates["embeddings"] == 0.0
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    load_scores(EMBEDDED / KEPT_SCORES, weights=checkpoint_hash(EMBEDDED))  # raises for other weights
+
+
+def test_the_shuffled_control_is_shown_as_it_is_applied():
+    ranked = rows_of(describe("guided_dropout(0, 0.1)", model="pocket"))
+    shuffled = rows_of(describe("guided_dropout(0, 0.1, order=shuffled)", model="pocket"))
+    assert sorted(ranked.values()) == sorted(shuffled.values()) and ranked != shuffled
 
 
 @pytest.mark.parametrize(
