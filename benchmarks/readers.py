@@ -6,12 +6,16 @@ A file that is not what it should be ends in one InputError that names file and 
 import csv
 import io
 import json
+import os
+import stat
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fisher.errors import InputError
 
+MAX_TOML = 1_000_000  # bytes of a suite or of a task file
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -38,6 +42,26 @@ def read_table(path: Path, wanted: Sequence[str], *, columns: Sequence[str] | No
     if not rows:
         raise InputError(f"{path}: holds no examples.")
     return rows
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """A TOML file of at most `MAX_TOML` bytes, from whomever it comes.
+
+    Raises OSError if it cannot be read, and ValueError, whose text says why, if it is too large or no TOML.
+    """
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe must not block
+    try:
+        data = os.read(file, MAX_TOML + 1) if stat.S_ISREG(os.fstat(file).st_mode) else None
+    finally:
+        os.close(file)
+    if data is None:
+        raise ValueError("it is no regular file")
+    if len(data) > MAX_TOML:
+        raise ValueError(f"it must have at most {MAX_TOML} bytes")
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
 
 
 def read_text(path: Path) -> str:

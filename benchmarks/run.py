@@ -35,7 +35,16 @@ from fisher.errors import InputError
 from leaderboard.build import build
 from leaderboard.errors import InputError as LeaderboardError
 from leaderboard.methods import METHODS, encode_methods, read_methods
-from leaderboard.records import is_done, is_result, read_records, record_id, set_aside, write_atomic
+from leaderboard.records import (
+    RecordError,
+    is_done,
+    is_result,
+    record_id,
+    set_aside,
+    stream_records,
+    write_atomic,
+)
+from leaderboard.text import escape
 from regularizers.describe import explain
 from regularizers.registry import load_entry_points, load_plugin
 
@@ -50,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             return print_list(arguments.list)
         return Run(arguments).go()
     except (InputError, LeaderboardError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escape(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
@@ -183,8 +192,8 @@ class Run:
         )
         self._check_splits(grid)
         self.grid = {record_id(config): config for config in grid}
-        records, problems = read_records([self.output]) if (self.output / "records").is_dir() else ([], [])
-        left = self._left(records)
+        known, problems = self._known()
+        left = self._left(known)
         for line in self.said:
             self.console.print(line, markup=False, highlight=False)
         self.console.print(self.suite.to_toml(), markup=False, highlight=False)
@@ -195,6 +204,8 @@ class Run:
         for problem in problems:
             print(f"warning: {problem}; its trial runs again", file=sys.stderr)
         if self.arguments.dry_run:
+            there = stream_records([self.output]) if known else []
+            records = (record for record in there if left and not isinstance(record, RecordError))
             line = timing.estimate(list(left.values()), records, self._resources(), len(where))
             self.console.print(line, soft_wrap=True)
             return 0
@@ -203,14 +214,24 @@ class Run:
             print(f"warning: set aside {kept}", file=sys.stderr)
         if left:
             self.scores.estimate(lambda text: self.console.print(text, markup=False))
-            self._train(left, {record["id"]: record["checksum"] for record in records}, where)
+            self._train(left, {name: checksum for name, (_, checksum) in known.items()}, where)
         return self._report()
 
-    def _left(self, records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _known(self) -> tuple[dict[str, tuple[bool, str]], list[RecordError]]:
+        """Of every record here whether its trial needs no other try, and its checksum; and the files that are none."""
+        known: dict[str, tuple[bool, str]] = {}
+        problems = []
+        for record in stream_records([self.output]) if (self.output / "records").is_dir() else []:
+            if isinstance(record, RecordError):
+                problems.append(record)
+            else:
+                known[record["id"]] = is_done(record) and self._has_test(record), record["checksum"]
+        return known, problems
+
+    def _left(self, known: dict[str, tuple[bool, str]]) -> dict[str, dict[str, Any]]:
         """The trials to do, by name; those that ended in an error before come last."""
-        status = {record["id"]: is_done(record) and self._has_test(record) for record in records}
-        left = {name: config for name, config in self.grid.items() if not status.get(name)}
-        return dict(sorted(left.items(), key=lambda item: item[0] in status))
+        left = {name: config for name, config in self.grid.items() if name not in known or not known[name][0]}
+        return dict(sorted(left.items(), key=lambda item: item[0] in known))
 
     def _check_tests(self) -> None:
         """With predict_test, every task's test files must be there before anything is trained."""
@@ -278,8 +299,8 @@ class Run:
         self.console.print(build(paths, self.output), markup=False, highlight=False)
         for name in ("leaderboard.md", "leaderboard.csv"):
             self.console.print(f"{self.output / name}", markup=False, highlight=False)
-        records, _ = read_records(paths)
-        return 0 if sum(map(is_done, records)) == len(self.grid) else 1
+        done = sum(not isinstance(record, RecordError) and is_done(record) for record in stream_records(paths))
+        return 0 if done == len(self.grid) else 1
 
 
 def is_pocket(task: Task) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.protocol import FIELDS, PROTOCOLS, make_protocol
+from benchmarks.readers import load_toml
 from benchmarks.request import FisherRecipe, Suite, Variant
 from benchmarks.tasks import Task, find_task
 from fisher.errors import InputError
@@ -22,7 +22,6 @@ from regularizers.strategy import parse
 
 FOLDER = Path(__file__).with_name("suites")
 MAX_RESTARTS = 10_000
-MAX_BYTES = 1_000_000
 
 
 SCALARS = {
@@ -62,12 +61,10 @@ def load_suite(name: str, own: Task | None = None) -> Suite:
             f"unknown suite {name!r}; {hint}available: {', '.join(suites)}, or give a file that ends in .toml"
         )
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: a suite must have at most {MAX_BYTES} bytes")
-        content = tomllib.loads(path.read_bytes().decode())
+        content = load_toml(path)
     except OSError as error:
         raise InputError(f"{path}: the suite cannot be read ({error.strerror}); give a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: a suite must be a TOML file: {error}") from None
     return read_suite(content, str(path), path.stem, own)
 

@@ -6,12 +6,12 @@ user's own task from a TOML file. Class ids are those of the Hugging Face hub: t
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.readers import load_toml
 from fisher.errors import InputError
 
 HUB_DATASET = "nyu-mll/glue"
@@ -248,10 +248,10 @@ def task_from_file(path: str | Path) -> Task:
 
 def _read_toml(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return load_toml(path)
     except OSError as error:
         raise InputError(f"{path}: cannot read the task file ({error.strerror}).") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: not a valid TOML file ({error}).") from None
 
 
