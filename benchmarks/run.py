@@ -32,7 +32,7 @@ from benchmarks.suite import Suite, builtin_suites, load_suite, override
 from benchmarks.tasks import TASKS, Task, task_from_file
 from benchmarks.trial import Resources, environment, load_data, load_tests, resolve_task
 from fisher.errors import InputError
-from leaderboard.build import build
+from leaderboard.build import FILES, build
 from leaderboard.errors import InputError as LeaderboardError
 from leaderboard.methods import METHODS, encode_methods, read_methods
 from leaderboard.records import (
@@ -297,7 +297,7 @@ class Run:
         folder = self.output / "records"
         paths = [path for name in self.grid if (path := folder / f"{name}.json").exists()]
         self.console.print(build(paths, self.output), markup=False, highlight=False)
-        for name in ("leaderboard.md", "leaderboard.csv"):
+        for name in FILES:
             self.console.print(f"{self.output / name}", markup=False, highlight=False)
         done = sum(not isinstance(record, RecordError) and is_done(record) for record in stream_records(paths))
         return 0 if done == len(self.grid) else 1

@@ -66,6 +66,7 @@ def _section(section: Section) -> dict[str, Any]:
         "differs": dict(section.differs),
         "versions": dict(section.versions),
         "baseline": section.baseline,
+        "splits": section.splits,
         "strategies": _strategies(section.cells),
         "ranking": _ranking(section.ranking, len(section.cells)),
         "curves": [asdict(curve) for curve in section.curves],

@@ -55,7 +55,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Curve:
-    """The area under one strategy's paucity curve on one task, and its difference to the baseline's."""
+    """The area under one strategy's paucity curve on one task, and its difference to the baseline's, low..high."""
 
     task: str
     metric: str
@@ -64,6 +64,8 @@ class Curve:
     strategy: str
     area: float
     difference: float
+    low: float
+    high: float
 
 
 def _why_unranked(strategy: str, cells: tuple[Cell, ...]) -> str | None:
@@ -151,11 +153,16 @@ def _pooled(entries: list[Place], table: dict[str, list[Row]], base: list[Row]) 
 
 def _interval(rows: list[Row], base: list[Row], restarts: int) -> tuple[float, float]:
     """Return the bootstrap interval of the mean over cells of the differences; equal cells meet equal draws."""
-    means = [
+    means = _resampled_differences(rows, base)
+    return resampling.interval_of(np.mean(means, axis=0), restarts)
+
+
+def _resampled_differences(rows: list[Row], base: list[Row]) -> list[Scores]:
+    """Return the bootstrap means of the differences in each cell."""
+    return [
         resampling.bootstrap_means(row.scores - other.scores, [line["split"] for line in row.trials])
         for row, other in zip(rows, base, strict=True)
     ]
-    return resampling.interval_of(np.mean(means, axis=0), restarts)
 
 
 # --- paucity curves ---------------------------------------------------------------------------------------------------
@@ -173,12 +180,21 @@ def curves(cells: tuple[Cell, ...], baseline: str | None) -> tuple[Curve, ...]:
 
 def _curves_of(place: tuple[str, str, str], cells: list[Cell], baseline: str | None) -> list[Curve]:
     fractions = tuple(cell.fraction for cell in cells)
-    found = {row.strategy: [cell.row(row.strategy) for cell in cells] for row in cells[0].rows}
-    areas = {
-        strategy: statistics.area(fractions, [row.mean for row in rows if row is not None])
-        for strategy, rows in found.items()
-        if all(row is not None and row.complete for row in rows)
-    }
-    base = areas.get(baseline or "", math.nan)
+    table = {row.strategy: [other for cell in cells if (other := cell.row(row.strategy))] for row in cells[0].rows}
+    table = {name: rows for name, rows in table.items() if len(rows) == len(cells) and all(r.complete for r in rows)}
+    areas = {name: statistics.area(fractions, [row.mean for row in rows]) for name, rows in table.items()}
+    base, base_area = table.get(baseline or "", []), areas.get(baseline or "", math.nan)
     ordered = sorted(areas.items(), key=lambda item: (-item[1], item[0]))
-    return [Curve(*place, fractions, strategy, area, area - base) for strategy, area in ordered]
+    return [
+        Curve(*place, fractions, name, area, area - base_area, *_area_bounds(fractions, table[name], base))
+        for name, area in ordered
+    ]
+
+
+def _area_bounds(fractions: tuple[float, ...], rows: list[Row], base: list[Row]) -> tuple[float, float]:
+    """Return the bootstrap interval of the difference of two areas, at the fewest restarts of a fraction."""
+    if not base or rows is base:
+        return math.nan, math.nan
+    weights = [statistics.area(fractions, unit) for unit in np.eye(len(fractions))]
+    shares = [weight * means for weight, means in zip(weights, _resampled_differences(rows, base), strict=True)]
+    return resampling.interval_of(np.sum(shares, axis=0), min(row.restarts for row in rows))

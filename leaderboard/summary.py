@@ -67,11 +67,9 @@ def _undecided(section: Section, style: Style) -> str:
         text = (
             f"Not distinguishable from it: {listed(others)}. " if others else "All others are distinguishable from it. "
         )
-    apart = "best and worst are" if places[-1].mean_rank - places[0].mean_rank >= critical else "no two are"
+    apart = "best and worst" if places[-1].mean_rank - places[0].mean_rank >= critical else "no two strategies"
     tasks = f"{section.ranking.tasks} task{'s' if section.ranking.tasks > 1 else ''}"
-    return (
-        text + f"Mean ranks differ when they are {critical:.2f} apart (critical difference, Nemenyi, {tasks}): {apart}."
-    )
+    return text + f"By mean ranks alone, which need {critical:.2f} between them (Nemenyi, {tasks}), {apart} differ."
 
 
 def _findings(section: Section, style: Style) -> Iterator[str]:

@@ -28,7 +28,7 @@ class Section:
     """Everything that may be compared: one model, its weights, one protocol, one selection rule, one precision.
 
     `differs` names the protocol's fields (and weights) in which the sections of one leaderboard differ, `versions` the
-    software and devices where not all trials agree, each with its value here.
+    software and devices where not all trials agree, each with its value here. `splits` counts those of a cell, at most.
     """
 
     title: str
@@ -38,6 +38,7 @@ class Section:
     differs: Mapping[str, str]
     versions: Mapping[str, str]
     baseline: str | None
+    splits: int
     cells: tuple[Cell, ...]
     ranking: Ranking
     curves: tuple[Curve, ...]
@@ -127,6 +128,7 @@ def _section(
         differs={name: field_text(identity.get(name, "not set")) for name in fields if name not in ("model", "name")},
         versions={name: _tally(lines, name) for name in versions},
         baseline=baseline,
+        splits=max(len({line["split"] for row in cell.rows for line in row.trials}) for cell in cells),
         cells=cells,
         ranking=rank(cells, baseline),
         curves=curves(cells, baseline),

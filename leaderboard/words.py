@@ -135,10 +135,18 @@ def facts(section: Section) -> Iterator[tuple[str, str]]:
     yield "metric", f"{protocol['metric']}, on {protocol['data']} data"
     yield "precision", protocol["precision"]
     yield "baseline", section.baseline or "not among these strategies"
+    yield "intervals", _coverage(section)
     if section.versions:
         yield "versions", "; ".join(f"{name} {value}" for name, value in section.versions.items())
     if section.differs:
         yield "differs in", "; ".join(f"{name} {value}" for name, value in section.differs.items())
+
+
+def _coverage(section: Section) -> str:
+    if section.protocol["data"] == "pooled":
+        return "95 %, over restarts, each with its own split and dev set"
+    over = f"restarts and {section.splits} splits" if section.splits > 1 else "restarts of one split"
+    return f"95 %, over {over}; another dev set is not covered"
 
 
 def protocol_fields(section: Section) -> str:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from leaderboard import ranking, significance
+from leaderboard import ranking, resampling, significance
 
 DRAW = np.random.Generator(np.random.PCG64(31))
 CELLS = [("cola", 0.1), ("cola", 1.0), ("rte", 0.1)]
@@ -93,6 +93,14 @@ def test_areas_by_hand(section):
     assert first.strategy == "a" and second.difference == 0
     assert second.area == pytest.approx((BASE["cola", 0.1].mean() + BASE["cola", 1.0].mean()) / 2)
     assert first.difference == pytest.approx(first.area - second.area)
+
+
+def test_the_interval_of_an_area_agrees_with_the_bootstrap_of_its_parts(section):
+    """Restarts are the same at both shares, so the area is one mean: of the average of a restart's two differences."""
+    first, second = section.curves
+    average = sum(BETTER["cola", fraction] - BASE["cola", fraction] for fraction in (0.1, 1.0)) / 2
+    assert (first.low, first.high) == pytest.approx(resampling.interval(average), abs=1e-9)
+    assert math.isnan(second.low)
 
 
 def test_an_incomplete_strategy_has_no_area(record, arrange):

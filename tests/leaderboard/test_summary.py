@@ -30,7 +30,7 @@ def test_a_clear_leader(record, arrange):
     assert against.startswith(f"Against the baseline +{gain:.1f} [+")
     assert "distinguishable from it (p <0.001); failed 0/24, the baseline 0/24; 1.00 times its seconds." in against
     assert "not distinguishable" not in against
-    assert others.startswith("All others are distinguishable from it. Mean ranks differ when they are 1.39 apart")
+    assert others.startswith("All others are distinguishable from it. By mean ranks alone, which need 1.39 between")
     assert "2 of 2 comparisons tested: a at " in findings and "a at cola 10 %" in findings
     assert findings.endswith("Smallest p within reach before correction: 0.0005 at 12 restarts.")
 
@@ -46,7 +46,7 @@ def test_a_leader_that_cannot_be_told_from_the_baseline(record, arrange):
 def test_too_few_restarts(record, arrange):
     _, against, others, findings = said(record, arrange, {"none": BASE[:5], "a": BETTER[:5]})
     assert "not tested (5 restarts, 12 needed)" in against
-    assert others.startswith("Mean ranks differ when")
+    assert others.startswith("By mean ranks alone")
     assert findings == "Too few to test: 5 restarts at most, 12 needed."
 
 
