@@ -1,0 +1,132 @@
+"""The work that is measured: one task's training split, and trainings of one strategy on it, ready to step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from benchmarks import batches, models
+from benchmarks.grid import make_grid, make_split
+from benchmarks.protocol import Protocol
+from benchmarks.request import Suite
+from benchmarks.suite import load_suite
+from benchmarks.trial import Resources, attach, encode_all, labels_of, load_data, resolve_task, split_rows
+from fisher.scores import save_scores
+from regularizers.base import Batch
+from regularizers.loop import make_optimizer, step
+from regularizers.strategy import BoundStrategy
+
+
+@dataclass
+class Training:
+    """A strategy bound to a model of its own; `step` is one optimizer step of the benchmark's loop."""
+
+    strategy: BoundStrategy
+    protocol: Protocol
+    accelerator: Accelerator
+
+    def step(self, batch: Batch) -> None:
+        """Draw, forward, backward, clip, update."""
+        step(self.strategy, batch, self.protocol.recipe(), self.accelerator)
+
+
+class Bench:
+    """One task at one share of its training data, with a model; every training starts from the same weights and head.
+
+    Embedded tasks are trained as the pocket suite does, others by the protocol lee20. Guided dropout gets the squares
+    of the weights for Fisher scores: what a step costs does not depend on their values.
+    """
+
+    def __init__(
+        self, model: str, task: str, fraction: float, folder: Path, data_dir: str | None, offline: bool
+    ) -> None:
+        self.source = models.find_model(model, offline=offline)
+        self.task = resolve_task(task, None)
+        self.fraction, self.where = fraction, (self.task.name, data_dir, None, offline)
+        pocket = load_suite("pocket")
+        self.settings = dict(pocket.settings) if self.task.kind == "embedded" else {}
+        self.data = load_data(*self.where)
+        scores = folder / "scores.safetensors"
+        self.resources = Resources(
+            model=self.source, data_dir=data_dir, offline=offline, fisher={"estimate": str(scores)}
+        )
+        if not scores.exists():
+            self._write_scores(scores)
+
+    def _write_scores(self, path: Path) -> None:
+        model, head = models.build(self.source, 2, seed=0, head_init="normal")
+        prefix = f"{model.base_model_prefix}."
+        body = {n.removeprefix(prefix): p.detach().square() for n, p in model.named_parameters() if n not in head}
+        about = {
+            "model": "none",
+            "weights": "none",
+            "objective": "none",
+            "kind": "squared weights",
+            "reduction": "none",
+        }
+        save_scores(path, body, {**about, "samples": 0, "seed": 0, "corpus_hash": "none"})
+
+    def config(self, strategy: str, **settings: Any) -> dict[str, Any]:
+        """The config of restart 0 of a strategy."""
+        suite = Suite(
+            name="speed",
+            tasks=(self.task.name,),
+            strategies=(strategy,),
+            fractions=(self.fraction,),
+            restarts=1,
+            settings=self.settings | settings,
+        )
+        (config,) = make_grid(
+            suite,
+            lambda name: self.data,
+            model=self.source.label,
+            weights=models.weights_of(self.source),
+            family=self.source.family,
+            fisher=lambda strategy: None,
+        )
+        return config
+
+    def batches(self, count: int = 0) -> list[Batch]:
+        """The first `count` training batches of restart 0 (0: a whole epoch)."""
+        config = self.config("none")
+        protocol = Protocol(**config["protocol"])
+        encoded = encode_all(self.source, *self.where, protocol.max_length)
+        split = make_split(self.data, protocol, fraction=self.fraction, split_seed=0, restart=0)
+        rows, labels = split_rows(split, protocol, encoded)["train"], labels_of(split.train)
+        order = batches.TrainBatches(
+            rows, labels, size=protocol.batch_size, seed=config["seeds"]["order"], pad=self.pad()
+        )
+        return order(0)[: count or None]
+
+    def pad(self) -> int:
+        """The id that pads."""
+        template, _ = models.load_template(self.source, self.outputs())
+        return template.config.pad_token_id or 0
+
+    def outputs(self) -> int:
+        """Outputs of the classifier."""
+        return 1 if self.task.labels is None else len(self.task.labels)
+
+    def training(self, strategy: str, *, dtype: torch.dtype = torch.float32, **settings: Any) -> Training:
+        """A fresh training, its optimizer made, nothing trained."""
+        config = self.config(strategy, **settings)
+        protocol = Protocol(**config["protocol"])
+        model, head = models.build(self.source, self.outputs(), seed=0, head_init=protocol.head_init)
+        bound, _ = attach(config, self.resources, model.to(dtype), head, 1)
+        bound.context.training.steps = 1000
+        bound.start(lambda: self.batches(1))
+        bound.context.training.optimizer = make_optimizer(bound, protocol.recipe())
+        model.train()
+        return Training(bound, protocol, Accelerator(cpu=True))
+
+    def tokens(self) -> dict[str, float]:
+        """Real tokens of a batch, and those of it padded to its longest row and to max_length, on average."""
+        every, longest = self.batches(), self.config("none")["protocol"]["max_length"]
+        masks = [batch["attention_mask"] for batch in every]
+        mean = {"real": sum(int(mask.sum()) for mask in masks), "padded": sum(mask.numel() for mask in masks)}
+        mean["padded to max_length"] = sum(longest * len(mask) for mask in masks)
+        return {name: round(value / len(masks), 1) for name, value in mean.items()}

@@ -1,0 +1,66 @@
+"""The measured figures as Markdown tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tabulate import tabulate
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """Tables of ratios, steps, shares of the machine's rate and exactness; times in processor time."""
+    lines = [
+        f"Model {found['model']}, {found['machine']}, torch {found['torch']}, transformers {found['transformers']}; "
+        f"matrix products {found['matmul'] / 1e9:.0f} GFLOP/s.",
+        "",
+        table("ratio (median [min, max])", ratios(found)),
+        "",
+        table("a step, ms (median [min, max])", rows_of(found, "steps", "milliseconds")),
+        "",
+        table("", amounts(found)),
+    ]
+    if any("trials" in entry for entry in found["tasks"].values()):
+        lines += ["", table("a trial, s (median [min, max])", rows_of(found, "trials", "seconds"))]
+    return "\n".join(lines)
+
+
+def table(title: str, rows: dict[str, dict[str, str]]) -> str:
+    """{line: {task: text}} as a Markdown table."""
+    tasks = list(dict.fromkeys(task for cells in rows.values() for task in cells))
+    body = [[name, *(cells.get(task, "") for task in tasks)] for name, cells in rows.items()]
+    return tabulate(body, headers=[title, *tasks], tablefmt="pipe", disable_numparse=True)
+
+
+def rows_of(found: dict[str, Any], part: str, key: str) -> dict[str, dict[str, str]]:
+    """{line: {task: text}} of one block of summaries."""
+    rows: dict[str, dict[str, str]] = {}
+    for task, entry in found["tasks"].items():
+        for name, value in entry.get(part, {}).get(key, {}).items():
+            rows.setdefault(name, {})[task] = spread(value)
+    return rows
+
+
+def ratios(found: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Ratios of steps and then of trials."""
+    return rows_of(found, "steps", "ratios") | rows_of(found, "trials", "ratios")
+
+
+def amounts(found: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Tokens, operations, share of the matrix rate, exactness and the fixed cost of a trial."""
+    rows: dict[str, dict[str, str]] = {}
+    for task, entry in found["tasks"].items():
+        cells = {f"tokens of a batch, {name}": f"{value:.0f}" for name, value in entry["tokens"].items()}
+        for name, flops in entry["steps"]["flops_of_first_batch"].items():
+            share = entry["steps"]["rate_of_first_batch"][name] / found["matmul"]
+            cells[f"GFLOP of a step, {name}"] = f"{flops / 1e9:.1f} ({share:.0%} of the rate)"
+        cells |= {f"float64 difference, {name}": f"{value:.1e}" for name, value in entry["exact"].items()}
+        if "trials" in entry:
+            cells["fixed cost of a warm trial, s"] = spread(entry["trials"]["fixed_seconds"])
+        for name, text in cells.items():
+            rows.setdefault(name, {})[task] = text
+    return rows
+
+
+def spread(value: dict[str, float]) -> str:
+    """`median [min, max]` with three significant digits."""
+    return f"{value['median']:.3g} [{value['min']:.3g}, {value['max']:.3g}]"

@@ -1,0 +1,107 @@
+"""Training steps of the candidates, in turn on the same batches, and what they are made of."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.speed.bench import Bench, Training
+from regularizers.mixing import Mixed, mixconnect
+
+# name -> (strategy, forward pass); the plain mixing is `mixout(w_pre, 0.9)` through autograd over the whole weight
+CANDIDATES = {
+    "dropout": ("dropout(0.1)", "packed"),
+    "dropout, padded": ("dropout(0.1)", "padded"),
+    "dropout, stock": ("dropout(0.1)", "stock"),
+    "mixout 0.9": ("mixout(w_pre, 0.9)", "packed"),
+    "mixout 0.7": ("mixout(w_pre, 0.7)", "packed"),
+    "mixout 0.9, plain mixing": ("mixout(w_pre, 0.9)", "packed"),
+    "wdecay(0)": ("wdecay(0, 0.01)", "packed"),
+    "wdecay(w_pre)": ("wdecay(w_pre, 0.01)", "packed"),
+    "guided dropout": ("guided_dropout(0, 0.1)", "packed"),
+}
+RATIOS = (
+    ("mixout 0.9", "dropout"),
+    ("mixout 0.7", "dropout"),
+    ("mixout 0.9, plain mixing", "dropout"),
+    ("dropout", "dropout, stock"),
+    ("dropout", "dropout, padded"),
+    ("wdecay(w_pre)", "wdecay(0)"),
+    ("guided dropout", "dropout"),
+)
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """Minimum, median and maximum."""
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+
+
+def plain_mixing(training: Training) -> None:
+    """Let every mixed layer form its whole mixed weight in separate passes and differentiate through it."""
+
+    def product(layer: Mixed, x: Tensor) -> Tensor:
+        weight = mixconnect(layer.weight, layer.mix_target, layer.mix_p, layer.mix_mask, layer.mix_gradient)
+        return nn.functional.linear(x, weight, layer.bias)
+
+    for module in training.strategy.context.model.modules():
+        if isinstance(module, Mixed):
+            module.mixed_product = functools.partial(product, module)  # type: ignore[method-assign]
+
+
+def candidates(bench: Bench) -> dict[str, Training]:
+    """A training of each candidate."""
+    made = {
+        name: bench.training(strategy, forward=forward, bias_correction=True)
+        for name, (strategy, forward) in CANDIDATES.items()
+    }
+    plain_mixing(made["mixout 0.9, plain mixing"])
+    return made
+
+
+def measure(bench: Bench, count: int) -> dict[str, Any]:
+    """Milliseconds of a step of every candidate, and the ratios, batch by batch; the first batch warms up."""
+    trainings, batches = candidates(bench), bench.batches(count)
+    times: dict[str, list[float]] = {name: [] for name in trainings}
+    for number, batch in enumerate([batches[0], *batches]):
+        for name, training in trainings.items():
+            started = time.process_time()
+            training.step(batch)
+            if number:
+                times[name].append(time.process_time() - started)
+    ratios = {
+        f"{one} / {other}": summary([a / b for a, b in zip(times[one], times[other], strict=True)])
+        for one, other in RATIOS
+    }
+    flops = {name: count_flops(trainings[name], batches[0]) for name in ("dropout", "dropout, stock", "mixout 0.9")}
+    return {
+        "batches": len(batches),
+        "milliseconds": {name: summary([1e3 * value for value in values]) for name, values in times.items()},
+        "ratios": ratios,
+        "flops_of_first_batch": flops,
+        "rate_of_first_batch": {name: flops[name] / times[name][0] for name in flops},
+    }
+
+
+def count_flops(training: Training, batch: dict[str, Tensor]) -> int:
+    """Floating-point operations of the matrix products of one step, as torch's own counter sees them."""
+    with FlopCounterMode(display=False) as counter:
+        training.step(batch)
+    return counter.get_total_flops()
+
+
+def matmul_rate(size: int = 1024, tries: int = 7) -> float:
+    """Operations per second of a square product of float32 matrices on one thread: the best of several tries."""
+    one, other = torch.randn(size, size), torch.randn(size, size)
+    seconds = []
+    for _ in range(tries):
+        started = time.process_time()
+        one @ other
+        seconds.append(time.process_time() - started)
+    return 2 * size**3 / min(seconds)

@@ -1,0 +1,113 @@
+"""Whole trials: ours in a warm process against the Hugging Face Trainer on the same split, batches and epochs."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments, set_seed
+
+from benchmarks import models
+from benchmarks.grid import make_split
+from benchmarks.protocol import Protocol
+from benchmarks.speed.bench import Bench
+from benchmarks.speed.steps import summary
+from benchmarks.trial import EVALUATION_BATCH, encode_all, labels_of, run, split_rows
+
+STRATEGY = "dropout(0.1) + wdecay(0, 0.01)"
+
+
+class Rows(Dataset):
+    """Token ids with their labels, padded to `length` (0: not at all), as the usual scripts make them."""
+
+    def __init__(self, rows: list[dict[str, list[int]]], labels: list[Any], tokenizer: Any, length: int) -> None:
+        if length:
+            rows = [dict(tokenizer.pad(row, padding="max_length", max_length=length)) for row in rows]
+        self.items = [{**row, "label": label} for row, label in zip(rows, labels, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, at: int) -> dict[str, Any]:
+        return self.items[at]
+
+
+def trainer_trial(bench: Bench, length: int) -> None:
+    """Fine-tune and evaluate after every epoch with the stock Trainer; `length` 0 pads to the longest of a batch."""
+    config = bench.config(STRATEGY)
+    protocol = Protocol(**config["protocol"])
+    tokenizer = models.load_tokenizer(bench.source)
+    encoded = encode_all(bench.source, *bench.where, protocol.max_length)
+    split = make_split(bench.data, protocol, fraction=bench.fraction, split_seed=0, restart=0)
+    rows = split_rows(split, protocol, encoded)
+    template, _ = models.load_template(bench.source, bench.outputs())
+    set_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            num_train_epochs=protocol.epochs,
+            per_device_train_batch_size=protocol.batch_size,
+            per_device_eval_batch_size=EVALUATION_BATCH,
+            learning_rate=protocol.lr,
+            warmup_steps=0,
+            weight_decay=0.01,
+            eval_strategy="epoch",
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            use_cpu=not torch.cuda.is_available(),
+            disable_tqdm=True,
+        )
+        trainer = Trainer(
+            model=copy.deepcopy(template),
+            args=arguments,
+            train_dataset=Rows(rows["train"], labels_of(split.train), tokenizer, length),
+            eval_dataset=Rows(rows["dev"], labels_of(split.dev), tokenizer, length),
+            data_collator=DataCollatorWithPadding(tokenizer),
+            compute_metrics=lambda found: {"mean": float(np.mean(found.predictions))},
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+
+
+def measure(bench: Bench, rounds: int) -> dict[str, Any]:
+    """Seconds of processor time of each kind of trial, in turn; the first of ours, which warms up, does not count.
+
+    `fixed` is what a warm trial of ours takes beside training and evaluating: model, batches, metrics, verdict.
+    """
+    config, fixed = bench.config(STRATEGY), []
+    longest = config["protocol"]["max_length"]
+
+    def ours() -> None:
+        started = time.perf_counter()
+        seconds = run(config, bench.resources)["seconds"]
+        fixed.append(time.perf_counter() - started - seconds["train"] - seconds["evaluate"])
+
+    ways: dict[str, Callable[[], None]] = {
+        "ours": ours,
+        "trainer, padded to the batch": functools.partial(trainer_trial, bench, 0),
+        "trainer, padded to max_length": functools.partial(trainer_trial, bench, longest),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    ours()
+    for _ in range(rounds):
+        for name, way in ways.items():
+            started = time.process_time()
+            way()
+            times[name].append(time.process_time() - started)
+    others = [name for name in ways if name != "ours"]
+    return {
+        "seconds": {name: summary(values) for name, values in times.items()},
+        "ratios": {
+            f"{name} / ours": summary([a / b for a, b in zip(times[name], times["ours"], strict=True)])
+            for name in others
+        },
+        "fixed_seconds": summary(fixed[1:]),
+    }

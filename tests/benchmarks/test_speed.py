@@ -1,0 +1,53 @@
+"""The speed command measures what it says; how fast anything is, is no test."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.speed.__main__ import main
+from benchmarks.speed.steps import CANDIDATES, RATIOS, summary
+
+
+def test_every_ratio_is_of_measured_candidates() -> None:
+    assert {name for ratio in RATIOS for name in ratio} == set(CANDIDATES)
+
+
+def test_a_summary_is_minimum_median_and_maximum() -> None:
+    assert summary([3.0, 1.0, 8.0, 2.0]) == {"min": 1.0, "median": 2.5, "max": 8.0}
+
+
+def test_measures_steps_trials_and_exactness(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "speed.json"
+    request = ["--tasks", "pocket-cola", "--fraction", "0.02", "--batches", "1", "--trials", "--rounds", "1"]
+    assert main([*request, "--output", str(output)]) == 0
+    shown, found = capsys.readouterr().out, json.loads(output.read_text())
+    entry = found["tasks"]["pocket-cola"]
+    assert set(entry["steps"]["milliseconds"]) == set(CANDIDATES)
+    assert all(0 < value["min"] <= value["max"] for value in entry["steps"]["ratios"].values())
+    assert all(value <= 1e-10 for value in entry["exact"].values())
+    flops = entry["steps"]["flops_of_first_batch"]
+    assert flops["mixout 0.9"] < flops["dropout"] < flops["dropout, stock"]
+    assert entry["tokens"]["real"] < entry["tokens"]["padded"] <= entry["tokens"]["padded to max_length"]
+    assert set(entry["trials"]["ratios"]) == {f"trainer, padded to {to} / ours" for to in ("the batch", "max_length")}
+    assert "mixout 0.9 / dropout" in shown and "fixed cost of a warm trial, s" in shown
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (["--batches", "0"], "--batches must be at least 1, got 0"),
+        (["--rounds", "0"], "--rounds must be at least 1, got 0"),
+        (["--fraction", "1.5"], r"--fraction must be in \(0, 1\], got 1.5"),
+        (["--tasks", "rte"], "--data-dir"),
+    ],
+)
+def test_bad_requests(
+    request_: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert main([*request_, "--offline"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "Traceback" not in error
+    assert re.search(message, error)
