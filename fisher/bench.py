@@ -28,7 +28,7 @@ from fisher.accumulate import BATCH_TOKENS, batches_agree, length_of, plan
 from fisher.batched import add_squares
 from fisher.command import carry_out
 from fisher.errors import InputError
-from fisher.files import write_atomically
+from fisher.files import require_writable, write_atomically
 from fisher.objectives import IGNORE, Loss, Sample, collate, objective_loss
 from fisher.seeds import generator
 
@@ -152,6 +152,8 @@ def run(args: argparse.Namespace) -> None:
             "length must be in 4..512, samples at least 2 and rounds at least 0, "
             f"got {args.length}, {args.samples} and {args.rounds}"
         )
+    if args.output:
+        require_writable(args.output)
     result = measure(
         args.size, length=args.length, samples=args.samples, rounds=args.rounds, batch_tokens=args.batch_tokens
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ class Points:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.file.close()
+        with suppress(OSError):  # of a line that found no room, which `add` has reported
+            self.file.close()
 
     def read(self, recipe: Mapping[str, Any]) -> list[str]:
         """Known points; those of another request are refused."""

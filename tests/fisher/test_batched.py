@@ -43,11 +43,22 @@ def test_equals_the_loop_for_any_batch_size(family, attention, case):
         assert_same({name: value / 11 for name, value in total.items()}, expected)
 
 
-@pytest.mark.parametrize("count", [1, 99, 100, 101])
-def test_no_sample_is_dropped_at_the_end(count, case):
-    model, samples, loss = case("bert", count)
-    found = batched_fisher(model, samples, loss, batch_tokens=160)
-    assert_same(found, empirical_fisher(model, samples, loss))
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
+def test_no_sample_is_dropped_at_the_end(family, case):
+    model, samples, loss = case(family, 101)
+    singles = [empirical_fisher(model, [sample], loss) for sample in samples]
+    for count in (1, 99, 100, 101):
+        expected = {name: torch.stack([one[name] for one in singles[:count]]).mean(0) for name in singles[0]}
+        assert_same(batched_fisher(model, samples[:count], loss, batch_tokens=160), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU to compare with the CPU")
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
+def test_a_gpu_gives_what_the_cpu_gives(family, case):
+    model, samples, loss = case(family, 11)
+    expected = batched_fisher(model, samples, loss, batch_tokens=64)
+    found = batched_fisher(model.cuda(), samples, loss, batch_tokens=64)
+    assert_same({name: value.cpu() for name, value in found.items()}, expected)
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])

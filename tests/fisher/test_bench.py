@@ -27,3 +27,8 @@ def test_memory_alone_needs_no_rounds(monkeypatch):
 def test_bad_requests_have_their_sentence(flags, capsys):
     assert bench.main(flags) == 2
     assert "length must be in 4..512, samples at least 2 and rounds at least 0" in capsys.readouterr().err
+
+
+def test_an_unwritable_output_is_said_before_any_work(tmp_path, capsys):
+    assert bench.main(["--output", str(tmp_path)]) == 2
+    assert "must be a file to write, but it is a folder" in capsys.readouterr().err
