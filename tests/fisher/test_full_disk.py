@@ -74,5 +74,5 @@ def test_a_point_that_finds_no_room_is_said(tmp_path):
     sentence = r"cannot be written \(No space left on device\): free some room, then go on"
     with pytest.raises(InputError, match=sentence), Points(tmp_path / "points.jsonl", {"grid": 2}) as points:
         points.file.close()
-        points.file = Path("/dev/full").open("a", encoding="utf-8")
+        points.file = Path("/dev/full").open("a", encoding="utf-8")  # noqa: SIM115 (closed by Points)
         points.add((0, "all", 0, 0), 1.0)
