@@ -195,6 +195,7 @@ def _section(reference: Reference, section: Section, pairs: Sequence[Pair]) -> I
         yield "None can be told: that strategy, or the others, were not run to the end."
         return
     yield _summary(directions)
+    yield _by_strategy(directions)
     yield _directions(directions)
     yield ABOUT_DIRECTIONS
 
@@ -227,6 +228,19 @@ def _summary(directions: Sequence[Direction]) -> str:
     parts = [f"{count[name]} {said} ({clear[name]} clear)" for name, said in SAID.items() if count[name]]
     parts += [f"{count[name]} {name}" for name in ("no difference here", "equal in the paper") if count[name]]
     return f"Of {len(directions)} published differences: {', '.join(parts)}."
+
+
+def _by_strategy(directions: Sequence[Direction]) -> str:
+    """For every strategy, in how many cells it stands to the first one as published."""
+    groups: dict[str, list[Direction]] = {}
+    for direction in directions:
+        groups.setdefault(direction.pair.row.strategy, []).append(direction)
+    rows = []
+    for strategy, some in groups.items():
+        count = Counter(direction.verdict for direction in some)
+        kinds = [count["same"], count["opposite"], len(some) - count["same"] - count["opposite"]]
+        rows.append([_safe(strategy), *map(str, kinds)])
+    return _draw(["strategy", "same", "opposite", "equal"], rows, left=1)
 
 
 def _directions(directions: Sequence[Direction]) -> str:

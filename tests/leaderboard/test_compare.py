@@ -84,6 +84,10 @@ def test_directions_are_paired_and_compared_by_sign(record: Make) -> None:
         "opposite",
         "yes",
     ]
+    assert [line(text, strategy) for strategy in (MIXOUT, "wdecay(w_pre, 0.07)")] == [
+        [MIXOUT, "1", "0", "0"],
+        ["wdecay(w_pre, 0.07)", "0", "1", "0"],
+    ]
     assert "Of 2 published differences: 1 have the same sign here (1 clear), 1 have the opposite sign here (1" in text
 
 
