@@ -111,3 +111,17 @@ def test_published_figures_name_strategies_and_tasks_as_the_suites_do() -> None:
         assert {figure.model for figure in reference.figures} == {suite.model}
         assert {figure.restarts for figure in reference.figures} <= {suite.restarts, None}
         assert reference.protocol.items() <= dataclasses.asdict(PROTOCOLS[suite.protocol]).items()
+
+
+def test_the_page_of_the_papers_says_what_the_suites_say() -> None:
+    page = " ".join((Path(__file__).parents[2] / "docs" / "papers.md").read_text().split())
+    for name in TRIALS:
+        suite = load_suite(name)
+        assert f"| `{name}` | {TRIALS[name]:,} | {suite.description} |" in page
+        for text in (
+            suite.reproduces,
+            *suite.deviations,
+            *suite.assumptions,
+            *([suite.cost] if name in PAPERS else []),
+        ):
+            assert text in page, f"{name}: {text}"

@@ -73,7 +73,7 @@ def test_the_interval_is_that_of_our_mean_moved_by_the_published_one(record: Mak
 
 
 def test_directions_are_paired_and_compared_by_sign(record: Make) -> None:
-    base = [0.50, 0.52, 0.51, 0.55, 0.50]
+    base = [0.50, 0.52, 0.51, 0.55, 0.50, 0.53] * 2
     better, worse = [score + 0.02 for score in base], [score - 0.02 for score in base]
     records = [*rte(record, DEVLIN, base), *rte(record, MIXOUT, better), *rte(record, "wdecay(w_pre, 0.07)", worse)]
     text = compared(records)
@@ -93,7 +93,17 @@ def test_directions_are_paired_and_compared_by_sign(record: Make) -> None:
 
 def test_no_difference_is_no_direction(record: Make) -> None:
     text = compared([*rte(record, DEVLIN, [0.5, 0.6]), *rte(record, MIXOUT, [0.6, 0.5])])
-    assert line(text, "rte", "100 %", MIXOUT, "mean")[6:] == ["no difference here", "no"]
+    assert line(text, "rte", "100 %", MIXOUT, "mean")[6:] == ["no difference here", "too few"]
+
+
+def test_a_difference_between_failed_runs_is_no_direction(record: Make) -> None:
+    records = [*rte(record, DEVLIN, [0.5, 0.5]), *rte(record, MIXOUT, [0.5, 0.51])]
+    for item in records:
+        item["result"] |= {"status": "failed", "failed": True, "failed_by": "rule", "failed_plain": True}
+    text = compared(records)
+    assert line(text, "rte", "100 %", MIXOUT, "mean")[6] == "all runs failed"
+    assert line(text, MIXOUT) == [MIXOUT, "0", "0", "1"]
+    assert "Of 1 published differences: 1: all runs failed." in text
 
 
 def test_an_incomplete_strategy_is_shown_without_a_direction(record: Make) -> None:
