@@ -6,6 +6,7 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 from transformers import XLNetForSequenceClassification as XLNet
 
 from fisher.errors import InputError
+from fisher.scores import published_ranking
 from regularizers.base import Context, SkipTrial
 from regularizers.sites import FAMILIES, find_sites, set_rate
 from regularizers.strategy import parse
@@ -147,7 +148,7 @@ def test_tensors_that_precede_a_site():
     model = BertForSequenceClassification(BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=12,
                                                      num_attention_heads=2, intermediate_size=4))  # fmt: skip
     sites = [site for site in find_sites(model).dropouts if site.kind != "head"]
-    assert len(sites) == 37  # of BERT-base [Sharma24]
+    assert len(sites) == 37 and {site.name for site in sites} == set(published_ranking())  # [Sharma24]
     assert {len(site.parameters) for site in sites if site.name.endswith("attention.self")} == {6}
     assert {len(site.parameters) for site in sites if site.name.endswith("output")} == {4}
     assert len(sites[0].parameters) == 5
