@@ -1,9 +1,10 @@
-"""Make the leaderboard from records alone: leaderboard.md, .csv and .json, table.tex and the text on the terminal.
+"""Make the leaderboard from records alone: leaderboard.md, .csv and .json, table.tex, index.html, and a text.
 
     python -m leaderboard.build RESULTS... --output DIR [--without-cost] [--baseline STRATEGY]
 
 RESULTS are output folders of runs, folders of records, or single records. The same records give the same bytes, in
-whatever order and from whatever folder they come. Exit 0: every file was used; 1: made, but some files could not be
+whatever order and from whatever folder they come; only index.html links to the records where they lie in DIR/records.
+Exit 0: every file was used; 1: made, but some files could not be
 used as records (each is named on stderr); 2: the request was wrong or no record was found, and nothing was written.
 """
 
@@ -16,12 +17,14 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard import document, frame, latex, markdown, tables, terminal, trials
+from leaderboard import document, frame, latex, markdown, page, tables, terminal, trials
 from leaderboard.errors import InputError
+from leaderboard.methods import read_methods
 from leaderboard.records import RecordError, stream_records, write_atomic
 from leaderboard.text import escape
 
-FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "table.tex")
+FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "table.tex", "index.html")
+RECORDS = "records"
 
 
 def build(
@@ -40,13 +43,19 @@ def build(
 def _build(
     results: Iterable[Path | str], output: Path | str, *, without_cost: bool, baseline: str | None
 ) -> tuple[str, list[RecordError]]:
-    found, problems = load(results)
+    given = list(results)
+    found, problems = load(given)
+    methods, faults = read_methods(given)
+    problems += faults
     sections = tables.sections(found, baseline=baseline)
     options: dict[str, Any] = {"without_cost": without_cost, "problems": len(problems)}
     write(Path(output), "leaderboard.md", markdown.text(sections, **options))
     write(Path(output), "leaderboard.csv", frame.csv(sections, without_cost=without_cost))
     write(Path(output), "leaderboard.json", document.text(sections, **options))
     write(Path(output), "table.tex", latex.text(sections))
+    beside = all((Path(output) / RECORDS / f"{name}.json").is_file() for name in found["id"])
+    content = document.document(sections, **options)
+    write(Path(output), "index.html", page.html(content, methods, records=f"{RECORDS}/" if beside else None))
     return terminal.text(sections, **options), problems
 
 

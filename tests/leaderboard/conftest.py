@@ -193,3 +193,9 @@ def arrange(tmp_path: Path) -> Callable[..., tuple[tables.Section, ...]]:
         return tables.sections(frame, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def honest_factory() -> Callable[..., dict[str, Any]]:
+    """Return the same factory for fixtures of a module."""
+    return honest

@@ -1,0 +1,380 @@
+"""The page: what stands in the file, and what a reader sees and does in a real browser."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from leaderboard import page
+from leaderboard.build import build
+from leaderboard.records import write_record
+
+ROOT = Path(__file__).parents[2]
+BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
+HOSTILE = "x</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028 & <b>b</b> \"'"
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
+FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage")
+
+
+def described(strategy):
+    keys = ("term", "name", "summary", "equation", "paper", "deviations", "cost")
+    return [{key: f"the {key}" for key in keys} | {"term": strategy, "settings": {"p": "0.7"}}]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, request):
+    """A run's folder with its page: two tasks, two fractions, three strategies, 12 restarts, failures and an error."""
+    honest = request.getfixturevalue("honest_factory")
+    folder = tmp_path_factory.mktemp("page") / "run"
+    levels = {"none": 0.60, BASE: 0.62, MIX: 0.66}
+    for task, metric in (("rte", "accuracy"), ("pocket-cola", "matthews")):
+        for fraction in (0.1, 1.0):
+            for strategy, level in levels.items():
+                for restart in range(12):
+                    failed = strategy == "none" and restart < 3
+                    score = 0.5 if failed else round(level + 0.1 * fraction + 0.003 * (7 * restart % 12), 4)
+                    record = honest(strategy, restart, score, status="failed" if failed else "ok")
+                    record["config"] |= {"task": task, "metric": metric, "fraction": fraction}
+                    record["result"]["seconds"]["total"] = 1.0 + level
+                    write_record(folder / "records", record)
+    lost = honest("none", 11, status="oom")
+    lost["config"] |= {"task": "rte", "metric": "accuracy", "fraction": 1.0}
+    write_record(folder / "records", lost)
+    (folder / "methods.json").write_text(json.dumps({MIX: described(MIX)}))
+    build([folder], folder)
+    return folder
+
+
+class Reader(HTMLParser):
+    """Collects the tags of a page with their attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+# --- the file
+
+
+def test_the_page_stands_alone(made):
+    text = (made / "index.html").read_text()
+    reader = Reader()
+    reader.feed(text)
+    addresses = [value for _, attributes in reader.tags for key, value in attributes.items() if key in ("src", "href")]
+    assert set(addresses) == {"#answer", "data:,"}
+    assert "default-src 'none'" in text and not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|innerHTML", text)
+    assert [tag for tag, _ in reader.tags].count("script") == 2
+
+
+def test_the_same_records_give_the_same_page(made, tmp_path):
+    before = (made / "index.html").read_bytes()
+    build([made], made)
+    assert (made / "index.html").read_bytes() == before
+    build([made], tmp_path / "a")
+    build([made / "records"], tmp_path / "b")
+    assert (tmp_path / "a" / "index.html").read_bytes() == (tmp_path / "b" / "index.html").read_bytes()
+
+
+def test_texts_of_records_cannot_leave_their_block(honest_record, store, tmp_path):
+    entry = honest_record(HOSTILE, task=HOSTILE, model=HOSTILE, metric=HOSTILE)
+    entry["result"]["epochs"] = []
+    build([store([entry])], tmp_path / "out")
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert "alert(1)" in text and "<script>alert" not in text and "<img" not in text and "\u2028" not in text
+    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert json.loads(block[1])["leaderboard"]["sections"][0]["cells"][0]["task"] == HOSTILE
+
+
+def test_records_are_linked_only_where_they_lie_beside_the_page(made, tmp_path):
+    build([made], tmp_path)
+    links = [
+        json.loads(re.search(r'id="data">(.*?)</script>', (folder / "index.html").read_text(), re.DOTALL)[1])["records"]
+        for folder in (made, tmp_path)
+    ]
+    assert links == ["records/", None]
+
+
+def test_the_percentiles_are_those_of_the_tables(made):
+    content = json.loads((made / "leaderboard.json").read_text())
+    text = page.html(content, {})
+    tails = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])["tails"]
+    assert list(map(int, tails)) == list(range(2, 13)) and all(0 < share < 0.025 for share in tails.values())
+
+
+# --- in the browser
+
+
+def start(width=1440, height=900, profile=""):
+    """Return a Chromium that Selenium drives, or skip the test with the reason why there is none."""
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install '.[dev]')")
+    from selenium.webdriver.chrome.service import Service
+
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.skip("no Chromium with chromedriver on this machine (apt-get install chromium chromium-driver)")
+    options = selenium.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return selenium.Chrome(options=options, service=Service(driver))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    driver = start(profile=str(tmp_path_factory.mktemp("profile")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def open_page(browser, made):
+    """Open the page at a width and, after the test, ask the console whether anything went wrong."""
+
+    def go(width=1440, folder=made, address="", scheme="light"):
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        scheme = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
+        browser.get("about:blank")
+        browser.get(f"{(folder / 'index.html').as_uri()}{address}")
+        return browser
+
+    yield go
+    assert [line for line in browser.get_log("browser") if line["level"] in ("SEVERE", "WARNING")] == []
+
+
+def texts(browser, selector):
+    return browser.execute_script(f"return [...document.querySelectorAll({selector!r})].map(e => e.textContent)")
+
+
+def click(browser, selector, text):
+    """Click the element of that text with the keyboard, as a reader without a mouse would."""
+    found = [e for e in browser.find_elements("css selector", selector) if e.text.startswith(text)]
+    found[0].send_keys("\n")
+
+
+def choose(browser, name, value):
+    from selenium.webdriver.support.select import Select
+
+    Select(browser.find_element("name", name)).select_by_value(value)
+
+
+def test_a_stranger_finds_the_answer_at_once(open_page):
+    """Best at 10 % of RTE, by how much over dropout, whether that is significant, how often it fails, its cost."""
+    browser = open_page()
+    assert texts(browser, "#answer h2") == ["Best on rte, 10 % of the data"]
+    names, values = texts(browser, "#answer dt"), texts(browser, "#answer strong")
+    told = dict(zip(names, values, strict=True))
+    assert told == {
+        "Best mean": MIX,
+        "Over the baseline": "+4.0 points",
+        "Distinguishable?": "yes",
+        "Fails": "0 of 12",
+        "Costs": "1.02\u00d7 the baseline",
+    }
+    details = " ".join(texts(browser, "#answer dd span"))
+    assert f"against {BASE}, same restarts" in details and "corrected for the whole table" in details
+
+
+def test_columns_sort_both_ways(open_page):
+    browser = open_page()
+    first = [name for name in texts(browser, "#table tbody th")]
+    assert first == [MIX, BASE, "none"]
+    click(browser, "#table thead button", "Mean")
+    assert texts(browser, "#table tbody th") == first[::-1]
+    heads = browser.execute_script("return [...document.querySelectorAll('#table th[aria-sort]')].map(e => e.ariaSort)")
+    assert heads.count("ascending") == 1 and heads.count("none") == len(heads) - 1
+    click(browser, "#table thead button", "Failed")
+    assert texts(browser, "#table tbody th")[-1] == "none"
+
+
+def test_filters_by_task_fraction_and_technique(open_page):
+    browser = open_page()
+    choose(browser, "technique", "mixout")
+    assert texts(browser, "#table tbody th") == [MIX]
+    choose(browser, "technique", "all")
+    choose(browser, "task", "all")
+    choose(browser, "fraction", "all")
+    assert len(texts(browser, "#table tbody tr")) == 12 and len(texts(browser, "#answer li")) == 4
+    choose(browser, "fraction", "1")
+    assert len(texts(browser, "#table tbody tr")) == 6
+    notes = texts(browser, "#notes li")
+    assert notes == ["rte 100 %, none: restart 11: oom: it broke"]
+    assert "task=all" in browser.current_url and "fraction=1" in browser.current_url
+    assert browser.switch_to.active_element.get_attribute("name") == "fraction", "the keyboard stays where it was"
+
+
+def test_what_is_chosen_stands_in_the_address(open_page, made):
+    browser = open_page(address="#task=nonsense&fraction=1&a=none&b=nobody&section=99")
+    assert "100 % of the data" in texts(browser, "#answer h2")[0]
+    assert browser.find_element("name", "first").get_attribute("value") == "none"
+    assert browser.find_element("name", "second").get_attribute("value") == BASE
+
+
+def test_any_two_are_compared_restart_by_restart(open_page):
+    browser = open_page()
+    choose(browser, "first", "none")
+    choose(browser, "second", MIX)
+    said = texts(browser, "#compare [role=status]")[0]
+    assert said.startswith("On rte, 10 % of the data, none scores \u2212") and "over 12 shared restarts" in said
+    assert len(browser.find_elements("css selector", "#compare .mark.hollow")) == 12
+    choose(browser, "second", "none")
+    assert "Choose two different strategies." in texts(browser, "#compare p")
+
+
+def test_the_page_computes_what_the_tables_say(open_page):
+    """Differences and p-values to rounding, intervals to the noise of 10,000 resamples."""
+    browser = open_page()
+    found = browser.execute_script("""
+        const lines = [];
+        for (const section of data.sections) for (const cell of section.cells) for (const row of cell.rows) {
+            const base = cell.rows.find(other => other.strategy === section.baseline);
+            if (!row.comparison) continue;
+            const own = pairRows(row, base, everything.tails, data.minimum_restarts);
+            lines.push([own.difference, own.p, ...own.interval, row.comparison]);
+        }
+        return lines;""")
+    assert len(found) == 7
+    for difference, p, low, high, told in found:
+        assert difference == pytest.approx(told["difference"], abs=1e-9)
+        assert p == pytest.approx(told["p"], abs=1e-9)
+        width = told["high"] - told["low"]
+        assert abs(low - told["low"]) <= 0.05 * width + 1e-9 and abs(high - told["high"]) <= 0.05 * width + 1e-9
+
+
+def test_intervals_draw_over_split_seeds(open_page):
+    """Two splits that differ, restarts within them alike: the interval spans both only if splits are drawn too."""
+    browser = open_page()
+    code = "return bootstrapInterval([1, 1, 1, 0, 0, 0], arguments[0], 0.025)"
+    assert browser.execute_script(code, list("aaabbb")) == [0, 1]
+    low, high = browser.execute_script(code, list("aaaaaa"))
+    assert 0 < low < 0.5 < high < 1
+    assert browser.execute_script("return signFlip([1, 1, 1])") == 0.25
+    assert browser.execute_script("return signFlip([0, 0])") == 1
+
+
+def test_a_strategy_shows_equation_settings_modules_and_trials(open_page, made):
+    browser = open_page()
+    click(browser, "#table .link", MIX)
+    view = texts(browser, "#strategy-view")[0]
+    assert "the equation" in view and "p = 0.7" in view and f"{MIX} touches 1 modules or parameters" in view
+    assert browser.switch_to.active_element.get_attribute("id") == "strategy"
+    links = browser.execute_script(
+        "return [...document.querySelectorAll('.trials a')].map(e => e.getAttribute('href'))"
+    )
+    assert len(links) == 48 and all((made / link).is_file() for link in links)
+    choose(browser, "strategy", "none")
+    assert "No description lies beside these records" in texts(browser, "#strategy-view")[0]
+    assert (
+        "failed (rule)" in texts(browser, "#strategy-view")[0]
+        and "oom: it broke" in texts(browser, "#strategy-view")[0]
+    )
+
+
+def test_every_chart_is_drawn_and_described(open_page):
+    browser = open_page()
+    assert len(browser.find_elements("css selector", "#charts figure")) == 4
+    assert len(browser.find_elements("css selector", "#charts figure:first-child .mark.hollow")) == 3
+    roles = browser.execute_script(
+        "return [...document.querySelectorAll('figure > svg')].map(e => [e.getAttribute('role'),"
+        " e.querySelector(':scope > title').textContent, e.querySelector(':scope > desc').textContent])"
+    )
+    assert len(roles) == 5 and all(role == "img" and title and text for role, title, text in roles)
+    boxes = browser.execute_script(
+        "return [...document.querySelectorAll('figure > svg .mark')].filter(e => !e.getAttribute('d') || /NaN/.test("
+        "e.getAttribute('d'))).length"
+    )
+    assert boxes == 0
+
+
+@pytest.mark.parametrize("width", [360, 820, 1440])
+def test_nothing_is_wider_than_the_window(open_page, width):
+    browser = open_page(width, address="#task=all&fraction=all")
+    browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+    inner, whole = browser.execute_script("return [innerWidth, document.documentElement.scrollWidth]")
+    assert inner == width and whole <= inner
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_in_both_schemes(open_page, scheme):
+    """Contrast of at least 4.5 : 1 for text and 3 : 1 for marks, on page and card [WCAG 2.2]."""
+    browser = open_page(scheme=scheme)
+    names = ["paper", "card", "ink", "soft", "link", *(f"c{n}" for n in range(8))]
+    read = "return arguments[0].map(n => getComputedStyle(document.documentElement).getPropertyValue('--' + n))"
+    colours = dict(zip(names, browser.execute_script(read, names), strict=True))
+    for ground in ("paper", "card"):
+        for name in names[2:]:
+            least = 3.0 if name.startswith("c") else 4.5
+            assert contrast(colours[name], colours[ground]) >= least, (name, ground)
+
+
+def contrast(one, other):
+    levels = sorted((luminance(one), luminance(other)))
+    return (levels[1] + 0.05) / (levels[0] + 0.05)
+
+
+def luminance(colour):
+    text = colour.strip().lstrip("#")
+    text = "".join(sign * 2 for sign in text) if len(text) == 3 else text
+    parts = [int(text[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_everything_is_reached_by_keyboard_and_has_a_name(open_page):
+    browser = open_page()
+    nameless = browser.execute_script(
+        "return [...document.querySelectorAll('button, select, a, summary')].filter(e => !e.textContent.trim()"
+        " || e.tabIndex < 0 || (e.tagName === 'SELECT' && !e.labels.length)).map(e => e.outerHTML)"
+    )
+    assert nameless == []
+    assert browser.execute_script("return document.querySelectorAll('table:not(:has(caption))').length") == 0
+    assert browser.execute_script("return document.documentElement.lang") == "en"
+
+
+def test_printing_opens_the_trials_and_hides_the_controls(open_page):
+    browser = open_page()
+    browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script("return [...document.querySelectorAll('details')].every(e => e.open)")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert not browser.find_element("id", "controls").is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_hostile_names_are_shown_as_text(open_page, honest_record, store, tmp_path):
+    names = {"task": HOSTILE, "model": HOSTILE, "metric": HOSTILE}
+    entries = [honest_record(HOSTILE, restart, **names) for restart in range(2)] + [honest_record("none", 0, **names)]
+    entries.append(honest_record("none", 1, status="error", **names))
+    entries[-1]["result"]["reason"] = HOSTILE
+    folder = store(entries)
+    (folder / "methods.json").write_text(json.dumps({HOSTILE: described(HOSTILE)}))
+    build([folder], folder)
+    browser = open_page(360, folder)
+    assert browser.execute_script("return document.querySelectorAll('img, b b, #table script').length") == 0
+    assert any(HOSTILE.split("\u2028")[0] in text for text in texts(browser, "#table tbody th"))
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 360
+
+
+def test_a_page_without_cost_has_neither_tile_nor_chart_nor_column(open_page, made, tmp_path):
+    build([made], tmp_path, without_cost=True)
+    browser = open_page(folder=tmp_path)
+    assert "Costs" not in texts(browser, "#answer dt") and "Time" not in texts(browser, "#table thead button")
+    assert len(browser.find_elements("css selector", "#charts figure")) == 3
+
+
+@pytest.mark.parametrize("status", ["timeout", "ok"])
+def test_a_page_of_almost_nothing(open_page, honest_record, store, status):
+    folder = store([honest_record(status=status)])
+    build([folder], folder)
+    browser = open_page(folder=folder)
+    assert "Best on rte" in texts(browser, "#answer h2")[0]
+    assert ("nothing can be ranked" in texts(browser, "#answer")[0]) == (status == "timeout")
+    assert texts(browser, "#overall")[0]
