@@ -67,6 +67,10 @@ class Source:
     def faults(self, record: Record) -> Iterator[tuple[str, str]]:
         """What is wrong with a record in the light of the data: (check, sentence)."""
         config, result = record["config"], record["result"]
+        if other := {field.name for field in dataclasses.fields(Protocol)} ^ set(config["protocol"]):
+            names = ", ".join(sorted(other))
+            yield "code", f"its protocol and that of this code differ in {names}: another version ran it"
+            return
         protocol = Protocol(**config["protocol"])
         restart = config["restart"] if protocol.data == "pooled" else 0
         place = (config["task"], protocol, config["fraction"], config["split_seed"], restart)

@@ -83,14 +83,14 @@ function stripPlot(cell, rows, styleOf) {
 }
 
 function failurePlot(cell, rows, styleOf) {
-  const bottom = 14 + rows.length * ROW, x = scale([0, 1], LEFT + 8, WIDTH - RIGHT - 8, 0);
+  const bottom = 14 + rows.length * ROW, x = scale([0, 1], LEFT + 8, WIDTH - RIGHT - 44, 0);
   const bars = rows.filter(row => row.restarts).map(row => {
     const y = strip(rows.indexOf(row)), style = styleOf(row.strategy);
     return svg("g", {},
       svg("line", {class: "track", x1: x(0), x2: x(1), y1: y, y2: y}),
       svg("line", {class: "whisker", x1: x(row.failure_low), x2: x(row.failure_high), y1: y, y2: y}),
       mark(x(row.failure_rate), y, style, `${row.failed} of ${row.restarts} failed ${interval(row.failure_low, row.failure_high, percent)}`, 5.5),
-      svg("text", {class: "value", x: WIDTH - RIGHT - 8, y: rowTop(rows.indexOf(row)) + 13, "text-anchor": "end"}, `${row.failed}/${row.restarts}`));
+      svg("text", {class: "value", x: WIDTH - RIGHT, y: y + 5, "text-anchor": "end"}, `${row.failed}/${row.restarts}`));
   });
   return figure(`How often it fails: ${nameOf(cell)}`, "Share of failed runs with Wilson's 95 % interval.",
     canvas(bottom + 46, bottomAxis(x, 6, bottom, "failed runs", percent), bars, rowNames(rows, styleOf)));

@@ -82,7 +82,7 @@ const bestOf = cell => cell.rows.filter(row => row.complete).reduce((best, row) 
 function summary(cells, section, data, pick) {
   const lines = cells.map(cell => {
     const best = bestOf(cell);
-    return element("li", {}, `${nameOf(cell)}: `, best ? [pick(best.strategy), ` ${points(best.mean)}; over the baseline ${gain(best, section)[0]}; distinguishable: ${verdict(best, section, data)[0]}`] : "nothing complete");
+    return element("li", {}, `${nameOf(cell)}: `, best ? [pick(best.strategy), ` ${points(best.mean)}`, best.strategy === section.baseline ? ", the baseline" : `; over the baseline ${gain(best, section)[0]}; distinguishable: ${verdict(best, section, data)[0]}`] : "nothing complete");
   });
   return [element("h2", {id: "answer-title"}, `Best in each of ${plural(cells.length, "cell")}`), element("ul", {class: "winners"}, lines)];
 }

@@ -123,7 +123,7 @@ def test_a_strategy_sold_under_anothers_name_is_found_by_training(records, check
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"protocol": {"epochs": 3}}, "cannot be checked: "),
+        ({"protocol": {}}, "its protocol and that of this code differ in batch_size, "),
         ({"task": "pocket-xyz"}, "cannot be checked: unknown task 'pocket-xyz'"),
         ({"strategy": "mixuot(w_pre, 0.7)"}, "cannot be checked: unknown regularizer 'mixuot'; did you mean mixout?"),
         ({"task": "pocket-mrpc"}, "it names the split"),

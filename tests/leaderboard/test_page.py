@@ -184,6 +184,18 @@ def test_a_stranger_finds_the_answer_at_once(open_page):
     assert f"against {BASE}, same restarts" in details and "corrected for the whole table" in details
 
 
+def test_where_the_baseline_is_best_the_next_one_is_named(open_page, honest_record, store):
+    levels = {BASE: 0.70, MIX: 0.66, "none": 0.64}
+    records = [honest_record(name, r, round(level + r / 200, 4)) for name, level in levels.items() for r in range(12)]
+    folder = store(records)
+    build([folder], folder)
+    browser = open_page(folder=folder)
+    told = dict(zip(texts(browser, "#answer dt"), texts(browser, "#answer strong"), strict=True))
+    assert (told["Best mean"], told["Over the next"], told["Distinguishable?"]) == (BASE, "+4.0 points", "yes")
+    assert f"against {MIX}, same restarts" in texts(browser, "#answer")[0]
+    assert "from the next one" in texts(browser, "#answer")[0]
+
+
 def test_columns_sort_both_ways(open_page):
     browser = open_page()
     first = [name for name in texts(browser, "#table tbody th")]
