@@ -10,18 +10,23 @@ made all the same; 2 the request was wrong; 130 interrupted, and the same comman
 from __future__ import annotations
 
 import argparse
+import functools
+import gc
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from benchmarks import models, timing
+from benchmarks.executors import parallel, slurm
+from benchmarks.executors.cluster import RayExecutor
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, in_words, places
-from benchmarks.executors.schedule import Job, run_trials
-from benchmarks.executors.work import Place
+from benchmarks.executors.schedule import Executor, Job, run_trials
+from benchmarks.executors.work import Config, Outcome, Place
 from benchmarks.forward import FAMILIES as PACKABLE
 from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.progress import Display
@@ -90,6 +95,16 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output", metavar="DIR", help=f"default: {DEFAULT_OUTPUT}/SUITE")
     p.add_argument("--workers", type=int, metavar="N", help="default: one per GPU, or per core")
     p.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads per worker (default 1)")
+    p.add_argument("--executor", choices=("local", "ray", "slurm"), default="local", help="where trials run")
+    p.add_argument("--ray-address", metavar="HOST:PORT", help="a running cluster; default: Ray on this machine")
+    p.add_argument(
+        "--slurm",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="SLURM parameters of submitit (partition=gpu, time=600, gpus_per_node=1); trials=N per job (default 20)",
+    )
     p.add_argument(
         "--trials-per-device", type=int, default=1, metavar="K", help="trials at a time on one GPU (default 1)"
     )
@@ -125,7 +140,7 @@ class Run:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
-        self.console = Console(soft_wrap=True)
+        self.console = Console(soft_wrap=True, quiet=not parallel.is_first())
         for plugin in arguments.plugin:
             load_plugin(plugin)
         for problem in load_entry_points():
@@ -192,6 +207,7 @@ class Run:
         )
         self._check_splits(grid)
         self.grid = {record_id(config): config for config in grid}
+        gc.freeze()  # a large grid stays to the end; looking through it again and again costs more than reading records
         known, problems = self._known()
         left = self._left(known)
         for line in self.said:
@@ -203,6 +219,10 @@ class Run:
         self.console.print(f"{len(self.grid)} trials: {done} done, {len(left)} left, on {in_words(where)}")
         for problem in problems:
             print(f"warning: {problem}; its trial runs again", file=sys.stderr)
+        before = {name: checksum for name, (_, checksum) in known.items()}
+        if not parallel.is_first() and not self.arguments.dry_run:
+            parallel.follow(parallel.Team(self._resources(), self.output / "records", self.arguments.timeout))
+            return 0
         if self.arguments.dry_run:
             there = stream_records([self.output]) if known else []
             records = (record for record in there if left and not isinstance(record, RecordError))
@@ -214,7 +234,8 @@ class Run:
             print(f"warning: set aside {kept}", file=sys.stderr)
         if left:
             self.scores.estimate(lambda text: self.console.print(text, markup=False))
-            self._train(left, {name: checksum for name, (_, checksum) in known.items()}, where)
+        if left or parallel.processes() > 1:
+            self._train(left, before, where)
         return self._report()
 
     def _known(self) -> tuple[dict[str, tuple[bool, str]], list[RecordError]]:
@@ -272,11 +293,11 @@ class Run:
         a = self.arguments
         return Resources(
             model=self.source,
-            data_dir=a.data_dir,
-            task_file=a.task_file,
+            data_dir=absolute(a.data_dir),
+            task_file=absolute(a.task_file),
             offline=a.offline,
-            plugins=tuple(a.plugin),
-            fisher=self.scores.files,
+            plugins=tuple(absolute(plugin) or "" if Path(plugin).exists() else plugin for plugin in a.plugin),
+            fisher={source: str(Path(file).resolve()) for source, file in self.scores.files.items()},
             threads=a.threads,
             predict_test=self.suite.predict_test,
         )
@@ -284,13 +305,39 @@ class Run:
     def _train(self, left: dict[str, dict[str, Any]], before: dict[str, str], where: list[Place]) -> None:
         """Run what is left; `before` has the checksums of the records as they were read."""
         a = self.arguments
-        job = Job(self._resources(), self.output, a.retries, environment(a.threads))
-        executor = LocalExecutor(where, threads=a.threads, timeout=a.timeout)
-        with Display(len(left), self.console) as display, Leases(self.output) as leases:
-            hooks: dict[str, Any] = {"on_start": display.start, "on_retry": display.retry}
-            trials = run_trials(left, executor, job, leases, before=before, **hooks)
-            for config, outcome in trials:
+        job = Job(self._resources(), self.output.resolve(), a.retries, environment(a.threads))
+        with Display(len(left), self.console) as display:
+            for config, outcome in self._trials(left, job, before, where, display):
                 display.end(config, outcome)
+
+    def _trials(
+        self, left: dict[str, Config], job: Job, before: dict[str, str], where: list[Place], display: Display
+    ) -> Iterator[tuple[Config, Outcome]]:
+        """The trials as they end, wherever they run."""
+        a = self.arguments
+        if a.executor == "slurm":
+            batch = functools.partial(
+                slurm.Batch,
+                job=job,
+                before=before,
+                per_device=a.trials_per_device,
+                threads=a.threads,
+                timeout=a.timeout,
+            )
+            size, options = slurm.read_options(a.slurm, a.threads)
+            yield from slurm.submit_trials(left, job, before=before, options=options, size=size, batch=batch)
+            return
+        with Leases(job.output) as leases:
+            if parallel.processes() > 1:
+                team = parallel.Team(job.resources, job.records, a.timeout)
+                yield from parallel.lead(left, team, job, leases, before=before, on_start=display.start)
+                return
+            executor: Executor = LocalExecutor(where, threads=a.threads, timeout=a.timeout)
+            if a.executor == "ray":
+                limits: dict[str, Any] = {"threads": a.threads, "timeout": a.timeout}
+                executor = RayExecutor(a.ray_address, workers=a.workers, per_device=a.trials_per_device, **limits)
+            hooks: dict[str, Any] = {"on_start": display.start, "on_retry": display.retry}
+            yield from run_trials(left, executor, job, leases, before=before, **hooks)
 
     def _report(self) -> int:
         """Build the tables from the records of this grid, and say where they lie."""
@@ -301,6 +348,11 @@ class Run:
             self.console.print(f"{self.output / name}", markup=False, highlight=False)
         done = sum(not isinstance(record, RecordError) and is_done(record) for record in stream_records(paths))
         return 0 if done == len(self.grid) else 1
+
+
+def absolute(path: str | None) -> str | None:
+    """A path that means the same in every process."""
+    return None if path is None else str(Path(path).resolve())
 
 
 def is_pocket(task: Task) -> bool:

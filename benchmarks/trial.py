@@ -167,7 +167,8 @@ def run(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
         strategy, touched = attach(config, resources, model, head, len(split.train))
         trial = Evaluation(data.task, model, split.dev, rows["dev"], strategy.context, pad)
         clock.lap("build")
-        torch.manual_seed(config["seeds"]["noise"])
+        rank = accelerator.process_index  # 0 unless under `accelerate launch`
+        torch.manual_seed(derive("noise", config["restart"], rank) if rank else config["seeds"]["noise"])
         recipe = protocol.recipe()
         if resources.micro_batch is not None:
             recipe = dataclasses.replace(recipe, micro_batch=resources.micro_batch)

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 from transformers import get_constant_schedule_with_warmup, get_linear_schedule_with_warmup
 
+from regularizers import shards
 from regularizers.base import Batch
 from regularizers.strategy import BoundStrategy
 
@@ -83,6 +84,7 @@ def fit(
                 return history
         if _diverged(losses, history):
             return history
+        shards.require_same(model.parameters(), accelerator)
         model.eval()
         with strategy.evaluation():
             history.epochs.append(evaluate())
@@ -121,18 +123,21 @@ def step(strategy: BoundStrategy, batch: Batch, recipe: Recipe, accelerator: Acc
     def backward() -> None:
         optimizer.zero_grad(set_to_none=True)
         total.clear()
-        for share, micro in split(batch, recipe.micro_batch):
+        for share, micro in split(mine, recipe.micro_batch):
             with accelerator.autocast():
-                loss = strategy.loss(micro).loss * share
+                loss = strategy.loss(micro).loss * (share * weight)
             accelerator.backward(loss)
             total.append(loss.detach())
+        shards.sum_gradients(context.model.parameters(), accelerator)
 
+    weight, mine = shards.part(batch, accelerator)
     strategy.draw()
-    strategy.gradients(backward)
+    with shards.own_noise(context.generator, accelerator):
+        strategy.gradients(backward)
     if recipe.clip > 0:
         nn.utils.clip_grad_norm_([p for p in context.model.parameters() if p.grad is not None], recipe.clip)
     strategy.update(optimizer.step)
-    return torch.stack(total).sum()
+    return shards.total(torch.stack(total).sum(), accelerator)
 
 
 def split(batch: Batch, size: int) -> list[tuple[float, Batch]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import queue
+import socket
 
 from benchmarks.executors.slot import Slot
 from benchmarks.executors.work import Outcome, Place, Work
@@ -31,7 +32,8 @@ def places(workers: int | None, per_device: int, threads: int, *, executor: str 
     """
     gpus = visible_gpus()
     count = workers or (len(gpus) * per_device if gpus else max(1, cores() // threads))
-    return [Place(executor, slot, gpus[slot % len(gpus)] if gpus else None, per_device) for slot in range(count)]
+    chosen = [gpus[slot % len(gpus)] if gpus else None for slot in range(count)]
+    return [Place(executor, slot, gpu, per_device, socket.gethostname()) for slot, gpu in enumerate(chosen)]
 
 
 def in_words(where: list[Place]) -> str:

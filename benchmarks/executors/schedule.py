@@ -81,7 +81,7 @@ def run_trials(
                 lease = leases.claim(trial.name)
                 if lease is None:
                     elsewhere.append(trial)
-                elif (outcome := _done_since(job, trial)) is not None:
+                elif (outcome := done_since(job, trial)) is not None:
                     leases.release(lease)
                     yield trial.config, outcome
                 else:
@@ -120,7 +120,7 @@ def _look(job: Job, leases: Leases, elsewhere: deque[Trial], waiting: deque[Tria
         trial = elsewhere.popleft()
         if not leases.is_free(trial.name):
             elsewhere.append(trial)
-        elif (outcome := _done_since(job, trial)) is not None:
+        elif (outcome := done_since(job, trial)) is not None:
             yield trial.config, outcome
         else:
             waiting.append(trial)
@@ -141,7 +141,7 @@ def _checksum(job: Job, name: str) -> str | None:
     return None if record is None else record["checksum"]
 
 
-def _done_since(job: Job, trial: Trial) -> Outcome | None:
+def done_since(job: Job, trial: Trial) -> Outcome | None:
     """The outcome of a trial that another launcher did after this run began, None if it is still to be done."""
     record = _read(job, trial.name)
     if record is None or record["checksum"] == trial.before:

@@ -29,12 +29,13 @@ OOM_SHARE = 4  # after the GPU's memory ran out the micro-batches are this many 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker runs: executor, number of its slot, its GPU (None: CPU), and how many trials share that GPU."""
+    """Where a worker runs: executor, number of its slot, its GPU (None: CPU), how many trials share that GPU, host."""
 
     executor: str
     slot: int
     gpu: str | None
     trials_per_device: int
+    host: str
 
     def noted(self) -> dict[str, Any]:
         """What a record says about it."""

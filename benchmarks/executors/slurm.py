@@ -1,0 +1,110 @@
+"""Trials as SLURM jobs: an array whose tasks each run a batch of trials with the local executor, through submitit.
+
+A task that is preempted is requeued, finds the records that it has written and goes on; trials in the middle begin
+again. The launcher only watches: it may be ended and started again, and other launchers may share the folder, because
+every task holds a lease on the trial that it runs. The output folder must be on a file system that all nodes share.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.executors.leases import Leases
+from benchmarks.executors.local import LocalExecutor, places
+from benchmarks.executors.schedule import Job, Trial, done_since, run_trials
+from benchmarks.executors.work import Config, Outcome
+from fisher.errors import InputError
+
+TRIALS = 20  # per job
+LOOK_EVERY = 2.0  # seconds between two looks at the records and the jobs
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some trials of a run, as one task of the array runs them."""
+
+    configs: dict[str, Config]
+    before: dict[str, str]
+    job: Job
+    per_device: int
+    threads: int
+    timeout: float | None
+
+    def __call__(self) -> int:
+        """Run what is left of the batch; how many trials this task did itself."""
+        left = {n: c for n, c in self.configs.items() if done_since(self.job, Trial(c, n, self.before.get(n))) is None}
+        where = places(None, self.per_device, self.threads, executor="slurm")
+        executor = LocalExecutor(where, threads=self.threads, timeout=self.timeout)
+        with Leases(self.job.output) as leases:
+            quiet: dict[str, Any] = {"on_start": lambda config: None, "on_retry": lambda config, outcome: None}
+            ended = list(run_trials(left, executor, self.job, leases, before=self.before, **quiet))
+        return sum("elsewhere" not in outcome for _, outcome in ended)
+
+    def checkpoint(self) -> Any:
+        """What submitit requeues after a preemption or at the end of the job's time: the batch itself."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
+
+
+def read_options(texts: Sequence[str], threads: int) -> tuple[int, dict[str, Any]]:
+    """Trials per job and submitit's parameters from `KEY=VALUE` texts; whole numbers become numbers."""
+    options: dict[str, Any] = {"cpus_per_task": threads, "trials": TRIALS}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise InputError(f"--slurm must be given key=value, got {text!r}")
+        options[key] = int(value) if value.isdecimal() and len(value) < 10 else value
+    size = options.pop("trials")
+    if not isinstance(size, int) or size < 1:
+        raise InputError(f"--slurm trials must be a whole number of at least 1, got {size!r}")
+    return size, options
+
+
+def submit_trials(
+    configs: Mapping[str, Config],
+    job: Job,
+    *,
+    before: Mapping[str, str],
+    options: Mapping[str, Any],
+    size: int,
+    batch: Callable[[dict[str, Config]], Batch],
+) -> Iterator[tuple[Config, Outcome]]:
+    """Submit the array and yield (config, outcome) as records appear.
+
+    `options` are submitit's parameters (`slurm_partition`, `timeout_min`, ...); `size` trials make one task. A trial
+    whose task has ended without a record is yielded as killed.
+    """
+    names = list(configs)
+    batches = [batch({name: configs[name] for name in names[at : at + size]}) for at in range(0, len(names), size)]
+    engine = _submitit().SlurmExecutor(folder=job.output / "slurm")
+    engine.update_parameters(**{"job_name": "regbench", "additional_parameters": {"requeue": True}, **options})
+    with engine.batch():
+        jobs = [engine.submit(one) for one in batches]
+    owner = {name: jobs[at // size] for at, name in enumerate(names)}
+    waiting = {name: Trial(configs[name], name, before.get(name)) for name in names}
+    while waiting:
+        over = {id(one) for one in jobs if one.done()}  # asked before the records, so that none is missed
+        for name, trial in list(waiting.items()):
+            outcome = done_since(job, trial)
+            if outcome is None and id(owner[name]) in over:
+                outcome = {"status": "killed", "reason": f"SLURM job {owner[name].job_id} ended without a record"}
+            if outcome is not None:
+                outcome.pop("elsewhere", None)
+                del waiting[name]
+                yield trial.config, outcome
+        if waiting:
+            time.sleep(LOOK_EVERY)
+
+
+def _submitit() -> Any:
+    try:
+        import submitit
+    except ImportError:
+        raise InputError(
+            "--executor slurm needs submitit, which is not installed: pip install 'regbench[slurm]'"
+        ) from None
+    return submitit

@@ -1,0 +1,209 @@
+"""The executors beyond one machine, each with its real engine: two gloo processes, a Ray cluster, a SLURM daemon."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.executors import slurm
+from benchmarks.run import main
+from fisher.errors import InputError
+from leaderboard.records import read_records
+
+ROOT = Path(__file__).parents[2]
+TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--offline", "--set", "epochs=1")
+STRATEGIES = ("none", "mixout(w_pre, 0.7)", "wdecay(w_pre, 0.01)")
+
+
+def run(output: Path, *more: str, launcher: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
+    """Records by strategy of a small request, run as a user runs it."""
+    command = [sys.executable, "-m", *(launcher or ()), *(("-m",) if launcher else ()), "benchmarks.run", *TINY]
+    request = [*command, "--strategies", *STRATEGIES, "--restarts", "1", "--output", str(output), *more]
+    done = subprocess.run(request, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return by_strategy(output)
+
+
+def by_strategy(output: Path) -> dict[str, dict[str, Any]]:
+    return {record["config"]["strategy"]: record for record in read_records([output])[0]}
+
+
+@pytest.mark.long
+def test_two_processes_train_a_trial_as_one_does(tmp_path: Path) -> None:
+    """Masks agree (the loop compares the weights after every epoch) and scores are those of the whole batch."""
+    alone = run(tmp_path / "alone")
+    launcher = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
+    pair = run(tmp_path / "pair", launcher=(*launcher, "--mixed_precision", "no", "--dynamo_backend", "no"))
+    for strategy in STRATEGIES:
+        one, two = alone[strategy]["result"], pair[strategy]["result"]
+        assert pair[strategy]["environment"]["processes"] == 2
+        assert (one["score"], one["predictions"], one["hashes"]) == (two["score"], two["predictions"], two["hashes"])
+        assert two["train_loss"] == pytest.approx(one["train_loss"], abs=1e-4)
+        assert two["deviation"] == pytest.approx(one["deviation"], rel=1e-4)
+    assert not (tmp_path / "pair" / "leases").exists()
+
+
+# --- Ray
+
+
+@pytest.fixture
+def ray_cluster(tmp_path: Path) -> Iterator[tuple[str, Any]]:
+    """A head without CPUs and two nodes of one CPU each on this machine."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("needs Ray: pip install 'regbench[ray]'")
+    from ray.cluster_utils import Cluster
+
+    os.environ["PYTHONPATH"] = str(ROOT)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    cluster.add_node(num_cpus=1)
+    second = cluster.add_node(num_cpus=1)
+    try:
+        yield cluster.address, lambda: cluster.remove_node(second, allow_graceful=False)
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.long
+def test_a_lost_ray_node_costs_its_trials_one_attempt(tmp_path: Path, ray_cluster: tuple[str, Any]) -> None:
+    address, lose_node = ray_cluster
+    request = [*TINY, "--strategies", *STRATEGIES, "--restarts", "3", "--output", str(tmp_path), "--retries", "3"]
+    command = [sys.executable, "-m", "benchmarks.run", *request, "--executor", "ray", "--ray-address", address]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.glob("records/*.json")):
+        time.sleep(0.1)
+    lose_node()
+    said, error = process.communicate(timeout=900)
+    assert process.returncode == 0, error[-3000:]
+    records, problems = read_records([tmp_path])
+    assert len(records) == 9 and not problems
+    assert {record["environment"]["executor"] for record in records} == {"ray"}
+    print(f"Ray: 9 trials, a node lost after the first; {said.count('will be tried again')} tried again, 0 lost")
+
+
+def test_ray_refuses_an_address_where_nobody_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if importlib.util.find_spec("ray") is not None:
+        pytest.skip("waits long for an answer where Ray is installed")
+    assert main([*TINY, "--strategies", "none", "--executor", "ray", "--output", str(tmp_path)]) == 2
+    assert "pip install 'regbench[ray]'" in capsys.readouterr().err
+
+
+# --- SLURM
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["partition"], "--slurm must be given key=value, got 'partition'"),
+        (["a b=1"], "--slurm must be given key=value, got 'a b=1'"),
+        (["trials=0"], "--slurm trials must be a whole number of at least 1, got 0"),
+        (["trials=x"], "--slurm trials must be a whole number of at least 1, got 'x'"),
+    ],
+)
+def test_wrong_slurm_options_are_one_sentence(texts: list[str], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        slurm.read_options(texts, 1)
+    assert str(error.value) == message
+
+
+def test_slurm_options_are_submitits_parameters() -> None:
+    size, options = slurm.read_options(["partition=gpu", "time=60", "trials=5"], 4)
+    assert size == 5 and options == {"cpus_per_task": 4, "partition": "gpu", "time": 60}
+
+
+CONF = """ClusterName=test
+SlurmctldHost={host}
+SlurmUser=root
+AuthType=auth/none
+CredType=cred/none
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+JobAcctGatherType=jobacct_gather/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=1000000
+MinJobAge=600
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmctldPort=16817
+SlurmdPort=16818
+NodeName={host} CPUs=1 State=UNKNOWN
+PartitionName=low Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=high Nodes={host} MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+"""
+
+
+def sinfo() -> str:
+    try:
+        return subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, timeout=10).stdout
+    except subprocess.TimeoutExpired:
+        return ""
+
+
+@pytest.fixture
+def slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """slurmctld and slurmd of one core on this machine, with two partitions of which one preempts the other."""
+    if not shutil.which("slurmctld") or not shutil.which("slurmd") or os.geteuid() != 0:
+        pytest.skip("needs root and Debian's packages slurmctld, slurmd and slurm-client")
+    if importlib.util.find_spec("submitit") is None:
+        pytest.skip("needs submitit: pip install 'regbench[slurm]'")
+    folder = tmp_path / "cluster"
+    for name in ("state", "spool"):
+        (folder / name).mkdir(parents=True)
+    (folder / "slurm.conf").write_text(CONF.format(host=socket.gethostname().split(".")[0], folder=folder))
+    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+    daemons = [subprocess.Popen([name, "-D"], stderr=subprocess.DEVNULL) for name in ("slurmctld", "slurmd")]
+    try:
+        until = time.monotonic() + 60
+        while "idle" not in sinfo():
+            if time.monotonic() > until:
+                said = "".join((folder / f"{n}.log").read_text()[-500:] for n in ("slurmctld", "slurmd"))
+                pytest.skip(f"SLURM did not start here: {said}")
+            time.sleep(0.5)
+        yield
+    finally:
+        for daemon in daemons:
+            daemon.terminate()
+        for daemon in daemons:
+            daemon.wait(timeout=60)
+
+
+@pytest.mark.long
+def test_a_preempted_slurm_job_is_requeued_and_goes_on(tmp_path: Path, slurm_here: None) -> None:
+    output = tmp_path / "out"
+    request = [*TINY, "--strategies", *STRATEGIES, "--restarts", "4", "--output", str(output)]
+    more = ["--executor", "slurm", "--slurm", "partition=low", "time=30", "trials=12"]
+    command = [sys.executable, "-m", "benchmarks.run", *request, *more]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while process.poll() is None and not list(output.glob("records/*.json")):
+        time.sleep(0.2)
+    before = len(list(output.glob("records/*.json")))
+    kept = {path: path.read_bytes() for path in output.glob("records/*.json")}
+    subprocess.run(["sbatch", "-p", "high", "-o", "/dev/null", "--wrap", "sleep 5"], check=True, capture_output=True)
+    said, _ = process.communicate(timeout=1200)
+    assert process.returncode == 0, said[-3000:]
+    records, problems = read_records([output])
+    assert len(records) == 12 and not problems and {r["environment"]["executor"] for r in records} == {"slurm"}
+    assert all(path.read_bytes() == content for path, content in kept.items()), "what was done is not done again"
+    restarts = subprocess.run(["scontrol", "show", "job"], capture_output=True, text=True).stdout
+    assert "Restarts=1" in restarts
+    print(f"SLURM: 12 trials in one job, preempted after {before}, requeued once; 0 lost, 0 done twice")
