@@ -32,7 +32,7 @@ from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.progress import Display
 from benchmarks.scores import ScoreBook
 from benchmarks.splits import check_split_hash, remember_split_hash, split_hash
-from benchmarks.stand_in import on_pocket
+from benchmarks.stand_in import on_own_corpus, on_pocket
 from benchmarks.suite import Suite, builtin_suites, load_suite, override
 from benchmarks.tasks import TASKS, Task, task_from_file
 from benchmarks.trial import Resources, environment, load_data, load_tests, resolve_task
@@ -174,6 +174,9 @@ class Run:
         suite = load_suite(a.suite or ("pocket" if all(map(is_pocket, tasks)) else "glue"), own)
         if a.model == "pocket" and not tasks and a.data_dir is None:
             suite, self.said = on_pocket(suite)
+        if a.model == "pocket":
+            suite, said = on_own_corpus(suite)
+            self.said += said
         strategies = tuple(str(strategy) for strategy in unique_strategies(a.strategies or []))
         values = {"tasks": tuple(task.name for task in tasks) or None, "strategies": strategies or None}
         values |= {"fractions": tuple(a.fractions) if a.fractions else None}

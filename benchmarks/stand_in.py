@@ -27,22 +27,26 @@ def stand_in(task: str) -> str:
 
 
 def on_pocket(suite: Suite) -> tuple[Suite, list[str]]:
-    """The suite for the embedded model, and what was changed, in words.
+    """The suite with embedded tasks, and what was changed, in words.
 
-    Tasks are replaced; Fisher scores come from the embedded corpus, with at most SAMPLES samples. The longest embedded
-    example has 31 tokens, so the model's 40 positions cut nothing.
+    The longest embedded example has 31 tokens, so the model's 40 positions cut nothing.
     """
     said = [f"{task} -> {stand_in(task)}" for task in suite.every("tasks") if not task.startswith(PREFIX)]
     said = [f"--model pocket: synthetic tasks stand in, not GLUE: {', '.join(said)}"] if said else []
-    recipe = suite.fisher
-    if recipe.corpus:
-        recipe = dataclasses.replace(recipe, corpus="", samples=min(recipe.samples, SAMPLES))
-        said.append(f"--model pocket: Fisher scores from {recipe.samples} documents of the embedded corpus")
     variants = tuple(
         dataclasses.replace(v, values={k: _stand_ins(x) if k == "tasks" else x for k, x in v.values.items()})
         for v in suite.variants
     )
-    return dataclasses.replace(suite, tasks=_stand_ins(suite.tasks), fisher=recipe, variants=variants), said
+    return dataclasses.replace(suite, tasks=_stand_ins(suite.tasks), variants=variants), said
+
+
+def on_own_corpus(suite: Suite) -> tuple[Suite, list[str]]:
+    """The suite with Fisher scores from the embedded corpus, at most SAMPLES samples, and what was changed."""
+    if not suite.fisher.corpus:
+        return suite, []
+    recipe = dataclasses.replace(suite.fisher, corpus="", samples=min(suite.fisher.samples, SAMPLES))
+    said = f"--model pocket: Fisher scores from {recipe.samples} documents of the embedded corpus"
+    return dataclasses.replace(suite, fisher=recipe), [said]
 
 
 def _stand_ins(tasks: Iterable[str]) -> tuple[str, ...]:

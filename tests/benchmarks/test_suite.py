@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.protocol import make_protocol
-from benchmarks.stand_in import on_pocket
+from benchmarks.stand_in import on_own_corpus, on_pocket
 from benchmarks.suite import builtin_suites, load_suite, override
 from benchmarks.tasks import find_task
 from fisher.errors import InputError
@@ -177,8 +177,10 @@ def test_on_the_embedded_model_embedded_tasks_stand_in(tmp_path: Path) -> None:
     suite = load_suite(write(tmp_path / "mine.toml", variants=variants, fisher={"corpus": "wiki", "samples": 900}))
     changed, said = on_pocket(suite)
     assert [block.tasks for block in changed.blocks()] == [("pocket-cola",), ("pocket-rte",)]
-    assert (changed.fisher.corpus, changed.fisher.samples) == ("", 500)
     assert "sst2 -> pocket-cola, cola -> pocket-cola, rte -> pocket-rte" in said[0]
     assert on_pocket(load_suite("pocket")) == (load_suite("pocket"), []), "what is embedded stays as it is"
+    changed, said = on_own_corpus(suite)
+    assert (changed.fisher.corpus, changed.fisher.samples) == ("", 500)
+    assert said == ["--model pocket: Fisher scores from 500 documents of the embedded corpus"]
     with pytest.raises(InputError, match=r"embedded counterpart \(cola, mrpc, rte, sst2, stsb\), got qqp"):
         on_pocket(load_suite(write(tmp_path / "mine.toml", tasks=["qqp"])))
