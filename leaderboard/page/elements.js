@@ -13,7 +13,8 @@ function svg(name, attributes = {}, ...children) {
 function fill(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (key === "on") for (const [event, listener] of Object.entries(value)) node.addEventListener(event, listener);
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
+    else if (value !== null && value !== undefined && value !== false)
+      node.setAttribute(key, value === true ? "" : value);
   }
   node.append(...children.flat(Infinity).filter(child => child !== null && child !== undefined && child !== false));
   return node;
@@ -21,7 +22,12 @@ function fill(node, attributes, children) {
 
 function choice(label, name, options, selected, change) {
   const items = options.map(([value, text]) => element("option", {value, selected: value === selected}, text));
-  return element("label", {}, label, element("select", {name, on: {change: event => change(event.target.value)}}, items));
+  return element(
+    "label",
+    {},
+    label,
+    element("select", {name, on: {change: event => change(event.target.value)}}, items),
+  );
 }
 
 // columns: {title, value(row) for sorting, cell(row) -> node or text, number, falling}; sorting keeps `state`.
@@ -43,19 +49,33 @@ function sortableTable(caption, columns, rows, state, rowClass = () => null) {
   }
   function show() {
     const at = columns.findIndex(column => column.title === state.column);
-    const ordered = at < 0 ? rows : [...rows].sort((a, b) => inOrder(columns[at].value(a), columns[at].value(b), state.falling));
+    const ordered =
+      at < 0 ? rows : [...rows].sort((a, b) => inOrder(columns[at].value(a), columns[at].value(b), state.falling));
     heads.forEach((head, index) => {
       head.setAttribute("aria-sort", index !== at ? "none" : state.falling ? "descending" : "ascending");
     });
-    body.replaceChildren(...ordered.map(row => element("tr", {class: rowClass(row)}, columns.map((column, index) =>
-      element(index ? "td" : "th", {scope: index ? null : "row", "data-title": column.title, class: column.number ? "number" : null},
-        column.cell(row))))));
+    body.replaceChildren(
+      ...ordered.map(row =>
+        element(
+          "tr",
+          {class: rowClass(row)},
+          columns.map((column, index) =>
+            element(
+              index ? "td" : "th",
+              {scope: index ? null : "row", "data-title": column.title, class: column.number ? "number" : null},
+              column.cell(row),
+            ),
+          ),
+        ),
+      ),
+    );
   }
   show();
   return table;
 }
 
-function inOrder(a, b, falling) { // what is undefined comes last either way
+function inOrder(a, b, falling) {
+  // what is undefined comes last either way
   if (a === null || b === null) return (a === null) - (b === null);
   const order = typeof a === "string" ? a.localeCompare(b) : a - b;
   return falling ? -order : order;
@@ -64,13 +84,21 @@ function inOrder(a, b, falling) { // what is undefined comes last either way
 // --- numbers as text
 
 const isNumber = value => value !== null && value !== undefined;
-const points = value => isNumber(value) ? (100 * value).toFixed(1).replace(/^-0\.0$/, "0.0") : "–";
-const signed = value => !isNumber(value) ? "–" : (points(value) !== "0.0" && value > 0 ? "+" : "") + points(value).replace("-", "−");
-const interval = (low, high, show = points) => isNumber(low) ? `[${show(low)}, ${show(high)}]` : "";
+const points = value => (isNumber(value) ? (100 * value).toFixed(1).replace(/^-0\.0$/, "0.0") : "–");
+const signed = value =>
+  !isNumber(value) ? "–" : (points(value) !== "0.0" && value > 0 ? "+" : "") + points(value).replace("-", "−");
+const interval = (low, high, show = points) => (isNumber(low) ? `[${show(low)}, ${show(high)}]` : "");
 const percent = fraction => `${Number((100 * fraction).toPrecision(6))} %`;
-const pValue = p => !isNumber(p) ? "–" : p < 0.0001 ? "< 0.0001" : p.toPrecision(2);
-const times = ratio => isNumber(ratio) ? `${ratio.toFixed(2)}×` : "–";
-const seconds = value => !isNumber(value) ? "–" : value < 10 ? `${value.toFixed(1)} s` : value < 6000 ? `${value.toFixed(0)} s` : `${(value / 3600).toFixed(1)} h`;
-const megabytes = value => isNumber(value) ? `${(value / 1e6).toFixed(0)} MB` : "–";
+const pValue = p => (!isNumber(p) ? "–" : p < 0.0001 ? "< 0.0001" : p.toPrecision(2));
+const times = ratio => (isNumber(ratio) ? `${ratio.toFixed(2)}×` : "–");
+const seconds = value =>
+  !isNumber(value)
+    ? "–"
+    : value < 10
+      ? `${value.toFixed(1)} s`
+      : value < 6000
+        ? `${value.toFixed(0)} s`
+        : `${(value / 3600).toFixed(1)} h`;
+const megabytes = value => (isNumber(value) ? `${(value / 1e6).toFixed(0)} MB` : "–");
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const nameOf = cell => `${cell.task}${cell.synthetic ? " (synthetic)" : ""}, ${percent(cell.fraction)} of the data`;

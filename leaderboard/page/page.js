@@ -2,7 +2,13 @@
 
 const everything = JSON.parse(document.getElementById("data").textContent);
 const data = everything.leaderboard;
-const state = {section: data.sections[0], task: "all", fraction: "all", technique: "all", sorting: {column: "Mean", falling: true}};
+const state = {
+  section: data.sections[0],
+  task: "all",
+  fraction: "all",
+  technique: "all",
+  sorting: {column: "Mean", falling: true},
+};
 
 function tasksOf(section) {
   const found = new Map(section.cells.map(cell => [keyOf(cell), cell]));
@@ -17,12 +23,16 @@ const keyOf = cell => `${cell.task} ${cell.metric} ${cell.data.slice(0, 8)}`;
 const fractionsOf = section => [...new Set(section.cells.map(cell => cell.fraction))].sort((a, b) => a - b);
 const techniquesOf = section => [...new Set(section.strategies.flatMap(item => Object.keys(item.methods)))].sort();
 
-function firstChoice(section) { // RTE at 10 % where there is such a cell, else the first
+function firstChoice(section) {
+  // RTE at 10 % where there is such a cell, else the first
   const task = tasksOf(section).find(item => /^(pocket-)?rte\b/.test(item.key)) ?? tasksOf(section)[0];
   const shares = section.cells.filter(cell => keyOf(cell) === task.key).map(cell => cell.fraction);
-  const fraction = shares.includes(0.1) ? 0.1 : shares[0], labels = section.strategies.map(item => item.label);
-  const best = bestOf(section.cells.find(cell => keyOf(cell) === task.key && cell.fraction === fraction))?.strategy ?? labels[0];
-  const b = section.baseline ?? labels[0], a = best === b ? labels.find(label => label !== b) ?? b : best;
+  const fraction = shares.includes(0.1) ? 0.1 : shares[0],
+    labels = section.strategies.map(item => item.label);
+  const best =
+    bestOf(section.cells.find(cell => keyOf(cell) === task.key && cell.fraction === fraction))?.strategy ?? labels[0];
+  const b = section.baseline ?? labels[0],
+    a = best === b ? (labels.find(label => label !== b) ?? b) : best;
   return {task: task.key, fraction: String(fraction), technique: "all", a, b, strategy: best};
 }
 
@@ -37,28 +47,70 @@ function change(values) {
 
 function address() {
   const {task, fraction, technique, a, b, strategy} = state;
-  return Object.entries({section: String(data.sections.indexOf(state.section)), task, fraction, technique, a, b, strategy});
+  return Object.entries({
+    section: String(data.sections.indexOf(state.section)),
+    task,
+    fraction,
+    technique,
+    a,
+    b,
+    strategy,
+  });
 }
 
-function readAddress() { // a value that does not exist here is ignored
-  const given = new URLSearchParams(location.hash.slice(1)), section = data.sections[Number(given.get("section") ?? 0)] ?? data.sections[0];
+function readAddress() {
+  // a value that does not exist here is ignored
+  const given = new URLSearchParams(location.hash.slice(1)),
+    section = data.sections[Number(given.get("section") ?? 0)] ?? data.sections[0];
   Object.assign(state, firstChoice(section), {section});
   const labels = section.strategies.map(item => item.label);
-  const allowed = {task: ["all", ...tasksOf(section).map(task => task.key)], fraction: ["all", ...fractionsOf(section).map(String)],
-    technique: ["all", ...techniquesOf(section)], a: labels, b: labels, strategy: labels};
+  const allowed = {
+    task: ["all", ...tasksOf(section).map(task => task.key)],
+    fraction: ["all", ...fractionsOf(section).map(String)],
+    technique: ["all", ...techniquesOf(section)],
+    a: labels,
+    b: labels,
+    strategy: labels,
+  };
   for (const [key, values] of Object.entries(allowed)) if (values.includes(given.get(key))) state[key] = given.get(key);
 }
 
 function draw() {
   WIDTH = narrow.matches ? 340 : 520;
-  const {section} = state, focused = document.activeElement?.name;
-  const cells = section.cells.filter(cell => (state.task === "all" || keyOf(cell) === state.task) && (state.fraction === "all" || String(cell.fraction) === state.fraction));
-  const ofTechnique = new Set(section.strategies.filter(item => state.technique === "all" || state.technique in item.methods).map(item => item.label));
+  const {section} = state,
+    focused = document.activeElement?.name;
+  const cells = section.cells.filter(
+    cell =>
+      (state.task === "all" || keyOf(cell) === state.task) &&
+      (state.fraction === "all" || String(cell.fraction) === state.fraction),
+  );
+  const ofTechnique = new Set(
+    section.strategies
+      .filter(item => state.technique === "all" || state.technique in item.methods)
+      .map(item => item.label),
+  );
   const keep = label => ofTechnique.has(label);
   const order = section.strategies.map(item => item.label);
-  const styleOf = label => ({colour: order.indexOf(label) % COLOURS, shape: SHAPES[order.indexOf(label) % SHAPES.length]});
+  const styleOf = label => ({
+    colour: order.indexOf(label) % COLOURS,
+    shape: SHAPES[order.indexOf(label) % SHAPES.length],
+  });
   const set = key => value => change({[key]: value});
-  const pick = label => element("button", {type: "button", class: "link", on: {click: () => { change({strategy: label}); show("strategy"); }}}, label);
+  const pick = label =>
+    element(
+      "button",
+      {
+        type: "button",
+        class: "link",
+        on: {
+          click: () => {
+            change({strategy: label});
+            show("strategy");
+          },
+        },
+      },
+      label,
+    );
 
   put("facts", facts(section, data));
   put("controls", ...controls(data, state, change));
@@ -66,32 +118,57 @@ function draw() {
     put("answer", element("h2", {id: "answer-title"}, "Nothing was run there"));
     for (const id of ["table", "notes", "charts", "compare"]) put(id);
   } else {
-    put("answer", ...(cells.length === 1 ? answer(cells[0], section, data, pick) : summary(cells, section, data, pick)));
+    put(
+      "answer",
+      ...(cells.length === 1 ? answer(cells[0], section, data, pick) : summary(cells, section, data, pick)),
+    );
     put("table", strategyTable(cells, keep, section, data, state, pick, styleOf));
     put("notes", ...notes(cells, keep));
     put("charts", ...charts(cells, keep, section, styleOf));
     put("compare", ...comparison(cells, state.a, state.b, section, data, everything.tails, set));
   }
   put("overall", ...overall(section, data, pick, styleOf));
-  put("strategy-view", ...strategyView(state.strategy, section, everything.methods, everything.records, set("strategy")));
+  put(
+    "strategy-view",
+    ...strategyView(state.strategy, section, everything.methods, everything.records, set("strategy")),
+  );
   if (focused) document.getElementsByName(focused)[0]?.focus();
 }
 
-const bestOf = cell => cell.rows.filter(row => row.complete).reduce((best, row) => best && best.mean >= row.mean ? best : row, null);
+const bestOf = cell =>
+  cell.rows.filter(row => row.complete).reduce((best, row) => (best && best.mean >= row.mean ? best : row), null);
 
 function summary(cells, section, data, pick) {
   const lines = cells.map(cell => {
     const best = bestOf(cell);
-    return element("li", {}, `${nameOf(cell)}: `, best ? [pick(best.strategy), ` ${points(best.mean)}`, best.strategy === section.baseline ? ", the baseline" : `; over the baseline ${gain(best, section)[0]}; distinguishable: ${verdict(best, section, data)[0]}`] : "nothing complete");
+    return element(
+      "li",
+      {},
+      `${nameOf(cell)}: `,
+      best
+        ? [
+            pick(best.strategy),
+            ` ${points(best.mean)}`,
+            best.strategy === section.baseline
+              ? ", the baseline"
+              : `; over the baseline ${gain(best, section)[0]}; distinguishable: ${verdict(best, section, data)[0]}`,
+          ]
+        : "nothing complete",
+    );
   });
-  return [element("h2", {id: "answer-title"}, `Best in each of ${plural(cells.length, "cell")}`), element("ul", {class: "winners"}, lines)];
+  return [
+    element("h2", {id: "answer-title"}, `Best in each of ${plural(cells.length, "cell")}`),
+    element("ul", {class: "winners"}, lines),
+  ];
 }
 
 function charts(cells, keep, section, styleOf) {
-  const made = [], rowsOf = cell => cell.rows.filter(row => keep(row.strategy));
+  const made = [],
+    rowsOf = cell => cell.rows.filter(row => keep(row.strategy));
   const whole = section.cells.filter(cell => keyOf(cell) === state.task);
   for (const cell of cells) made.push(stripPlot(cell, rowsOf(cell), styleOf));
-  if (cells.length === 1) made.push(failurePlot(cells[0], rowsOf(cells[0]), styleOf), costPlot(cells[0], rowsOf(cells[0]), styleOf));
+  if (cells.length === 1)
+    made.push(failurePlot(cells[0], rowsOf(cells[0]), styleOf), costPlot(cells[0], rowsOf(cells[0]), styleOf));
   if (whole.length > 1) made.push(paucityPlot(whole, section.strategies.map(item => item.label).filter(keep), styleOf));
   return made.filter(Boolean);
 }
@@ -115,8 +192,15 @@ function reading() {
 
 document.getElementById("controls").addEventListener("submit", event => event.preventDefault());
 narrow.addEventListener("change", draw);
-window.addEventListener("hashchange", () => { readAddress(); draw(); });
-window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(item => { item.open = true; }));
+window.addEventListener("hashchange", () => {
+  readAddress();
+  draw();
+});
+window.addEventListener("beforeprint", () =>
+  document.querySelectorAll("details").forEach(item => {
+    item.open = true;
+  }),
+);
 readAddress();
 draw();
 put("reading", ...reading());

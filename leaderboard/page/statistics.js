@@ -5,7 +5,8 @@ const FLIPS = 20000;
 const EXACT = 16; // differences other than 0 up to which all sign patterns are counted
 const SLACK = 1e-10;
 
-function randomNumbers(seed) { // mulberry32: a small seeded generator of numbers in [0, 1)
+function randomNumbers(seed) {
+  // mulberry32: a small seeded generator of numbers in [0, 1)
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -25,7 +26,8 @@ function bootstrapInterval(values, groups, tail) {
   const members = [...new Set(groups)].map(group => values.filter((_, index) => groups[index] === group));
   const means = new Float64Array(RESAMPLES);
   for (let sample = 0; sample < RESAMPLES; sample++) {
-    let sum = 0, count = 0;
+    let sum = 0,
+      count = 0;
     for (let drawn = 0; drawn < members.length; drawn++) {
       const group = members[Math.floor(random() * members.length)];
       for (let restart = 0; restart < group.length; restart++) sum += group[Math.floor(random() * group.length)];
@@ -61,13 +63,20 @@ function signFlip(differences) {
 function pairRows(first, second, tails, minimum) {
   const place = trial => `${trial.restart} ${trial.split_seed} ${trial.split}`;
   const others = new Map(second.trials.filter(hasScore).map(trial => [place(trial), trial]));
-  const pairs = first.trials.filter(trial => hasScore(trial) && others.has(place(trial)))
+  const pairs = first.trials
+    .filter(trial => hasScore(trial) && others.has(place(trial)))
     .map(trial => [trial, others.get(place(trial))]);
   const differences = pairs.map(([a, b]) => a.score - b.score);
   if (!pairs.length) return null;
   return {
-    pairs, differences, difference: mean(differences),
-    interval: bootstrapInterval(differences, pairs.map(([a]) => a.split), tails[pairs.length]),
+    pairs,
+    differences,
+    difference: mean(differences),
+    interval: bootstrapInterval(
+      differences,
+      pairs.map(([a]) => a.split),
+      tails[pairs.length],
+    ),
     p: pairs.length < minimum ? null : signFlip(differences),
   };
 }

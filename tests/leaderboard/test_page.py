@@ -26,7 +26,7 @@ def described(strategy):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, request):
-    """A run's folder with its page: two tasks, two fractions, three strategies, 12 restarts, failures and an error."""
+    """A run's folder with its page: two tasks (one with three split seeds), two fractions, three strategies."""
     honest = request.getfixturevalue("honest_factory")
     folder = tmp_path_factory.mktemp("page") / "run"
     levels = {"none": 0.60, BASE: 0.62, MIX: 0.66}
@@ -39,6 +39,8 @@ def made(tmp_path_factory, request):
                     record = honest(strategy, restart, score, status="failed" if failed else "ok")
                     record["config"] |= {"task": task, "metric": metric, "fraction": fraction}
                     record["result"]["seconds"]["total"] = 1.0 + level
+                    if task == "pocket-cola":
+                        record["config"] |= {"split_seed": restart % 3, "split_hash": f"{restart % 3}" * 64}
                     write_record(folder / "records", record)
     lost = honest("none", 11, status="oom")
     lost["config"] |= {"task": "rte", "metric": "accuracy", "fraction": 1.0}

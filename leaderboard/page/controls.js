@@ -1,0 +1,50 @@
+// What the page is about, and the controls that choose it.
+
+function controls(data, state, change) {
+  const section = state.section,
+    tasks = tasksOf(section);
+  const set = key => value => change({[key]: value});
+  return [
+    choice(
+      "Model and protocol",
+      "section",
+      data.sections.map((item, index) => [String(index), item.title]),
+      String(data.sections.indexOf(section)),
+      set("section"),
+    ),
+    choice(
+      "Task",
+      "task",
+      [["all", "all tasks"], ...tasks.map(task => [task.key, task.label])],
+      state.task,
+      set("task"),
+    ),
+    choice(
+      "Training data",
+      "fraction",
+      [["all", "all shares"], ...fractionsOf(section).map(fraction => [String(fraction), percent(fraction)])],
+      state.fraction,
+      set("fraction"),
+    ),
+    choice(
+      "Technique",
+      "technique",
+      [["all", "all techniques"], ...techniquesOf(section).map(name => [name, name])],
+      state.technique,
+      set("technique"),
+    ),
+  ];
+}
+
+function facts(section, data) {
+  const protocol = section.protocol,
+    kept = Object.entries(section.versions);
+  const text = [
+    `Model ${section.model}, protocol ${protocol.name}: ${protocol.selection === "best_dev" ? "best epoch on dev" : "last epoch"}, ${protocol.precision}, ${protocol.data} data.`,
+    section.baseline ? `Baseline: ${section.baseline}.` : "No baseline.",
+    kept.length ? `Differing software: ${kept.map(([name, value]) => `${name} ${value}`).join("; ")}.` : "",
+    data.problems ? `${plural(data.problems, "file")} could not be used.` : "",
+    section.cells.some(cell => cell.synthetic) ? "Tasks named pocket-* are synthetic, not GLUE." : "",
+  ];
+  return text.filter(Boolean).join(" ");
+}

@@ -1,0 +1,154 @@
+// The tables of a cell and over all tasks, and what is noted below them.
+
+function strategyTable(cells, keep, section, data, state, pick, styleOf) {
+  const rows = cells.flatMap(cell => cell.rows.filter(row => keep(row.strategy)).map(row => ({cell, row})));
+  const several = cells.length > 1,
+    number = {number: true, falling: true};
+  const tested = rows.some(({row}) => isNumber(row.tier));
+  const cost = rows.some(({row}) => isNumber(row.seconds));
+  const columns = [
+    {
+      title: "Strategy",
+      value: ({row}) => row.strategy,
+      cell: ({row}) => element("span", {class: "named"}, swatch(styleOf(row.strategy)), pick(row.strategy)),
+    },
+    several && {title: "Task", value: ({cell}) => cell.task, cell: ({cell}) => cell.task},
+    several && {title: "Data", value: ({cell}) => cell.fraction, cell: ({cell}) => percent(cell.fraction), ...number},
+    {
+      title: "Mean",
+      value: ({row}) => row.mean,
+      cell: ({row}) => [element("b", {}, points(row.mean)), " ", small(interval(row.mean_low, row.mean_high))],
+      ...number,
+    },
+    {
+      title: "vs baseline",
+      value: ({row}) => row.comparison?.difference ?? null,
+      cell: ({row}) => versus(row, section),
+      ...number,
+    },
+    {
+      title: "Told apart?",
+      value: ({row}) => row.comparison?.p_holm ?? null,
+      cell: ({row}) => told(row, section, data),
+      number: true,
+    },
+    tested && {
+      title: "Tier",
+      value: ({row}) => row.tier,
+      cell: ({row}) => (isNumber(row.tier) ? String(row.tier) : "–"),
+      number: true,
+    },
+    {title: "Max", value: ({row}) => row.max, cell: ({row}) => points(row.max), ...number},
+    {title: "Std", value: ({row}) => row.std, cell: ({row}) => points(row.std), number: true},
+    {
+      title: "Failed",
+      value: ({row}) => row.failure_rate,
+      cell: ({row}) => (row.restarts ? `${row.failed}/${row.restarts}` : "–"),
+      number: true,
+    },
+    cost && {
+      title: "Time",
+      value: ({row}) => row.seconds ?? null,
+      cell: ({row}) => (isNumber(row.relative_seconds) ? times(row.relative_seconds) : seconds(row.seconds)),
+      number: true,
+    },
+  ].filter(Boolean);
+  const caption = `${several ? plural(cells.length, "cell") : nameOf(cells[0])}: ${plural(rows.length, "row")}`;
+  return sortableTable(caption, columns, rows, state.sorting, ({row}) => (row.complete ? null : "incomplete"));
+}
+
+const small = text => element("small", {}, text);
+const swatch = style =>
+  svg(
+    "svg",
+    {class: "swatch", viewBox: "0 0 14 14", width: 14, height: 14, "aria-hidden": "true"},
+    mark(7, 7, style, "", 4.5),
+  );
+
+function versus(row, section) {
+  if (row.strategy === section.baseline) return "baseline";
+  return row.comparison
+    ? [signed(row.comparison.difference), " ", small(interval(row.comparison.low, row.comparison.high, signed))]
+    : "–";
+}
+
+function told(row, section, data) {
+  const found = row.comparison;
+  if (!row.complete) return `${row.restarts} of ${row.expected} restarts`;
+  if (!found || row.strategy === section.baseline) return "–";
+  if (found.too_few) return "too few";
+  return `${found.p_holm < data.alpha ? "yes" : "no"}, p ${pValue(found.p_holm)}`;
+}
+
+function notes(cells, keep) {
+  const lines = cells.flatMap(cell =>
+    cell.rows
+      .filter(row => keep(row.strategy))
+      .flatMap(row => row.notes.map(note => `${cell.task} ${percent(cell.fraction)}, ${row.strategy}: ${note}`)),
+  );
+  return lines.length
+    ? [
+        element("h3", {}, "Errors and deviations"),
+        element(
+          "ul",
+          {},
+          lines.map(line => element("li", {}, line)),
+        ),
+      ]
+    : [];
+}
+
+function overall(section, data, pick, styleOf) {
+  const {places, unranked, cells, critical_difference: critical} = section.ranking;
+  const lines = unranked.map(({strategy, reason}) => element("li", {}, `Not ranked: ${strategy} (${reason})`));
+  if (!places.length) return [element("p", {}, "No strategy is complete in all cells."), element("ul", {}, lines)];
+  const columns = [
+    {
+      title: "Strategy",
+      value: row => row.strategy,
+      cell: row => element("span", {class: "named"}, swatch(styleOf(row.strategy)), pick(row.strategy)),
+    },
+    {title: "Mean rank", value: row => row.mean_rank, cell: row => row.mean_rank.toFixed(2), number: true},
+    {title: "Best in", value: row => row.wins, cell: row => `${row.wins} of ${cells}`, number: true, falling: true},
+    {
+      title: "vs baseline",
+      value: row => row.difference,
+      cell: row =>
+        row.strategy === section.baseline
+          ? "baseline"
+          : [signed(row.difference), " ", small(interval(row.low, row.high, signed))],
+      number: true,
+      falling: true,
+    },
+    {
+      title: "p, Holm",
+      value: row => row.p_holm,
+      cell: row => (row.strategy === section.baseline ? "–" : isNumber(row.p_holm) ? pValue(row.p_holm) : "too few"),
+      number: true,
+    },
+    {
+      title: "Failed",
+      value: row => row.failed / row.restarts,
+      cell: row => `${row.failed}/${row.restarts}`,
+      number: true,
+    },
+    "relative_seconds" in places[0] && {
+      title: "Time",
+      value: row => row.relative_seconds,
+      cell: row => times(row.relative_seconds),
+      number: true,
+    },
+  ].filter(Boolean);
+  const reading = isNumber(critical)
+    ? `Mean ranks that differ by less than ${critical.toFixed(2)} (Nemenyi, ${section.ranking.tasks} tasks) cannot be told apart.`
+    : "";
+  return [
+    element(
+      "p",
+      {class: "hint"},
+      `Mean rank over ${plural(cells, "cell")} of task and share of the data, 1 is best. ${reading}`,
+    ),
+    sortableTable(`All ${plural(cells, "cell")} together`, columns, places, {column: "Mean rank", falling: false}),
+    lines.length ? element("ul", {}, lines) : null,
+  ].filter(Boolean);
+}
