@@ -135,10 +135,17 @@ def _exact_hits(whole: Whole, seen: int) -> int:
     return 2 * int((len(right) - np.searchsorted(right, seen - left, side="left")).sum())
 
 
-def _sampled_hits(whole: Whole, seen: int, flips: int, seed: int) -> int:
+@functools.lru_cache(maxsize=2)
+def _signs(count: int, flips: int, seed: int) -> NDArray[np.int8]:
+    """Return the sign patterns (flips, count) that tests of `count` differences share."""
     generator = np.random.Generator(np.random.PCG64(seed))
-    hits = 0
-    for start in range(0, flips, 1000):
-        signs = 2 * generator.integers(0, 2, size=(min(1000, flips - start), len(whole))) - 1
-        hits += int((np.abs(signs @ whole) >= seen).sum())
-    return hits
+    blocks = [generator.integers(0, 2, size=(min(1000, flips - at), count)) for at in range(0, flips, 1000)]
+    return np.concatenate([(2 * block - 1).astype(np.int8) for block in blocks])
+
+
+def _sampled_hits(whole: Whole, seen: int, flips: int, seed: int) -> int:
+    """Count the random patterns with |sum| >= seen; sums of whole numbers below 2^53 are exact as floats, and fast."""
+    exact = whole.astype(np.float64) if np.abs(whole).sum() < 2**53 else whole
+    signs = _signs(len(whole), flips, seed)
+    blocks = (signs[at : at + 1000].astype(exact.dtype) @ exact for at in range(0, flips, 1000))
+    return sum(int((np.abs(block) >= seen).sum()) for block in blocks)
