@@ -147,7 +147,14 @@ def test_a_truncated_archive_gives_what_is_whole(honest_record, tmp_path):
         assert all("the archive cannot be read after line" in str(problem) for problem in bad)
 
 
-@pytest.mark.parametrize("data", [b"plain text", b"\x1f\x8b" + b"\xff" * 50, gzip.compress(b"x")[:-4] + b"abcd"])
+NO_ARCHIVES = {
+    "text": b"plain text",
+    "head": b"\x1f\x8b" + b"\xff" * 50,
+    "length": gzip.compress(b"x", mtime=0)[:-4] + b"abcd",
+}
+
+
+@pytest.mark.parametrize("data", NO_ARCHIVES.values(), ids=NO_ARCHIVES)
 def test_what_is_no_archive(tmp_path, data):
     (tmp_path / "a.jsonl.gz").write_bytes(data)
     good, bad = read_records([tmp_path])
