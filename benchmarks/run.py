@@ -149,6 +149,8 @@ class Run:
             value = getattr(arguments, name)
             if value is not None and not 0 < value < math.inf:
                 raise InputError(f"--{name.replace('_', '-')} must be positive, got {value:g}")
+        if parallel.processes() > 1 and arguments.executor != "local":
+            raise InputError(f"accelerate launch must come without --executor, got --executor {arguments.executor}")
         if arguments.retries < 0:
             raise InputError(f"--retries must be at least 0, got {arguments.retries}")
         self.said: list[str] = []

@@ -37,6 +37,7 @@ STATUSES = (*RESULTS, "skipped", *ERRORS)
 REASONS_OF_FAILURE = ("rule", "chance", "diverged")
 
 _CONTAINERS = {dict, list}  # what JSON nests
+_ATOMS = {str, int, bool, type(None)}  # what JSON holds as it is
 _HEAD = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')  # how a record begins: its keys are sorted
 _HUGE = re.compile(rb"[eE][+]?[0-9]{3,}[,\]}]")  # a number that may be read as infinite
 
@@ -186,10 +187,12 @@ def _check_plain(value: Any, depth: int = 1) -> None:
         if not all(isinstance(key, str) for key in value):
             raise RecordError("the keys of an object in a record must be texts")
         for item in value.values():
-            _check_plain(item, depth + 1)
+            if type(item) not in _ATOMS:
+                _check_plain(item, depth + 1)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            _check_plain(item, depth + 1)
+            if type(item) not in _ATOMS:
+                _check_plain(item, depth + 1)
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise RecordError(f"numbers in a record must be finite, got {value}; write null for an undefined one")

@@ -51,6 +51,15 @@ def test_two_processes_train_a_trial_as_one_does(tmp_path: Path) -> None:
     assert not (tmp_path / "pair" / "leases").exists()
 
 
+def test_one_trial_over_several_processes_has_no_further_executor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main([*TINY, "--strategies", "none", "--executor", "ray", "--output", str(tmp_path / "out")]) == 2
+    said = "error: accelerate launch must come without --executor, got --executor ray\n"
+    assert capsys.readouterr().err == said and not (tmp_path / "out").exists()
+
+
 # --- Ray
 
 
@@ -79,8 +88,11 @@ def test_a_lost_ray_node_costs_its_trials_one_attempt(tmp_path: Path, ray_cluste
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list(tmp_path.glob("records/*.json")):
         time.sleep(0.1)
-    lose_node()
-    said, error = process.communicate(timeout=900)
+    try:
+        lose_node()
+        said, error = process.communicate(timeout=900)
+    finally:
+        process.kill()
     assert process.returncode == 0, error[-3000:]
     records, problems = read_records([tmp_path])
     assert len(records) == 9 and not problems

@@ -233,7 +233,7 @@ def test_a_gigabyte_of_output_takes_a_megabyte_of_disk(tmp_path: Path) -> None:
 
 def request(output: Path) -> list[str]:
     strategies = ["none", "mixout(w_pre, 0.7)", "dropout(0.1) + wdecay(0, 0.01)"]
-    grid = [*TINY, "--strategies", *strategies, "--restarts", "50", "--workers", "2", "--retries", "9"]
+    grid = [*TINY, "--strategies", *strategies, "--restarts", "50", "--workers", "1", "--retries", "9"]
     return [sys.executable, "-m", "benchmarks.run", *grid, "--output", str(output)]
 
 
