@@ -53,6 +53,8 @@ class Plain:
     """Stands for accelerate's Accelerator where there is one process and one precision."""
 
     autocast = contextlib.nullcontext
+    num_processes = 1
+    process_index = 0
 
     def __init__(self) -> None:
         self.backwards = 0

@@ -1,8 +1,5 @@
 """A small trial for tests of regularizers: a tiny random BERT, fixed batches and the loop's own step."""
 
-import contextlib
-from types import SimpleNamespace
-
 import pytest
 import torch
 import transformers
@@ -10,10 +7,11 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from regularizers.base import Context
 from regularizers.loop import Recipe, make_optimizer, step
+from regularizers.rig import Plain
 from regularizers.strategy import parse
 
 HEAD = frozenset({"classifier.weight", "classifier.bias"})
-ACCELERATOR = SimpleNamespace(autocast=contextlib.nullcontext, backward=lambda loss: loss.backward())
+ACCELERATOR = Plain()
 
 
 def tiny_bert(outputs=3, dtype=torch.float64, layers=3):
