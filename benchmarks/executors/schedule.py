@@ -95,7 +95,7 @@ def run_trials(
                 again = outcome["status"] not in DONE and trial.attempt <= job.retries and "elsewhere" not in outcome
                 if again:
                     on_retry(trial.config, outcome)
-                    waiting.append(Trial(trial.config, trial.name, _checksum(job, trial.name), trial.attempt + 1))
+                    waiting.append(Trial(trial.config, trial.name, checksum_of(job, trial.name), trial.attempt + 1))
                 leases.release(lease)
                 if not again:
                     yield trial.config, outcome
@@ -136,7 +136,8 @@ def _read(job: Job, name: str) -> dict[str, Any] | None:
         return None
 
 
-def _checksum(job: Job, name: str) -> str | None:
+def checksum_of(job: Job, name: str) -> str | None:
+    """The checksum of a trial's record, None where there is none that can be read."""
     record = _read(job, name)
     return None if record is None else record["checksum"]
 

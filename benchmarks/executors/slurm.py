@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, places
-from benchmarks.executors.schedule import Job, Trial, done_since, run_trials
+from benchmarks.executors.schedule import DONE, Job, Trial, checksum_of, done_since, run_trials
 from benchmarks.executors.work import Config, Outcome
 from fisher.errors import InputError
 
@@ -35,13 +35,19 @@ class Batch:
 
     def __call__(self) -> int:
         """Run what is left of the batch; how many trials this task did itself."""
-        left = {n: c for n, c in self.configs.items() if done_since(self.job, Trial(c, n, self.before.get(n))) is None}
+        left = {n: c for n, c in self.configs.items() if not self.is_done(n, c)}
+        before = {name: checksum for name in left if (checksum := checksum_of(self.job, name)) is not None}
         where = places(None, self.per_device, self.threads, executor="slurm")
         executor = LocalExecutor(where, threads=self.threads, timeout=self.timeout)
         with Leases(self.job.output) as leases:
             quiet: dict[str, Any] = {"on_start": lambda config: None, "on_retry": lambda config, outcome: None}
-            ended = list(run_trials(left, executor, self.job, leases, before=self.before, **quiet))
+            ended = list(run_trials(left, executor, self.job, leases, before=before, **quiet))
         return sum("elsewhere" not in outcome for _, outcome in ended)
+
+    def is_done(self, name: str, config: Config) -> bool:
+        """Whether a trial has got its result since the array was submitted; a preemption leaves errors, no results."""
+        outcome = done_since(self.job, Trial(config, name, self.before.get(name)))
+        return outcome is not None and outcome["status"] in DONE
 
     def checkpoint(self) -> Any:
         """What submitit requeues after a preemption or at the end of the job's time: the batch itself."""
@@ -90,7 +96,9 @@ def submit_trials(
         over = {id(one) for one in jobs if one.done()}  # asked before the records, so that none is missed
         for name, trial in list(waiting.items()):
             outcome = done_since(job, trial)
-            if outcome is None and id(owner[name]) in over:
+            if outcome is not None and outcome["status"] not in DONE and id(owner[name]) not in over:
+                outcome = None  # its task may still try it again, or be requeued
+            elif outcome is None and id(owner[name]) in over:
                 outcome = {"status": "killed", "reason": f"SLURM job {owner[name].job_id} ended without a record"}
             if outcome is not None:
                 outcome.pop("elsewhere", None)

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from benchmarks.executors import slurm
+from benchmarks.executors.schedule import Job
 from benchmarks.run import main
 from fisher.errors import InputError
-from leaderboard.records import read_records
+from leaderboard.records import read_records, record_id, write_record
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--offline", "--set", "epochs=1")
@@ -219,3 +220,24 @@ def test_a_preempted_slurm_job_is_requeued_and_goes_on(tmp_path: Path, slurm_her
     restarts = subprocess.run(["scontrol", "show", "job"], capture_output=True, text=True).stdout
     assert "Restarts=1" in restarts
     print(f"SLURM: 12 trials in one job, preempted after {before}, requeued once; 0 lost, 0 done twice")
+
+
+def test_a_requeued_batch_tries_errors_again_and_leaves_results_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preemption ends the workers first, so that their trials have an error's record when the batch comes again."""
+    spec = importlib.util.spec_from_file_location("launcher", Path(__file__).with_name("launcher.py"))
+    assert spec is not None and spec.loader is not None
+    launcher = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(launcher)
+    configs = {record_id(config): config for config in map(launcher.config, range(3))}
+    names = list(configs)
+    killed = {"status": "killed", "reason": "preempted", "score": None, "failed": None}
+    for config, result in ((configs[names[0]], launcher.RESULT), (configs[names[1]], killed)):
+        write_record(tmp_path / "records", {"config": config, "result": result, "environment": {}})
+    executor = launcher.Instant(1, 0.0)
+    monkeypatch.setattr(slurm, "places", lambda *given, **more: [])
+    monkeypatch.setattr(slurm, "LocalExecutor", lambda *given, **more: executor)
+    batch = slurm.Batch(configs, {}, Job(None, tmp_path, 0, {}), 1, 1, None)
+    assert batch() == 2 and sorted(executor.done) == sorted(names[1:])
+    assert {record["result"]["status"] for record in read_records([tmp_path])[0]} == {"ok"}
