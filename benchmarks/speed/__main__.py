@@ -22,6 +22,7 @@ from typing import Any
 import torch
 import transformers
 
+from benchmarks import models
 from benchmarks.speed import exact, report, steps, trials
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import isolated
@@ -48,7 +49,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything that was asked for, task by task."""
     torch.set_num_threads(1)
     found: dict[str, Any] = {
-        "model": arguments.model if arguments.model == "pocket" else Path(arguments.model).name,
+        "model": models.find_model(arguments.model, offline=arguments.offline).label,
         "machine": f"{platform.machine()}, one thread",
         "torch": torch.__version__,
         "transformers": transformers.__version__,
