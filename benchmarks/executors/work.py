@@ -80,12 +80,19 @@ def _watch() -> None:
     while True:
         if parent is not None and connection.wait([parent.sentinel], WATCH_EVERY):
             os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-        with contextlib.suppress(OSError):
-            if _output is not None and _output.stat().st_size > OUTPUT_LIMIT:
-                kept = _last_bytes(_output)
-                os.truncate(_output, 0)
-                with _output.open("ab") as file:
-                    file.write(kept)
+        output = _output  # the trial may end between two lines
+        if output is not None:
+            bound(output)
+
+
+def bound(output: Path) -> None:
+    """Cut a file that has grown above OUTPUT_LIMIT to its tail; a file that is gone is fine."""
+    with contextlib.suppress(OSError):
+        if output.stat().st_size > OUTPUT_LIMIT:
+            kept = _last_bytes(output)
+            os.truncate(output, 0)
+            with output.open("ab") as file:
+                file.write(kept)
 
 
 def work(task: Work, place: Place, output: str) -> Outcome:

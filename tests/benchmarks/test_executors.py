@@ -267,6 +267,22 @@ def test_the_tail_of_an_output_is_short_text_whatever_was_printed(tmp_path: Path
     assert [len(line) for line in worker.tail(path)] == [400]
 
 
+def test_an_output_is_cut_to_its_tail_while_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    worker.bound(path)  # a trial that has ended meanwhile
+    with path.open("ab") as file:
+        file.write(b"x" * worker.OUTPUT_LIMIT)
+        file.flush()
+        worker.bound(path)
+        assert path.stat().st_size == worker.OUTPUT_LIMIT
+        file.write(b"\nlast\n")
+        file.flush()
+        worker.bound(path)
+        assert path.stat().st_size == worker.TAIL_BYTES
+        file.write(b"and more\n")
+    assert worker.tail(path)[-2:] == ["last", "and more"]
+
+
 def test_the_second_try_after_a_gpu_s_memory_ran_out_has_smaller_micro_batches() -> None:
     def size(batch: int, micro: int) -> int | None:
         return worker.smaller_micro_batch({"protocol": {"batch_size": batch, "micro_batch": micro}})
