@@ -21,6 +21,7 @@ from regularizers.base import Context, require
 from regularizers.sites import base_prefix
 
 WEIGHTS = "the mixed weights"
+WORTHWHILE = 2**16  # weights of a layer from which on choosing its kept columns saves more than it costs
 
 
 def mixconnect(weight: Tensor, target: Tensor, p: float, mask: Tensor, gradient: str = "exact") -> Tensor:
@@ -100,7 +101,7 @@ class MixedProduct(torch.autograd.Function):
 class Mixed(nn.Module):
     """What a mixed layer has beside its own weight: target and mask as buffers, p and the form of the gradient.
 
-    `mix_kept` holds the input features whose entry of the mask is not 0, or is None where all may be kept.
+    `mix_kept` holds the input features whose entry of the mask is not 0, or is None where all are computed.
     """
 
     weight: Tensor
@@ -173,7 +174,7 @@ def set_mask(layer: Mixed, mask: Tensor) -> None:
     The kept columns are found where the mask was drawn: on the CPU, so that a GPU is not waited for.
     """
     layer.mix_mask.copy_(mask.view(layer.mix_mask.shape), non_blocking=True)
-    if mask.dim() == 1:
+    if mask.dim() == 1 and layer.weight.numel() >= WORTHWHILE:
         kept = mask.nonzero().flatten()
         layer.mix_kept = kept.to(layer.weight.device, non_blocking=True) if len(kept) < len(mask) else None
 

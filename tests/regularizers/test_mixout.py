@@ -109,8 +109,10 @@ def test_conv1d_mixes_rows_as_linear_mixes_columns():
 @pytest.mark.parametrize("gradient", ["exact", "authors"])
 @pytest.mark.parametrize("mask", [[1, 0, 0, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [0.3, -0.2, 0, 1.4, 0.7]])
 @pytest.mark.parametrize("kind", ["linear", "conv1d"])
-def test_kept_columns_alone_give_the_plain_layers_output_and_gradients(kind, mask, gradient):
+@pytest.mark.parametrize("chosen", [True, False])
+def test_kept_columns_alone_give_the_plain_layers_output_and_gradients(monkeypatch, chosen, kind, mask, gradient):
     """Against autograd through the whole mixed weight, for inputs of three dimensions, bias and input included."""
+    monkeypatch.setattr("regularizers.mixing.WORTHWHILE", 0 if chosen else 1e9)
     p, mask, x = 0.7, torch.tensor(mask, dtype=torch.float64), numbers(2, 3, 5, seed=4).requires_grad_()
     layer = (nn.Linear(5, 4) if kind == "linear" else Conv1D(4, 5)).double()
     target, weight = numbers(*layer.weight.shape, seed=5), layer.weight.detach().clone().requires_grad_()
@@ -121,6 +123,7 @@ def test_kept_columns_alone_give_the_plain_layers_output_and_gradients(kind, mas
     mixed = mix(weight, target, p, wide, gradient)
     expected = plain_x @ (mixed.t() if kind == "linear" else mixed) + bias
     set_mask(adopt(layer, target, p, gradient=gradient), mask)
+    assert (layer.mix_kept is not None) == (chosen and not mask.all())
     got = layer(x)
     assert torch.allclose(got, expected, rtol=1e-12, atol=1e-12)
     for out in (got, expected):
@@ -131,7 +134,8 @@ def test_kept_columns_alone_give_the_plain_layers_output_and_gradients(kind, mas
     assert torch.equal(columns[:, mask == 0], torch.zeros(4, int((mask == 0).sum())).double())
 
 
-def test_under_autocast_the_products_are_computed_in_its_type():
+def test_under_autocast_the_products_are_computed_in_its_type(monkeypatch):
+    monkeypatch.setattr("regularizers.mixing.WORTHWHILE", 0)
     layer, x = nn.Linear(8, 4), numbers(3, 8).float()
     target, mask = numbers(4, 8, seed=1).float(), torch.tensor([1.0, 0, 0, 1, 0, 0, 0, 1])
     plain = nn.functional.linear(x, mix(layer.weight, target, 0.7, mask), layer.bias)
