@@ -29,7 +29,7 @@ class Rows(Dataset):
 
     def __init__(self, rows: list[dict[str, list[int]]], labels: list[Any], tokenizer: Any, length: int) -> None:
         if length:
-            rows = [dict(tokenizer.pad(row, padding="max_length", max_length=length)) for row in rows]
+            rows = [dict(tokenizer.pad(dict(row), padding="max_length", max_length=length)) for row in rows]
         self.items = [{**row, "label": label} for row, label in zip(rows, labels, strict=True)]
 
     def __len__(self) -> int:
