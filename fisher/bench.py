@@ -106,6 +106,7 @@ def peak_bytes() -> int:
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
+    """Minimum, median and maximum."""
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 

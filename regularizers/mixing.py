@@ -114,16 +114,22 @@ class Mixed(nn.Module):
 
     def mixed_product(self, x: Tensor) -> Tensor:
         """The layer's output with the weight of this step."""
-        if self.mix_mask.shape == self.weight.shape:
-            weight = mixconnect(self.weight, self.mix_target, self.mix_p, self.mix_mask, self.mix_gradient)
-            return nn.functional.linear(x, weight.t() if isinstance(self, Conv1D) else weight, self.bias)
-        mask = self.mix_mask.flatten()
+        mask = self.mix_mask
+        if mask.shape == self.weight.shape:
+            return self.plain_product(x)
         scale = mask / (1 - self.mix_p)
         slope = mask if self.mix_gradient == "authors" else scale
         weight, target = self.weight, self.mix_target
         if isinstance(self, Conv1D):
             weight, target = weight.t(), target.t()
         return MixedProduct.apply(x, weight, self.bias, target, scale, slope, self.mix_kept)
+
+    def plain_product(self, x: Tensor) -> Tensor:
+        """The same through the whole mixed weight, which is formed and differentiated in separate passes."""
+        turned = isinstance(self, Conv1D)
+        mask = self.mix_mask.unsqueeze(1) if turned and self.mix_mask.dim() == 1 else self.mix_mask
+        weight = mixconnect(self.weight, self.mix_target, self.mix_p, mask, self.mix_gradient)
+        return nn.functional.linear(x, weight.t() if turned else weight, self.bias)
 
 
 class MixedLinear(Mixed, nn.Linear):

@@ -158,7 +158,8 @@ def keep(job: Job, trial: Trial, lease: Lease, outcome: Outcome) -> None:
     if record is not None and is_done(record):  # the worker died after it had written
         outcome |= {"status": record["result"]["status"], "reason": record["result"]["reason"]}
     elif lease.held():
-        result = {"status": outcome["status"], "reason": outcome["reason"], "score": None, "failed": None}
-        result |= {"failed_by": None, "seconds": {}, "output": outcome.get("output", [])}
+        from benchmarks.trial import no_result
+
+        result = no_result(outcome["status"], outcome["reason"]) | {"output": outcome.get("output", [])}
         environment = {**job.environment, **outcome.get("place", {}), "attempt": trial.attempt}
         write_record(job.records, {"config": trial.config, "result": result, "environment": environment})

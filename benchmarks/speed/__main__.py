@@ -26,8 +26,9 @@ from benchmarks import models
 from benchmarks.speed import exact, report, steps, trials
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import isolated
+from fisher.command import carry_out
 from fisher.errors import InputError
-from leaderboard.records import write_atomic
+from fisher.files import require_writable, write_atomically
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,31 +73,24 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line, measure, print the tables; the exit status."""
-    arguments = parser().parse_args(argv)
-    try:
-        for name in ("batches", "rounds"):
-            if getattr(arguments, name) < 1:
-                raise InputError(f"--{name} must be at least 1, got {getattr(arguments, name)}")
-        if not 0 < arguments.fraction <= 1:
-            raise InputError(f"--fraction must be in (0, 1], got {arguments.fraction:g}")
-        found = measure(arguments)
-        if arguments.output is not None:
-            save(arguments.output, found)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def run(arguments: argparse.Namespace) -> None:
+    """Check, measure, keep, print the tables."""
+    for name in ("batches", "rounds"):
+        if getattr(arguments, name) < 1:
+            raise InputError(f"--{name} must be at least 1, got {getattr(arguments, name)}")
+    if not 0 < arguments.fraction <= 1:
+        raise InputError(f"--fraction must be in (0, 1], got {arguments.fraction:g}")
+    if arguments.output is not None:
+        require_writable(arguments.output)
+    found = measure(arguments)
+    if arguments.output is not None:
+        write_atomically(arguments.output, (json.dumps(found, indent=1) + "\n").encode())
     print(report.markdown(found))
-    return 0
 
 
-def save(path: Path, found: dict[str, Any]) -> None:
-    """Write the figures as JSON, whole or not at all."""
-    try:
-        write_atomic(path, (json.dumps(found, indent=1) + "\n").encode())
-    except OSError as error:
-        raise InputError(f"--output must be a file that can be written, got {path}: {error.strerror}") from None
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line, run the request, return the exit status."""
+    return carry_out(parser(), run, argv)
 
 
 if __name__ == "__main__":

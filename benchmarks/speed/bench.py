@@ -10,7 +10,8 @@ import torch
 from accelerate import Accelerator
 
 from benchmarks import batches, models
-from benchmarks.grid import make_grid, make_split
+from benchmarks.batches import Encoded
+from benchmarks.grid import Split, make_grid, make_split
 from benchmarks.protocol import Protocol
 from benchmarks.request import Suite
 from benchmarks.suite import load_suite
@@ -94,13 +95,20 @@ class Bench:
         """The first `count` training batches of restart 0 (0: a whole epoch)."""
         config = self.config("none")
         protocol = Protocol(**config["protocol"])
-        encoded = encode_all(self.source, *self.where, protocol.max_length)
-        split = make_split(self.data, protocol, fraction=self.fraction, split_seed=0, restart=0)
-        rows, labels = split_rows(split, protocol, encoded)["train"], labels_of(split.train)
+        split, rows = self.split(protocol)
         order = batches.TrainBatches(
-            rows, labels, size=protocol.batch_size, seed=config["seeds"]["order"], pad=self.pad()
+            rows["train"],
+            labels_of(split.train),
+            size=protocol.batch_size,
+            seed=config["seeds"]["order"],
+            pad=self.pad(),
         )
         return order(0)[: count or None]
+
+    def split(self, protocol: Protocol) -> tuple[Split, dict[str, Encoded]]:
+        """Examples of restart 0, and the token ids of its train and dev parts."""
+        split = make_split(self.data, protocol, fraction=self.fraction, split_seed=0, restart=0)
+        return split, split_rows(split, protocol, encode_all(self.source, *self.where, protocol.max_length))
 
     def pad(self) -> int:
         """The id that pads."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import statistics
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.bench import Bench, Training
-from regularizers.mixing import Mixed, mixconnect
+from fisher.bench import summary
+from regularizers.mixing import Mixed
 
 # name -> (strategy, forward pass); the plain mixing is `mixout(w_pre, 0.9)` through autograd over the whole weight
 CANDIDATES = {
@@ -38,21 +36,11 @@ RATIOS = (
 )
 
 
-def summary(values: Sequence[float]) -> dict[str, float]:
-    """Minimum, median and maximum."""
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
-
-
 def plain_mixing(training: Training) -> None:
     """Let every mixed layer form its whole mixed weight in separate passes and differentiate through it."""
-
-    def product(layer: Mixed, x: Tensor) -> Tensor:
-        weight = mixconnect(layer.weight, layer.mix_target, layer.mix_p, layer.mix_mask, layer.mix_gradient)
-        return nn.functional.linear(x, weight, layer.bias)
-
     for module in training.strategy.context.model.modules():
         if isinstance(module, Mixed):
-            module.mixed_product = functools.partial(product, module)  # type: ignore[method-assign]
+            module.mixed_product = module.plain_product  # type: ignore[method-assign]
 
 
 def candidates(bench: Bench) -> dict[str, Training]:

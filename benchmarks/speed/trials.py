@@ -15,11 +15,10 @@ from torch.utils.data import Dataset
 from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from benchmarks import models
-from benchmarks.grid import make_split
 from benchmarks.protocol import Protocol
 from benchmarks.speed.bench import Bench
-from benchmarks.speed.steps import summary
-from benchmarks.trial import EVALUATION_BATCH, encode_all, labels_of, run, split_rows
+from benchmarks.trial import EVALUATION_BATCH, labels_of, run
+from fisher.bench import summary
 
 STRATEGY = "dropout(0.1) + wdecay(0, 0.01)"
 
@@ -44,9 +43,7 @@ def trainer_trial(bench: Bench, length: int) -> None:
     config = bench.config(STRATEGY)
     protocol = Protocol(**config["protocol"])
     tokenizer = models.load_tokenizer(bench.source)
-    encoded = encode_all(bench.source, *bench.where, protocol.max_length)
-    split = make_split(bench.data, protocol, fraction=bench.fraction, split_seed=0, restart=0)
-    rows = split_rows(split, protocol, encoded)
+    split, rows = bench.split(protocol)
     template, _ = models.load_template(bench.source, bench.outputs())
     set_seed(0)
     with tempfile.TemporaryDirectory() as folder:
