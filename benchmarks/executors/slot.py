@@ -1,7 +1,8 @@
 """One slot: a long-lived worker process that is replaced when it dies, hangs or is told to stop.
 
 The process is a pebble pool of one, so that nothing of one slot (a pipe, a lock, a half-sent message) can hold up
-another. Time limits are kept here and not by pebble, whose clock may jump.
+another. A pool ends with its first process (`start_worker` refuses to be a second), so that a process that is gone is
+always noticed. Time limits are kept here and not by pebble, whose clock may jump.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Slot:
     def __init__(self, place: Place, threads: int, timeout: float | None) -> None:
         self.place, self.threads, self.timeout = place, threads, timeout
         self._context = multiprocessing.get_context("spawn")
-        self._pid = self._context.Value("i", 0)  # of the process that runs now; written by itself
+        self._pid = self._context.Value("i", 0)  # of the pool's one process, written by itself; 0: not started yet
         self._pool: ProcessPool | None = None
         self._stopped = threading.Event()
 
@@ -61,13 +62,14 @@ class Slot:
 
     def _attempt(self, task: Work, output: Path) -> Outcome:
         if self._pool is None:
+            self._pid.value = 0
             initargs = (self.threads, self.place, self._pid)
             self._pool = ProcessPool(max_workers=1, context=self._context, initializer=start_worker, initargs=initargs)
         try:
             future = self._pool.schedule(work, args=[task, self.place, str(output)])
         except RuntimeError as error:  # the pool found out that its process had died
             raise BrokenProcessPool from error
-        deadline, pid = None, 0
+        deadline = None
         while not concurrent.futures.wait([future], timeout=TICK).done:
             if self._stopped.is_set():
                 self.kill()
@@ -75,13 +77,12 @@ class Slot:
             if not future.running():
                 continue
             now = time.monotonic()
-            pid = pid or self._pid.value
             deadline = deadline or now + (self.timeout or float("inf"))
             if now > deadline:
                 self.kill()
                 reason = f"the trial outlived its time limit of {self.timeout:g} s and was stopped"
                 return {"status": "timeout", "reason": reason, "output": tail(output)}
-            if pid != self._pid.value or not _exists(pid):  # pebble does not tell of an exit with code 0
+            if not _exists(self._pid.value):  # pebble does not tell of an exit with code 0
                 concurrent.futures.wait([future], timeout=4 * TICK)
                 if not future.done():
                     self.kill()
@@ -89,6 +90,7 @@ class Slot:
         try:
             return future.result()
         except ProcessExpired as error:
+            self.kill()
             return {"status": "killed", "reason": _ended(error.exitcode), "output": tail(output)}
 
     def kill(self) -> None:

@@ -57,14 +57,20 @@ _output: Path | None = None  # of the trial that runs in this process
 
 
 def start_worker(threads: int, place: Place, pid: Any) -> None:
-    """Prepare a worker: its GPU alone visible, pinned threads, Ctrl-C left to the parent, an end with the parent's."""
+    """Prepare a worker: its GPU alone visible, pinned threads, Ctrl-C left to the parent, an end with the parent's.
+
+    `pid` is a shared integer, 0 for a new pool. A process that pebble starts in place of one that has ended finds
+    another number there and goes: the slot looks for that one, and makes a new pool.
+    """
+    if pid.value:
+        os._exit(1)
+    pid.value = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
-    pid.value = os.getpid()
     faulthandler.enable(all_threads=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what was printed before a crash is kept

@@ -1,5 +1,6 @@
 """Leases, the schedule and slots: no trial lost, none done twice, each attempt accounted for."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -14,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.executors import local
+from benchmarks.executors import local, slot
 from benchmarks.executors import work as worker
 from benchmarks.executors.leases import Leases
-from benchmarks.executors.slot import _ended
+from benchmarks.executors.slot import Slot, _ended
 from leaderboard.records import read_record, read_records, record_id, set_aside
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -251,6 +252,27 @@ def test_trials_of_neighbouring_slots_run_on_different_gpus(monkeypatch: pytest.
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(local, "cores", lambda: 6)
     assert [place.gpu for place in local.places(None, 1, 4)] == [None]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("os._exit(0)", "the worker process ended with exit code 0"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "the worker process was ended by SIGKILL"),
+    ],
+)
+def test_a_process_that_is_gone_is_noticed_however_late_one_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, reason: str
+) -> None:
+    """By the first look the pool has long put another process in its place."""
+    (tmp_path / "leaves.py").write_text(f"import os, signal\n\n\ndef work(*_):\n    {line}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(slot, "work", importlib.import_module("leaves").work)
+    monkeypatch.setattr(slot, "TICK", 2.0)
+    one = Slot(worker.Place("local", 0, None, 1, "host"), 1, 600.0)
+    outcomes = [one.run(worker.Work({}, None, str(tmp_path), 1)) for _ in range(2)]
+    one.kill()
+    assert [(outcome["status"], outcome["reason"]) for outcome in outcomes] == [("killed", reason)] * 2
 
 
 def test_how_a_process_ended_is_said_in_words() -> None:
