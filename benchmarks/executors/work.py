@@ -85,6 +85,8 @@ def _watch() -> None:
     parent = parent_process()
     while True:
         if parent is not None and connection.wait([parent.sentinel], WATCH_EVERY):
+            if _output is not None:
+                _output.unlink(missing_ok=True)
             os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
         output = _output  # the trial may end between two lines
         if output is not None:

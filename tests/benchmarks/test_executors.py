@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from benchmarks.executors import local, slot
@@ -273,6 +275,35 @@ def test_a_process_that_is_gone_is_noticed_however_late_one_looks(
     outcomes = [one.run(worker.Work({}, None, str(tmp_path), 1)) for _ in range(2)]
     one.kill()
     assert [(outcome["status"], outcome["reason"]) for outcome in outcomes] == [("killed", reason)] * 2
+
+
+def test_a_worker_that_loses_its_launcher_goes_and_takes_its_output_with_it(tmp_path: Path) -> None:
+    (tmp_path / "waits.py").write_text(
+        "import os, sys, time\nfrom pathlib import Path\n"
+        "from benchmarks.executors import slot, work as worker\n\n\n"
+        "def work(task, place, output):\n    with worker.captured(Path(output)):\n"
+        "        Path(task.folder, 'pid').write_text(str(os.getpid()))\n        time.sleep(600)\n\n\n"
+        "def run():\n    slot.work = work\n"
+        "    place = worker.Place('local', 0, None, 1, 'host')\n"
+        "    slot.Slot(place, 1, None).run(worker.Work({}, None, sys.argv[1], 1))\n"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    argv = [sys.executable, "-c", "import waits; waits.run()", str(tmp_path)]
+    launcher = subprocess.Popen(argv, cwd=tmp_path, env=environment)
+    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+    pid = int((tmp_path / "pid").read_text())
+    assert len(list(tmp_path.glob("regbench-*.out"))) == 1
+    launcher.kill()
+    launcher.wait()
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    assert not list(tmp_path.glob("regbench-*.out"))
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 300
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not come about within 300 s"
+        time.sleep(0.05)
 
 
 def test_how_a_process_ended_is_said_in_words() -> None:
