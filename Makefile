@@ -12,7 +12,7 @@ demo: $(STAMP)
 	$(BIN)/python -m benchmarks.run
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 -m "not long"
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m long

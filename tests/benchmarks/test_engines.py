@@ -65,13 +65,13 @@ def test_one_trial_over_several_processes_has_no_further_executor(
 
 
 @pytest.fixture
-def ray_cluster(tmp_path: Path) -> Iterator[tuple[str, Any]]:
+def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
     """A head without CPUs and two nodes of one CPU each on this machine."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs Ray: pip install 'regbench[ray]'")
     from ray.cluster_utils import Cluster
 
-    os.environ["PYTHONPATH"] = str(ROOT)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     cluster.add_node(num_cpus=1)
     second = cluster.add_node(num_cpus=1)
@@ -91,7 +91,7 @@ def test_a_lost_ray_node_costs_its_trials_one_attempt(tmp_path: Path, ray_cluste
         time.sleep(0.1)
     try:
         lose_node()
-        said, error = process.communicate(timeout=900)
+        said, error = process.communicate(timeout=3600)
     finally:
         process.kill()
     assert process.returncode == 0, error[-3000:]
@@ -164,7 +164,7 @@ PartitionName=high Nodes={host} MaxTime=INFINITE State=UP PriorityTier=10 Preemp
 
 def sinfo() -> str:
     try:
-        return subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, timeout=10).stdout
+        return subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, timeout=60).stdout
     except subprocess.TimeoutExpired:
         return ""
 
@@ -183,7 +183,7 @@ def slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
     daemons = [subprocess.Popen([name, "-D"], stderr=subprocess.DEVNULL) for name in ("slurmctld", "slurmd")]
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while "idle" not in sinfo():
             if time.monotonic() > until:
                 said = "".join((folder / f"{n}.log").read_text()[-500:] for n in ("slurmctld", "slurmd"))
@@ -194,7 +194,7 @@ def slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         for daemon in daemons:
             daemon.terminate()
         for daemon in daemons:
-            daemon.wait(timeout=60)
+            daemon.wait(timeout=300)
 
 
 @pytest.mark.long
@@ -212,7 +212,7 @@ def test_a_preempted_slurm_job_is_requeued_and_goes_on(tmp_path: Path, slurm_her
     before = len(list(output.glob("records/*.json")))
     kept = {path: path.read_bytes() for path in output.glob("records/*.json")}
     subprocess.run(["sbatch", "-p", "high", "-o", "/dev/null", "--wrap", "sleep 5"], check=True, capture_output=True)
-    said, _ = process.communicate(timeout=1200)
+    said, _ = process.communicate(timeout=3600)
     assert process.returncode == 0, said[-3000:]
     records, problems = read_records([output])
     assert len(records) == 12 and not problems and {r["environment"]["executor"] for r in records} == {"slurm"}

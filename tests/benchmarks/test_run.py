@@ -104,36 +104,65 @@ def leaderboard(folder: Path) -> tuple[str, str]:
     return tuple((folder / "rebuilt" / name).read_text() for name in ("leaderboard.md", "leaderboard.csv"))  # type: ignore[return-value]
 
 
-def command(output: Path, *more: str) -> list[str]:
-    strategies = ["none", "mixout(w_pre, 0.7)", "guided_dropout(0, 0.1)"]
-    request = [*TINY, "--strategies", *strategies, "--restarts", "2", "--workers", "1", "--output", str(output)]
-    return [sys.executable, "-m", "benchmarks.run", *request, *more]
+PLUGIN = """
+import os, signal, time
+from dataclasses import dataclass
+from pathlib import Path
+
+from regularizers import Regularizer, register
+
+
+@register("{name}")
+@dataclass
+class Once(Regularizer):
+    def attach(self, context):
+        mark = Path(__file__).with_suffix(".begun")
+        if not mark.exists():
+            mark.touch()
+            {line}
+        return ["classifier"]
+"""
+
+
+def command(output: Path, plugin: Path, *strategies: str) -> list[str]:
+    request = [*TINY, "--plugin", str(plugin), "--strategies", *strategies, "--restarts", "2", "--workers", "1"]
+    return [sys.executable, "-m", "benchmarks.run", *request, "--output", str(output)]
+
+
+def write_plugin(folder: Path, name: str, line: str) -> Path:
+    """A technique that, the first time that a trial attaches it, leaves a mark and executes a line."""
+    path = folder / f"{name}.py"
+    path.write_text(PLUGIN.format(name=name, line=line))
+    return path
 
 
 def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
-    """SIGKILL of the whole group in the middle; then again; then once more: no new trials, identical files."""
+    """SIGKILL of the whole group in the middle; then again; then once more: no new trials, identical files.
+
+    A trial sends the signal, so that it always comes between the first trial and the last.
+    """
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(whole), cwd=ROOT, check=True, capture_output=True)
-    process = subprocess.Popen(
-        command(broken), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    plugin = write_plugin(tmp_path, "falls", "os.killpg(0, signal.SIGKILL)")
+    strategies = ("none", "falls", "mixout(w_pre, 0.7)", "guided_dropout(0, 0.1)")
+    killed = subprocess.run(
+        command(broken, plugin, *strategies), cwd=ROOT, capture_output=True, text=True, start_new_session=True
     )
-    while process.poll() is None and len(list(broken.glob("records/*.json"))) < 2:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert 0 < len(list(broken.glob("records/*.json"))) < 6, "it must have been killed in the middle"
-    subprocess.run(command(broken), cwd=ROOT, check=True, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert 0 < len(list(broken.glob("records/*.json"))) < 8, "it must have been killed in the middle"
+    for output in (broken, whole):
+        subprocess.run(command(output, plugin, *strategies), cwd=ROOT, check=True, capture_output=True)
     assert leaderboard(broken) == leaderboard(whole)
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
-    again = subprocess.run(command(whole), cwd=ROOT, check=True, capture_output=True, text=True)
-    assert "6 trials: 6 done, 0 left" in again.stdout
+    again = subprocess.run(command(whole, plugin, *strategies), cwd=ROOT, check=True, capture_output=True, text=True)
+    assert "8 trials: 8 done, 0 left" in again.stdout
     assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
 
 
 def test_ctrl_c_stops_cleanly_and_keeps_what_is_done(tmp_path: Path) -> None:
-    """Status 130, no traceback, no worker left behind, the records whole."""
+    """Status 130, no traceback, no worker left behind, the records whole; it comes while the second trial runs."""
+    plugin = write_plugin(tmp_path, "waits", "time.sleep(3600)")
     process = subprocess.Popen(
-        command(tmp_path),
+        command(tmp_path / "out", plugin, "none", "waits"),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -141,19 +170,20 @@ def test_ctrl_c_stops_cleanly_and_keeps_what_is_done(tmp_path: Path) -> None:
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background shells hand on an ignored one
     )
-    while process.poll() is None and not list(tmp_path.glob("records/*.json")):
+    while process.poll() is None and not plugin.with_suffix(".begun").exists():
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group, workers included
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    _, error = process.communicate(timeout=900)
+    assert process.returncode == 130, error
     assert "interrupted; the same command goes on where this one stopped" in error
     assert "Traceback" not in error
+    until = time.monotonic() + 300
     with pytest.raises(ProcessLookupError):
-        for _ in range(50):
+        while time.monotonic() < until:
             os.killpg(process.pid, 0)
             time.sleep(0.1)
-    for path in tmp_path.glob("records/*.json"):
-        json.loads(path.read_text())
+    (record,) = (tmp_path / "out").glob("records/*.json")
+    assert json.loads(record.read_text())["config"]["strategy"] == "none"
 
 
 def test_ones_own_task_runs_like_glue(tmp_path: Path) -> None:

@@ -112,9 +112,13 @@ def test_the_percentiles_are_those_of_the_tables(made):
 # --- in the browser
 
 
-def start(width=1440, height=900, profile=""):
+STARTS, PATIENCE = 3, 900  # tries to start a browser; seconds that it may take for a page or a script
+
+
+def start(profile, width=1440, height=900):
     """Return a Chromium that Selenium drives, or skip the test with the reason why there is none."""
     selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install '.[dev]')")
+    from selenium.common.exceptions import WebDriverException
     from selenium.webdriver.chrome.service import Service
 
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -126,12 +130,24 @@ def start(width=1440, height=900, profile=""):
     for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return selenium.Chrome(options=options, service=Service(driver))
+    said = ""
+    for _ in range(STARTS):  # both wait for each other for a minute at most, which a loaded machine can exceed
+        try:
+            started = selenium.Chrome(options=options, service=Service(driver))
+        except WebDriverException as error:
+            said = str(error.msg).partition("\n")[0]
+        else:
+            started.set_script_timeout(PATIENCE)
+            started.set_page_load_timeout(PATIENCE)
+            return started
+    return pytest.skip(f"the Chromium of this machine did not start in {STARTS} tries: {said}")
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    driver = start(profile=str(tmp_path_factory.mktemp("profile")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "localhost,127.0.0.1")  # the driver listens on this machine
+        driver = start(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
