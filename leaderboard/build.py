@@ -10,18 +10,18 @@ used as records (each is named on stderr); 2: the request was wrong or no record
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from leaderboard import document, frame, latex, markdown, page, tables, terminal, trials
 from leaderboard.errors import InputError
 from leaderboard.methods import read_methods
 from leaderboard.records import RecordError, stream_records, write_atomic
 from leaderboard.text import escape
+from leaderboard.trials import Line
 
 FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "table.tex", "index.html")
 RECORDS = "records"
@@ -51,21 +51,29 @@ def _build(
     options: dict[str, Any] = {"without_cost": without_cost, "problems": len(problems)}
     write(Path(output), "leaderboard.md", markdown.text(sections, **options))
     write(Path(output), "leaderboard.csv", frame.csv(sections, without_cost=without_cost))
-    write(Path(output), "leaderboard.json", document.text(sections, **options))
-    write(Path(output), "table.tex", latex.text(sections))
-    beside = all((Path(output) / RECORDS / f"{name}.json").is_file() for name in found["id"])
     content = document.document(sections, **options)
+    write(Path(output), "leaderboard.json", document.text(content))
+    write(Path(output), "table.tex", latex.text(sections))
+    beside = {f"{line['id']}.json" for line in found} <= _files(Path(output) / RECORDS)
     write(Path(output), "index.html", page.html(content, methods, records=f"{RECORDS}/" if beside else None))
     return terminal.text(sections, **options), problems
 
 
-def load(results: Iterable[Path | str]) -> tuple[pd.DataFrame, list[RecordError]]:
+def _files(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError:
+        return set()
+
+
+def load(results: Iterable[Path | str]) -> tuple[list[Line], list[RecordError]]:
     """Return one line per trial below `results`, and what could not be used. Raises InputError if nothing could."""
     given = [Path(path) for path in results]
     problems: list[RecordError] = []
     found, conflicts = trials.trials(_good(given, problems))
     problems += conflicts
-    if found.empty:
+    if not found:
         report(problems)
         where = ", ".join(escape(str(path)) for path in given)
         raise InputError(f"no usable record found in {where}; give the --output folder of a run or its records folder")

@@ -143,8 +143,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         reference = load_reference(given.published)
-        frame, problems = load(given.results)
-        text = markdown(reference, tables.sections(frame))
+        found, problems = load(given.results)
+        text = markdown(reference, tables.sections(found))
         if given.output:
             write(Path(given.output).parent, Path(given.output).name, text)
     except InputError as error:

@@ -86,11 +86,11 @@ def tiers_of(scores: Sequence[Scores], order: Sequence[int]) -> list[int] | None
     if not scores or len(scores[0]) < MINIMUM:
         return None
     pairs = [(i, j) for i in range(len(scores)) for j in range(i)]
-    adjusted = significance.holm([resampling.sign_flip(scores[i] - scores[j]) for i, j in pairs])
+    adjusted = significance.holm(resampling.sign_flips(scores[i] - scores[j] for i, j in pairs))
     p_values = dict(zip(pairs, adjusted, strict=True))
+    means = [statistics.mean(one) for one in scores]
 
     def worse(item: int, leader: int) -> bool:
-        below = statistics.mean(scores[item]) < statistics.mean(scores[leader])
-        return below and p_values[max(item, leader), min(item, leader)] < ALPHA
+        return means[item] < means[leader] and p_values[max(item, leader), min(item, leader)] < ALPHA
 
     return significance.tiers(order, worse)

@@ -5,9 +5,10 @@ that the same records give the same bytes on every machine. Texts of records sta
 escapes them.
 """
 
+import functools
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -40,10 +41,28 @@ def document(sections: Sequence[Section], *, without_cost: bool = False, problem
     return _plain(content, COST_COLUMNS if without_cost else ())
 
 
-def text(sections: Sequence[Section], *, without_cost: bool = False, problems: int = 0) -> str:
-    """Return `leaderboard.json`: ASCII, one value a line."""
-    content = document(sections, without_cost=without_cost, problems=problems)
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+def text(content: Mapping[str, Any]) -> str:
+    """Return `leaderboard.json` from its content: ASCII, one value a line, as `json.dumps` with `indent=1`."""
+    return _indented(content, "\n") + "\n"
+
+
+def _indented(value: Any, start: str) -> str:
+    """Return JSON whose lines begin with `start`; what holds no further object or list is one call of the encoder."""
+    if not isinstance(value, (dict, list)) or not value:
+        return json.dumps(value, allow_nan=False)
+    inner = start + " "
+    if not any(isinstance(item, (dict, list)) for item in (value.values() if isinstance(value, dict) else value)):
+        flat = _encoder("," + inner)(value)
+        return f"{flat[0]}{inner}{flat[1:-1]}{start}{flat[-1]}"
+    if isinstance(value, list):
+        return f"[{inner}{(',' + inner).join(_indented(item, inner) for item in value)}{start}]"
+    items = (f"{json.dumps(key)}: {_indented(item, inner)}" for key, item in value.items())
+    return f"{{{inner}{(',' + inner).join(items)}{start}}}"
+
+
+@functools.cache
+def _encoder(separator: str) -> Callable[[Any], str]:
+    return json.JSONEncoder(allow_nan=False, separators=(separator, ": ")).encode
 
 
 def _plain(value: Any, left_out: Sequence[str]) -> Any:
@@ -79,8 +98,8 @@ def _strategies(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for cell in cells:
         for row in cell.rows:
-            for line in row.trials:
-                about = json.loads(line["about"])
+            for text in dict.fromkeys(line["about"] for line in row.trials):
+                about = json.loads(text)
                 if row.strategy not in found or (about["touched"] and not found[row.strategy]["touched"]):
                     found[row.strategy] = {"label": row.strategy} | about
     return [found[name] for name in sorted(found)]

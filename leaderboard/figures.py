@@ -130,9 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--baseline", metavar="STRATEGY", help="default: as in the tables")
     given = parser.parse_args(argv)
     try:
-        frame, problems = load(given.results)
-        sections = tables.sections(frame, baseline=given.baseline)
-        known = sorted(set(frame["strategy"]))
+        found, problems = load(given.results)
+        sections = tables.sections(found, baseline=given.baseline)
+        known = sorted({line["strategy"] for line in found})
         if unknown := [name for name in given.strategies or () if name not in known]:
             raise InputError(f"no record is of {escape(unknown[0])}; there are: {'; '.join(map(escape, known))}")
         written = write_figures(sections, Path(given.output), given.format, given.strategies)

@@ -6,6 +6,7 @@ alone, never on the order of summation or the machine's linear algebra.
 
 import functools
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,7 @@ from scipy.special import ndtr, stdtrit
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
 FLIPS = 20_000
+BLOCK = 1_000_000  # random signs drawn at a time
 EXACT = 30  # differences other than 0 up to which every one of the 2^n sign patterns is counted
 
 _QUANTUM = 2.0**-36
@@ -108,15 +110,32 @@ def sign_flip(differences: ArrayLike, *, flips: int = FLIPS, seed: int = 0) -> f
     The share of sign patterns whose |sum| is at least the one seen: all 2^n patterns for at most `EXACT` differences
     other than 0, else (1 + hits) / (1 + flips) over seeded random ones.
     """
-    values = np.asarray(differences, dtype=np.float64)
-    if np.isnan(values).all():
-        return math.nan
-    whole = _whole(values[~np.isnan(values)])
-    slack = len(whole)  # every difference is rounded by half a quantum at most, so equal sums stay equal
-    seen = abs(int(whole.sum())) - slack
-    whole = whole[whole != 0]
-    if len(whole) > EXACT:
-        return (1 + _sampled_hits(whole, seen, flips, seed)) / (1 + flips)
+    return sign_flips([differences], flips=flips, seed=seed)[0]
+
+
+def sign_flips(tests: Iterable[ArrayLike], *, flips: int = FLIPS, seed: int = 0) -> list[float]:
+    """Return `sign_flip` of each array of differences; those with equally many other than 0 share one product."""
+    p_values: list[float] = []
+    sampled: dict[int, list[tuple[int, Whole, int]]] = {}  # by their number: place, differences, |sum| seen
+    for place, differences in enumerate(tests):
+        values = np.asarray(differences, dtype=np.float64)
+        whole = _whole(values[~np.isnan(values)])
+        slack = len(whole)  # every difference is rounded by half a quantum at most, so equal sums stay equal
+        seen = abs(int(whole.sum())) - slack
+        whole = whole[whole != 0]
+        if len(whole) > EXACT:
+            sampled.setdefault(len(whole), []).append((place, whole, seen))
+            p_values.append(math.nan)  # until all of that many are there
+        else:
+            p_values.append(_exact_p(whole, seen) if slack else math.nan)
+    for group in sampled.values():
+        hits = _sampled_hits(np.stack([whole for _, whole, _ in group], axis=1), [s for *_, s in group], flips, seed)
+        for (place, *_), count in zip(group, hits, strict=True):
+            p_values[place] = (1 + count) / (1 + flips)
+    return p_values
+
+
+def _exact_p(whole: Whole, seen: int) -> float:
     return _exact_hits(whole, seen) / 2 ** len(whole) if seen > 0 else 1.0
 
 
@@ -135,17 +154,30 @@ def _exact_hits(whole: Whole, seen: int) -> int:
     return 2 * int((len(right) - np.searchsorted(right, seen - left, side="left")).sum())
 
 
-@functools.lru_cache(maxsize=2)
 def _signs(count: int, flips: int, seed: int) -> NDArray[np.int8]:
-    """Return the sign patterns (flips, count) that tests of `count` differences share."""
+    """Return the sign patterns (flips, count) that tests of `count` differences share: the first signs of a stream."""
+    length = 1 << (count - 1).bit_length()  # so that tests of about equally many share it
+    return _stream(length * flips, seed)[: flips * count].reshape(flips, count)
+
+
+@functools.lru_cache(maxsize=2)
+def _stream(length: int, seed: int) -> NDArray[np.int8]:
+    """Return that many random signs; a longer stream begins with a shorter one."""
     generator = np.random.Generator(np.random.PCG64(seed))
-    blocks = [generator.integers(0, 2, size=(min(1000, flips - at), count)) for at in range(0, flips, 1000)]
-    return np.concatenate([(2 * block - 1).astype(np.int8) for block in blocks])
+    signs = np.empty(length, dtype=np.int8)
+    for at in range(0, length, BLOCK):
+        signs[at : at + BLOCK] = 2 * generator.integers(0, 2, size=min(BLOCK, length - at)) - 1
+    return signs
 
 
-def _sampled_hits(whole: Whole, seen: int, flips: int, seed: int) -> int:
-    """Count the random patterns with |sum| >= seen; sums of whole numbers below 2^53 are exact as floats, and fast."""
-    exact = whole.astype(np.float64) if np.abs(whole).sum() < 2**53 else whole
-    signs = _signs(len(whole), flips, seed)
-    blocks = (signs[at : at + 1000].astype(exact.dtype) @ exact for at in range(0, flips, 1000))
-    return sum(int((np.abs(block) >= seen).sum()) for block in blocks)
+def _sampled_hits(whole: Whole, seen: Sequence[int], flips: int, seed: int) -> list[int]:
+    """Count for each test, a column of `whole`, the random patterns with |sum| >= seen.
+
+    Sums of whole numbers below 2^53 are exact as floats, in whatever order they are added, and fast.
+    """
+    exact = whole.astype(np.float64) if np.abs(whole).sum(axis=0).max() < 2**53 else whole
+    signs, hits = _signs(len(whole), flips, seed), np.zeros(len(seen), dtype=np.int64)
+    for at in range(0, flips, 1000):
+        sums = signs[at : at + 1000].astype(exact.dtype) @ exact
+        hits += (np.abs(sums, out=sums) >= seen).sum(axis=0)
+    return [int(count) for count in hits]

@@ -1,12 +1,11 @@
 """The numbers of the tables: pure functions of arrays, NaN meaning a missing entry that is left out.
 
-Sums are exact (fractions), rounded once at the end: a result depends on the values alone, never on their order or on
-the machine, the mean of equal scores is that score, and two strategies with equal scores tie exactly.
+Sums are exact, in whole numbers, and rounded once: a result depends on the values alone, never on their order or on the
+machine, the mean of equal scores is that score, and two strategies with equal scores tie exactly.
 """
 
 import math
 from collections.abc import Iterable
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,14 +20,20 @@ def _present(values: ArrayLike) -> list[float]:
     return [float(value) for value in array[~np.isnan(array)]]
 
 
-def _exact_mean(values: list[float]) -> Fraction:
-    return sum(map(Fraction, values), Fraction(0)) / len(values)
+def _whole(values: list[float]) -> tuple[list[int], int]:
+    """Return finite floats as whole multiples of one fraction 1 / scale, scale a power of two; nothing is rounded."""
+    ratios = [value.as_integer_ratio() for value in values]
+    scale = max(below for _, below in ratios)
+    return [above * (scale // below) for above, below in ratios], scale
 
 
 def mean(values: ArrayLike) -> float:
     """Return the mean of the entries that are present, NaN if there is none."""
     present = _present(values)
-    return float(_exact_mean(present)) if present else UNDEFINED
+    if not present:
+        return UNDEFINED
+    whole, scale = _whole(present)
+    return sum(whole) / (scale * len(whole))
 
 
 def std(values: ArrayLike) -> float:
@@ -36,8 +41,10 @@ def std(values: ArrayLike) -> float:
     present = _present(values)
     if len(present) < 2:
         return UNDEFINED
-    centre = _exact_mean(present)
-    return math.sqrt(sum((Fraction(value) - centre) ** 2 for value in present) / (len(present) - 1))
+    whole, scale = _whole(present)
+    count = len(whole)
+    spread = count * sum(value * value for value in whole) - sum(whole) ** 2  # count scale^2 sum (x - mean)^2
+    return math.sqrt(spread / (count * (count - 1) * scale * scale))
 
 
 def maximum(values: ArrayLike) -> float:

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from leaderboard.cells import Cell, make_cell, with_corrections
 from leaderboard.errors import InputError
 from leaderboard.ranking import Curve, Ranking, curves, rank
@@ -95,13 +93,12 @@ def _check_baseline(strategies: Iterable[str], wanted: str | None) -> None:
     )
 
 
-def sections(frame: pd.DataFrame, *, baseline: str | None = None) -> tuple[Section, ...]:
+def sections(lines: list[Line], *, baseline: str | None = None) -> tuple[Section, ...]:
     """Arrange trials into sections that never mix models, weights or protocols, each with its cells and ranking.
 
     Raises InputError if `baseline` is no strategy of the trials.
     """
-    _check_baseline(frame["strategy"], baseline)
-    lines = [{str(key): value for key, value in line.items()} for line in frame.to_dict("records")]
+    _check_baseline((line["strategy"] for line in lines), baseline)
     groups = grouped(lines, "model", "protocol", "weights")
     groups.sort(key=lambda group: (group[0][0], -len(group[1])))  # of one model the protocol with most trials first
     keys = [key for key, _ in groups]

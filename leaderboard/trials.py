@@ -5,8 +5,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import pandas as pd
-
 from leaderboard.records import RESULTS, RecordError, canonical
 from leaderboard.text import shorten
 
@@ -16,6 +14,8 @@ VERSIONS = ("regbench", "torch", "transformers", "python", "device")
 _PLACED = {"task", "strategy", "fraction", "restart", "split_seed", "seeds", "protocol", "model", "weights"}
 _PLACED |= {"split_hash", "dev_hash", "metric"}
 _OUTCOME = ("status", "score", "failed", "failed_plain", "imputed")
+_SECTION = ("model", "weights", "protocol", "strategy")  # where the variants of a strategy share a name
+_CELL = ("task", "metric", "data")
 Line = dict[str, Any]
 
 
@@ -32,7 +32,7 @@ def grouped(lines: list[Line], *keys: str) -> list[tuple[Any, list[Line]]]:
     return sorted(groups.items())
 
 
-def trials(records: Iterable[Mapping[str, Any]]) -> tuple[pd.DataFrame, list[RecordError]]:
+def trials(records: Iterable[Mapping[str, Any]]) -> tuple[list[Line], list[RecordError]]:
     """Return one line per trial, in an order that depends on the trials alone, and the trials whose records disagree.
 
     Of several records of one trial (several folders given) one with a result is used; if their results differ, none is.
@@ -49,8 +49,7 @@ def trials(records: Iterable[Mapping[str, Any]]) -> tuple[pd.DataFrame, list[Rec
             )
             continue
         lines.append(min(with_result or candidates, key=lambda line: (line["status"] != "skipped", line["checksum"])))
-    frame = pd.DataFrame(lines)
-    return (frame.assign(strategy=_labels(frame)) if lines else frame), problems
+    return _labelled(lines), problems
 
 
 def _line(record: Mapping[str, Any]) -> Line:
@@ -106,11 +105,15 @@ def _about(record: Mapping[str, Any]) -> str:
     return canonical(known | {"touched": touched if isinstance(touched, dict) else {}})
 
 
-def _labels(frame: pd.DataFrame) -> list[str]:
+def _labelled(lines: list[Line]) -> list[Line]:
     """Name a strategy's variants apart where one table would hold several (two Fisher recipes, two method versions)."""
-    table = ["model", "weights", "protocol", "task", "metric", "data", "strategy"]
-    several = frame.groupby(table)["variant"].transform("nunique") > 1
-    section = ["model", "weights", "protocol", "strategy"]
-    marked = several.groupby([frame[key] for key in section]).transform("any")
-    lines = zip(frame["strategy"], frame["variant"], marked, strict=True)
-    return [f"{strategy} (variant {variant})" if mark else strategy for strategy, variant, mark in lines]
+    variants: dict[tuple[Any, ...], set[str]] = {}
+    for line in lines:
+        variants.setdefault(tuple(line[key] for key in (*_SECTION, *_CELL)), set()).add(line["variant"])
+    marked = {key[: len(_SECTION)] for key, found in variants.items() if len(found) > 1}
+    return [
+        line | {"strategy": f"{line['strategy']} (variant {line['variant']})"}
+        if tuple(line[key] for key in _SECTION) in marked
+        else line
+        for line in lines
+    ]

@@ -188,9 +188,9 @@ def arrange(tmp_path: Path) -> Callable[..., tuple[tables.Section, ...]]:
             write_record(tmp_path / "records", entry)
         found, problems = read_records([tmp_path])
         assert not problems
-        frame, conflicts = trials.trials(found)
+        lines, conflicts = trials.trials(found)
         assert not conflicts
-        return tables.sections(frame, **options)
+        return tables.sections(lines, **options)
 
     return run
 

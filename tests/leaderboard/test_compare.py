@@ -28,8 +28,8 @@ def rte(record: Make, strategy: str, scores: list[float], **config: Any) -> list
 
 def compared(records: list[dict[str, Any]], name: str = "lee20-table1") -> str:
     """The Markdown of records that were never written."""
-    frame, _ = trials({**item, "id": str(at), "checksum": str(at)} for at, item in enumerate(records))
-    return markdown(load_reference(name), sections(frame))
+    lines, _ = trials({**item, "id": str(at), "checksum": str(at)} for at, item in enumerate(records))
+    return markdown(load_reference(name), sections(lines))
 
 
 def line(text: str, *starts: str) -> list[str]:

@@ -36,7 +36,7 @@ def keys(value):
 
 def test_every_key_is_documented(content):
     told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "leaderboard-json.md").read_text()))
-    made = json.loads(document.text(content))
+    made = json.loads(document.text(document.document(content)))
     for section in made["sections"]:
         for free in ("protocol", "versions", "differs"):
             section[free] = {}
@@ -46,7 +46,7 @@ def test_every_key_is_documented(content):
 
 
 def test_a_row_and_its_trials(content):
-    (section,) = json.loads(document.text(content))["sections"]
+    (section,) = json.loads(document.text(document.document(content)))["sections"]
     cell = section["cells"][0]
     assert (cell["task"], cell["fraction"], cell["synthetic"]) == ("rte", 0.1, False)
     for row in cell["rows"]:
@@ -62,7 +62,7 @@ def test_a_row_and_its_trials(content):
 
 
 def test_what_is_undefined_is_null(content):
-    (section,) = json.loads(document.text(content))["sections"]
+    (section,) = json.loads(document.text(document.document(content)))["sections"]
     other = next(row for row in section["cells"][1]["rows"] if row["strategy"] == "other")
     assert other["mean"] is None and other["tier"] is None and not other["complete"]
     (trial,) = other["trials"]
@@ -72,7 +72,7 @@ def test_what_is_undefined_is_null(content):
 
 
 def test_strategies_are_told_with_what_they_touched(content):
-    (section,) = json.loads(document.text(content))["sections"]
+    (section,) = json.loads(document.text(document.document(content)))["sections"]
     told = {entry["label"]: entry for entry in section["strategies"]}
     assert set(told) == {"none", "mixout(w_pre, 0.7)", "other"}
     assert told["mixout(w_pre, 0.7)"]["touched"] == {"mixout(w_pre, 0.7)": ["encoder.0"]}
@@ -80,6 +80,14 @@ def test_strategies_are_told_with_what_they_touched(content):
 
 
 def test_without_cost_no_cost_is_left(content):
-    found = keys(json.loads(document.text(content, without_cost=True)))
+    found = keys(json.loads(document.text(document.document(content, without_cost=True))))
     assert not found & {"seconds", "relative_seconds", "peak_memory"}
     assert "deviation" in found
+
+
+def test_the_text_is_that_of_the_standard_encoder(content):
+    odd = {"é\n": [[], {}, [{}], [[1, "a, b: {c}"], None]], "": {"x": [True, 1e-7, {"y": {"z": -0.0}}]}}
+    for value in (document.document(content), odd, {}):
+        assert document.text(value) == json.dumps(value, indent=1) + "\n"
+    with pytest.raises(ValueError, match="JSON compliant"):
+        document.text({"a": [float("nan")]})

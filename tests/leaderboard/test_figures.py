@@ -35,8 +35,8 @@ def records_of(record: Make, strategies: tuple[str, ...] = (DEVLIN, MIXOUT), res
 
 
 def section_of(records: list[dict[str, Any]]) -> Section:
-    frame, _ = trials({**item, "id": str(at), "checksum": str(at)} for at, item in enumerate(records))
-    (section,) = sections(frame)
+    lines, _ = trials({**item, "id": str(at), "checksum": str(at)} for at, item in enumerate(records))
+    (section,) = sections(lines)
     return section
 
 

@@ -172,6 +172,27 @@ def test_many_differences_are_sampled_with_a_seed():
     assert resampling.sign_flip(values, seed=1) != resampling.sign_flip(values)
 
 
+def sampled_slowly(differences, flips, seed=0) -> float:
+    """One test by itself, in whole numbers: a row of signs for every flip."""
+    whole = [round(value * 2**36) for value in differences]
+    seen, draw = abs(sum(whole)) - len(whole), np.random.Generator(np.random.PCG64(seed))
+    whole = [value for value in whole if value]
+    signs = (2 * draw.integers(0, 2, size=(flips, len(whole))) - 1).tolist()
+    hits = sum(abs(sum(s * v for s, v in zip(row, whole, strict=True))) >= seen for row in signs)
+    return (1 + hits) / (1 + flips)
+
+
+def test_tests_made_together_are_those_made_alone():
+    """Of unlike length, with ties, zeros, missing entries, few and many differences, and sums above 2^53."""
+    draw = np.random.Generator(np.random.PCG64(4))
+    many = [draw.integers(-3, 4, count) / 277 for count in (50, 50, 64, 66, 75)] + [draw.normal(3e4, 3e5, 40)]
+    few = [[0.1, 0, math.nan, 0.2], [], [math.nan], [0.0, 0.0], [0.1] * 12]
+    together = resampling.sign_flips([*many, *few], flips=300, seed=5)
+    assert together[: len(many)] == [sampled_slowly(values, 300, 5) for values in many]
+    assert together[len(many) :] == pytest.approx([0.5, math.nan, math.nan, 1.0, 2 / 2**12], nan_ok=True)
+    assert resampling.sign_flips([]) == []
+
+
 def test_order_changes_no_p_value():
     values = (BASE - SCORES).tolist()
     assert resampling.sign_flip(values) == resampling.sign_flip(values[::-1]) == resampling.sign_flip(sorted(values))

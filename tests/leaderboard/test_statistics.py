@@ -3,6 +3,7 @@
 import itertools
 import math
 import statistics as standard
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -37,6 +38,15 @@ def test_mean_and_std_agree_with_the_standard_library_and_ignore_order():
     assert statistics.std(scores) == pytest.approx(standard.stdev(scores), rel=1e-14)
     for function in (statistics.mean, statistics.std):
         assert function(scores) == function(scores[::-1]) == function(sorted(scores))
+
+
+def test_mean_and_std_are_exact_until_the_last_rounding():
+    """Against fractions, at magnitudes where a sum of floats would lose the small ones."""
+    scores = [1e9, 1.0, -1e9, 5e-324, 0.1, -(2.0**-40), 0.0]
+    centre = sum(map(Fraction, scores)) / len(scores)
+    assert statistics.mean(scores) == float(centre)
+    spread = sum((Fraction(score) - centre) ** 2 for score in scores) / (len(scores) - 1)
+    assert statistics.std(scores) == math.sqrt(spread)
 
 
 def test_equal_scores_have_no_spread():

@@ -190,8 +190,8 @@ def test_a_result_wins_over_an_error_of_the_same_trial(record, tmp_path):
     write_record(tmp_path / "b", record(0.7))
     for order in (["a", "b"], ["b", "a"]):
         found, _ = read_records([tmp_path / name for name in order])
-        frame, conflicts = trials.trials(found)
-        assert frame["score"].tolist() == [0.7] and not conflicts
+        lines, conflicts = trials.trials(found)
+        assert [line["score"] for line in lines] == [0.7] and not conflicts
 
 
 def test_of_equal_results_the_same_one_is_used_in_any_order(record, tmp_path):
@@ -200,14 +200,14 @@ def test_of_equal_results_the_same_one_is_used_in_any_order(record, tmp_path):
     found, _ = read_records([tmp_path / "a", tmp_path / "b"])
     first, conflicts = trials.trials(found)
     assert len(first) == 1 and not conflicts
-    assert trials.trials(found[::-1])[0].equals(first)
+    assert trials.trials(found[::-1])[0] == first
 
 
 def test_records_of_one_trial_that_disagree_are_not_used(record, tmp_path):
     write_record(tmp_path / "a", record(0.6))
     write_record(tmp_path / "b", record(0.7))
-    frame, (conflict,) = trials.trials(read_records([tmp_path / "a", tmp_path / "b"])[0])
-    assert frame.empty
+    lines, (conflict,) = trials.trials(read_records([tmp_path / "a", tmp_path / "b"])[0])
+    assert not lines
     assert "2 records of this trial disagree; none of them is used" in str(conflict)
 
 
@@ -273,5 +273,5 @@ def test_the_order_of_records_changes_nothing(realistic_records, tmp_path):
     first = to_frame(tables.sections(lines))
     for seed in range(3):
         random.Random(seed).shuffle(found)
-        assert trials.trials(found)[0].equals(lines)
+        assert trials.trials(found)[0] == lines
         assert to_frame(tables.sections(trials.trials(found)[0])).equals(first)
