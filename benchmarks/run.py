@@ -40,6 +40,7 @@ from fisher.errors import InputError
 from leaderboard.build import FILES, build
 from leaderboard.errors import InputError as LeaderboardError
 from leaderboard.methods import METHODS, encode_methods, read_methods
+from leaderboard.plan import PLAN, encode_plan, joined, plan_of, read_plan
 from leaderboard.records import (
     RecordError,
     is_done,
@@ -287,6 +288,8 @@ class Run:
             known, _ = read_methods([self.output])
             told = {str(strategy): explain(strategy) for strategy in self.strategies}
             write_atomic(self.output / METHODS, encode_methods(known | told))
+            plans = read_plan([self.output])[0], plan_of(self.grid.values())
+            write_atomic(self.output / PLAN, encode_plan(joined(plans)))
         except OSError as error:
             problem = error.strerror or str(error)
             raise InputError(f"--output must be a folder that can be written, got {self.output}: {problem}") from None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leaderboard.plan import Plan, place_of
 from leaderboard.records import ERRORS, RESULTS, Record, canonical, is_result
 from leaderboard.text import percent, ranges
 
@@ -42,6 +43,7 @@ class Trial:
     dirty: bool
     outcome: str
     own: tuple[tuple[str, str], ...]
+    planned: int = 0  # restarts of its strategy in its cell, 0 where no plan says
 
     @property
     def cell(self) -> tuple[str, ...]:
@@ -61,7 +63,7 @@ class Trial:
         return f"{c['task']} {percent(c['fraction'])}, {c['model']}, {c['protocol']['name']}"
 
 
-def trial(record: Record) -> Trial:
+def trial(record: Record, plan: Plan | None = None) -> Trial:
     """Return the summary of a record, with what is wrong within the record itself."""
     config, result, environment = record["config"], record["result"], record["environment"]
     hashes = result.get("hashes")
@@ -87,6 +89,7 @@ def trial(record: Record) -> Trial:
         dirty=isinstance(git, dict) and bool(git.get("dirty")),
         outcome=canonical([result["score"], result["failed"], predictions]) if is_result(record) else "",
         own=tuple(own),
+        planned=plan.get(place_of(config), 0) if plan else 0,
     )
 
 
@@ -246,24 +249,36 @@ def pairing(trials: Sequence[Trial]) -> Iterator[Finding]:
 
 
 def completeness(trials: Sequence[Trial]) -> Iterator[Finding]:
-    """Every strategy of a cell has a result for restarts 0..n-1."""
+    """Every strategy of a cell has a result for restarts 0..n-1, n as planned, else as many as any strategy has."""
     for group in _groups(trials, lambda item: item.cell).values():
-        wanted = {item.unit for item in group}
         numbers = {item.config["restart"] for item in group}
         gaps = sorted(set(range(max(numbers) + 1)) - numbers)
         if gaps:
             yield Finding("completeness", f"{group[0].where}: no strategy has a record of {_restarts(gaps)}")
         for strategy, own in sorted(_groups(group, lambda item: item.config["strategy"]).items()):
-            lacking = sorted({unit[-2] for unit in wanted - {item.unit for item in own}})
-            broken = sorted({item.config["restart"] for item in own if item.status in ERRORS})
-            skipped = sorted({item.config["restart"] for item in own if item.status == "skipped"})
-            where = f"{group[0].where}, {strategy}"
-            if lacking:
-                yield Finding("completeness", f"{where}: no record of {_restarts(lacking)}, which others have")
-            if broken:
-                yield Finding("completeness", f"{where}: no result but an error in {_restarts(broken)}")
-            if skipped:
-                yield Finding("completeness", f"{where}: skipped {_restarts(skipped)}", problem=False)
+            for text, problem in _lacking(own, group):
+                yield Finding("completeness", f"{group[0].where}, {strategy}: {text}", problem)
+
+
+def _lacking(own: Sequence[Trial], group: Sequence[Trial]) -> Iterator[tuple[str, bool]]:
+    """Yield what one strategy of a cell lacks, and whether that is a problem."""
+    planned, most = max(item.planned for item in own), 1 + max(item.config["restart"] for item in group)
+    wanted = max(planned, 1 + max(item.config["restart"] for item in own)) if planned else most
+    absent = {item.unit for item in group} - {item.unit for item in own}
+    lacking = sorted({unit[-2] for unit in absent if unit[-2] < wanted})
+    beyond = sorted(set(range(planned)) - {item.config["restart"] for item in own} - set(lacking))
+    broken = sorted({item.config["restart"] for item in own if item.status in ERRORS})
+    skipped = sorted({item.config["restart"] for item in own if item.status == "skipped"})
+    if lacking:
+        yield f"no record of {_restarts(lacking)}, which others have", True
+    if beyond:
+        yield f"no record of {_restarts(beyond)}, which plan.json has", True
+    if broken:
+        yield f"no result but an error in {_restarts(broken)}", True
+    if skipped:
+        yield f"skipped {_restarts(skipped)}", False
+    if wanted < most:
+        yield f"{wanted} restarts by plan, others have {most}", False
 
 
 def _restarts(numbers: list[int]) -> str:

@@ -1,11 +1,12 @@
-"""Make the leaderboard from records alone: leaderboard.md, .csv and .json, table.tex, index.html, and a text.
+"""Make the leaderboard from records alone: leaderboard.md, .csv and .json, table.tex, index.html, figures and a text.
 
-    python -m leaderboard.build RESULTS... --output DIR [--without-cost] [--baseline STRATEGY]
+    python -m leaderboard.build RESULTS... --output DIR [--without-cost] [--without-figures] [--baseline STRATEGY]
 
 RESULTS are output folders of runs, folders of records, or single records. The same records give the same bytes, in
 whatever order and from whatever folder they come; only index.html links to the records where they lie in DIR/records.
-Exit 0: every file was used; 1: made, but some files could not be
-used as records (each is named on stderr); 2: the request was wrong or no record was found, and nothing was written.
+Figures go to DIR/figures (`leaderboard.figures` says which). Exit 0: every file was used; 1: made, but some files could
+not be used as records (each is named on stderr); 2: the request was wrong or no record was found, and nothing was
+written.
 """
 
 import argparse
@@ -18,30 +19,38 @@ from typing import Any
 
 from leaderboard import document, frame, latex, markdown, page, tables, terminal, trials
 from leaderboard.errors import InputError
+from leaderboard.files import write
 from leaderboard.methods import read_methods
-from leaderboard.records import RecordError, stream_records, write_atomic
+from leaderboard.plan import read_plan
+from leaderboard.records import RecordError, stream_records
 from leaderboard.text import escape
 from leaderboard.trials import Line
 
 FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "table.tex", "index.html")
 RECORDS = "records"
+FIGURES = "figures"
 
 
 def build(
-    results: Iterable[Path | str], output: Path | str, *, without_cost: bool = False, baseline: str | None = None
+    results: Iterable[Path | str],
+    output: Path | str,
+    *,
+    without_cost: bool = False,
+    with_figures: bool = False,
+    baseline: str | None = None,
 ) -> str:
-    """Write leaderboard.md, leaderboard.csv, leaderboard.json and table.tex into `output`; return the terminal's text.
+    """Write `FILES`, and the figures where they are asked for, into `output`; return the terminal's text.
 
-    Files that cannot be used are named on stderr and counted in the text. Raises InputError if nothing can be read, the
-    folder cannot be written, or no strategy is called `baseline`.
+    Drawing takes many times as long as everything else. Files that cannot be used are named on stderr and counted in
+    the text. Raises InputError if nothing can be read, the folder cannot be written, or no strategy is `baseline`.
     """
-    text, problems = _build(results, output, without_cost=without_cost, baseline=baseline)
+    text, problems = _build(results, output, without_cost, with_figures, baseline)
     report(problems)
     return text
 
 
 def _build(
-    results: Iterable[Path | str], output: Path | str, *, without_cost: bool, baseline: str | None
+    results: Iterable[Path | str], output: Path | str, without_cost: bool, with_figures: bool, baseline: str | None
 ) -> tuple[str, list[RecordError]]:
     given = list(results)
     found, problems = load(given)
@@ -56,6 +65,10 @@ def _build(
     write(Path(output), "table.tex", latex.text(sections))
     beside = {f"{line['id']}.json" for line in found} <= _files(Path(output) / RECORDS)
     write(Path(output), "index.html", page.html(content, methods, records=f"{RECORDS}/" if beside else None))
+    if with_figures:
+        from leaderboard.figures import write_figures  # matplotlib: loaded where something is drawn alone
+
+        write_figures(sections, Path(output) / FIGURES)
     return terminal.text(sections, **options), problems
 
 
@@ -68,10 +81,10 @@ def _files(folder: Path) -> set[str]:
 
 
 def load(results: Iterable[Path | str]) -> tuple[list[Line], list[RecordError]]:
-    """Return one line per trial below `results`, and what could not be used. Raises InputError if nothing could."""
+    """Return one line per trial below `results`, and what could not be used. Raises InputError if no record could."""
     given = [Path(path) for path in results]
-    problems: list[RecordError] = []
-    found, conflicts = trials.trials(_good(given, problems))
+    plan, problems = read_plan(given)
+    found, conflicts = trials.trials(_good(given, problems), plan)
     problems += conflicts
     if not found:
         report(problems)
@@ -86,15 +99,6 @@ def _good(given: list[Path], problems: list[RecordError]) -> Iterable[dict[str, 
             problems.append(item)
         else:
             yield item
-
-
-def write(folder: Path, name: str, text: str) -> None:
-    """Write a file whole or not at all. Raises InputError if the folder refuses it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / name, text.encode("utf-8"))
-    except OSError as error:
-        raise InputError(f"{name} cannot be written to {escape(str(folder))}: {error.strerror}") from None
 
 
 def report(problems: Iterable[RecordError]) -> None:
@@ -113,12 +117,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--without-cost", action="store_true", help="leave out time and memory, which differ between runs"
     )
+    parser.add_argument("--without-figures", action="store_true", help=f"leave out {FIGURES}/, which takes longest")
     parser.add_argument(
         "--baseline", metavar="STRATEGY", help=f"default: {tables.BASELINES[0]}, else {tables.BASELINES[1]}"
     )
     given = parser.parse_args(argv)
     try:
-        text, problems = _build(given.results, given.output, without_cost=given.without_cost, baseline=given.baseline)
+        figures = not given.without_figures
+        text, problems = _build(given.results, given.output, given.without_cost, figures, given.baseline)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -126,7 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names in any script on a terminal that lacks it
     report(problems)
     print(text, end="")
-    print(f"\nWritten to {escape(str(Path(given.output)))}: {', '.join(FILES)}")
+    made = (*FILES, *([f"{FIGURES}/"] if figures else []))
+    print(f"\nWritten to {escape(str(Path(given.output)))}: {', '.join(made)}")
     return 1 if problems else 0
 
 

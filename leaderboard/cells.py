@@ -2,7 +2,8 @@
 
 Strategies are compared on the same units: a unit is one restart with its split, dev set and seeds. A cell expects every
 unit that any of its strategies has, and restarts 0..n-1 without gaps; a row that lacks one is shown, marked and not
-ranked.
+ranked. A row that was planned with fewer restarts than others is whole with those: it stands beside the ranking, and is
+compared with the baseline on the restarts that both have.
 """
 
 import math
@@ -28,15 +29,17 @@ def is_synthetic(task: str) -> bool:
 class Row:
     """One strategy in one cell; scores are fractions, undefined numbers are NaN.
 
-    expected = restarts (with a result) + missing (no record) + errors + skipped. mean_low and mean_high bound the
-    mean (bootstrap), failure_low and failure_high the failure rate (Wilson). `trials` are its lines in the order of
-    restarts, `comparison` how it stands to the baseline (None for the baseline and where one of the two is not
-    complete), `tier` its place among strategies that cannot be told apart (None where that was not tested).
+    expected = restarts (with a result) + missing (no record) + errors + skipped; `cell_restarts` is what is expected of
+    a row unless its plan says less. mean_low and mean_high bound the mean (bootstrap), failure_low and failure_high the
+    failure rate (Wilson). relative_seconds is over the restarts that the baseline has too. `trials` are its lines in
+    the order of restarts, `comparison` how it stands to the baseline (None for the baseline and where one of the two is
+    not complete), `tier` its place among strategies that cannot be told apart (None where that was not tested).
     """
 
     strategy: str
     restarts: int
     expected: int
+    cell_restarts: int
     missing: int
     errors: int
     skipped: int
@@ -63,8 +66,18 @@ class Row:
 
     @property
     def complete(self) -> bool:
-        """Whether the row has a result for every expected restart, so that it may be ranked."""
+        """Whether the row has a result for every restart that is expected of it."""
         return self.restarts == self.expected > 0
+
+    @property
+    def short(self) -> bool:
+        """Whether the row was planned with fewer restarts than others of its cell."""
+        return self.expected < self.cell_restarts
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the row has a result for every restart of its cell."""
+        return self.complete and not self.short
 
     @property
     def scores(self) -> Scores:
@@ -81,7 +94,7 @@ class Row:
 class Cell:
     """One task (with its metric and dev set) at one fraction.
 
-    Rows stand by tier and falling mean, those not ranked last.
+    Rows stand by tier and falling mean, then complete ones with fewer restarts, then the others.
     """
 
     task: str
@@ -92,24 +105,43 @@ class Cell:
 
     @property
     def ranked(self) -> tuple[Row, ...]:
-        """The rows that may be compared."""
-        return tuple(row for row in self.rows if row.complete)
+        """The rows that may be ranked."""
+        return tuple(row for row in self.rows if row.ranked)
 
     def row(self, strategy: str | None) -> Row | None:
         """Return the row of a strategy, None if the cell has none."""
         return next((row for row in self.rows if row.strategy == strategy), None)
 
 
-def _unit_names(lines: Iterable[Line]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Unit:
+    """What strategies of a cell are compared on: a restart, and how it is called in sentences."""
+
+    restart: int
+    name: str
+
+
+Units = dict[str, Unit]
+
+
+def _units(lines: Iterable[Line]) -> Units:
     """Name each unit by its restart, and by more where one restart number stands for several units."""
     fields = {line["unit"]: (line["restart"], line["split_seed"]) for line in lines}
     restarts, pairs = Counter(restart for restart, _ in fields.values()), Counter(fields.values())
-    names = {}
+    units = {}
     for unit, (restart, split_seed) in fields.items():
         name = str(restart) if restarts[restart] == 1 else f"{restart} with split seed {split_seed}"
-        names[unit] = name if pairs[restart, split_seed] == 1 else f"{name} (data or seeds {short(unit)})"
+        full = name if pairs[restart, split_seed] == 1 else f"{name} (data or seeds {short(unit)})"
+        units[unit] = Unit(restart, full)
     gaps = set(range(max(restarts))) - restarts.keys()
-    return names | {f"gap {restart}": str(restart) for restart in gaps}
+    return units | {f"gap {restart}": Unit(restart, str(restart)) for restart in gaps}
+
+
+def _wanted(lines: list[Line], units: Units) -> Units:
+    """Return the units that a strategy was planned with: all of the cell, where no plan says less."""
+    planned = max(line["planned"] for line in lines)
+    most = max(planned, 1 + max(line["restart"] for line in lines))
+    return {key: unit for key, unit in units.items() if unit.restart < most} if planned else units
 
 
 def _join(names: Iterable[str]) -> str:
@@ -120,22 +152,23 @@ def _join(names: Iterable[str]) -> str:
     return f"restart{'s' if len(listed) > 1 else ''} {text}"
 
 
-def _notes(lines: list[Line], units: dict[str, str]) -> tuple[str, ...]:
+def _notes(lines: list[Line], units: Units) -> tuple[str, ...]:
     """Say in one sentence each what is missing, skipped, ended in an error or was imputed."""
     groups: dict[tuple[int, str], list[str]] = {}
     for unit in units.keys() - {line["unit"] for line in lines}:
-        groups.setdefault((0, "no record: not ranked"), []).append(units[unit])
+        groups.setdefault((0, "no record: not ranked"), []).append(units[unit].name)
     for line in lines:
         if line["status"] not in RESULTS:
             text = f"{line['status']}{': ' if line['reason'] else ''}{line['reason']}"
-            groups.setdefault((1, text), []).append(units[line["unit"]])
+            groups.setdefault((1, text), []).append(units[line["unit"]].name)
         elif line["imputed"]:
             text = "training diverged, the floor counts as score (imputed)"
-            groups.setdefault((2, text), []).append(units[line["unit"]])
+            groups.setdefault((2, text), []).append(units[line["unit"]].name)
     return tuple(f"{_join(where)}: {text}" for (_, text), where in sorted(groups.items()))
 
 
-def _row(strategy: str, lines: list[Line], units: dict[str, str]) -> Row:
+def _row(strategy: str, lines: list[Line], units: Units) -> Row:
+    wanted = _wanted(lines, units)
     done = [line for line in lines if line["status"] in RESULTS]
     scores, failures = [line["score"] for line in done], [line["failed"] for line in done]
     low, high = statistics.wilson(sum(failures), len(done))
@@ -143,8 +176,9 @@ def _row(strategy: str, lines: list[Line], units: dict[str, str]) -> Row:
     return Row(
         strategy=strategy,
         restarts=len(done),
-        expected=len(units),
-        missing=len(units) - len(lines),
+        expected=len(wanted),
+        cell_restarts=len(units),
+        missing=len(wanted) - len(lines),
         errors=sum(line["status"] in ERRORS for line in lines),
         skipped=sum(line["status"] == "skipped" for line in lines),
         mean=statistics.mean(scores),
@@ -163,40 +197,63 @@ def _row(strategy: str, lines: list[Line], units: dict[str, str]) -> Row:
         seconds=statistics.mean([line["seconds"] for line in done]),
         relative_seconds=math.nan,
         peak_memory=statistics.maximum([line["peak_memory"] for line in done]),
-        notes=_notes(lines, units),
+        notes=_notes(lines, wanted),
         trials=tuple(lines),
     )
 
 
-def _compared(row: Row, base: Row | None) -> Row:
-    """Return the row with its comparison, where both are complete."""
-    if base is None or row is base or not (row.complete and base.complete):
+Pairs = list[tuple[Line, Line]]
+
+
+def shared(row: Row, other: Row) -> Pairs:
+    """Return the trials of two rows on the restarts that both have a result of, in order."""
+    others = {line["unit"]: line for line in other.trials if line["status"] in RESULTS}
+    return [(line, others[line["unit"]]) for line in row.trials if line["status"] in RESULTS and line["unit"] in others]
+
+
+def compare_rows(row: Row, base: Row) -> Comparison | None:
+    """Return how a row stands to another, where both are complete, on the restarts that both have."""
+    pairs = shared(row, base) if row.complete and base.complete else []
+    if not pairs:
+        return None
+    scores, other_scores = (np.array([pair[side]["score"] for pair in pairs]) for side in (0, 1))
+    failed, other_failed = ([pair[side]["failed"] for pair in pairs] for side in (0, 1))
+    return comparison.compare(scores, other_scores, [line["split"] for line, _ in pairs], failed, other_failed)
+
+
+def _against(row: Row, base: Row | None) -> Row:
+    """Return the row with its comparison and its cost beside the baseline's."""
+    if base is None:
         return row
-    groups = [line["split"] for line in row.trials]
-    failed = [[line["failed"] for line in side.trials] for side in (row, base)]
-    return replace(row, comparison=comparison.compare(row.scores, base.scores, groups, *failed))
+    pairs = shared(row, base)
+    cost = sum(line["seconds"] for _, line in pairs)
+    ratio = sum(line["seconds"] for line, _ in pairs) / cost if cost > 0 else math.nan
+    return replace(row, relative_seconds=ratio, comparison=None if row is base else compare_rows(row, base))
 
 
 def _with_tiers(rows: list[Row]) -> list[Row]:
-    """Return the rows in order: by tier where there are tiers, then by mean; those that are not complete last."""
-    rows = sorted(rows, key=lambda row: (not row.complete, -row.mean if row.restarts else math.inf, row.strategy))
-    ranked = [row for row in rows if row.complete]
-    tiers = comparison.tiers_of([row.scores for row in ranked], range(len(ranked)))
+    """Return the rows in order: by tier where there are tiers, then by mean; those that are not ranked last."""
+
+    def place(row: Row) -> tuple[bool, bool, float, str]:
+        return not row.ranked, not row.complete, -row.mean if row.restarts else math.inf, row.strategy
+
+    rows = sorted(rows, key=place)
+    ranked = [row for row in rows if row.ranked]
+    scores = [row.scores for row in ranked]
+    tiers = comparison.tiers_of(scores, comparison.told_apart(scores))
     if tiers is not None:
         ranked = [replace(row, tier=tier) for row, tier in zip(ranked, tiers, strict=True)]
         ranked.sort(key=lambda row: row.tier or 0)
-    return ranked + [row for row in rows if not row.complete]
+    return ranked + [row for row in rows if not row.ranked]
 
 
 def make_cell(key: tuple[str, str, str, float], lines: list[Line], baseline: str | None) -> Cell:
     """Return the cell of (task, metric, data, fraction) from the trials that belong there."""
-    units = _unit_names(lines)
+    units = _units(lines)
     lines = sorted(lines, key=lambda line: (line["restart"], line["split_seed"], line["unit"]))
     rows = [_row(strategy, group, units) for strategy, group in grouped(lines, "strategy")]
     base = next((row for row in rows if row.strategy == baseline), None)
-    rows = [_compared(row, base) for row in rows]
-    if base is not None and base.seconds > 0:
-        rows = [replace(row, relative_seconds=row.seconds / base.seconds) for row in rows]
+    rows = [_against(row, base) for row in rows]
     task, metric, data, fraction = key
     return Cell(task, metric, data, fraction, tuple(_with_tiers(rows)))
 

@@ -17,10 +17,11 @@ from pathlib import Path
 from tabulate import tabulate
 
 from leaderboard import tables
-from leaderboard.build import load, report, write
+from leaderboard.build import load, report
 from leaderboard.errors import InputError
+from leaderboard.files import write
 from leaderboard.published import Reference, load_reference
-from leaderboard.side_by_side import Direction, Pair, differences, directions_of, pairs_of
+from leaderboard.side_by_side import Direction, Meeting, Pair, meeting
 from leaderboard.significance import MINIMUM
 from leaderboard.tables import Section
 from leaderboard.text import escape, percent, points
@@ -34,40 +35,36 @@ ABOUT_DIRECTIONS = (
     "ours: paired over restarts, with a 95 % bootstrap interval; clear = it excludes 0, not corrected for the number "
     f"of comparisons; too few = fewer than {MINIMUM} restarts, whose intervals are too narrow to say."
 )
-SAID = {"same": "have the same sign here", "opposite": "have the opposite sign here"}
 
 
 def markdown(reference: Reference, sections: Iterable[Section]) -> str:
     """The comparison of every section that meets a published figure. Raises InputError if none does."""
     blocks = [f"# {_safe(reference.name)}: ours beside the published figures"]
     blocks += [f"Published: {_safe(reference.citation)}; {_safe(reference.about)}.", ABOUT]
-    met = [(section, pairs) for section in sections if (pairs := pairs_of(reference, section))]
+    met = [(section, found) for section in sections if (found := meeting(reference, section))]
     if not met:
         strategies = "; ".join(dict.fromkeys(figure.strategy for figure in reference.figures))
         raise InputError(f"no trial meets a published figure of {reference.name}, which are of: {strategies}")
-    for section, pairs in met:
-        blocks += _section(reference, section, pairs)
+    for section, found in met:
+        blocks += _section(section, found)
     return "\n\n".join(blocks) + "\n"
 
 
-def _section(reference: Reference, section: Section, pairs: Sequence[Pair]) -> Iterator[str]:
+def _section(section: Section, found: Meeting) -> Iterator[str]:
     yield f"## {_safe(section.title)}"
-    lines = list(differences(reference, section, pairs))
-    yield "Beside chance, these differ:" if lines else "Model, data and protocol are the published ones."
-    if lines:
-        yield "\n".join(f"- {_safe(line)}" for line in lines)
-    yield _scores(pairs)
-    absent = len(reference.figures) - len({pair.figure for pair in pairs})
-    if absent:
-        yield f"Not run here: {absent} of the {len(reference.figures)} published cells."
-    directions = directions_of(reference, pairs)
-    yield f"### Directions: against `{reference.figures[0].strategy}`"
-    if not directions:
+    yield "Beside chance, these differ:" if found.differences else "Model, data and protocol are the published ones."
+    if found.differences:
+        yield "\n".join(f"- {_safe(line)}" for line in found.differences)
+    yield _scores(found.pairs)
+    if found.absent:
+        yield f"Not run here: {found.absent} of the {len(found.reference.figures)} published cells."
+    yield f"### Directions: against `{found.reference.first}`"
+    if not found.directions:
         yield "None can be told: that strategy, or the others, were not run to the end."
         return
-    yield _summary(directions)
-    yield _by_strategy(directions)
-    yield _directions(directions)
+    yield found.summary
+    yield _by_strategy(found.directions)
+    yield _directions(found.directions)
     yield ABOUT_DIRECTIONS
 
 
@@ -76,7 +73,7 @@ def _scores(pairs: Sequence[Pair]) -> str:
     rows = []
     for pair in sorted(pairs, key=_by_cell):
         row, figure = pair.row, pair.figure
-        gap = _gap(row.mean - figure.mean, row.mean_low - figure.mean, row.mean_high - figure.mean)
+        gap = _gap(*pair.gap)
         count = str(row.restarts) if row.complete else f"{row.restarts}/{row.expected}"
         line = [_safe(pair.cell.task), percent(pair.cell.fraction), _safe(row.strategy), count, points(row.mean)]
         line += [points(figure.mean), gap, points(row.max), points(figure.max), points(row.max - figure.max, sign=True)]
@@ -91,14 +88,6 @@ def _by_cell(pair: Pair) -> tuple[str, float]:
 def _gap(value: float, low: float, high: float) -> str:
     bounds = "" if math.isnan(low) else f" [{points(low, sign=True)}, {points(high, sign=True)}]"
     return points(value, sign=True) + bounds
-
-
-def _summary(directions: Sequence[Direction]) -> str:
-    count = Counter(direction.verdict for direction in directions)
-    clear = Counter(direction.verdict for direction in directions if direction.clear == "yes")
-    parts = [f"{count[name]} {said} ({clear[name]} clear)" for name, said in SAID.items() if count[name]]
-    parts += [f"{count[name]}: {name}" for name in sorted(count.keys() - SAID.keys())]
-    return f"Of {len(directions)} published differences: {', '.join(parts)}."
 
 
 def _by_strategy(directions: Sequence[Direction]) -> str:

@@ -77,20 +77,32 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def tiers_of(scores: Sequence[Scores], order: Sequence[int]) -> list[int] | None:
-    """Return the tier of each strategy in `order` (best first), None for too few restarts to test any.
+Apart = set[tuple[int, int]]
 
-    scores: one array per strategy, entries paired. A strategy leaves a tier if its mean is below the leader's and the
-    sign flip, Holm-corrected over all pairs, says so.
+
+def told_apart(scores: Sequence[Scores]) -> Apart | None:
+    """Return the pairs i < j of strategies that can be told apart, None for too few restarts to test any.
+
+    scores: one array per strategy, entries paired. A pair is told apart if its sign flip, Holm-corrected over all
+    pairs, says so.
     """
     if not scores or len(scores[0]) < MINIMUM:
         return None
-    pairs = [(i, j) for i in range(len(scores)) for j in range(i)]
-    adjusted = significance.holm(resampling.sign_flips(scores[i] - scores[j] for i, j in pairs))
-    p_values = dict(zip(pairs, adjusted, strict=True))
-    means = [statistics.mean(one) for one in scores]
+    pairs = [(i, j) for j in range(len(scores)) for i in range(j)]
+    adjusted = significance.holm(resampling.sign_flips(scores[j] - scores[i] for i, j in pairs))
+    return {pair for pair, p in zip(pairs, adjusted, strict=True) if p < ALPHA}
+
+
+def tiers_of(scores: Sequence[Scores], apart: Apart | None) -> list[int] | None:
+    """Return the tier of each strategy, in order (best first), None where no pair was tested.
+
+    A strategy leaves a tier if its mean is below the leader's and the two can be told apart.
+    """
+    if apart is None:
+        return None
+    means = [statistics.mean(own) for own in scores]
 
     def worse(item: int, leader: int) -> bool:
-        return means[item] < means[leader] and p_values[max(item, leader), min(item, leader)] < ALPHA
+        return means[item] < means[leader] and (min(item, leader), max(item, leader)) in apart
 
-    return significance.tiers(order, worse)
+    return significance.tiers(range(len(scores)), worse)

@@ -16,11 +16,12 @@ from leaderboard.cells import Cell, Row, is_synthetic
 from leaderboard.frame import COST_COLUMNS, DIGITS
 from leaderboard.ranking import Ranking
 from leaderboard.resampling import CONFIDENCE, RESAMPLES
+from leaderboard.side_by_side import Direction, Meeting, Pair, meetings
 from leaderboard.significance import ALPHA, MINIMUM
 from leaderboard.tables import Section
 from leaderboard.trials import Line
 
-SCHEMA = 1
+SCHEMA = 2
 
 _TRIAL = ("id", "restart", "split_seed", "split", "status", "reason", "score", "floor", "failed", "failed_by")
 _MORE = ("failed_plain", "imputed", "collapsed", "deviation", "seconds", "peak_memory")
@@ -90,6 +91,38 @@ def _section(section: Section) -> dict[str, Any]:
         "ranking": _ranking(section.ranking, len(section.cells)),
         "curves": [asdict(curve) for curve in section.curves],
         "cells": [_cell(cell) for cell in section.cells],
+        "published": [_meeting(found) for found in meetings(section)],
+    }
+
+
+def _meeting(found: Meeting) -> dict[str, Any]:
+    directions = {id(direction.pair): direction for direction in found.directions}
+    return {
+        "name": found.reference.name,
+        "citation": found.reference.citation,
+        "about": found.reference.about,
+        "differences": list(found.differences),
+        "first": found.reference.first,
+        "figures": len(found.reference.figures),
+        "absent": found.absent,
+        "summary": found.summary,
+        "pairs": [_pair(pair, directions.get(id(pair))) for pair in found.pairs],
+    }
+
+
+def _pair(pair: Pair, direction: Direction | None) -> dict[str, Any]:
+    cell, own = pair.cell, ("strategy", "restarts", "expected", "mean", "max", "failed")
+    told = direction and {
+        **{key: getattr(direction, key) for key in ("measure", "published", "ours", "low", "high", "restarts")},
+        **{key: getattr(direction, key) for key in ("verdict", "clear")},
+    }
+    return {
+        **{key: getattr(cell, key) for key in ("task", "metric", "data", "fraction")},
+        **{key: getattr(pair.row, key) for key in own},
+        "published_mean": pair.figure.mean,
+        "published_max": pair.figure.max,
+        **dict(zip(("gap", "gap_low", "gap_high"), pair.gap, strict=True)),
+        "direction": told,
     }
 
 
@@ -111,7 +144,10 @@ def _ranking(ranking: Ranking, cells: int) -> dict[str, Any]:
         "tasks": ranking.tasks,
         "restarts": ranking.restarts,
         "critical_difference": ranking.critical_difference,
+        "groups": ranking.groups,
+        "groups_test": ranking.groups_test,
         "places": [asdict(place) for place in ranking.places],
+        "beside": [asdict(place) for place in ranking.beside],
         "unranked": [{"strategy": strategy, "reason": reason} for strategy, reason in ranking.unranked],
     }
 
@@ -130,7 +166,13 @@ def _cell(cell: Cell) -> dict[str, Any]:
 def _row(row: Row) -> dict[str, Any]:
     own = {field.name: getattr(row, field.name) for field in fields(row) if field.name not in _NOT_IN_ROW}
     made = row.comparison
-    own |= {"complete": row.complete, "failure_rate": row.failure_rate, "notes": list(row.notes)}
+    own |= {
+        "complete": row.complete,
+        "short": row.short,
+        "ranked": row.ranked,
+        "failure_rate": row.failure_rate,
+        "notes": list(row.notes),
+    }
     own["comparison"] = None if made is None else asdict(made) | {"too_few": made.too_few}
     return own | {"trials": [_trial(line) for line in row.trials]}
 

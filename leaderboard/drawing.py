@@ -6,6 +6,8 @@ Scores are shown x 100, and the number of failed runs is written in.
 
 import io
 import math
+import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from leaderboard.cells import Cell, Row, is_synthetic
-from leaderboard.text import escape, percent
+from leaderboard.text import escape, percent, shorten
 from leaderboard.trials import Line
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
@@ -29,6 +31,9 @@ BAND = 0.09  # share of a panel's height that is kept free for the numbers of fa
 DECADES = 30  # from this ratio of the largest to the smallest distance on the axis is logarithmic
 DODGE = 1.025  # shares of two neighbouring strategies are drawn this factor apart, so that their intervals can be told
 DPI = 110
+DISTANCE = r"$\|w - w_{pre}\|^2$"
+WRAP = 110  # characters of a title's line
+LONGEST = 70  # characters of a name
 
 
 @dataclass(frozen=True)
@@ -80,16 +85,40 @@ def themed(theme: Theme) -> Iterator[Theme]:
         yield theme
 
 
-def to_bytes(figure: Figure, kind: str) -> bytes:
-    """The figure as an SVG or PNG file without dates and names of programs."""
+def to_files(figure: Figure) -> dict[str, bytes]:
+    """The figure as `svg` and `png`, without dates and names of programs; it is laid out once for both."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # names of records: letters that the font lacks, no room for axes
+        figure.set_dpi(DPI)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        nothing: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+        return {kind: _saved(figure, kind, metadata) for kind, metadata in nothing.items()}
+
+
+def _saved(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    nothing: dict[str, Any] = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(buffer, format=kind, dpi=DPI, metadata=nothing)
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
     return buffer.getvalue()
 
 
+def plain(text: str) -> str:
+    """A text of a record that matplotlib does not take for a formula."""
+    return escape(text).replace("$", r"\$")
+
+
+def named(name: str) -> str:
+    """A strategy's or task's name as figures show it, on one line of bounded length."""
+    return plain(shorten(escape(name), LONGEST))
+
+
+def titled(title: str) -> str:
+    """A section's title, on as many lines as it takes."""
+    return textwrap.fill(plain(title), WRAP)
+
+
 def _heading(axes: Axes, cell: Cell) -> None:
-    axes.set_title(escape(cell.task) + (" (synthetic)" if is_synthetic(cell.task) else ""))
+    axes.set_title(named(cell.task) + (" (synthetic)" if is_synthetic(cell.task) else ""))
 
 
 def _rows(cells: Sequence[Cell], strategies: Sequence[str]) -> Iterator[tuple[int, Cell, Row]]:
@@ -115,16 +144,16 @@ def strips(title: str, cells: Sequence[Cell], strategies: Sequence[str], theme: 
     panels = figure.subplots(1, len(cells), sharey=True, squeeze=False)[0]
     for axes, cell in zip(panels, cells, strict=True):
         _heading(axes, cell)
-        axes.set_xlabel(f"{cell.metric} x 100" if value == "score" else r"$\|w - w_{pre}\|^2$")
+        axes.set_xlabel(f"{plain(cell.metric)} x 100" if value == "score" else DISTANCE)
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
         if value == "deviation":
             _logarithmic(axes, cell)
     for panel, _, row in _rows(cells, strategies):
         _strip(panels[panel], row, strategies.index(row.strategy), theme, value)
-    panels[0].set_yticks(range(len(strategies)), [escape(name) for name in strategies])
+    panels[0].set_yticks(range(len(strategies)), [named(name) for name in strategies])
     panels[0].set_ylim(len(strategies) - 0.4, -0.6)
-    figure.suptitle(f"{escape(title)}, {percent(cells[0].fraction)} of the training data")
+    figure.suptitle(f"{titled(title)}, {percent(cells[0].fraction)} of the training data")
     _key(figure, theme, value)
     if value == "score":
         _floors(panels, cells, theme)
@@ -197,12 +226,12 @@ def boxes(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[st
         for panel, _, row in _rows(cells, strategies):
             _box(axes, row, panel, strategies, theme)
         axes.set_xticks(range(len(cells)), [percent(cell.fraction) for cell in cells])
-        axes.set_ylabel(f"{cells[0].metric} x 100")
+        axes.set_ylabel(f"{plain(cells[0].metric)} x 100")
         low, high = axes.get_ylim()
         axes.set_ylim(low - BAND * (high - low), high)
 
     figure = _by_task(by_task, draw, share_height=2.9)
-    figure.suptitle(f"{escape(title)}; numbers: failed runs")
+    figure.suptitle(f"{titled(title)}; numbers: failed runs")
     _legend(figure, strategies, theme, line=False)
     return figure
 
@@ -250,12 +279,12 @@ def curves(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[s
             _curve(top, [(x * aside, row.mean, row.mean_low, row.mean_high) for x, row in rows], look)
             _curve(bottom, [(x * aside, row.failure_rate, math.nan, math.nan) for x, row in rows], look)
         _heading(top, cells[0])
-        top.set_ylabel(f"mean {cells[0].metric} x 100")
+        top.set_ylabel(f"mean {plain(cells[0].metric)} x 100")
         bottom.set(xlabel="share of the training data", ylabel="failed runs, %", ylim=(-4, 104))
         _share_axis(bottom, [cell.fraction for cell in cells])
         top.grid()
         bottom.grid()
-    figure.suptitle(f"{escape(title)}; bars: 95 % intervals of the mean")
+    figure.suptitle(f"{titled(title)}; bars: 95 % intervals of the mean")
     _legend(figure, strategies, theme, line=True)
     return figure
 
@@ -296,7 +325,7 @@ def _legend(figure: Figure, strategies: Sequence[str], theme: Theme, *, line: bo
         )
         for i in range(len(strategies))
     ]
-    names = [escape(name) for name in strategies]
+    names = [named(name) for name in strategies]
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
 
 

@@ -5,7 +5,7 @@
 Writes `records.jsonl.gz`: one record a line, sorted by id, the same bytes for the same records, readable wherever a
 folder of records is. What may tell of a machine is left out (traceback, output, unknown fields of the environment;
 paths in reasons), and test predictions, which no table needs; such a record gets a new checksum, every other keeps its
-own. Ids never change. Beside it `methods.json`, if the runs wrote one.
+own. Ids never change. Beside it `methods.json` and `plan.json`, of what is in it, if the runs wrote them.
 
 Exit 0: all was packed; 1: packed, but some files could not be used; 2: the request was wrong, and nothing was written.
 """
@@ -21,6 +21,7 @@ from typing import Any
 
 from leaderboard.errors import InputError
 from leaderboard.methods import METHODS, encode_methods, read_methods
+from leaderboard.plan import PLAN, Place, Plan, encode_plan, place_of, read_plan
 from leaderboard.records import ARCHIVE, Record, RecordError, encode_record, is_result, stream_records, write_atomic
 from leaderboard.text import escape
 
@@ -101,7 +102,7 @@ def export(results: Iterable[Path | str], output: Path | str) -> tuple[int, int,
     Raises InputError if there is no record, one may not be published, two disagree or the folder cannot be written.
     """
     given, problems, names = [Path(path) for path in results], [], set[str]()
-    strategies = set[str]()
+    strategies, places = set[str](), set[Place]()
 
     def usable() -> Iterable[Record]:
         for item in stream_records(given):
@@ -110,24 +111,29 @@ def export(results: Iterable[Path | str], output: Path | str) -> tuple[int, int,
             else:
                 names.add(item["id"])
                 strategies.add(item["config"]["strategy"])
+                places.add(place_of(item["config"]))
                 yield portable(item)
 
     data = pack(usable())
     if not names:
         where = ", ".join(escape(str(path)) for path in given)
         raise InputError(f"no usable record found in {where}; give the --output folder of a run or its records folder")
-    methods, faults = read_methods(given)
-    write_submission(Path(output), data, {key: value for key, value in methods.items() if key in strategies})
-    return len(names), len(data), problems + faults
+    (methods, faults), (plan, others) = read_methods(given), read_plan(given)
+    methods = {key: value for key, value in methods.items() if key in strategies}
+    plan = {key: value for key, value in plan.items() if key in places}
+    write_submission(Path(output), data, methods, plan)
+    return len(names), len(data), [*problems, *faults, *others]
 
 
-def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any]) -> None:
-    """Write an archive, and `methods.json` where there is anything to say, into a folder. Raises InputError."""
+def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any], plan: Plan) -> None:
+    """Write an archive, and what says anything of `methods.json` and `plan.json`, into a folder. Raises InputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / NAME, archive)
         if methods:
             write_atomic(folder / METHODS, encode_methods(methods))
+        if plan:
+            write_atomic(folder / PLAN, encode_plan(plan))
     except OSError as error:
         raise InputError(f"{NAME} cannot be written to {escape(str(folder))}: {error.strerror}") from None
 

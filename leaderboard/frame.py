@@ -41,7 +41,10 @@ def _csv_line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
         "strategy": escape(row.strategy),
         **{key: getattr(row, key) for key in ("restarts", "mean", "std", "max", "failed", "failed_plain")},
         **{key: getattr(row, key) for key in ("failure_rate", "failure_low", "failure_high", "mean_not_failed")},
-        **{key: getattr(row, key) for key in ("expected", "missing", "errors", "skipped", "imputed", "complete")},
+        **{
+            key: getattr(row, key)
+            for key in ("expected", "missing", "errors", "skipped", "imputed", "complete", "ranked")
+        },
         **_uncertainty(row),
         "metric": escape(cell.metric),
         "synthetic": is_synthetic(cell.task),

@@ -1,7 +1,7 @@
 """`table.tex`: one booktabs table per section and share of the training data, as the papers print them.
 
 A cell is `mean (max)` x 100 over the restarts, both bold where they are the best of their column; a superscript counts
-failed runs. Rows that are not complete are shown, never bold.
+failed runs. Rows with fewer restarts than others are shown, never bold.
 """
 
 from collections.abc import Iterator, Sequence
@@ -78,8 +78,8 @@ def _entry(row: Row | None, cell: Cell) -> str:
     if row is None or not row.restarts:
         return "--"
     mean, top = points(row.mean), points(row.max)
-    if row.complete:
+    if row.ranked:
         mean = rf"\textbf{{{mean}}}" if row.mean == max(other.mean for other in cell.ranked) else mean
         top = rf"\textbf{{{top}}}" if row.max == max(other.max for other in cell.ranked) else top
-    missing = "" if row.complete else f", n = {row.restarts} of {row.expected}"
+    missing = "" if row.ranked else f", n = {row.restarts} of {row.cell_restarts}"
     return f"{mean} ({top}{missing})" + (f"$^{{{row.failed}}}$" if row.failed else "")

@@ -62,7 +62,7 @@ def _task(section: Section, cells: list[Cell], without_cost: bool) -> Iterator[s
     for cell in cells:
         for row in cell.rows:
             line = [percent(cell.fraction), *([str(row.tier or "-")] if tested else [])]
-            line += [escape(row.strategy, "markdown") + notes.mark(row.notes), *_scores(row, cell)]
+            line += [escape(row.strategy, "markdown") + notes.mark(words.remarks(row)), *_scores(row, cell)]
             line += words.against(row) if base else []
             rows.append(line + ([quantity(row.relative_seconds, "x")] if base and cost else []))
     left = head.index("strategy")
@@ -80,7 +80,7 @@ def _scores(row: Row, cell: Cell) -> list[str]:
     if not row.restarts:
         return [count(row), "no result", "-", "-"]
     mean, top = points(row.mean), points(row.max)
-    if row.complete:
+    if row.ranked:
         mean = f"**{mean}**" if row.mean == max(other.mean for other in cell.ranked) else mean
         top = f"**{top}**" if row.max == max(other.max for other in cell.ranked) else top
     return [count(row), mean + bounds(row.mean_low, row.mean_high), top, failed(row)]

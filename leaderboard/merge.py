@@ -4,7 +4,8 @@
 
 The board is a folder with one archive of records (`leaderboard.export` says how it looks) of at most 5 MB. Board and
 submissions together must pass `leaderboard.verify`; else nothing is written. A trial that the board has already must
-have the same result. The page is the `leaderboard.md` of the board's records. Without SUBMISSION the page is made anew.
+have the same result; of two plans the wider one counts (`leaderboard.plan`). The page is the `leaderboard.md` of the
+board's records. Without SUBMISSION the page is made anew.
 Exit 0: merged; 1: refused, each problem is named; 2: the request was wrong.
 """
 
@@ -18,6 +19,7 @@ from leaderboard.build import build
 from leaderboard.errors import InputError
 from leaderboard.export import NAME, pack, portable, write_submission
 from leaderboard.methods import read_methods
+from leaderboard.plan import read_plan
 from leaderboard.records import Record, RecordError, stream_records, write_atomic
 from leaderboard.text import escape
 from leaderboard.verify import report, verify
@@ -50,16 +52,16 @@ def merge(
     archive = pack(map(portable, _usable(given)))
     if len(archive) > MAX_BOARD:
         raise InputError(f"a board must not exceed {MAX_BOARD} bytes, got {len(archive)}; publish fewer restarts")
+    (methods, faults), (plan, others) = read_methods([board, *given]), read_plan([board, *given])
+    if faults or others:
+        raise [*faults, *others][0]
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / NAME).write_bytes(archive)
+        write_submission(Path(folder), archive, methods, plan)
         findings, after = verify([folder], allow_incomplete=allow_incomplete)
     if any(finding.problem for finding in findings):
         names = dict.fromkeys(finding.check for finding in findings)
         return before, before, report(findings, after, list(names))
-    methods, faults = read_methods([board, *given])
-    if faults:
-        raise faults[0]
-    write_submission(board, archive, methods)
+    write_submission(board, archive, methods, plan)
     return before, after, None
 
 

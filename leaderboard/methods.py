@@ -30,7 +30,7 @@ def read_methods(results: Iterable[Path | str]) -> tuple[Methods, list[RecordErr
     """
     methods: Methods = {}
     faults = []
-    for folder in dict.fromkeys(map(_folder, map(Path, results))):
+    for folder in dict.fromkeys(map(folder_of, map(Path, results))):
         path = folder / METHODS
         if not path.is_file():
             continue
@@ -41,7 +41,8 @@ def read_methods(results: Iterable[Path | str]) -> tuple[Methods, list[RecordErr
     return methods, faults
 
 
-def _folder(given: Path) -> Path:
+def folder_of(given: Path) -> Path:
+    """Return the folder of a run for what stands for its records: itself, its `records` folder, or one of them."""
     folder = given if given.is_dir() else given.parent
     return folder.parent if folder.name == "records" else folder
 

@@ -51,19 +51,26 @@ class Reference:
     figures: tuple[Figure, ...]
 
     @property
+    def first(self) -> str:
+        """The strategy of the first line, which the others are compared with."""
+        return self.figures[0].strategy
+
+    @property
     def fractions(self) -> tuple[float, ...]:
         """The shares of the training data that the table has, the largest first."""
         return tuple(sorted({figure.fraction for figure in self.figures}, reverse=True))
 
 
+def references() -> list[Reference]:
+    """Every published table, in the order of the file."""
+    sources, tables = _shipped()
+    return [_reference(name, tables[name], sources) for name in tables]
+
+
 def load_reference(name: str) -> Reference:
     """The figures that a suite reproduces, by the suite's name. Raises InputError where none are published."""
-    sources = tomllib.loads(SOURCES.read_text("utf-8"))
+    sources, tables = _shipped()
     table = sources["same"].get(name, name)
-    tables: dict[str, list[dict[str, str]]] = {}
-    with FIGURES.open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            tables.setdefault(f"{line['source']}-{line['table']}".lower(), []).append(line)
     if table not in tables:
         known = [*tables, *sources["same"]]
         near = difflib.get_close_matches(name, known, n=1)
@@ -71,10 +78,22 @@ def load_reference(name: str) -> Reference:
         raise InputError(
             f"no figures are published for {escape(repr(name))}; {hint}available: {', '.join(sorted(known))}"
         )
-    source = sources[tables[table][0]["source"]]
-    figures = tuple(map(_figure, tables[table]))
+    return _reference(name, tables[table], sources)
+
+
+def _shipped() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
+    """The sources, and the lines of every table by its name."""
+    tables: dict[str, list[dict[str, str]]] = {}
+    with FIGURES.open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            tables.setdefault(f"{line['source']}-{line['table']}".lower(), []).append(line)
+    return tomllib.loads(SOURCES.read_text("utf-8")), tables
+
+
+def _reference(name: str, lines: list[dict[str, str]], sources: Mapping[str, Any]) -> Reference:
+    source = sources[lines[0]["source"]]
     about = (source["citation"], source["figures"], source["protocol"], tuple(source["unstated"]))
-    return Reference(name, *about, figures)
+    return Reference(name, *about, tuple(map(_figure, lines)))
 
 
 def _figure(line: dict[str, str]) -> Figure:

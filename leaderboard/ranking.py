@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from leaderboard import comparison, resampling, significance, statistics
-from leaderboard.cells import Cell, Row
+from leaderboard.cells import Cell, Pairs, Row, shared
 from leaderboard.comparison import Scores
 from leaderboard.significance import MINIMUM
 from leaderboard.text import percent
@@ -20,10 +20,12 @@ class Place:
 
     difference: the mean over cells of (its mean - the baseline's), a fraction, with the interval low..high; p, p_holm:
     the pooled sign flip of that difference, alone and corrected over strategies; relative_seconds: the ratio of the
-    sums over cells of seconds per trial. All are NaN without a ranked baseline. tier: as in a cell, over all cells.
+    sums over cells of seconds per trial. All are NaN without a complete baseline. tier: as in a cell, over all cells.
+    place is None beside the ranking, where the strategy was planned with fewer restarts: mean_rank is NaN, wins is 0,
+    and difference and seconds are over the restarts that the baseline has too.
     """
 
-    place: int
+    place: int | None
     strategy: str
     mean_rank: float
     wins: int
@@ -40,17 +42,23 @@ class Place:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Mean ranks of the strategies that are complete in all cells, and why the others are not ranked.
+    """Mean ranks of the strategies that have all restarts of all cells, and why the others are not ranked.
 
+    beside: those that were planned with fewer restarts and have them in all cells, by name.
     critical_difference: by how much two mean ranks must differ over this many tasks (ranks averaged over the fractions
-    of a task first); restarts: how many different ones the pooled test has.
+    of a task first); restarts: how many different ones the pooled test has. groups: the largest groups of places in
+    which no pair can be told apart, by `groups_test`: the pooled sign flip of all pairs, Holm-corrected (`sign flip`),
+    or where there are too few restarts the critical difference (`nemenyi`).
     """
 
     places: tuple[Place, ...]
     unranked: tuple[tuple[str, str], ...]
+    beside: tuple[Place, ...] = ()
     tasks: int = 0
     restarts: int = 0
     critical_difference: float = math.nan
+    groups: tuple[tuple[str, ...], ...] = ()
+    groups_test: str = "nemenyi"
 
 
 @dataclass(frozen=True)
@@ -69,11 +77,16 @@ class Curve:
 
 
 def _why_unranked(strategy: str, cells: tuple[Cell, ...]) -> str | None:
+    """Return why a strategy is not ranked, None if it is."""
+    rows = [cell.row(strategy) for cell in cells]
+    plans = {(row.restarts, row.cell_restarts) for row in rows if row and row.complete}
+    if all(row and row.complete and row.short for row in rows) and len(plans) == 1:
+        return "{} restarts by plan, the ranked ones {}".format(*plans.pop())
     reasons = []
-    for cell in cells:
-        row = cell.row(strategy)
-        if row is None or not row.complete:
+    for cell, row in zip(cells, rows, strict=True):
+        if row is None or not row.ranked:
             got = "no trial" if row is None else f"{row.restarts} of {row.expected} restarts"
+            got += f" by plan, others {row.cell_restarts}," if row and row.short else ""
             reasons.append(f"{got} at {cell.task} {percent(cell.fraction)}")
     more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
     return f"{reasons[0]}{more}" if reasons else None
@@ -86,34 +99,63 @@ def rank(cells: tuple[Cell, ...], baseline: str | None) -> Ranking:
     names = sorted(name for name, why in reasons.items() if why is None)
     if not names:
         return Ranking((), unranked)
-    table = {name: [row for cell in cells for row in cell.rows if row.strategy == name] for name in names}
+    table = {name: [row for cell in cells for row in cell.rows if row.strategy == name] for name in reasons}
+    base = table.get(baseline or "", [])
+    base = base if len(base) == len(cells) and all(row.complete for row in base) else []
     ranks = statistics.mean_ranks([[table[name][i].mean for name in names] for i in range(len(cells))])
     best = [max(table[name][i].mean for name in names) for i in range(len(cells))]
-    base = table.get(baseline or "", [])
+    wins = {name: sum(row.mean == top for row, top in zip(table[name], best, strict=True)) for name in names}
     entries = [
-        Place(place, name, mean_rank, **_over_cells(table[name], base, best))
+        Place(place, name, mean_rank, wins[name], **_over_cells(table[name], base))
         for place, name, mean_rank in zip(statistics.places(ranks), names, ranks, strict=True)
     ]
     entries.sort(key=lambda entry: (entry.place, entry.strategy))
+    beside = [
+        Place(None, name, math.nan, 0, **_over_cells(table[name], base))
+        for name, _ in unranked
+        if len(table[name]) == len(cells) and all(row.complete for row in table[name])
+    ]
     tasks = len({(cell.task, cell.metric, cell.data) for cell in cells})
+    scores = [per_restart(table[entry.strategy]) for entry in entries]
+    apart = comparison.told_apart(scores)
+    if tiers := comparison.tiers_of(scores, apart):
+        entries = [replace(entry, tier=tier) for entry, tier in zip(entries, tiers, strict=True)]
+    compared = _compared([*entries, *beside], table, base)
+    critical = significance.critical_difference(len(names), tasks)
     return Ranking(
-        places=tuple(_pooled(entries, table, base)),
+        places=tuple(compared[: len(entries)]),
         unranked=unranked,
+        beside=tuple(compared[len(entries) :]),
         tasks=tasks,
-        restarts=len(per_restart(table[names[0]])),
-        critical_difference=significance.critical_difference(len(names), tasks),
+        restarts=len(scores[0]),
+        critical_difference=critical,
+        groups=_groups(entries, apart, critical),
+        groups_test="nemenyi" if apart is None else "sign flip",
     )
 
 
-def _over_cells(rows: list[Row], base: list[Row], best: list[float]) -> dict[str, Any]:
-    pairs = list(zip(rows, base, strict=bool(base)))
-    cost = sum(other.seconds for _, other in pairs)
+def _groups(entries: Sequence[Place], apart: comparison.Apart | None, critical: float) -> tuple[tuple[str, ...], ...]:
+    def told(i: int, j: int) -> bool:
+        return (i, j) in apart if apart is not None else entries[j].mean_rank - entries[i].mean_rank >= critical
+
+    found = significance.groups(len(entries), told)
+    return tuple(tuple(entries[item].strategy for item in group) for group in found)
+
+
+def _pairs(rows: Sequence[Row], base: Sequence[Row]) -> list[Pairs]:
+    """Return in each cell the trials of both on the restarts that both have; nothing without a baseline."""
+    return [shared(row, other) for row, other in zip(rows, base, strict=True)] if base else []
+
+
+def _over_cells(rows: list[Row], base: list[Row]) -> dict[str, Any]:
+    pairs = _pairs(rows, base)
+    own, cost = (sum(statistics.mean([pair[side]["seconds"] for pair in some]) for some in pairs) for side in (0, 1))
+    means = [[statistics.mean([pair[side]["score"] for pair in some]) for some in pairs] for side in (0, 1)]
     return {
-        "wins": sum(row.mean == top for row, top in zip(rows, best, strict=True)),
-        "difference": statistics.mean([row.mean - other.mean for row, other in pairs]),
+        "difference": statistics.mean([mean - other for mean, other in zip(*means, strict=True)]),
         "failed": sum(row.failed for row in rows),
         "restarts": sum(row.restarts for row in rows),
-        "relative_seconds": sum(row.seconds for row in rows) / cost if cost > 0 else math.nan,
+        "relative_seconds": own / cost if cost > 0 else math.nan,
     }
 
 
@@ -133,35 +175,36 @@ def per_restart(rows: Sequence[Row]) -> Scores:
     return np.array([math.fsum(shares[restart]) for restart in sorted(shares)])
 
 
-def _pooled(entries: list[Place], table: dict[str, list[Row]], base: list[Row]) -> list[Place]:
-    """Add the pooled interval, p-values and tiers to the places."""
-    scores = [per_restart(table[entry.strategy]) for entry in entries]
-    tiers = comparison.tiers_of(scores, range(len(entries)))
-    if tiers is not None:
-        entries = [replace(entry, tier=tier) for entry, tier in zip(entries, tiers, strict=True)]
-    if not base:
-        return entries
-    own = per_restart(base)
+def _restart_differences(pairs: Sequence[Pairs]) -> Scores:
+    """Return what each restart adds to the mean over cells of the differences."""
+    shares: dict[int, list[float]] = {}
+    for some in pairs:
+        for line, other in some:
+            shares.setdefault(line["restart"], []).append((line["score"] - other["score"]) / (len(some) * len(pairs)))
+    return np.array([math.fsum(shares[restart]) for restart in sorted(shares)])
+
+
+def _compared(entries: list[Place], table: dict[str, list[Row]], base: list[Row]) -> list[Place]:
+    """Add the pooled intervals and p-values, where there is a baseline."""
+    entries = list(entries)
     for index, entry in enumerate(entries):
-        if table[entry.strategy] is not base:
-            low, high = _interval(table[entry.strategy], base, len(own))
-            p = resampling.sign_flip(scores[index] - own) if len(own) >= MINIMUM else math.nan
+        if base and table[entry.strategy] is not base:
+            pairs = _pairs(table[entry.strategy], base)
+            differences = _restart_differences(pairs)
+            low, high = resampling.interval_of(np.mean(_resampled(pairs), axis=0), len(differences))
+            p = resampling.sign_flip(differences) if len(differences) >= MINIMUM else math.nan
             entries[index] = replace(entry, low=low, high=high, p=p)
     adjusted = significance.holm([entry.p for entry in entries])
     return [replace(entry, p_holm=p) for entry, p in zip(entries, adjusted, strict=True)]
 
 
-def _interval(rows: list[Row], base: list[Row], restarts: int) -> tuple[float, float]:
-    """Return the bootstrap interval of the mean over cells of the differences; equal cells meet equal draws."""
-    means = _resampled_differences(rows, base)
-    return resampling.interval_of(np.mean(means, axis=0), restarts)
-
-
-def _resampled_differences(rows: list[Row], base: list[Row]) -> list[Scores]:
-    """Return the bootstrap means of the differences in each cell."""
+def _resampled(pairs: Sequence[Pairs]) -> list[Scores]:
+    """Return the bootstrap means of the differences in each cell; equal cells meet equal draws."""
     return [
-        resampling.bootstrap_means(row.scores - other.scores, [line["split"] for line in row.trials])
-        for row, other in zip(rows, base, strict=True)
+        resampling.bootstrap_means(
+            [line["score"] - other["score"] for line, other in some], [line["split"] for line, _ in some]
+        )
+        for some in pairs
     ]
 
 
@@ -169,7 +212,7 @@ def _resampled_differences(rows: list[Row], base: list[Row]) -> list[Scores]:
 
 
 def curves(cells: tuple[Cell, ...], baseline: str | None) -> tuple[Curve, ...]:
-    """Return the area under the paucity curve of every strategy that is complete at all fractions of a task."""
+    """Return the area under the paucity curve of every strategy that is ranked at all fractions of a task."""
     tasks: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in cells:
         tasks.setdefault((cell.task, cell.metric, cell.data), []).append(cell)
@@ -181,7 +224,7 @@ def curves(cells: tuple[Cell, ...], baseline: str | None) -> tuple[Curve, ...]:
 def _curves_of(place: tuple[str, str, str], cells: list[Cell], baseline: str | None) -> list[Curve]:
     fractions = tuple(cell.fraction for cell in cells)
     table = {row.strategy: [other for cell in cells if (other := cell.row(row.strategy))] for row in cells[0].rows}
-    table = {name: rows for name, rows in table.items() if len(rows) == len(cells) and all(r.complete for r in rows)}
+    table = {name: rows for name, rows in table.items() if len(rows) == len(cells) and all(r.ranked for r in rows)}
     areas = {name: statistics.area(fractions, [row.mean for row in rows]) for name, rows in table.items()}
     base, base_area = table.get(baseline or "", []), areas.get(baseline or "", math.nan)
     ordered = sorted(areas.items(), key=lambda item: (-item[1], item[0]))
@@ -196,5 +239,6 @@ def _area_bounds(fractions: tuple[float, ...], rows: list[Row], base: list[Row])
     if not base or rows is base:
         return math.nan, math.nan
     weights = [statistics.area(fractions, unit) for unit in np.eye(len(fractions))]
-    shares = [weight * means for weight, means in zip(weights, _resampled_differences(rows, base), strict=True)]
+    resampled = _resampled(_pairs(rows, base))
+    shares = [weight * means for weight, means in zip(weights, resampled, strict=True)]
     return resampling.interval_of(np.sum(shares, axis=0), min(row.restarts for row in rows))

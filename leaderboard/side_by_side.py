@@ -1,19 +1,22 @@
-"""Published figures and our cells that meet them: pairs, what differs between them, and directions.
+"""Published tables and our cells that meet them: pairs, what differs between them, and directions.
 
 A cell of ours meets a published one of the same strategy and task (an embedded task stands in for its namesake) at the
 same share of the training data, or at any share that the paper does not have.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from leaderboard import comparison
-from leaderboard.cells import Cell, Row, is_synthetic
-from leaderboard.published import Figure, Reference, task_key
+from leaderboard.cells import Cell, Row, compare_rows, is_synthetic, shared
+from leaderboard.comparison import Comparison
+from leaderboard.published import Figure, Reference, references, task_key
 from leaderboard.significance import MINIMUM
 from leaderboard.tables import Section, field_text
 from leaderboard.text import percent
+
+SAID = {"same": "have the same sign here", "opposite": "have the opposite sign here"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,12 @@ class Pair:
         """What tells the cells apart that strategies are compared in."""
         cell = self.cell
         return self.figure.task, self.figure.fraction, cell.task, cell.metric, cell.data, cell.fraction
+
+    @property
+    def gap(self) -> tuple[float, float, float]:
+        """Our mean - the published one, low and high: from resampling our restarts alone; NaN where none is printed."""
+        row = self.row
+        return row.mean - self.figure.mean, row.mean_low - self.figure.mean, row.mean_high - self.figure.mean
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,45 @@ class Direction:
         return "too few" if self.restarts < MINIMUM else "yes" if self.low > 0 or self.high < 0 else "no"
 
 
+@dataclass(frozen=True)
+class Meeting:
+    """A published table and a section of ours: the pairs, what differs but chance, directions, and their sum."""
+
+    reference: Reference
+    pairs: tuple[Pair, ...]
+    differences: tuple[str, ...]
+    directions: tuple[Direction, ...]
+
+    @property
+    def absent(self) -> int:
+        """How many published cells were not run here."""
+        return len(self.reference.figures) - len({pair.figure for pair in self.pairs})
+
+    @property
+    def summary(self) -> str:
+        """How many published differences have the same sign here."""
+        count = Counter(direction.verdict for direction in self.directions)
+        clear = Counter(direction.verdict for direction in self.directions if direction.clear == "yes")
+        parts = [f"{count[name]} {said} ({clear[name]} clear)" for name, said in SAID.items() if count[name]]
+        parts += [f"{count[name]}: {name}" for name in sorted(count.keys() - SAID.keys())]
+        return f"Of {len(self.directions)} published differences: {', '.join(parts)}."
+
+
+def meeting(reference: Reference, section: Section) -> Meeting | None:
+    """What a section has to say to a published table, None where nothing meets."""
+    pairs = pairs_of(reference, section)
+    if not pairs:
+        return None
+    differing = tuple(differences(reference, section, pairs))
+    return Meeting(reference, tuple(pairs), differing, tuple(directions_of(reference, pairs)))
+
+
+def meetings(section: Section) -> list[Meeting]:
+    """Every published table that tells a section in which direction something goes."""
+    found = [meeting(reference, section) for reference in references()]
+    return [made for made in found if made and made.directions]
+
+
 def plain(strategy: str) -> str:
     """A strategy as it is written, without the mark that tells variants of it apart."""
     return strategy.split(" (variant ")[0]
@@ -91,25 +139,22 @@ def _meets(fraction: float, figure: Figure, reference: Reference) -> bool:
 
 def directions_of(reference: Reference, pairs: Sequence[Pair]) -> list[Direction]:
     """Each strategy against the first of the published table, where both were run to the end on the same restarts."""
-    first = reference.figures[0].strategy
+    first = reference.first
     bases = {pair.place: pair for pair in pairs if pair.figure.strategy == first}
     found = []
     for pair in pairs:
         base = bases.get(pair.place)
-        if base and pair.figure.strategy != first and pair.row.complete and base.row.complete:
-            found.append(_direction(pair, base))
+        if base and pair.figure.strategy != first and (made := compare_rows(pair.row, base.row)):
+            found.append(_direction(pair, base, made))
     return found
 
 
-def _direction(pair: Pair, base: Pair) -> Direction:
+def _direction(pair: Pair, base: Pair, made: Comparison) -> Direction:
     published, sides = pair.figure.mean - base.figure.mean, (pair.row, base.row)
-    rest = (pair.row.restarts, all(row.failed == row.restarts for row in sides))
+    rest = (made.restarts, all(row.failed == row.restarts for row in sides))
     if math.isnan(published):
-        ours = pair.row.max - base.row.max
-        return Direction(pair, "max", pair.figure.max - base.figure.max, ours, math.nan, math.nan, *rest)
-    groups = [line["split"] for line in pair.row.trials]
-    failed = [[line["failed"] for line in row.trials] for row in sides]
-    made = comparison.compare(pair.row.scores, base.row.scores, groups, *failed)
+        tops = [max(lines[side]["score"] for lines in shared(*sides)) for side in (0, 1)]
+        return Direction(pair, "max", pair.figure.max - base.figure.max, tops[0] - tops[1], math.nan, math.nan, *rest)
     return Direction(pair, "mean", published, made.difference, made.low, made.high, *rest)
 
 

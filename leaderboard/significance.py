@@ -65,6 +65,32 @@ def tiers(order: Sequence[int], worse: Callable[[int, int], bool]) -> list[int]:
     return [tier[item] for item in order]
 
 
+def groups(count: int, apart: Callable[[int, int], bool]) -> list[tuple[int, ...]]:
+    """Return the largest groups of at least two of `count` items in which no pair i < j is `apart`, in order.
+
+    The maximal cliques of the graph of pairs that are not apart, by the algorithm of Bron and Kerbosch with pivots.
+    """
+    near: dict[int, set[int]] = {item: set() for item in range(count)}
+    for j in range(count):
+        for i in range(j):
+            if not apart(i, j):
+                near[i].add(j)
+                near[j].add(i)
+    found: list[tuple[int, ...]] = []
+
+    def grow(group: set[int], left: set[int], done: set[int]) -> None:
+        if not left and not done:
+            found.append(tuple(sorted(group)))
+            return
+        pivot = max(left | done, key=lambda item: len(near[item] & left))
+        for item in sorted(left - near[pivot]):
+            grow(group | {item}, left & near[item], done & near[item])
+            left, done = left - {item}, done | {item}
+
+    grow(set(), set(near), set())
+    return sorted(group for group in found if len(group) > 1)
+
+
 @functools.cache
 def critical_difference(strategies: int, tasks: int, *, alpha: float = ALPHA) -> float:
     """Return Nemenyi's critical difference of mean ranks, q sqrt(k (k + 1) / 6N) (Demsar 2006); NaN for k < 2.

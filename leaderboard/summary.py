@@ -126,16 +126,20 @@ def best_per_cell(section: Section, style: Style, without_cost: bool) -> Table:
 
 
 def ranking(section: Section, style: Style, without_cost: bool) -> Table:
-    """One line per ranked strategy over all cells: its mean rank and in how many its mean is the best."""
+    """One line per strategy over all cells: its mean rank and in how many its mean is the best.
+
+    Those that were planned with fewer restarts come last, without a rank.
+    """
     tested = any(place.tier for place in section.ranking.places)
     cost = has_cost(section, without_cost) and section.baseline is not None
     head = ["place", *(["tier"] if tested else []), "strategy", "rank", "best", "failed"]
     head += ["vs base", "p"] if section.baseline else []
     head += ["time"] if cost else []
     rows = []
-    for entry in section.ranking.places:
-        line = [str(entry.place), *([str(entry.tier)] if tested else []), escape(entry.strategy, style)]
-        line += [f"{entry.mean_rank:.2f}", f"{entry.wins}/{len(section.cells)}", failed(entry)]
+    for entry in (*section.ranking.places, *section.ranking.beside):
+        line = [str(entry.place or "-"), *([str(entry.tier or "-")] if tested else []), escape(entry.strategy, style)]
+        line += [f"{entry.mean_rank:.2f}", f"{entry.wins}/{len(section.cells)}"] if entry.place else ["-", "-"]
+        line.append(failed(entry))
         line += _pooled(section, entry) if section.baseline else []
         rows.append(line + ([quantity(entry.relative_seconds, "x")] if cost else []))
     left = head.index("strategy")
@@ -146,7 +150,7 @@ def _pooled(section: Section, entry: Place) -> list[str]:
     if entry.strategy == section.baseline or math.isnan(entry.difference):
         return ["-", "-"]
     difference = points(entry.difference, sign=True) + bounds(entry.low, entry.high, sign=True)
-    return [difference, "too few" if section.ranking.restarts < MINIMUM else p_value(entry.p_holm)]
+    return [difference, "too few" if math.isnan(entry.p_holm) else p_value(entry.p_holm)]
 
 
 def areas(section: Section, style: Style) -> Table | None:

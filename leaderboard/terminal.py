@@ -45,7 +45,11 @@ def _cell(section: Section, cell: Cell, without_cost: bool) -> str:
     head += ["s"] if cost else []
     notes, rows = words.Notes(), []
     for row in cell.rows:
-        line = [escape(row.strategy) + notes.mark(row.notes), *_scores(row), *(words.against(row) if base else [])]
+        line = [
+            escape(row.strategy) + notes.mark(words.remarks(row)),
+            *_scores(row),
+            *(words.against(row) if base else []),
+        ]
         rows.append(line + ([quantity(row.seconds)] if cost else []))
     heading = _prose(f"{escape(words.task_heading(section, cell))} at {percent(cell.fraction)}")
     drawn = _draw(Table(head, ["left", *["right"] * (len(head) - 1)], rows))

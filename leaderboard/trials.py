@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from leaderboard.plan import Plan, place_of
 from leaderboard.records import RESULTS, RecordError, canonical
 from leaderboard.text import shorten
 
@@ -32,14 +33,15 @@ def grouped(lines: list[Line], *keys: str) -> list[tuple[Any, list[Line]]]:
     return sorted(groups.items())
 
 
-def trials(records: Iterable[Mapping[str, Any]]) -> tuple[list[Line], list[RecordError]]:
+def trials(records: Iterable[Mapping[str, Any]], plan: Plan | None = None) -> tuple[list[Line], list[RecordError]]:
     """Return one line per trial, in an order that depends on the trials alone, and the trials whose records disagree.
 
+    plan: `planned` of a line is the number of restarts that it gives the trial's strategy there, 0 where it says none.
     Of several records of one trial (several folders given) one with a result is used; if their results differ, none is.
     """
     by_id: dict[str, list[Line]] = {}
     for record in records:
-        by_id.setdefault(record["id"], []).append(_line(record))
+        by_id.setdefault(record["id"], []).append(_line(record, plan or {}))
     lines, problems = [], []
     for name, candidates in sorted(by_id.items()):
         with_result = [line for line in candidates if line["status"] in RESULTS]
@@ -52,15 +54,16 @@ def trials(records: Iterable[Mapping[str, Any]]) -> tuple[list[Line], list[Recor
     return _labelled(lines), problems
 
 
-def _line(record: Mapping[str, Any]) -> Line:
+def _line(record: Mapping[str, Any], plan: Plan) -> Line:
     config, result = record["config"], record["result"]
+    place = place_of(config)
     unit = [config[key] for key in ("restart", "split_seed", "split_hash", "dev_hash")]
     return {
         "id": record["id"],
         "checksum": record["checksum"],
         "model": config["model"],
         "weights": config["weights"],
-        "protocol": canonical(config["protocol"]),
+        "protocol": place[2],
         "task": config["task"],
         "metric": config["metric"],
         "data": "pooled" if config["protocol"]["data"] == "pooled" else config["dev_hash"],
@@ -68,6 +71,7 @@ def _line(record: Mapping[str, Any]) -> Line:
         "strategy": config["strategy"],
         "variant": short(canonical({key: value for key, value in config.items() if key not in _PLACED})),
         "restart": config["restart"],
+        "planned": plan.get(place, 0),
         "split_seed": config["split_seed"],
         "split": config["split_hash"],
         "unit": repr([*unit, sorted(config["seeds"].items())]),

@@ -3,10 +3,11 @@
     python -m leaderboard.verify RESULTS... [--allow-incomplete]
 
 What is looked at: every record is whole and says what its name says; its score follows from its own epochs and its
-verdict from its score; restarts 0..n-1 are there for every strategy, under the seeds that their numbers give; all
-strategies saw the same split, dev set, initial head and batches; the code that a record names is that of its strategy;
-tables beside the records say what the records say. What records cannot show: that predictions belong to the labels
-(`python -m benchmarks.verify`) and that they come from training (its `--rerun K`).
+verdict from its score; restarts 0..n-1 are there for every strategy (n as in `plan.json` beside the records, else as
+many as any strategy has), under the seeds that their numbers give; all strategies saw the same split, dev set, initial
+head and batches; the code that a record names is that of its strategy; tables beside the records say what the records
+say. What records cannot show: that predictions belong to the labels (`python -m benchmarks.verify`) and that they come
+from training (its `--rerun K`).
 
 Exit 0: no problem; 1: at least one; 2: the request was wrong.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from leaderboard.audit import CHECKS, Finding, Trial, trial
 from leaderboard.build import build
 from leaderboard.errors import InputError
+from leaderboard.plan import read_plan
 from leaderboard.records import Record, RecordError, stream_records
 from leaderboard.recount import disagreements
 from leaderboard.text import escape
@@ -44,12 +46,14 @@ def verify(
 
     Raises InputError if there is no record at all.
     """
-    given, findings, trials = [Path(path) for path in results], [], list[Trial]()
+    given = [Path(path) for path in results]
+    plan, faults = read_plan(given)
+    findings, trials = [Finding("completeness", str(fault)) for fault in faults], list[Trial]()
     for item in stream_records(given):
         if isinstance(item, RecordError):
             findings.append(Finding("records", str(item)))
             continue
-        trials.append(trial(item))
+        trials.append(trial(item, plan))
         if also is not None:
             also(item)
     if not trials and not findings:

@@ -89,6 +89,14 @@ def count(row: Row) -> str:
     return str(row.restarts) if row.complete else f"{row.restarts}/{row.expected}"
 
 
+def remarks(row: Row) -> tuple[str, ...]:
+    """Return everything that must be known of a row beside its numbers."""
+    if not row.short:
+        return row.notes
+    plan = f"{row.expected} restarts by plan, others {row.cell_restarts}: not ranked; vs base on the restarts of both"
+    return (*row.notes, plan)
+
+
 def winner(cell: Cell, style: Style) -> str:
     """Return the strategy with the best mean, and how many tie with it."""
     top = max(row.mean for row in cell.ranked)

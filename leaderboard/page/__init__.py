@@ -13,8 +13,8 @@ from typing import Any
 from leaderboard.methods import Methods
 from leaderboard.resampling import tail
 
-LIBRARY = ("statistics.js", "elements.js", "drawing.js", "charts.js")
-SCRIPTS = (*LIBRARY, "controls.js", "answer.js", "tables.js", "compare.js", "strategy.js", "page.js")
+LIBRARY = ("statistics.js", "elements.js", "drawing.js", "charts.js", "ranks.js")
+SCRIPTS = (*LIBRARY, "controls.js", "answer.js", "tables.js", "compare.js", "published.js", "strategy.js", "page.js")
 _UNSAFE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 

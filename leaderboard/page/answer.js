@@ -1,7 +1,7 @@
 // What a reader wants first: the best strategy, by how much, whether that is distinguishable, failures and cost.
 
 function answer(cell, section, data, pick) {
-  const ranked = cell.rows.filter(row => row.complete),
+  const ranked = cell.rows.filter(row => row.ranked),
     title = element("h2", {id: "answer-title"}, `Best on ${nameOf(cell)}`);
   if (!ranked.length) return [title, element("p", {}, "No strategy is complete here, so nothing can be ranked yet.")];
   const top = Math.max(...ranked.map(row => row.mean)),
@@ -23,7 +23,19 @@ function answer(cell, section, data, pick) {
     ),
   ];
   if (isNumber(best.seconds)) tiles.push(tile("Costs", ...cost(best, section)));
-  return [title, element("dl", {class: "tiles"}, tiles)];
+  return [title, element("dl", {class: "tiles"}, tiles), element("p", {class: "hint"}, rivals(ranked, winners, data))];
+}
+
+// The best mean is chosen after the fact; what cannot be told from it stands in its tier.
+function rivals(ranked, winners, data) {
+  const [best] = winners,
+    others = ranked.filter(row => !winners.includes(row));
+  if (!others.length) return "";
+  if (!isNumber(best.tier)) return `Whether the others can be told from the best was not tested: ${plural(best.restarts, "restart")}, ${data.minimum_restarts} are needed.`;
+  const near = others.filter(row => row.tier === best.tier).map(row => row.strategy);
+  return near.length
+    ? `Of the other ${others.length} ranked, ${near.length} cannot be told from the best (tier 1): ${near.join("; ")}.`
+    : `All other ${others.length} ranked can be told from the best.`;
 }
 
 const percentWhole = share => `${Math.round(100 * share)} %`;
@@ -38,8 +50,8 @@ const tile = (name, value, detail) =>
 function cost(row, section) {
   const peak = `peak ${megabytes(row.peak_memory)}`;
   if (row.strategy === section.baseline || !isNumber(row.relative_seconds))
-    return [`${seconds(row.seconds)} a trial`, peak];
-  return [`${times(row.relative_seconds)} the baseline`, `${seconds(row.seconds)} a trial, ${peak}`];
+    return [`${seconds(row.seconds)} a trial`, `wall-clock; ${peak}`];
+  return [`${times(row.relative_seconds)} the baseline`, `${seconds(row.seconds)} a trial, wall-clock; ${peak}`];
 }
 
 function gain(row, section) {

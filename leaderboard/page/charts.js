@@ -55,7 +55,7 @@ function stripPlot(cell, rows, styleOf) {
     text,
     canvas(
       bottom + 46,
-      bottomAxis(x, 6, bottom, cell.metric, value => points(value)),
+      bottomAxis(x, 6, bottom, `${cell.metric} × 100`, value => points(value)),
       floorShown && svg("line", {class: "floor", x1: x(floor), x2: x(floor), y1: 6, y2: bottom}),
       strips,
       rowNames(rows, styleOf),
@@ -100,32 +100,22 @@ function failurePlot(cell, rows, styleOf) {
 function costPlot(cell, rows, styleOf) {
   const shown = rows.filter(row => isNumber(row.seconds) && isNumber(row.mean));
   if (!shown.length) return null;
+  const ratios = shown.every(row => isNumber(row.relative_seconds)),
+    costOf = row => (ratios ? row.relative_seconds : row.seconds);
   const top = 12,
     bottom = 250;
-  const x = scale(
-      shown.map(row => row.seconds),
-      62,
-      WIDTH - RIGHT - 10,
-      0.1,
-    ),
+  const x = scale(shown.map(costOf), 62, WIDTH - RIGHT - 10, 0.1),
     y = scale(
       shown.map(row => row.mean),
       bottom - 8,
       top + 8,
       0.1,
     );
-  const best = shown
-    .filter(
-      row =>
-        !shown.some(
-          other =>
-            other.seconds <= row.seconds &&
-            other.mean >= row.mean &&
-            (other.seconds < row.seconds || other.mean > row.mean),
-        ),
-    )
-    .sort((a, b) => a.seconds - b.seconds);
-  const line = best.map((row, index) => `${index ? "L" : "M"}${x(row.seconds)} ${y(row.mean)}`).join("");
+  const beats = (a, b) =>
+    costOf(a) <= costOf(b) && a.mean >= b.mean && (costOf(a) < costOf(b) || a.mean > b.mean);
+  const ranked = shown.filter(row => row.ranked),
+    best = ranked.filter(row => !ranked.some(other => beats(other, row))).sort((a, b) => costOf(a) - costOf(b));
+  const line = best.map((row, index) => `${index ? "L" : "M"}${x(costOf(row))} ${y(row.mean)}`).join("");
   const grid = ticks(y.low, y.high).map(value =>
     svg(
       "g",
@@ -134,23 +124,29 @@ function costPlot(cell, rows, styleOf) {
       svg("text", {class: "tick", x: 48, y: y(value) + 4, "text-anchor": "end"}, points(value)),
     ),
   );
-  const text = `Seconds of a trial on its machine against the mean ${cell.metric}. The line joins those that no other beats in both: ${best.map(row => row.strategy).join("; ")}.`;
+  const unit = ratios ? "time of a trial, the baseline's = 1" : "seconds per trial";
+  const text = [
+    `Mean ${cell.metric} against the ${ratios ? "time of a trial as a ratio to the baseline's on the same restarts" : "wall-clock seconds of a trial"}; other load on the machines is in it.`,
+    best.length ? `The line joins the ranked strategies that no other beats in both: ${best.map(row => row.strategy).join("; ")}.` : "",
+    ranked.length < shown.length ? "Hollow: not ranked." : "",
+  ];
   const drawing = canvas(
     bottom + 46,
-    bottomAxis(x, top, bottom, "seconds per trial", value => String(Number(value.toPrecision(3)))),
+    bottomAxis(x, top, bottom, unit, value => String(Number(value.toPrecision(3)))),
     grid,
     svg("path", {class: "front", d: line}),
     shown.map(row =>
       mark(
-        x(row.seconds),
+        x(costOf(row)),
         y(row.mean),
         styleOf(row.strategy),
         `${row.strategy}: ${points(row.mean)} in ${seconds(row.seconds)}`,
         6,
+        !row.ranked,
       ),
     ),
   );
-  const made = figure(`What it costs: ${nameOf(cell)}`, text, drawing);
+  const made = figure(`What it costs: ${nameOf(cell)}`, text.filter(Boolean).join(" "), drawing);
   made.append(
     legend(
       shown.map(row => row.strategy),
@@ -169,7 +165,7 @@ function paucityPlot(cells, strategies, styleOf) {
       strategy,
       ordered
         .map(cell => [cell, cell.rows.find(row => row.strategy === strategy)])
-        .filter(([, row]) => row && row.complete),
+        .filter(([, row]) => row && row.ranked),
     ])
     .filter(([, seen]) => seen.length);
   if (!lines.length) return null;

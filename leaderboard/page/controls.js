@@ -6,7 +6,7 @@ function controls(data, state, change) {
   const set = key => value => change({[key]: value});
   return [
     choice(
-      "Model and protocol",
+      `Model and protocol${data.sections.length > 1 ? ` (${data.sections.indexOf(section) + 1} of ${data.sections.length})` : ""}`,
       "section",
       data.sections.map((item, index) => [String(index), item.title]),
       String(data.sections.indexOf(section)),
@@ -41,6 +41,9 @@ function facts(section, data) {
     kept = Object.entries(section.versions);
   const text = [
     `Model ${section.model}, protocol ${protocol.name}: ${protocol.selection === "best_dev" ? "best epoch on dev" : "last epoch"}, ${protocol.precision}, ${protocol.data} data.`,
+    section.ranking.restarts
+      ? `Ranked strategies have ${plural(section.ranking.restarts, "restart")}${section.splits > 1 ? ` over ${section.splits} splits` : ""}.`
+      : "",
     section.baseline ? `Baseline: ${section.baseline}.` : "No baseline.",
     kept.length ? `Differing software: ${kept.map(([name, value]) => `${name} ${value}`).join("; ")}.` : "",
     data.problems ? `${plural(data.problems, "file")} could not be used.` : "",

@@ -78,10 +78,12 @@ function rowNames(rows, styleOf) {
       "g",
       {},
       mark(LEFT + 5, rowTop(index) + 9, styleOf(row.strategy), row.strategy),
-      svg("text", {class: "name", x: LEFT + 18, y: rowTop(index) + 13}, row.strategy),
+      svg("text", {class: "name", x: LEFT + 18, y: rowTop(index) + 13}, nameOfRow(row)),
     ),
   );
 }
+
+const nameOfRow = row => (row.ranked === false ? `${row.strategy} (n = ${row.restarts})` : row.strategy);
 
 function legend(strategies, styleOf) {
   return element(

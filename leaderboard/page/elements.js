@@ -31,14 +31,16 @@ function choice(label, name, options, selected, change) {
 }
 
 // columns: {title, value(row) for sorting, cell(row) -> node or text, number, falling}; sorting keeps `state`.
-function sortableTable(caption, columns, rows, state, rowClass = () => null) {
+// groups: {title, has(row)}: rows of a later one stay below those of an earlier one, however they are sorted.
+function sortableTable(caption, columns, rows, state, groups = [{title: "", has: () => true}]) {
   const table = element("table", {}, element("caption", {}, caption));
-  const body = element("tbody");
+  const parts = groups.map(group => ({title: group.title, rows: rows.filter(group.has)})).filter(part => part.rows.length);
+  const bodies = parts.map(() => element("tbody"));
   const heads = columns.map((column, index) => {
     const button = element("button", {type: "button", on: {click: () => sort(index)}}, column.title);
     return element("th", {scope: "col", class: column.number ? "number" : null}, button);
   });
-  table.append(element("thead", {}, element("tr", {}, heads)), body);
+  table.append(element("thead", {}, element("tr", {}, heads)), ...bodies);
 
   function sort(index) {
     const same = state.column === columns[index].title;
@@ -49,26 +51,23 @@ function sortableTable(caption, columns, rows, state, rowClass = () => null) {
   }
   function show() {
     const at = columns.findIndex(column => column.title === state.column);
-    const ordered =
-      at < 0 ? rows : [...rows].sort((a, b) => inOrder(columns[at].value(a), columns[at].value(b), state.falling));
+    const ordered = some =>
+      at < 0 ? some : [...some].sort((a, b) => inOrder(columns[at].value(a), columns[at].value(b), state.falling));
     heads.forEach((head, index) => {
       head.setAttribute("aria-sort", index !== at ? "none" : state.falling ? "descending" : "ascending");
     });
-    body.replaceChildren(
-      ...ordered.map(row =>
-        element(
-          "tr",
-          {class: rowClass(row)},
-          columns.map((column, index) =>
-            element(
-              index ? "td" : "th",
-              {scope: index ? null : "row", "data-title": column.title, class: column.number ? "number" : null},
-              column.cell(row),
-            ),
-          ),
-        ),
-      ),
-    );
+    parts.forEach((part, number) => {
+      const lines = ordered(part.rows).map(row => element("tr", {}, columns.map((column, index) => field(column, index, row))));
+      const named = parts.length > 1 && part.title;
+      bodies[number].replaceChildren(
+        ...(named ? [element("tr", {class: "group"}, element("th", {scope: "rowgroup", colspan: columns.length}, part.title))] : []),
+        ...lines,
+      );
+    });
+  }
+  function field(column, index, row) {
+    const attributes = {scope: index ? null : "row", "data-title": column.title, class: column.number ? "number" : null};
+    return element(index ? "td" : "th", attributes, column.cell(row));
   }
   show();
   return table;

@@ -33,7 +33,7 @@ function firstChoice(section) {
     bestOf(section.cells.find(cell => keyOf(cell) === task.key && cell.fraction === fraction))?.strategy ?? labels[0];
   const b = section.baseline ?? labels[0],
     a = best === b ? (labels.find(label => label !== b) ?? b) : best;
-  return {task: task.key, fraction: String(fraction), technique: "all", a, b, strategy: best};
+  return {task: task.key, fraction: String(fraction), technique: "all", a, b, strategy: best, published: section.published[0]?.name ?? ""};
 }
 
 function change(values) {
@@ -46,7 +46,7 @@ function change(values) {
 }
 
 function address() {
-  const {task, fraction, technique, a, b, strategy} = state;
+  const {task, fraction, technique, a, b, strategy, published} = state;
   return Object.entries({
     section: String(data.sections.indexOf(state.section)),
     task,
@@ -55,6 +55,7 @@ function address() {
     a,
     b,
     strategy,
+    published,
   });
 }
 
@@ -71,6 +72,7 @@ function readAddress() {
     a: labels,
     b: labels,
     strategy: labels,
+    published: section.published.map(table => table.name),
   };
   for (const [key, values] of Object.entries(allowed)) if (values.includes(given.get(key))) state[key] = given.get(key);
 }
@@ -93,7 +95,7 @@ function draw() {
   const order = section.strategies.map(item => item.label);
   const styleOf = label => ({
     colour: order.indexOf(label) % COLOURS,
-    shape: SHAPES[order.indexOf(label) % SHAPES.length],
+    shape: SHAPES[(order.indexOf(label) + Math.floor(order.indexOf(label) / COLOURS)) % SHAPES.length],
   });
   const set = key => value => change({[key]: value});
   const pick = label =>
@@ -116,7 +118,7 @@ function draw() {
   put("controls", ...controls(data, state, change));
   if (!cells.length) {
     put("answer", element("h2", {id: "answer-title"}, "Nothing was run there"));
-    for (const id of ["table", "notes", "charts", "compare"]) put(id);
+    for (const id of ["table", "notes", "charts", "compare", "published"]) put(id);
   } else {
     put(
       "answer",
@@ -126,6 +128,7 @@ function draw() {
     put("notes", ...notes(cells, keep));
     put("charts", ...charts(cells, keep, section, styleOf));
     put("compare", ...comparison(cells, state.a, state.b, section, data, everything.tails, set));
+    put("published", ...publishedView(cells, section, state.published, set("published")));
   }
   put("overall", ...overall(section, data, pick, styleOf));
   put(
@@ -136,7 +139,7 @@ function draw() {
 }
 
 const bestOf = cell =>
-  cell.rows.filter(row => row.complete).reduce((best, row) => (best && best.mean >= row.mean ? best : row), null);
+  cell.rows.filter(row => row.ranked).reduce((best, row) => (best && best.mean >= row.mean ? best : row), null);
 
 function summary(cells, section, data, pick) {
   const lines = cells.map(cell => {
@@ -184,6 +187,7 @@ function show(id) {
 function reading() {
   return [
     "How to read this. A run failed if its score is not above that of the best constant prediction, or not above chance, or its loss diverged; failed runs count in the mean.",
+    "Seconds are wall-clock time of whole trials (building, training, evaluating) on the machines that ran them, under whatever load these had; times are ratios to the baseline over the restarts of both.",
     "Differences are paired: strategies of one restart share examples, initial head and order of batches. Intervals come from a bootstrap over restarts within split seeds, and over split seeds where there are several; they do not cover another dev set.",
     `Tests are sign flips, corrected by Holm over the table, from ${data.minimum_restarts} restarts on. A test that does not tell two strategies apart does not say that they are equal.`,
     everything.records === null ? "Records are named by their ids." : "Every trial links to its record.",

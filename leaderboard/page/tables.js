@@ -1,5 +1,14 @@
 // The tables of a cell and over all tasks, and what is noted below them.
 
+const GROUPS = [
+  {title: "Ranked", has: ({row}) => row.ranked},
+  {
+    title: "Planned with fewer restarts: shown, not ranked; compared with the baseline on the restarts of both",
+    has: ({row}) => row.complete && !row.ranked,
+  },
+  {title: "Restarts missing: shown, neither ranked nor compared", has: ({row}) => !row.complete},
+];
+
 function strategyTable(cells, keep, section, data, state, pick, styleOf) {
   const rows = cells.flatMap(cell => cell.rows.filter(row => keep(row.strategy)).map(row => ({cell, row})));
   const several = cells.length > 1,
@@ -14,6 +23,7 @@ function strategyTable(cells, keep, section, data, state, pick, styleOf) {
     },
     several && {title: "Task", value: ({cell}) => cell.task, cell: ({cell}) => cell.task},
     several && {title: "Data", value: ({cell}) => cell.fraction, cell: ({cell}) => percent(cell.fraction), ...number},
+    {title: "n", value: ({row}) => row.restarts, cell: ({row}) => countOf(row), ...number},
     {
       title: "Mean",
       value: ({row}) => row.mean,
@@ -54,8 +64,10 @@ function strategyTable(cells, keep, section, data, state, pick, styleOf) {
     },
   ].filter(Boolean);
   const caption = `${several ? plural(cells.length, "cell") : nameOf(cells[0])}: ${plural(rows.length, "row")}`;
-  return sortableTable(caption, columns, rows, state.sorting, ({row}) => (row.complete ? null : "incomplete"));
+  return sortableTable(caption, columns, rows, state.sorting, GROUPS);
 }
+
+const countOf = row => (row.complete ? String(row.restarts) : `${row.restarts} of ${row.expected}`);
 
 const small = text => element("small", {}, text);
 const swatch = style =>
@@ -74,10 +86,9 @@ function versus(row, section) {
 
 function told(row, section, data) {
   const found = row.comparison;
-  if (!row.complete) return `${row.restarts} of ${row.expected} restarts`;
   if (!found || row.strategy === section.baseline) return "–";
   if (found.too_few) return "too few";
-  return `${found.p_holm < data.alpha ? "yes" : "no"}, p ${pValue(found.p_holm)}`;
+  return element("span", {class: "whole"}, `${found.p_holm < data.alpha ? "yes" : "no"}, p ${pValue(found.p_holm)}`);
 }
 
 function notes(cells, keep) {
@@ -99,8 +110,11 @@ function notes(cells, keep) {
 }
 
 function overall(section, data, pick, styleOf) {
-  const {places, unranked, cells, critical_difference: critical} = section.ranking;
-  const lines = unranked.map(({strategy, reason}) => element("li", {}, `Not ranked: ${strategy} (${reason})`));
+  const {places, beside, unranked, cells} = section.ranking;
+  const named = new Set(beside.map(row => row.strategy));
+  const lines = unranked
+    .filter(({strategy}) => !named.has(strategy))
+    .map(({strategy, reason}) => element("li", {}, `Not ranked: ${strategy} (${reason})`));
   if (!places.length) return [element("p", {}, "No strategy is complete in all cells."), element("ul", {}, lines)];
   const columns = [
     {
@@ -108,8 +122,19 @@ function overall(section, data, pick, styleOf) {
       value: row => row.strategy,
       cell: row => element("span", {class: "named"}, swatch(styleOf(row.strategy)), pick(row.strategy)),
     },
-    {title: "Mean rank", value: row => row.mean_rank, cell: row => row.mean_rank.toFixed(2), number: true},
-    {title: "Best in", value: row => row.wins, cell: row => `${row.wins} of ${cells}`, number: true, falling: true},
+    {
+      title: "Mean rank",
+      value: row => row.mean_rank,
+      cell: row => (isNumber(row.mean_rank) ? row.mean_rank.toFixed(2) : "–"),
+      number: true,
+    },
+    {
+      title: "Best in",
+      value: row => row.wins,
+      cell: row => (isNumber(row.place) ? `${row.wins} of ${cells}` : "–"),
+      number: true,
+      falling: true,
+    },
     {
       title: "vs baseline",
       value: row => row.difference,
@@ -139,16 +164,15 @@ function overall(section, data, pick, styleOf) {
       number: true,
     },
   ].filter(Boolean);
-  const reading = isNumber(critical)
-    ? `Mean ranks that differ by less than ${critical.toFixed(2)} (Nemenyi, ${section.ranking.tasks} tasks) cannot be told apart.`
-    : "";
+  const groups = [
+    {title: "Ranked", has: row => isNumber(row.place)},
+    {title: GROUPS[1].title, has: row => !isNumber(row.place)},
+  ];
+  const by = {column: "Mean rank", falling: false};
   return [
-    element(
-      "p",
-      {class: "hint"},
-      `Mean rank over ${plural(cells, "cell")} of task and share of the data, 1 is best. ${reading}`,
-    ),
-    sortableTable(`All ${plural(cells, "cell")} together`, columns, places, {column: "Mean rank", falling: false}),
+    element("p", {class: "hint"}, `Mean rank over ${plural(cells, "cell")} of task and share of the data, 1 is best.`),
+    sortableTable(`All ${plural(cells, "cell")} together`, columns, [...places, ...beside], by, groups),
     lines.length ? element("ul", {}, lines) : null,
+    rankPlot(section.ranking, styleOf),
   ].filter(Boolean);
 }

@@ -194,7 +194,7 @@ def test_hostile_names_are_harmless(record, store, tmp_path):
 
 def test_the_command_prints_the_table_and_exits_0(small, store, capsys):
     folder = store(small)
-    assert main([str(folder), "--output", str(folder), "--baseline", MIX]) == 0
+    assert main([str(folder), "--output", str(folder), "--baseline", MIX, "--without-figures"]) == 0
     out, err = capsys.readouterr()
     assert "=== Summary: small-bert, protocol lee20" in out and err == ""
     assert f"baseline: {MIX}" in out
@@ -204,7 +204,7 @@ def test_a_corrupt_file_is_named_counted_and_costs_exit_1(small, store, capsys):
     folder = store(small)
     complete = build([folder], folder)
     (folder / "records" / "half.json").write_text('{"schema": 1,')
-    assert main([str(folder), "--output", str(folder)]) == 1
+    assert main([str(folder), "--output", str(folder), "--without-figures"]) == 1
     out, err = capsys.readouterr()
     assert re.fullmatch(r"left out: .*half\.json: not valid JSON .*\n", err)
     note = "Left out, because they could not be used as records: 1 file."
@@ -273,6 +273,7 @@ def test_the_module_runs_as_a_command(small, store, tmp_path):
         str(store(small)),
         "--output",
         str(tmp_path / "out"),
+        "--without-figures",
     ]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -56,11 +56,16 @@ def test_correction_over_several_comparisons():
     assert third.p_holm == not_told.p and not third.distinguishable
 
 
+def tiers(scores):
+    return comparison.tiers_of(scores, comparison.told_apart(scores))
+
+
 def test_tiers_group_what_cannot_be_told_apart():
     """BETTER beats BASE and ALIKE in every restart; NOISY is lower on average and too noisy to tell from any."""
-    assert comparison.tiers_of([BETTER, NOISY, BASE, ALIKE], range(4)) == [1, 1, 2, 2]
-    assert comparison.tiers_of([BETTER[:11], BASE[:11]], range(2)) is None
-    assert comparison.tiers_of([], range(0)) is None
+    assert tiers([BETTER, NOISY, BASE, ALIKE]) == [1, 1, 2, 2]
+    assert tiers([BETTER[:11], BASE[:11]]) is None
+    assert tiers([]) is None
+    assert comparison.told_apart([BETTER, NOISY, BASE, ALIKE]) == {(0, 2), (0, 3)}
 
 
 def test_rows_stand_by_tier_and_carry_their_comparisons(record, arrange):

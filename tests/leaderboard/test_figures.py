@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from leaderboard import drawing
+from leaderboard.build import build, main
 from leaderboard.drawing import DARK, LIGHT, MOST, boxes, curves, strips, themed
-from leaderboard.figures import figures, in_order, leading, main, natural
+from leaderboard.figures import figures, in_order, leading, natural, prefixes
 from leaderboard.tables import Section, sections
 from leaderboard.trials import trials
 
@@ -74,7 +75,7 @@ def test_the_bar_is_mean_and_standard_deviation(record: Make) -> None:
 def test_distances_from_w_pre_have_their_own_figure(record: Make) -> None:
     section = section_of(records_of(record))
     names = [name for name, _ in figures(section, LIGHT)]
-    assert names == ["restarts-100", "deviation-100", "restarts-10", "deviation-10", "fractions", "curves"]
+    assert names == ["ranks", "restarts-100", "deviation-100", "restarts-10", "deviation-10", "fractions", "curves"]
     with themed(LIGHT):
         figure = strips("a title", [section.cells[0]], [DEVLIN], LIGHT, "deviation")
     assert sorted(x for some in dots(figure) for x in some) == [2.0, 3.0, 4.0]
@@ -99,7 +100,7 @@ def test_boxes_and_curves_show_the_scores_over_falling_shares(record: Make) -> N
 def test_more_strategies_than_can_be_told_apart_are_cut_to_the_best_and_the_title_says_so(record: Make) -> None:
     many = (DEVLIN, *(f"mixout(w_pre, 0.{p})" for p in range(1, 10)))
     section = section_of(records_of(record, many))
-    few = leading(section, in_order(section, None))
+    few = leading(section, in_order(section))
     assert len(few) == MOST
     assert few[0] == DEVLIN, "the baseline stays"
     assert "mixout(w_pre, 0.1)" not in few, "the two worst go"
@@ -125,31 +126,59 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_equal_records_give_equal_svg_in_any_order_and_whatever_the_user_has_set(
+def test_equal_records_give_equal_figures_in_any_order_and_whatever_the_user_has_set(
     store: Store, record: Make, tmp_path: Path
 ) -> None:
-    records = records_of(record)
-    assert main([str(store(records, "one")), "--output", str(tmp_path / "a")]) == 0
+    records = [item for item in records_of(record) if item["config"]["fraction"] == 1.0]
+    build([store(records, "one")], tmp_path / "a", with_figures=True)
     random.Random(1).shuffle(records)
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
-        assert main([str(store(records, "two")), "--output", str(tmp_path / "b")]) == 0
-    first = files(tmp_path / "a")
-    assert first == files(tmp_path / "b")
-    assert len(first) == 2 * 6, "light and dark"
-    assert all(b"<svg" in content and b"dc:date" not in content for content in first.values())
+        build([store(records, "two")], tmp_path / "b", with_figures=True)
+    first = files(tmp_path / "a" / "figures")
+    assert first == files(tmp_path / "b" / "figures")
+    names = [
+        f"small-bert-lee20-{name}{dark}"
+        for name in ("ranks", "restarts-100", "deviation-100")
+        for dark in ("", "-dark")
+    ]
+    assert sorted(first) == sorted(f"{name}.{kind}" for name in names for kind in ("svg", "png"))
+    for name, content in first.items():
+        assert content.startswith(b"\x89PNG") if name.endswith("png") else b"<svg" in content
+        assert b"dc:date" not in content and b"Software" not in content
     assert first["small-bert-lee20-restarts-100.svg"] != first["small-bert-lee20-restarts-100-dark.svg"]
 
 
-def test_png_and_chosen_strategies(
+def test_a_run_and_a_check_draw_nothing(store: Store, record: Make, tmp_path: Path) -> None:
+    build([store(records_of(record))], tmp_path / "out")
+    assert not (tmp_path / "out" / "figures").exists()
+
+
+def test_the_command_draws_unless_it_is_told_not_to(
     store: Store, record: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = str(store([item for item in records_of(record) if item["config"]["fraction"] == 1.0]))
-    assert main([folder, "--output", str(tmp_path / "out"), "--format", "png", "--strategies", MIXOUT]) == 0
-    assert all(content.startswith(b"\x89PNG") for content in files(tmp_path / "out").values())
-    assert str(tmp_path / "out" / "small-bert-lee20-restarts-100.png") in capsys.readouterr().out
-    assert main([folder, "--output", str(tmp_path / "out"), "--strategies", "mixuot"]) == 2
-    assert "error: no record is of mixuot; there are: dropout(0.1)" in capsys.readouterr().err
-    (tmp_path / "file").write_text("")
-    assert main([folder, "--output", str(tmp_path / "file" / "out")]) == 2
-    assert "--output must be a folder that can be written" in capsys.readouterr().err
-    assert main([str(tmp_path / "absent"), "--output", str(tmp_path / "out")]) == 2
+    folder = str(store([record(0.6, strategy=DEVLIN)]))
+    assert main([folder, "--output", str(tmp_path / "out"), "--without-figures"]) == 0
+    assert "figures/" not in capsys.readouterr().out
+    assert not (tmp_path / "out" / "figures").exists()
+    assert main([folder, "--output", str(tmp_path / "out")]) == 0
+    assert "index.html, figures/\n" in capsys.readouterr().out
+    assert len(files(tmp_path / "out" / "figures")) == 4, "one strategy has no ranks, and no distance was recorded"
+    (tmp_path / "two" / "figures").mkdir(parents=True)
+    (tmp_path / "two" / "figures").rmdir()
+    (tmp_path / "two" / "figures").write_text("")
+    assert main([folder, "--output", str(tmp_path / "two")]) == 2
+    assert "restarts-10.svg cannot be written to" in capsys.readouterr().err
+
+
+def test_names_of_records_are_drawn_as_text(store: Store, record: Make, tmp_path: Path) -> None:
+    names = {"task": "$x^", "metric": "$\\frac", "model": "$\\nothing$ " * 40}
+    records = [record(0.6, strategy=name, **names) for name in ("$\\alpha^$ \\$", "\u8a9e\u0634 " * 60)]
+    build([store(records)], tmp_path, with_figures=True)
+    drawn = next(path for path in (tmp_path / "figures").iterdir() if path.name.endswith("restarts-10.svg"))
+    assert b"<svg" in drawn.read_bytes()
+
+
+def test_sections_with_the_same_beginning_have_files_of_their_own(record: Make) -> None:
+    records = [record(0.6, model="m" * 100, protocol={"lr": rate}) for rate in (1e-5, 2e-5)]
+    frame, _ = trials({**item, "id": str(at), "checksum": str(at)} for at, item in enumerate(records))
+    assert prefixes(sections(frame)) == ["m" * 80 + "-1", "m" * 80 + "-2"]

@@ -10,6 +10,7 @@ import pytest
 
 from leaderboard import page
 from leaderboard.build import build
+from leaderboard.plan import PLAN, encode_plan, plan_of
 from leaderboard.records import write_record
 
 ROOT = Path(__file__).parents[2]
@@ -233,9 +234,10 @@ def test_filters_by_task_fraction_and_technique(open_page):
     choose(browser, "technique", "all")
     choose(browser, "task", "all")
     choose(browser, "fraction", "all")
-    assert len(texts(browser, "#table tbody tr")) == 12 and len(texts(browser, "#answer li")) == 4
+    assert len(texts(browser, "#table tbody td:nth-child(2)")) == 12 and len(texts(browser, "#answer li")) == 4
     choose(browser, "fraction", "1")
-    assert len(texts(browser, "#table tbody tr")) == 6
+    assert len(texts(browser, "#table tbody td:nth-child(2)")) == 6
+    assert texts(browser, "#table .group") == ["Ranked", "Restarts missing: shown, neither ranked nor compared"]
     notes = texts(browser, "#notes li")
     assert notes == ["rte 100 %, none: restart 11: oom: it broke"]
     assert "task=all" in browser.current_url and "fraction=1" in browser.current_url
@@ -291,6 +293,105 @@ def test_intervals_draw_over_split_seeds(open_page):
     assert browser.execute_script("return signFlip([0, 0])") == 1
 
 
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory, request):
+    """A page as of a board: two strategies with 12 restarts, two planned with 5, one of which is not complete."""
+    honest = request.getfixturevalue("honest_factory")
+    folder = tmp_path_factory.mktemp("planned") / "run"
+    levels = {BASE: (0.60, 12), MIX: (0.66, 12), "none": (0.63, 5), "gaussian_dropout(0.1)": (0.70, 5)}
+    configs = []
+    for task, metric in (("rte", "accuracy"), ("cola", "matthews")):
+        for strategy, (level, count) in levels.items():
+            for restart in range(count):
+                record = honest(strategy, restart, round(level + 0.003 * (7 * restart % 12), 4))
+                record["config"] |= {"task": task, "metric": metric}
+                configs.append(record["config"])
+                if (strategy, restart) != ("gaussian_dropout(0.1)", 2):
+                    write_record(folder / "records", record)
+    (folder / PLAN).write_bytes(encode_plan(plan_of(configs)))
+    build([folder], folder)
+    return folder
+
+
+def test_fewer_restarts_by_plan_stand_below_the_ranked_however_they_are_sorted(open_page, planned):
+    browser = open_page(folder=planned)
+    names = "#table tbody tr:not(.group) th"
+    below = ["none", "gaussian_dropout(0.1)"]
+    assert texts(browser, names) == [MIX, BASE, *below]
+    ranked, short, missing = texts(browser, "#table .group")
+    assert ranked == "Ranked" and "fewer restarts: shown, not ranked" in short and "missing" in missing
+    click(browser, "#table thead button", "Mean")
+    assert texts(browser, names) == [BASE, MIX, *below]
+    counts = texts(browser, "#table tbody td:nth-child(2)")
+    assert counts == ["12", "12", "5", "4 of 5"]
+    told = dict(zip(texts(browser, "#answer dt"), texts(browser, "#answer strong"), strict=True))
+    assert told["Best mean"] == MIX, "a higher mean of fewer restarts is no winner"
+    assert "All other 1 ranked can be told from the best." in texts(browser, "#answer")[0]
+    assert "none (n = 5)" in " ".join(texts(browser, "#charts svg .name"))
+
+
+def test_over_all_tasks_they_stand_below_without_a_rank(open_page, planned):
+    browser = open_page(folder=planned)
+    lines = texts(browser, "#overall tbody tr")
+    assert [line.startswith(name) for line, name in zip(lines, ("Ranked", MIX, BASE, "Planned", "none"), strict=True)]
+    assert "\u2013\u2013" in lines[-1] and "too few" in lines[-1] and "0/10" in lines[-1]
+    assert texts(browser, "#overall li") == [
+        "Not ranked: gaussian_dropout(0.1) (4 of 5 restarts by plan, others 12, at cola 10 %, and 1 more)"
+    ]
+
+
+def test_the_critical_difference_diagram_says_what_it_shows(open_page, planned, made):
+    browser = open_page(folder=made)
+    described = texts(browser, "#overall figure desc")[0]
+    assert f"Mean ranks: {MIX} 1.00; {BASE} 2.00" in described and "paired sign flips over all cells" in described
+    assert len(browser.find_elements("css selector", "#overall svg line.group")) == described.count("Not told apart:")
+    data = json.loads((made / "leaderboard.json").read_text())["sections"][0]["ranking"]
+    members = browser.find_elements("css selector", "#overall svg .member")
+    assert len(members) == sum(len(group) for group in data["groups"])
+
+
+def test_ours_stand_beside_the_published_figures(open_page, planned):
+    browser = open_page(folder=planned)
+    assert texts(browser, "#published h2") == ["Beside the papers"]
+    assert browser.find_element("name", "published").get_attribute("value") == "lee20-table1"
+    said = texts(browser, "#published li")
+    assert (
+        "model: small-bert, published: bert-large-uncased" in said and "training data: 10 %, published: 100 %" in said
+    )
+    base, mix = ([part.strip() for part in line] for line in rows(browser, "#published tbody tr"))
+    assert (base[0], base[2], base[-1]) == (BASE, "56.5", "compared with")
+    assert (mix[0], mix[1], mix[2]) == (MIX, "67.7 n 12", "61.6")
+    assert mix[3].startswith("+6.0 [")
+    assert mix[6:] == ["+5.1", "+6.0 [+6.0, +6.0]", "same, clear"]
+    assert "Of 2 published differences: 2 have the same sign here (2 clear)." in texts(browser, "#published")[0]
+    choose(browser, "task", "all")
+    assert len(texts(browser, "#published tbody tr")) == 4
+    assert "published=lee20-table1" in browser.current_url
+
+
+def rows(browser, selector):
+    code = f"return [...document.querySelectorAll({selector!r})].map(r => [...r.children].map(e => e.textContent))"
+    return browser.execute_script(code)
+
+
+def test_where_no_paper_is_met_nothing_is_said(open_page, honest_record, store):
+    folder = store([honest_record("none", r, task="mine") for r in range(2)])
+    build([folder], folder)
+    browser = open_page(folder=folder)
+    assert texts(browser, "#published") == [""]
+
+
+def test_marks_of_many_strategies_differ(open_page, honest_record, store):
+    folder = store([honest_record(f"dropout(0.{p})", 0, 0.5 + p / 100) for p in range(10, 34)])
+    build([folder], folder)
+    browser = open_page(folder=folder)
+    looks = browser.execute_script(
+        "return [...document.querySelectorAll('#table .swatch path')].map("
+        "e => e.getAttribute('class') + e.getAttribute('d'))"
+    )
+    assert len(looks) == len(set(looks)) == 24
+
+
 def test_a_strategy_shows_equation_settings_modules_and_trials(open_page, made):
     browser = open_page()
     click(browser, "#table .link", MIX)
@@ -317,7 +418,7 @@ def test_every_chart_is_drawn_and_described(open_page):
         "return [...document.querySelectorAll('figure > svg')].map(e => [e.getAttribute('role'),"
         " e.querySelector(':scope > title').textContent, e.querySelector(':scope > desc').textContent])"
     )
-    assert len(roles) == 5 and all(role == "img" and title and text for role, title, text in roles)
+    assert len(roles) == 6 and all(role == "img" and title and text for role, title, text in roles)
     boxes = browser.execute_script(
         "return [...document.querySelectorAll('figure > svg .mark')].filter(e => !e.getAttribute('d') || /NaN/.test("
         "e.getAttribute('d'))).length"
@@ -326,8 +427,9 @@ def test_every_chart_is_drawn_and_described(open_page):
 
 
 @pytest.mark.parametrize("width", [360, 820, 1440])
-def test_nothing_is_wider_than_the_window(open_page, width):
-    browser = open_page(width, address="#task=all&fraction=all")
+@pytest.mark.parametrize("name", ["made", "planned"])
+def test_nothing_is_wider_than_the_window(open_page, width, name, request):
+    browser = open_page(width, request.getfixturevalue(name), address="#task=all&fraction=all")
     browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true; })")
     inner, whole = browser.execute_script("return [innerWidth, document.documentElement.scrollWidth]")
     assert inner == width and whole <= inner
