@@ -23,6 +23,7 @@ class Display:
         self.counts: Counter[str] = Counter()
         self.retries = self.elsewhere = self.peak = 0
         self.running: dict[str, None] = {}
+        self.told: set[str] = set()  # notes of trials, each said once
         self.started = self.spoken = time.monotonic()
         columns = (
             SpinnerColumn(),
@@ -65,6 +66,10 @@ class Display:
             reason = shorten(outcome["reason"] or "", 200)
             line = f"{outcome['status']}{more}: {name_of(config)}: {reason}{_where(outcome)}"
             self.console.print(markup(escape(line)), highlight=False)
+        for note in (shorten(str(note), 300) for note in outcome.get("notes") or ()):
+            if note not in self.told:
+                self.told.add(note)
+                self.console.print(markup(escape(f"note: {note} ({name_of(config)})")), highlight=False)
         self._show()
 
     def _show(self) -> None:

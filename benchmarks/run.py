@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import models, timing
+from benchmarks.checkpoints import Plan, remove_done
 from benchmarks.executors import parallel, slurm
 from benchmarks.executors.cluster import RayExecutor
 from benchmarks.executors.leases import Leases
@@ -111,6 +112,13 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--timeout", type=float, metavar="SECONDS", help="wall-clock limit of one trial")
     p.add_argument("--retries", type=int, default=1, metavar="N", help="further tries after an error (default 1)")
+    p.add_argument(
+        "--checkpoint-every",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="optimizer steps between two checkpoints of a trial, which goes on from them (default 0: none)",
+    )
     p.add_argument("--offline", action="store_true", help="use local files and caches only")
     p.add_argument("--dry-run", action="store_true", help="show the grid, what is done, what is left, and for how long")
     p.add_argument("--list", choices=("suites", "tasks"))
@@ -152,8 +160,14 @@ class Run:
                 raise InputError(f"--{name.replace('_', '-')} must be positive, got {value:g}")
         if parallel.processes() > 1 and arguments.executor != "local":
             raise InputError(f"accelerate launch must come without --executor, got --executor {arguments.executor}")
-        if arguments.retries < 0:
-            raise InputError(f"--retries must be at least 0, got {arguments.retries}")
+        for name in ("retries", "checkpoint_every"):
+            if getattr(arguments, name) < 0:
+                raise InputError(f"--{name.replace('_', '-')} must be at least 0, got {getattr(arguments, name)}")
+        if parallel.processes() > 1 and arguments.checkpoint_every:
+            raise InputError(
+                f"accelerate launch must come without --checkpoint-every, got {arguments.checkpoint_every}; "
+                "trials of several processes have no checkpoints"
+            )
         self.said: list[str] = []
         self.suite = self._suite()
         self.strategies = unique_strategies(self.suite.every("strategies"))
@@ -238,6 +252,7 @@ class Run:
         self._keep_suite()
         for kept in set_aside(problems, self.output / "set_aside"):
             print(f"warning: set aside {kept}", file=sys.stderr)
+        remove_done(self.output, (name for name, (done, _) in known.items() if done))
         if left:
             self.scores.estimate(lambda text: self.console.print(text, markup=False))
         if left or parallel.processes() > 1:
@@ -308,6 +323,7 @@ class Run:
             fisher={source: str(Path(file).resolve()) for source, file in self.scores.files.items()},
             threads=a.threads,
             predict_test=self.suite.predict_test,
+            checkpoints=Plan(str(self.output.resolve()), a.checkpoint_every) if a.checkpoint_every else None,
         )
 
     def _train(self, left: dict[str, dict[str, Any]], before: dict[str, str], where: list[Place]) -> None:

@@ -22,6 +22,8 @@ import torch
 from accelerate import Accelerator
 
 from benchmarks import batches, metrics, models
+from benchmarks.checkpoints import Checkpoint, Plan
+from benchmarks.cost import PEAK, Clock, peak, together
 from benchmarks.forward import prepare
 from benchmarks.grid import Split, make_split
 from benchmarks.protocol import Protocol
@@ -32,6 +34,7 @@ from fisher.scores import Scores, load_scores
 from regularizers.base import Context, SkipTrial
 from regularizers.loop import History, fit
 from regularizers.registry import load_plugin
+from regularizers.resume import BadState
 from regularizers.strategy import BoundStrategy, parse
 
 EVALUATION_BATCH = 64
@@ -44,7 +47,7 @@ class Resources:
     """Where this machine has what a config names; nothing here may change a score beyond rounding.
 
     predict_test: also predict the test set with the last weights, after the trial has been judged; micro_batch:
-    examples per forward pass where the protocol's did not fit.
+    examples per forward pass where the protocol's did not fit; checkpoints: where an interrupted trial goes on from.
     """
 
     model: models.Source
@@ -56,6 +59,7 @@ class Resources:
     threads: int = 1
     predict_test: bool = False
     micro_batch: int | None = None
+    checkpoints: Plan | None = None
 
 
 def resolve_task(name: str, task_file: str | None) -> Task:
@@ -107,9 +111,12 @@ def encode_tests(
 
 def execute(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
     """Run one trial and return its record; an exception of the trial becomes a record with its status and reason."""
-    started = time.perf_counter()
+    clock, checkpoint = Clock(), None
+    if resources.checkpoints is not None:
+        circumstances = {**environment(resources.threads), "micro_batch": resources.micro_batch}
+        checkpoint = Checkpoint(resources.checkpoints, config, circumstances)
     try:
-        result = run(config, resources)
+        result = run(config, resources, clock, checkpoint)
     except SkipTrial as skip:
         result = no_result("skipped", str(skip))
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -118,8 +125,12 @@ def execute(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
         status = "oom" if "DefaultCPUAllocator" in str(error) else "error"
         result = no_result(status, f"{type(error).__name__}: {error}")
         result["traceback"] = traceback.format_exc().splitlines()[-TRACE_LINES:]
-    result["seconds"]["total"] = round(time.perf_counter() - started, 3)
-    return {"config": config, "result": result, "environment": environment(resources.threads)}
+        if checkpoint is not None:
+            checkpoint.distrust()
+    before = checkpoint.before.get("total", 0.0) if checkpoint else 0.0
+    result["seconds"]["total"] = round(before + clock.total(), 3)
+    noted = checkpoint.noted() if checkpoint else {}
+    return {"config": config, "result": result, "environment": environment(resources.threads) | noted}
 
 
 def labels_of(examples: Sequence[Example]) -> list[int] | list[float]:
@@ -134,7 +145,17 @@ def no_result(status: str, reason: str) -> dict[str, Any]:
     return {"status": status, "reason": reason, "score": None, "failed": None, "failed_by": None, "seconds": {}}
 
 
-def run(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
+def run(config: dict[str, Any], resources: Resources, clock: Clock, checkpoint: Checkpoint | None) -> dict[str, Any]:
+    """The result of a trial, from its beginning where its checkpoint turns out to be of no use."""
+    try:
+        return train(config, resources, clock, checkpoint)
+    except BadState as error:
+        assert checkpoint is not None
+        checkpoint.set_aside(str(error))
+        return train(config, resources, clock, checkpoint)
+
+
+def train(config: dict[str, Any], resources: Resources, clock: Clock, checkpoint: Checkpoint | None) -> dict[str, Any]:
     """Build, attach, train, evaluate, judge; raises whatever goes wrong."""
     for plugin in resources.plugins:
         load_plugin(plugin)
@@ -149,7 +170,7 @@ def run(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
         restart=config["restart"],
     )
     rows = split_rows(split, protocol, encoded)
-    clock = Clock()
+    clock.begin()
     with isolated(config["seeds"]["init"]):
         accelerator = Accelerator(mixed_precision="bf16" if protocol.precision == "bf16" else "no")
         outputs = 1 if data.task.labels is None else len(data.task.labels)
@@ -172,8 +193,13 @@ def run(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
         recipe = protocol.recipe()
         if resources.micro_batch is not None:
             recipe = dataclasses.replace(recipe, micro_batch=resources.micro_batch)
-        history = fit(strategy, order, recipe, accelerator=accelerator, evaluate=trial.evaluate)
-        clock.lap("train", less=trial.seconds)
+
+        def booked() -> dict[str, float]:
+            return {"evaluate": trial.seconds} | ({"checkpoint": checkpoint.seconds} if checkpoint else {})
+
+        hooks = checkpoint.hooks(lambda: clock.so_far("train", booked())) if checkpoint else None
+        history = fit(strategy, order, recipe, accelerator=accelerator, evaluate=trial.evaluate, checkpoints=hooks)
+        clock.lap("train", less=sum(booked().values()))
         result = trial.judge(history, protocol.selection, config["metric"], derive("chance", config["restart"]))
         result["extra"] = trial.score_extra(data, encoded, strategy) if history.diverged_at is None else {}
         if resources.predict_test:
@@ -183,8 +209,9 @@ def run(config: dict[str, Any], resources: Resources) -> dict[str, Any]:
     result["touched"], result["micro_batch"] = touched, recipe.micro_batch
     result["train_loss"] = [round(loss, DIGITS) for loss in history.losses if math.isfinite(loss)]
     result["hashes"] = {"head": head_digest, "batches": order.fingerprint(), "split": config["split_hash"]}
-    result["seconds"] = clock.seconds | {"evaluate": round(trial.seconds, 3)}
-    result["peak_memory"] = peak_memory()
+    cost = together(checkpoint.before if checkpoint else {}, clock.seconds | booked() | peak())
+    result["peak_memory"] = int(cost.pop(PEAK)) if PEAK in cost else None
+    result["seconds"] = {phase: round(seconds, 3) for phase, seconds in cost.items() if phase != "total"}
     return result
 
 
@@ -331,38 +358,6 @@ def isolated(seed: int) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(deterministic)
-
-
-class Clock:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.last = time.perf_counter()
-        reset_peak_memory()
-
-    def lap(self, phase: str, less: float = 0.0) -> None:
-        """Book the time since the last lap, less what is booked elsewhere."""
-        now = time.perf_counter()
-        self.seconds[phase] = round(now - self.last - less, 3)
-        self.last = now
-
-
-def reset_peak_memory() -> None:
-    """Let the peak be this trial's own: CUDA's counter, or Linux's high-water mark of the process."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    elif Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory() -> int | None:
-    """Peak bytes since the reset: on the GPU, or resident in this process (None where the system does not say)."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), None)
 
 
 @functools.cache

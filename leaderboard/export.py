@@ -28,7 +28,7 @@ from leaderboard.text import escape
 NAME = f"records{ARCHIVE}"
 DIGITS = 6
 SOFTWARE = ("python", "torch", "transformers", "datasets", "accelerate", "numpy", "regbench", "peft")
-PLACE = ("executor", "slot", "gpu", "trials_per_device", "attempt")
+PLACE = ("executor", "slot", "gpu", "trials_per_device", "attempt", "resumed")
 ENVIRONMENT = (*SOFTWARE, "device", "threads", "platform", "git", *PLACE)
 OMITTED = ("traceback", "output", "test")
 _PATH = re.compile(

@@ -166,7 +166,10 @@ class Regularizer:
     A subclass is a dataclass registered with `@register("name")`. Positional fields always stand in the canonical
     form, keyword-only fields only where they differ from their default; `parse(str(r)) == r`. Each trial works on a
     copy of its own, so a hook may keep state in attributes that are no fields: `name` is saved in checkpoints, `_name`
-    is not, because `attach` makes it anew.
+    is not, because `attach` makes it anew. A trial whose terms change anything else that can be seen (a field, a
+    `_name`, what a `_name` holds) runs without checkpoints and says so; so does one whose `state_dict` raises
+    `regularizers.resume.CannotSave`. What is not seen (state in objects of its own) `python -m regularizers check`
+    finds.
 
     Class attributes:
         version: raised whenever results change; part of every trial's identity.
@@ -246,7 +249,11 @@ class Regularizer:
         return {key: value for key, value in own.items() if is_data(value)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore what `state_dict` gave. Raises ValueError for what it cannot give: fields, methods, `_names`."""
+        fields = {f.name for f in dataclasses.fields(self)}
+        for key in state:
+            if key in fields or key.startswith("_") or callable(getattr(type(self), key, None)):
+                raise ValueError(f"{self.name} has no state {key!r}")
         vars(self).update(state)
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from transformers import get_constant_schedule_with_warmup, get_linear_schedule_
 
 from regularizers import shards
 from regularizers.base import Batch
+from regularizers.resume import Checkpoints, Snapshots
 from regularizers.strategy import BoundStrategy
 
 CHECK_EVERY = 10  # steps between looks at the loss; every look waits for the device
@@ -57,26 +58,38 @@ def fit(
     *,
     accelerator: Accelerator,
     evaluate: Callable[[], Any] = lambda: None,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Train `strategy.context.model` for `recipe.epochs` epochs.
 
     Args:
         batches: epoch -> its batches; every batch is a dict of tensors with "labels", the first dimension examples.
         evaluate: called after each epoch with the evaluation weights in place and the model in evaluation mode.
+        checkpoints: where to go on from and what to do with the state of now and then; the result is the same.
 
     A loss that is NaN or infinite ends the training; `History.diverged_at` is then the first such step. The strategy
     must be attached. The order of the hooks stands in `regularizers.base`.
+
+    Raises BadState where the state to go on from is none of this training; the model must then not be used.
     """
     context, model = strategy.context, strategy.context.model
     training = context.training
-    training.steps = len(batches(0)) * recipe.epochs
+    per_epoch = len(batches(0))
+    training.steps = per_epoch * recipe.epochs
     strategy.start(lambda: batches(0))
     training.optimizer = make_optimizer(strategy, recipe)
     scheduler = _schedule(training.optimizer, recipe, training.steps)
-    history, losses = History(), []
-    for epoch in range(recipe.epochs):
+    history = History()
+    if checkpoints is not None:
+        snapshots = Snapshots(strategy, scheduler, history)
+        checkpoints.resume(snapshots)
+    losses: list[Any] = list(history.losses)
+    begun = len(losses)
+    for epoch in range(len(history.epochs), recipe.epochs):
         model.train()
-        for batch in batches(epoch):
+        for batch in batches(epoch)[len(losses) - epoch * per_epoch :]:
+            if checkpoints is not None and checkpoints.due(len(losses) - begun) and not _diverged(losses, history):
+                checkpoints.keep(snapshots.take)
             losses.append(step(strategy, _to(batch, accelerator.device), recipe, accelerator))
             scheduler.step()
             training.step += 1
@@ -154,8 +167,8 @@ def _to(batch: Batch, device: torch.device) -> Batch:
     return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
-def _diverged(losses: list[torch.Tensor], history: History) -> bool:
-    """Move the losses into the history; whether one of the new ones is not finite."""
+def _diverged(losses: list[Any], history: History) -> bool:
+    """Move the losses that are not yet there, tensors, into the history; whether one of all is not finite."""
     new = torch.stack(losses[len(history.losses) :]).tolist() if len(losses) > len(history.losses) else []
     history.losses.extend(new)
     bad = [step for step, loss in enumerate(history.losses) if not math.isfinite(loss)]

@@ -147,7 +147,8 @@ def done_since(job: Job, trial: Trial) -> Outcome | None:
     record = _read(job, trial.name)
     if record is None or record["checksum"] == trial.before:
         return None
-    return {key: record["result"].get(key) for key in ("status", "reason")} | {"elsewhere": True}
+    notes = {"notes": record["environment"].get("notes", [])}
+    return {key: record["result"].get(key) for key in ("status", "reason")} | notes | {"elsewhere": True}
 
 
 def keep(job: Job, trial: Trial, lease: Lease, outcome: Outcome) -> None:

@@ -1,8 +1,9 @@
 """Trials as SLURM jobs: an array whose tasks each run a batch of trials with the local executor, through submitit.
 
-A task that is preempted is requeued, finds the records that it has written and goes on; trials in the middle begin
-again. The launcher only watches: it may be ended and started again, and other launchers may share the folder, because
-every task holds a lease on the trial that it runs. The output folder must be on a file system that all nodes share.
+A task that is preempted is requeued, finds the records that it has written and goes on; a trial in the middle begins
+again, or goes on from its checkpoint. The launcher only watches: it may be ended and started again, and other launchers
+may share the folder, because every task holds a lease on the trial that it runs. The output folder must be on a file
+system that all nodes share.
 """
 
 from __future__ import annotations

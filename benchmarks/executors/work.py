@@ -105,7 +105,8 @@ def bound(output: Path) -> None:
 
 def work(task: Work, place: Place, output: str) -> Outcome:
     """One trial in a worker: run it, write its record if the lease still holds, return the outcome alone."""
-    from leaderboard.records import write_record
+    from benchmarks.checkpoints import remove
+    from leaderboard.records import is_done, write_record
 
     with captured(Path(output)):
         record = attempt(task.config, task.resources)
@@ -114,9 +115,12 @@ def work(task: Work, place: Place, output: str) -> Outcome:
     Path(output).unlink(missing_ok=True)
     record["environment"] = {**record["environment"], **place.noted(), "attempt": task.attempt}
     short = {key: record["result"].get(key) for key in ("status", "reason", "peak_memory", "micro_batch")}
+    short["notes"] = record["environment"].get("notes", [])
     if task.lease is not None and not task.lease.held():
         return short | {"elsewhere": True}
     write_record(Path(task.folder), record)
+    if is_done(record) and task.resources.checkpoints is not None:
+        remove(task.resources.checkpoints.path(task.config))
     return short | {"written": True}
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from benchmarks import models
+from benchmarks.cost import Clock
 from benchmarks.protocol import Protocol
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import EVALUATION_BATCH, labels_of, run
@@ -84,7 +85,7 @@ def measure(bench: Bench, rounds: int) -> dict[str, Any]:
 
     def ours() -> None:
         started = time.perf_counter()
-        seconds = run(config, bench.resources)["seconds"]
+        seconds = run(config, bench.resources, Clock(), None)["seconds"]
         fixed.append(time.perf_counter() - started - seconds["train"] - seconds["evaluate"])
 
     ways: dict[str, Callable[[], None]] = {
