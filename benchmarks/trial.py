@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from benchmarks import batches, metrics, models
 from benchmarks.checkpoints import Checkpoint, Plan
@@ -172,6 +173,7 @@ def train(config: dict[str, Any], resources: Resources, clock: Clock, checkpoint
     rows = split_rows(split, protocol, encoded)
     clock.begin()
     with isolated(config["seeds"]["init"]):
+        AcceleratorState._reset_state()  # the precision of the trial before this one
         accelerator = Accelerator(mixed_precision="bf16" if protocol.precision == "bf16" else "no")
         outputs = 1 if data.task.labels is None else len(data.task.labels)
         model, head = models.build(resources.model, outputs, seed=config["seeds"]["init"], head_init=protocol.head_init)

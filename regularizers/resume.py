@@ -173,13 +173,18 @@ def _refers(value: Any, live: set[int]) -> bool:
 
 
 def _mark(value: Any, live: set[int]) -> Any:
-    """What differs between two looks if the value has changed: a tensor's writes are counted, the model's own ignored.
+    """What differs between two looks if the value has changed; the model's own tensors are expected to.
 
     Of an object that is neither a module nor a generator only the identity is seen.
     """
+    if isinstance(value, Tensor) and (value.is_meta or foreign(value.detach().data) is not None):
+        return id(value)
     if isinstance(value, Tensor):
-        writes = 0 if value.is_inference() else value._version
-        return "model" if _memory(value) in live else (value.data_ptr(), writes, tuple(value.shape))
+        if _memory(value) in live:
+            return "model"
+        writes = 0 if value.is_inference() else value._version  # those through `.data` are not counted
+        whole = value.detach().reshape(-1).view(torch.uint8).sum(dtype=torch.int64).item()
+        return value.data_ptr(), writes, whole, tuple(value.shape)
     if isinstance(value, torch.Generator):
         return value.get_state().numpy().tobytes()
     if isinstance(value, nn.Module):

@@ -1,0 +1,253 @@
+"""States of trainings: what is taken, what is put back, and what is refused rather than saved wrongly."""
+
+import itertools
+from collections import deque
+from dataclasses import dataclass
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from regularizers.base import Context, Regularizer
+from regularizers.loop import Recipe, fit
+from regularizers.packing import flatten, unflatten
+from regularizers.resume import BadState, CannotSave, Checkpoints
+from regularizers.rig import HEAD, first_difference, make_batch, tiny_bert
+from regularizers.strategy import Strategy, Term, parse
+
+EPOCHS, BATCHES = 2, 5
+RECIPE = Recipe(
+    epochs=EPOCHS, lr=1e-2, beta1=0.9, beta2=0.999, eps=1e-6, warmup=0.2, schedule="linear", clip=1.0,
+    bias_correction=False, micro_batch=0,
+)  # fmt: skip
+
+
+@dataclass
+class Term_(Regularizer):
+    """A weight decay whose rate follows the number of steps that it has counted: what is lost shows in the weights."""
+
+    def attach(self, context):
+        self.count = 0
+        return list(context.parameters())
+
+    def update(self, apply, context):
+        apply()
+        self.count += 1
+        for p in context.parameters().values():
+            p.data.mul_(1 - 0.01 * self.count)
+
+
+class Killed(Exception):
+    pass
+
+
+class Training:
+    """One training on fixed batches; `until` kills it when it would keep its n-th state, which is then in `kept`."""
+
+    def __init__(self, strategy, state=None, *, every=3, until=None, recipe=RECIPE):
+        self.kept, self.refused, self.until = [], [], until
+        model = tiny_bert()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(4)
+            context = Context(model, HEAD, torch.Generator().manual_seed(6), examples=7 * BATCHES)
+            self.bound = strategy.bind(context)
+            self.bound.attach()
+            try:
+                self.history = fit(
+                    self.bound,
+                    lambda epoch: [make_batch(10 * epoch + at) for at in range(BATCHES)],
+                    recipe,
+                    accelerator=Accelerator(cpu=True),
+                    evaluate=lambda: {"w": float(sum(p.detach().sum() for p in model.parameters()))},
+                    checkpoints=Checkpoints(every, lambda: state, self.keep),
+                )
+            except Killed:
+                return
+            self.generators = context.generator.get_state(), torch.get_rng_state()
+        moments = enumerate(context.training.optimizer.state.values())
+        self.weights = {n: p.detach() for n, p in model.named_parameters()}
+        self.weights |= {f"{at} {key}": value for at, state in moments for key, value in state.items()}
+
+    def keep(self, take):
+        try:
+            self.kept.append(unflatten(flatten(take())))
+        except CannotSave as reason:
+            self.refused.append(str(reason))
+        if len(self.kept) == self.until:
+            raise Killed
+
+
+def of(*terms):
+    return Strategy(tuple(Term(term, "all") for term in terms))
+
+
+def assert_same(one, two):
+    assert one.history == two.history
+    assert first_difference(one.weights, two.weights) is None
+    assert all(torch.equal(a, b) for a, b in zip(one.generators, two.generators, strict=True))
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 7])
+def test_a_training_that_is_killed_at_every_state_ends_like_one_that_is_not(every):
+    """At every step, also between two epochs; schedule, clipping, dropout, masks and a counter go on."""
+    strategy = of(Term_(), *(t.regularizer for t in parse("dropout(0.1) + mixout(w_pre, 0.5) + ema(0.9)").terms))
+    whole = Training(strategy, every=100)
+    assert not whole.kept and len(whole.history.losses) == EPOCHS * BATCHES
+    part, steps = Training(strategy, every=every, until=1), []
+    while part.kept:
+        steps.append(part.kept[0]["step"])
+        part = Training(strategy, part.kept[0], every=every, until=1)
+    assert steps == list(range(every, EPOCHS * BATCHES, every))
+    assert_same(part, whole)
+
+
+def test_looking_does_not_disturb():
+    strategy = parse("dropout(0.1) + child_tuning(0.5)")
+    looked, alone = Training(strategy, every=1), Training(strategy, every=100)
+    assert len(looked.kept) == EPOCHS * BATCHES - 1 and not looked.refused
+    assert_same(looked, alone)
+
+
+def test_a_diverged_training_keeps_no_state_and_diverges_at_the_same_step():
+    recipe = RECIPE.__class__(**vars(RECIPE) | {"lr": 1e30, "clip": 0.0, "warmup": 0.0})
+    looked, alone = Training(parse("none"), every=1, recipe=recipe), Training(parse("none"), every=99, recipe=recipe)
+    assert looked.history.diverged_at == alone.history.diverged_at is not None
+    assert len(looked.history.losses) == len(alone.history.losses)
+    assert len(looked.kept) == looked.history.diverged_at
+
+
+# --- what is not saved
+
+
+@dataclass
+class Hidden(Term_):
+    """Changes something that `attach` would not make anew: `where` says what."""
+
+    where: str = ""
+    rate: float = 0.1
+
+    def attach(self, context):
+        self._count, self._list, self._queue, self._net = 0, [0], deque([0]), nn.Linear(2, 2)
+        self._tensor, self._generator = torch.zeros(1), torch.Generator().manual_seed(1)
+        self.layer = context.model.get_submodule("classifier")
+        return super().attach(context)
+
+    def draw(self, context):
+        if self.where == "field":
+            self.rate *= 0.9
+        if self.where == "number":
+            self._count += 1
+        if self.where == "list":
+            self._list[0] += 1
+        if self.where == "queue":
+            self._queue.append(1)
+        if self.where == "tensor":
+            self._tensor += 1
+        if self.where == "module":
+            self._net.weight.data += 1
+        if self.where == "generator":
+            torch.rand(1, generator=self._generator)
+        if self.where == "reference":
+            self.kept = {"w": context.model.classifier.weight.detach()}
+        if self.where == "type":
+            self.scores = itertools.count
+        if self.where == "plain":
+            self.scores = {"queue": (1, {2})}
+
+
+NAMES = {"number": "_count", "list": "_list", "queue": "_queue", "tensor": "_tensor", "module": "_net",
+         "generator": "_generator", "field": "rate", "type": "scores"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "name"), NAMES.items())
+def test_a_term_with_hidden_state_says_so_and_trains_on(where, name):
+    training = Training(of(Hidden(where)), every=4)
+    assert not training.kept and len(training.history.losses) == EPOCHS * BATCHES
+    sentence = f"cannot be saved in a checkpoint: its '{name}' changes in training and is no part of its state_dict()"
+    assert all(sentence in reason for reason in training.refused) and len(training.refused) == 2
+
+
+def test_a_reference_to_the_weights_is_refused_because_a_copy_would_not_follow_them():
+    (reason, *_) = Training(of(Hidden("reference")), every=4).refused
+    assert "its state 'kept' refers to the model's own tensors" in reason
+
+
+@pytest.mark.parametrize("where", ["", "plain"])
+def test_references_that_attach_makes_anew_do_not_matter(where):
+    training = Training(of(Hidden(where)), every=4, until=1)
+    assert training.kept and not training.refused
+    assert_same(Training(of(Hidden(where)), training.kept[0]), Training(of(Hidden(where))))
+
+
+@dataclass
+class Answers(Hidden):
+    """Says itself what its state is."""
+
+    def state_dict(self):
+        return {"count": self.count, "hidden": self._count}
+
+    def load_state_dict(self, state):
+        self.count, self._count = state["count"], state["hidden"]
+
+
+@dataclass
+class Declines(Term_):
+    """Cannot be saved and says why."""
+
+    def state_dict(self):
+        raise CannotSave("declines keeps its state elsewhere")
+
+
+@dataclass
+class Foreign(Term_):
+    """Gives something that no checkpoint holds."""
+
+    def state_dict(self):
+        return {"rows": deque([1])}
+
+
+def test_a_term_answers_for_itself():
+    part = Training(of(Answers("number")), every=4, until=1)
+    assert part.kept[0]["terms"] == [{"count": 4, "hidden": 4}]
+    assert_same(Training(of(Answers("number")), part.kept[0]), Training(of(Answers("number"))))
+    assert set(Training(of(Declines())).refused) == {"declines keeps its state elsewhere"}
+    assert "its state holds a deque" in Training(of(Foreign())).refused[0]
+
+
+def test_an_unknown_device_is_refused(monkeypatch):
+    monkeypatch.setattr("regularizers.resume.DEVICES", ("cuda",))
+    assert set(Training(parse("none")).refused) == {
+        "a training on cpu cannot be saved, its generators' states are not known"
+    }
+
+
+# --- what is not put back
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("model", "classifier.weight"), torch.zeros(1, 1)),
+        (("model", "more"), torch.zeros(1)),
+        (("terms",), []),
+        (("terms", 0, "rate"), 0.3),
+        (("terms", 0, "_tensor"), 1),
+        (("terms", 0, "update"), 1),
+        (("optimizer", "param_groups"), []),
+        (("optimizer", "state", 0, "exp_avg"), torch.zeros(1)),
+        (("scheduler", "step"), 1),
+        (("generators", "own"), torch.zeros(3, dtype=torch.uint8)),
+        (("history", "losses"), [0.1]),
+        (("history", "more"), 1),
+        (("step",), 10**6),
+    ],
+)
+def test_a_state_of_another_training_is_refused(path, value):
+    state = Training(of(Hidden()), every=4, until=1).kept[0]
+    place = state
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(BadState):
+        Training(of(Hidden()), state)
