@@ -103,8 +103,8 @@ def remember_split_hash(path: Path, task: Task, fraction: float, split_seed: int
     """
     try:
         known = json.loads(path.read_text()) if path.exists() else {}
-        first = known.setdefault(task.name, {}).setdefault(_key(fraction, split_seed), found)
-    except (ValueError, AttributeError):
+        first = str(known.setdefault(task.name, {}).setdefault(_key(fraction, split_seed), found))
+    except (ValueError, AttributeError, RecursionError):
         raise InputError(f"{path}: must be the JSON file of split hashes; delete it to start anew.") from None
     if first != found:
         raise InputError(

@@ -8,6 +8,7 @@ the class words for the others) or, for STS-B, a number in [0, 5].
 import io
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ def check(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return _check(archive)
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
         return [f"cannot be read as a zip: {error}"]
 
 

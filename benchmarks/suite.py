@@ -180,7 +180,7 @@ def make_recipe(values: Mapping[str, Any]) -> FisherRecipe:
     read: dict[str, Any] = {}
     for key, value in values.items():
         if key not in kinds:
-            raise InputError(f"unknown key fisher.{key}; available: {', '.join(kinds)}")
+            raise InputError(f"unknown key {f'fisher.{key}'!r}; available: {', '.join(kinds)}")
         try:
             read[key] = int(str(value)) if kinds[key] == "int" else str(value)
         except ValueError:

@@ -42,16 +42,17 @@ def load_state(path: Path, recipe: Mapping[str, Any], device: str) -> State | No
         with safe_open(str(path), framework="pt", device=device) as file:
             note = json.loads((file.metadata() or {})["unfinished"])
             total = {name: file.get_tensor(name) for name in note["tensors"]}
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        changed = sorted(name for name, value in recipe.items() if note["recipe"].get(name) != value)
+        noted = {int(samples): scores for samples, scores in note["noted"].items()}
+        state = State(total, note["done"], note["loss"], noted)
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} should hold an unfinished estimate but cannot be read: remove it") from error
-    changed = sorted(name for name, value in recipe.items() if note["recipe"].get(name) != value)
     if changed:
         raise InputError(
             f"{path} holds an unfinished estimate of another request ({', '.join(changed)} differ): finish that one, "
             "remove the file, or choose another output"
         )
-    noted = {int(samples): scores for samples, scores in note["noted"].items()}
-    return State(total, note["done"], note["loss"], noted)
+    return state
 
 
 def accumulate_resumably(

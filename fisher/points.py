@@ -33,10 +33,10 @@ class Points:
         """Known points; those of another request are refused."""
         if not self.path.exists():
             return []
-        first, *rest = self.path.read_text(encoding="utf-8").split("\n")
         try:
+            first, *rest = self.path.read_text(encoding="utf-8").split("\n")
             changed = sorted(name for name, value in json.loads(first).items() if recipe.get(name) != value)
-        except (json.JSONDecodeError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             raise InputError(
                 f"{self.path} should hold the points of landscapes but cannot be read: remove it"
             ) from None
@@ -48,9 +48,9 @@ class Points:
         for line in rest:
             try:
                 seed, variant, row, column, loss = json.loads(line)
-            except (json.JSONDecodeError, ValueError, TypeError):
+                self.known[(seed, variant, row, column)] = float(loss)
+            except (ValueError, TypeError, OverflowError, RecursionError):
                 continue
-            self.known[(seed, variant, row, column)] = loss
             kept.append(line)
         return kept
 

@@ -103,7 +103,7 @@ def load_scores(path: Path | str, *, weights: str | None = None) -> Scores:
         with safe_open(str(path), framework="pt") as file:
             metadata = parse_metadata(path, file.metadata() or {})
             values = {name: file.get_tensor(name) for name in metadata["tensors"]}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, UnicodeError) as error:
         raise InputError(
             f"{path} must be a safetensors file of Fisher scores, but it cannot be read: {error}"
         ) from error
@@ -122,9 +122,11 @@ def load_scores(path: Path | str, *, weights: str | None = None) -> Scores:
 
 def parse_metadata(path: Path | str, stored: Mapping[str, str]) -> dict[str, Any]:
     try:
-        metadata = json.loads(stored["fisher"])
+        metadata = dict(json.loads(stored["fisher"]))
         missing = [name for name in REQUIRED if name not in metadata]
-    except (KeyError, TypeError, json.JSONDecodeError):
+        if not all(isinstance(text, str) for text in (*metadata.get("tensors", ()), metadata.get("weights", ""))):
+            raise TypeError
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise InputError(
             f"{path} is a safetensors file but holds no Fisher scores: its metadata says nothing of them"
         ) from None

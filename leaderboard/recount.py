@@ -43,7 +43,8 @@ def disagreements(folder: Path, build: Callable[..., str]) -> Iterator[str]:
         wrong = [name for name in VALUES if not _equal(told[key][name], true[key][name])]
         if wrong:
             texts = (
-                f"{name} {told[key][name] or 'none'}, by the records {true[key][name] or 'none'}" for name in wrong
+                f"{name} {escape(told[key][name]) or 'none'}, by the records {true[key][name] or 'none'}"
+                for name in wrong
             )
             yield f"{where}: {_name(key)}: {'; '.join(texts)}"
 
@@ -55,8 +56,8 @@ def _table(path: Path) -> Table | None:
             lines = list(reader)
         if not {*KEY, *VALUES} <= set(reader.fieldnames or ()):
             return None
-        return {tuple(line[key] for key in KEY): {name: line[name] for name in VALUES} for line in lines}
-    except (OSError, ValueError, KeyError, csv.Error):
+        return {tuple(line[key] or "" for key in KEY): {name: line[name] or "" for name in VALUES} for line in lines}
+    except (OSError, ValueError, csv.Error):
         return None
 
 

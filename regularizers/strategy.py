@@ -247,10 +247,8 @@ def _split(words: list[str]) -> list[list[str]]:
 def _value(word: str, field: dataclasses.Field[Any], cls: type[Regularizer]) -> Any:
     """A token as the field's type wants it; the class checks ranges on construction."""
     wanted = str(field.type)
-    if word.startswith('"'):
-        return re.sub(r"\\(.)", r"\1", word[1:-1])
     if "str" in wanted:
-        return word
+        return re.sub(r"\\(.)", r"\1", word[1:-1]) if word.startswith('"') else word
     if "bool" in wanted and word in ("true", "false"):
         return word == "true"
     if not NUMBER.match(word) or not math.isfinite(number := float(word)):

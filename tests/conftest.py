@@ -1,9 +1,12 @@
 """Fixtures that every package's tests share."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the Makefile does: threads that wait for a core take it from others
 
 
 @pytest.fixture(scope="session")

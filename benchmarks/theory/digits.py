@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import re
 import struct
 import zlib
@@ -139,7 +140,7 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     dimensions = magic % 256
     start = 4 + 4 * dimensions
     shape = struct.unpack(f">{dimensions}I", data[4:start]) if len(data) >= start else (0,) * dimensions
-    wanted = start + int(np.prod(shape, dtype=np.int64))
+    wanted = start + math.prod(shape)
     if len(data) != wanted:
         raise InputError(f"{path}: its header announces {wanted} bytes, got {len(data)}; download it again")
     return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)

@@ -42,7 +42,8 @@ def test_two_processes_train_a_trial_as_one_does(tmp_path: Path) -> None:
     """Masks agree (the loop compares the weights after every epoch) and scores are those of the whole batch."""
     alone = run(tmp_path / "alone")
     launcher = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
-    pair = run(tmp_path / "pair", launcher=(*launcher, "--mixed_precision", "no", "--dynamo_backend", "no"))
+    launcher += ("--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no")  # 0: any free port
+    pair = run(tmp_path / "pair", launcher=launcher)
     for strategy in STRATEGIES:
         one, two = alone[strategy]["result"], pair[strategy]["result"]
         assert pair[strategy]["environment"]["processes"] == 2
@@ -154,8 +155,8 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=1000
 MinJobAge=600
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-SlurmctldPort=16817
-SlurmdPort=16818
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
 NodeName={host} CPUs=1 State=UNKNOWN
 PartitionName=low Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=high Nodes={host} MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
@@ -179,7 +180,10 @@ def slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     folder = tmp_path / "cluster"
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
-    (folder / "slurm.conf").write_text(CONF.format(host=socket.gethostname().split(".")[0], folder=folder))
+    with socket.create_server(("", 0)) as one, socket.create_server(("", 0)) as two:
+        ports = one.getsockname()[1], two.getsockname()[1]
+    host = socket.gethostname().split(".")[0]
+    (folder / "slurm.conf").write_text(CONF.format(host=host, folder=folder, ports=ports))
     monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
     daemons = [subprocess.Popen([name, "-D"], stderr=subprocess.DEVNULL) for name in ("slurmctld", "slurmd")]
     try:

@@ -57,7 +57,7 @@ def write(path: Path, **changes: object) -> str:
         ({"protocol": "lee"}, "protocol must be one of lee20, sharma24, got 'lee'"),
         ({"set": {"epoch": 1}}, "unknown protocol field 'epoch'; did you mean epochs?"),
         ({"set": [1]}, "'set' must be a table of key = value, got list"),
-        ({"fisher": {"sample": 1}}, "unknown key fisher.sample; "),
+        ({"fisher": {"sample": 1}}, "unknown key 'fisher.sample'; "),
         ({"fisher": {"samples": 0}}, "fisher.samples must be at least 1, got 0"),
         ({"fisher": {"samples": "few"}}, "fisher.samples must be a whole number, got 'few'"),
     ],

@@ -109,14 +109,20 @@ def test_a_diverged_run_is_a_failed_run_with_the_floor_as_its_score(make_configs
 
 
 def test_best_dev_and_last_differ_where_they_must(make_configs: Make, resources: Resources) -> None:
-    """A high rate makes epochs go up and down; `best` kept as an alias of the live weights would equal `last`."""
-    settings = {"task": "pocket-mrpc", "fraction": 0.1, "epochs": 6, "lr": 2e-3, "schedule": "constant"}
-    (last,) = make_configs("none", **settings)
-    (best,) = make_configs("none", selection="best_dev", **settings)
-    scores = [epoch["scores"]["f1"] for epoch in execute(last, resources)["result"]["epochs"]]
-    assert scores[-1] < max(scores), "the run must be one whose last epoch is not its best"
-    assert execute(last, resources)["result"]["score"] == scores[-1]
-    assert execute(best, resources)["result"]["score"] == max(scores)
+    """A high rate makes epochs go up and down; `best` kept as an alias of the live weights would equal `last`.
+
+    Which runs end below their best epoch hangs on the last bits: the first of several that does is looked at.
+    """
+    settings = {"task": "pocket-mrpc", "fraction": 0.1, "epochs": 6, "lr": 2e-3, "schedule": "constant", "restarts": 8}
+    lasts, bests = (make_configs("none", selection=selection, **settings) for selection in ("last", "best_dev"))
+    for last, best in zip(lasts, bests, strict=True):
+        result = execute(last, resources)["result"]
+        scores = [epoch["scores"]["f1"] for epoch in result["epochs"]]
+        if scores[-1] < max(scores):
+            assert result["score"] == scores[-1]
+            assert execute(best, resources)["result"]["score"] == max(scores)
+            return
+    pytest.fail("one of the runs must end below its best epoch")
 
 
 def test_the_record_passes_the_schema_and_names_what_was_touched(

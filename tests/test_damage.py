@@ -1,0 +1,353 @@
+"""Every kind of file that is read, damaged at random: it is read, or refused in one sentence.
+
+Cheap, seeded damage to good files, so that many inputs come deep; tests/test_fuzz.py has values of every type besides.
+"""
+
+import gzip
+import io
+import json
+import random
+import re
+import struct
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from benchmarks.executors.slurm import read_options
+from benchmarks.sources import load_task_data
+from benchmarks.splits import remember_split_hash
+from benchmarks.submission import FILES, check
+from benchmarks.suite import load_suite, override
+from benchmarks.tasks import TASKS, task_from_file
+from benchmarks.theory.digits import read_folder
+from fisher.corpus import read_corpus
+from fisher.errors import InputError
+from fisher.partial import load_state
+from fisher.points import Points
+from fisher.scores import load_scores
+from leaderboard.errors import InputError as LeaderboardError
+from leaderboard.methods import TEXTS, read_methods
+from leaderboard.records import RecordError, encode_record, read_record, read_records
+from leaderboard.recount import KEY, VALUES, disagreements
+from regularizers.mixing import _read as read_target
+from regularizers.strategy import parse
+
+QUICK, MANY = 100, 100_000
+ODD = [b"", b"\0", b"\xff", b"\n", b"\r", b"\t", b" ", b"-1", b"0", b"1e999", b"nan", b"NaN", b"9" * 5000, b"0.1", b"x"]
+ODD += [
+    b'"',
+    b'""',
+    b'"x"',
+    b'"\\ud800"',
+    b"'",
+    b"\\",
+    b"=",
+    b",",
+    b":",
+    b"+",
+    b"(",
+    b")",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b"#",
+]
+ODD += [b"[]", b"{}", b"[1]", b'{"a": 1}', b"null", b"true", b"1979-05-27", b"[" * 3000, "\u2028é".encode(), b"\x1b[2J"]
+WORDS = re.compile(rb'"[^"\n]*"|[\w.-]+|\s+|.', re.DOTALL)
+Read = Callable[[bytes], object]
+
+
+def damaged(whole: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
+    """`count` copies of a file with one to four words or stretches of bytes replaced by odd ones or by its own."""
+    draw, words = random.Random(seed), WORDS.findall(whole)
+    for _ in range(count):
+        if draw.random() < 0.6:
+            parts = list(words)
+            for _ in range(draw.choice((1, 1, 1, 2, 4))):
+                parts[draw.randrange(len(parts))] = draw.choice(draw.choice((ODD, words)))
+            yield b"".join(parts)
+        else:
+            data = bytearray(whole)
+            for _ in range(draw.choice((1, 1, 2, 4))):
+                at = draw.randrange(len(data) + 1)
+                by = draw.choice(ODD) if draw.random() < 0.5 else draw.randbytes(draw.choice((1, 1, 2, 8)))
+                data[at : at + draw.choice((0, 1, 1, 4, 30, len(data)))] = by
+            yield bytes(data)
+
+
+def written(path: Path, read: Callable[[Path], object]) -> Read:
+    """Read bytes as the content of a file."""
+
+    def from_bytes(data: bytes) -> object:
+        path.write_bytes(data)
+        return read(path)
+
+    return from_bytes
+
+
+# --- good files and their readers
+
+
+def strategy(folder: Path) -> tuple[bytes, Read]:
+    text = 'mixout(w_pre, 0.7, layers=all) + guided_dropout(0, 0.1, fisher="a b") + head:mixout(w_0, 0.7)'
+    return text.encode(), lambda data: parse(str(parse(data.decode("utf-8", "replace"))))
+
+
+def assignment(folder: Path) -> tuple[bytes, Read]:
+    suite = load_suite("pocket")
+    return b"fisher_samples=200", lambda data: override(suite, {}, [data.decode("utf-8", "replace")])
+
+
+def slurm(folder: Path) -> tuple[bytes, Read]:
+    return b"trials=20", lambda data: read_options([data.decode("utf-8", "replace")], 1)
+
+
+def suite(folder: Path) -> tuple[bytes, Read]:
+    whole = load_suite("lee20-table2").to_toml().encode()
+    return whole, written(folder / "suite.toml", lambda path: load_suite(str(path)))
+
+
+OWN = (
+    b'name = "own"\ntrain = "a.%s"\ndev = "a.%s"\ntext = ["t", "u"]\nlabel = "l"\nlabels = ["0", "1"]\nmetric = "f1"\n'
+)
+
+
+def task(folder: Path) -> tuple[bytes, Read]:
+    (folder / "a.csv").touch()
+    return OWN % (b"csv", b"csv"), written(folder / "task.toml", task_from_file)
+
+
+def table(kind: bytes, whole: bytes) -> Callable[[Path], tuple[bytes, Read]]:
+    def make(folder: Path) -> tuple[bytes, Read]:
+        (folder / "task.toml").write_bytes(OWN % (kind, kind))
+        own = task_from_file(folder / "task.toml") if (folder / f"a.{kind.decode()}").write_bytes(whole) else None
+        assert own is not None
+        return whole, written(folder / f"a.{kind.decode()}", lambda path: load_task_data(own))
+
+    return make
+
+
+def glue(folder: Path) -> tuple[bytes, Read]:
+    whole = b"index\tsentence1\tsentence2\tlabel\n0\ta b\tc\tentailment\n1\td\te\tnot_entailment\n"
+    (folder / "RTE").mkdir()
+    for name in ("train.tsv", "dev.tsv"):
+        (folder / "RTE" / name).write_bytes(whole)
+    return whole, written(folder / "RTE" / "dev.tsv", lambda path: load_task_data(TASKS["rte"], data_dir=folder))
+
+
+CONFIG = {
+    **dict.fromkeys(("model", "weights", "split_hash", "dev_hash"), "x"),
+    **{"task": "rte", "strategy": "none", "fraction": 0.1, "restart": 0, "split_seed": 0, "metric": "accuracy"},
+    **{"seeds": {"init": 1}, "methods": {"none": 1}, "fisher": None},
+    "protocol": {"name": "lee20", "metric": "primary", "data": "official", "selection": "last", "precision": "fp32"},
+}
+RECORD: dict[str, Any] = {
+    "config": CONFIG,
+    "result": {
+        **{"status": "ok", "reason": None, "score": 0.7, "failed": False, "failed_by": None, "failed_plain": False},
+        **{"floor": 0.5, "threshold": 0.5, "collapsed": False, "imputed": False, "predictions": [0, 1]},
+        **{"epochs": [{"epoch": 1, "scores": {"accuracy": 0.7}}], "seconds": {"total": 1.0}, "peak_memory": None},
+    },
+    "environment": {"torch": "2.13.0", "threads": 1},
+}
+
+
+def record(folder: Path) -> tuple[bytes, Read]:
+    name, whole = encode_record(RECORD)
+    return whole, written(folder / f"{name}.json", read_record)
+
+
+def signed_record(folder: Path) -> tuple[bytes, Read]:
+    """A forger's: id and checksum are made anew for whatever the content has become."""
+
+    def read(data: bytes) -> object:
+        try:
+            return encode_record(json.loads(data))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        except ValueError as error:
+            if isinstance(error, RecordError) or "integer string conversion" not in str(error):
+                raise
+            return None
+        except (TypeError, KeyError, AttributeError):  # no object with the three blocks: not even a forger can sign it
+            return None
+
+    def back(data: bytes) -> object:
+        made = read(data)
+        if not isinstance(made, tuple):
+            return None
+        (folder / f"{made[0]}.json").write_bytes(made[1])
+        try:
+            return read_record(folder / f"{made[0]}.json")
+        finally:
+            (folder / f"{made[0]}.json").unlink()
+
+    return json.dumps(RECORD).encode(), back
+
+
+def archive(folder: Path) -> tuple[bytes, Read]:
+    path = folder / "records.jsonl.gz"
+    whole = b"".join(encode_record(RECORD | {"config": CONFIG | {"restart": r}})[1] for r in range(3))
+
+    def read(data: bytes) -> object:
+        path.write_bytes(gzip.compress(data, 1))
+        return printable(read_records([path])[1])
+
+    return whole, read
+
+
+def packed_archive(folder: Path) -> tuple[bytes, Read]:
+    whole = gzip.compress(archive(folder)[0])
+    return whole, written(folder / "records.jsonl.gz", lambda path: printable(read_records([path])[1]))
+
+
+def printable(problems: Sequence[RecordError]) -> None:
+    assert all(str(problem).isprintable() for problem in problems)
+
+
+def methods(folder: Path) -> tuple[bytes, Read]:
+    term = dict.fromkeys(TEXTS, "x") | {"settings": {"p": "0.7"}}
+    whole = json.dumps({"mixout(w_pre, 0.7)": [term], "none": []}).encode()
+    return whole, written(folder / "methods.json", lambda path: printable(read_methods([folder])[1]))
+
+
+def recount(folder: Path) -> tuple[bytes, Read]:
+    rows = [",".join((*KEY, *VALUES)), *(",".join([*"mtfspwd", *"1234567"]) for _ in "ab")]
+    whole = "\n".join(rows).encode()
+
+    def build(results: object, output: str) -> str:
+        Path(output, "leaderboard.csv").write_bytes(whole)
+        return ""
+
+    return whole, written(folder / "leaderboard.csv", lambda path: printable(list(disagreements(folder, build))))
+
+
+NOTE = {"kind": "empirical", "objective": "mlm", "reduction": "mean", "samples": 3, "seed": 0, "corpus_hash": "c"}
+NOTE |= {"model": "tiny", "weights": "a", "format": 1, "tensors": ["a", "b"]}
+TENSORS = {"a": torch.ones(3), "b": torch.zeros(2, 2)}
+
+
+def tensor_file(key: str, note: dict[str, Any]) -> bytes:
+    return save(TENSORS, metadata={key: json.dumps(note)})
+
+
+def scores(folder: Path) -> tuple[bytes, Read]:
+    return tensor_file("fisher", NOTE), written(folder / "scores", lambda path: load_scores(path, weights="a"))
+
+
+def note_of_scores(folder: Path) -> tuple[bytes, Read]:
+    path = folder / "scores"
+
+    def read(data: bytes) -> object:
+        path.write_bytes(save(TENSORS, metadata={"fisher": data.decode("utf-8", "replace")}))
+        return load_scores(path, weights="a")
+
+    return json.dumps(NOTE).encode(), read
+
+
+STATE = {"recipe": {"seed": 0}, "done": 3, "loss": 0.5, "noted": {"2": {"a": 0.1}}, "tensors": ["a", "b"]}
+
+
+def state(folder: Path) -> tuple[bytes, Read]:
+    whole = tensor_file("unfinished", STATE)
+    return whole, written(folder / "state", lambda path: load_state(path, {"seed": 0}, "cpu"))
+
+
+def note_of_state(folder: Path) -> tuple[bytes, Read]:
+    path = folder / "state"
+
+    def read(data: bytes) -> object:
+        path.write_bytes(save(TENSORS, metadata={"unfinished": data.decode("utf-8", "replace")}))
+        return load_state(path, {"seed": 0}, "cpu")
+
+    return json.dumps(STATE).encode(), read
+
+
+def points(folder: Path) -> tuple[bytes, Read]:
+    recipe = {"grid": 4, "model": "m"}
+    whole = "\n".join([json.dumps(recipe), *(json.dumps([0, "all", row, 1, 0.5]) for row in range(3)), ""]).encode()
+
+    def read(path: Path) -> None:
+        with Points(path, recipe) as found:
+            assert all(isinstance(value, float) for value in found.known.values())
+
+    return whole, written(folder / "points.jsonl", read)
+
+
+def corpus(folder: Path) -> tuple[bytes, Read]:
+    return "one two\nfirst\tsecond\n\u00e4\u2028b\n".encode(), written(folder / "corpus.txt", read_corpus)
+
+
+def target(folder: Path) -> tuple[bytes, Read]:
+    return save(TENSORS), written(folder / "target.safetensors", lambda path: read_target(path, ["a", "b"]))
+
+
+def split_hashes(folder: Path) -> tuple[bytes, Read]:
+    whole = json.dumps({"qnli": {"0.1/0": "a" * 64}, "sst2": {}}).encode()
+    read = written(folder / "hashes.json", lambda path: remember_split_hash(path, TASKS["qnli"], 0.1, 0, "a" * 64))
+    return whole, read
+
+
+def submission(folder: Path) -> tuple[bytes, Read]:
+    """All files of a submission with two rows each: unpacked and read, whatever stands in them."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for file in FILES:
+            made.writestr(file.name, "index\tprediction\n0\t0\n1\t1\n")
+    return buffer.getvalue(), written(folder / "submission.zip", check)
+
+
+def digits(kind: str) -> Callable[[Path], tuple[bytes, Read]]:
+    """Images, labels or rows of USPS, damaged below the compression."""
+
+    def make(folder: Path) -> tuple[bytes, Read]:
+        images = bytes([0, 0, 8, 3]) + struct.pack(">3I", 20, 28, 28) + bytes(range(224)) * 70
+        labels = bytes([0, 0, 8, 1]) + struct.pack(">I", 20) + bytes(range(10)) * 2
+        rows = "\n".join(f"{row % 10}.0000 " + "0.5 -1.0 " * 128 for row in range(20)).encode()
+        files = {"images": images, "labels": labels, "usps": rows}
+        names = {kind: f"train-{kind}-idx{d}-ubyte.gz" for kind, d in (("images", 3), ("labels", 1))}
+        names["usps"] = "zip.train.gz"
+        for other in () if kind == "usps" else ("images", "labels"):
+            (folder / names[other]).write_bytes(gzip.compress(files[other]))
+
+        def read(data: bytes) -> object:
+            (folder / names[kind]).write_bytes(gzip.compress(data, 1))
+            return read_folder(folder)
+
+        return files[kind], read
+
+    return make
+
+
+TARGETS: dict[str, Callable[[Path], tuple[bytes, Read]]] = {
+    **{f.__name__: f for f in (strategy, assignment, slurm, suite, task, glue, record, signed_record, archive)},
+    **{f.__name__: f for f in (packed_archive, methods, recount, scores, note_of_scores, state, note_of_state, points)},
+    **{f.__name__: f for f in (corpus, target, split_hashes, submission)},
+    "tsv": table(b"tsv", b"t\tu\tl\na\tb\t0\nc\td\t1\n"),
+    "csv": table(b"csv", b't,u,l\na,"b ""c"" d",0\n"e\nf",g,1\n'),
+    "jsonl": table(b"jsonl", b'{"t": "a", "u": "b", "l": "0"}\n{"l": 1, "t": "c", "u": "d"}\n'),
+    **{kind: digits(kind) for kind in ("images", "labels", "usps")},
+}
+
+
+@pytest.mark.parametrize("count", [QUICK, pytest.param(MANY, marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_is_damaged_is_read_or_refused_in_one_sentence(
+    name: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    whole, read = TARGETS[name](tmp_path)
+    read(whole)
+    for data in damaged(whole, count):
+        try:
+            read(data)
+        except (InputError, LeaderboardError) as error:
+            assert "\n" not in str(error), f"more than a line for {data[:500]!r}: {error}"
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__}: {error} for {data[:500]!r}") from error
