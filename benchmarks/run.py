@@ -46,7 +46,7 @@ from leaderboard.records import (
     RecordError,
     is_done,
     is_result,
-    record_id,
+    record_ids,
     set_aside,
     stream_records,
     write_atomic,
@@ -226,7 +226,7 @@ class Run:
             fisher=self.scores.of,
         )
         self._check_splits(grid)
-        self.grid = {record_id(config): config for config in grid}
+        self.grid = dict(zip(record_ids(grid), grid, strict=True))
         gc.freeze()  # a large grid stays to the end; looking through it again and again costs more than reading records
         known, problems = self._known()
         left = self._left(known)

@@ -31,11 +31,12 @@ def estimate(
         if record["result"]["score"] is not None:
             measured[kind(record["config"])].append(record["result"]["seconds"]["total"])
     known = {key: statistics.median(seconds) for key, seconds in measured.items()}
-    missing = {kind(config): config for config in left if kind(config) not in known}
+    kinds = by_kind(left)
+    missing = {key: configs[0] for key, configs in kinds.items() if key not in known}
     if missing:
         per_token = seconds_per_token(next(iter(missing.values())), resources)
         known |= {key: per_token * tokens(config, resources) for key, config in missing.items()}
-    total = sum(known[kind(config)] for config in left) / workers
+    total = sum(known[key] * len(configs) for key, configs in kinds.items()) / workers
     basis = "trials done here" if not missing else "one training step measured now"
     return f"time: about {total / 60:.1f} min on {workers} workers, by {basis}; strategies cost more or less"
 
@@ -43,6 +44,17 @@ def estimate(
 def kind(config: dict[str, Any]) -> tuple[Any, ...]:
     """Trials of one kind take about the same time."""
     return config["task"], config["fraction"], config["weights"], str(config["protocol"])
+
+
+def by_kind(configs: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+    """The configs of each kind; a protocol that many of them hold as one object is looked at once."""
+    parts: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for config in configs:
+        parts[config["task"], config["fraction"], config["weights"], id(config["protocol"])].append(config)
+    kinds: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for part in parts.values():
+        kinds[kind(part[0])] += part
+    return kinds
 
 
 def tokens(config: dict[str, Any], resources: Resources) -> float:

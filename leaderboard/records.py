@@ -37,9 +37,12 @@ STATUSES = (*RESULTS, "skipped", *ERRORS)
 REASONS_OF_FAILURE = ("rule", "chance", "diverged")
 
 _CONTAINERS = {dict, list}  # what JSON nests
+_STRING = {str}
 _ATOMS = {str, int, bool, type(None)}  # what JSON holds as it is
 _HEAD = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')  # how a record begins: its keys are sorted
-_HUGE = re.compile(rb"[eE][+]?[0-9]{3,}[,\]}]")  # a number that may be read as infinite
+_HUGE = [re.compile(sign + rb"[+]?[0-9]{3,}[,\]}]") for sign in (b"e", b"E")]  # what may be read as infinite
+_NO_NAME = frozenset({"", *"=+-@"})  # how no name begins: spreadsheets would take it for a formula
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe from strangers must not block the reader
 
 Record = dict[str, Any]
 
@@ -56,8 +59,11 @@ class RecordError(InputError):
 
 
 class _Rule(NamedTuple):
+    """What a value must be, in words and as a test, which every value of the type `whole` passes."""
+
     wanted: str
     holds: Callable[[Any], bool]
+    whole: type | None = None
 
 
 def _is_number(value: Any, low: float = -1e18, high: float = 1e18) -> bool:
@@ -69,11 +75,11 @@ def _is_whole(value: Any, low: int, high: int) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 500 and value.lstrip()[:1] not in ("", *"=+-@")
+    return isinstance(value, str) and 0 < len(value) <= 500 and value.lstrip()[:1] not in _NO_NAME
 
 
 def _optional(rule: _Rule) -> _Rule:
-    return _Rule(f"{rule.wanted} or null", lambda value: value is None or rule.holds(value))
+    return _Rule(f"{rule.wanted} or null", lambda value: value is None or rule.holds(value), rule.whole)
 
 
 def _one_of(values: tuple[str, ...]) -> _Rule:
@@ -85,10 +91,10 @@ def _exactly(value: object) -> _Rule:
 
 
 _NAME = _Rule("a text of 1 to 500 characters that does not start with =, +, - or @", _is_name)
-_OBJECT = _Rule("an object", lambda value: isinstance(value, dict))
-_LIST = _Rule("a list", lambda value: isinstance(value, (list, tuple)))
-_BOOL = _Rule("true or false", lambda value: isinstance(value, bool))
-_TEXT = _Rule("a text", lambda value: isinstance(value, str))
+_OBJECT = _Rule("an object", lambda value: isinstance(value, dict), dict)
+_LIST = _Rule("a list", lambda value: isinstance(value, (list, tuple)), list)
+_BOOL = _Rule("true or false", lambda value: isinstance(value, bool), bool)
+_TEXT = _Rule("a text", lambda value: isinstance(value, str), str)
 _NUMBER = _Rule("a number", _is_number)
 _AMOUNT = _Rule("a number >= 0", lambda value: _is_number(value, 0))
 _SCORE = _Rule("a number in [-1, 1]", lambda value: _is_number(value, -1 - 1e-9, 1 + 1e-9))
@@ -145,11 +151,12 @@ def _shown(value: Any) -> str:
 
 
 def _check(block: Mapping[str, Any], rules: Mapping[str, _Rule], prefix: str = "") -> None:
-    for key, rule in rules.items():
+    for key, (wanted, holds, whole) in rules.items():
         if key not in block:
-            raise RecordError(f"{prefix}{key} is missing; it must be {rule.wanted}")
-        if not rule.holds(block[key]):
-            raise RecordError(f"{prefix}{key} must be {rule.wanted}, got {_shown(block[key])}")
+            raise RecordError(f"{prefix}{key} is missing; it must be {wanted}")
+        value = block[key]
+        if type(value) is not whole and not holds(value):
+            raise RecordError(f"{prefix}{key} must be {wanted}, got {_shown(value)}")
 
 
 def _check_result(result: Mapping[str, Any]) -> None:
@@ -184,23 +191,34 @@ def _check_plain(value: Any, depth: int = 1) -> None:
     if depth > MAX_DEPTH:
         raise RecordError(f"a record must not nest deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
+        if not _STRING.issuperset(map(type, value)) and not all(isinstance(key, str) for key in value):
             raise RecordError("the keys of an object in a record must be texts")
-        for item in value.values():
-            if type(item) not in _ATOMS:
-                _check_plain(item, depth + 1)
+        items: Iterable[Any] = value.values()
     elif isinstance(value, (list, tuple)):
-        for item in value:
-            if type(item) not in _ATOMS:
-                _check_plain(item, depth + 1)
+        items = value
     elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise RecordError(f"numbers in a record must be finite, got {value}; write null for an undefined one")
-    elif value is not None and not isinstance(value, (str, int)):
+        _check_finite(value)
+        return
+    elif value is None or isinstance(value, (str, int)):
+        return
+    else:
         raise RecordError(f"a record holds plain JSON values only, got {type(value).__name__}; convert it first")
+    for item in items:
+        kind = type(item)
+        if kind is float:
+            _check_finite(item)
+        elif kind not in _ATOMS:
+            _check_plain(item, depth + 1)
 
 
-_dump = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+def _check_finite(value: float) -> None:
+    if not math.isfinite(value):
+        raise RecordError(f"numbers in a record must be finite, got {value}; write null for an undefined one")
+
+
+_dump = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode  # of what was read or passed _check_plain, which no circle does
 
 
 def canonical(value: Any) -> str:
@@ -229,21 +247,53 @@ def _slug(text: str, limit: int) -> str:
     return re.sub(r"[^a-z0-9._]+", "-", text.lower())[:limit].strip("-._")
 
 
+@functools.lru_cache(maxsize=100)
+def _slug_of_model(model: str) -> str:
+    return _slug(re.split(r"[/\\]", model.rstrip("/\\"))[-1], 24)
+
+
 def record_id(config: Mapping[str, Any]) -> str:
     """Return a trial's id, safe as a file name: `task-model-strategy-f<fraction>-r<restart>-<12 digits of the hash>`.
 
     Only `a-z 0-9 . _ -` occur in it. The readable parts are cut short, the hash alone tells trials apart. Raises
     RecordError if the config lacks a field or holds one that no record may hold, so that it is found before training.
     """
-    check_config(config)
-    return _name_of(config, config_hash(config))
+    return record_ids([config])[0]
+
+
+def record_ids(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return `record_id` of each config; a value that several hold as one object is checked and written out once."""
+    known: dict[tuple[str, int], tuple[str, Any]] = {}  # by id: the text, and the value, which must stay where it is
+    return [_id_of(config, known) for config in configs]
+
+
+def _id_of(config: Mapping[str, Any], known: dict[tuple[str, int], tuple[str, Any]]) -> str:
+    if not _CONFIG_RULES.keys() <= config.keys() or not _STRING.issuperset(map(type, config)):
+        check_config(config)
+        _check_plain(dict(config))
+    texts = []
+    for key in sorted(config):
+        value = config[key]
+        found = known.get((key, id(value)))
+        if found is None:
+            found = known[key, id(value)] = f"{_dump(key)}:{_field(key, value)}", value
+        texts.append(found[0])
+    return _name_of(config, _digest(f"{{{','.join(texts)}}}"))
+
+
+def _field(key: str, value: Any) -> str:
+    """Check one field of a config and return its canonical JSON."""
+    _check({key: value}, {key: _CONFIG_RULES[key]} if key in _CONFIG_RULES else {}, "config.")
+    if key == "protocol":
+        _check(value, _PROTOCOL_RULES, "config.protocol.")
+    _check_plain(value, 2)
+    return _dump(value)
 
 
 def _name_of(config: Mapping[str, Any], digest: str) -> str:
-    model = _slug(re.split(r"[/\\]", config["model"].rstrip("/\\"))[-1], 24)
-    parts = [_slug(config["task"], 24), model, _slug(config["strategy"], 56)]
+    parts = [_slug(config["task"], 24), _slug_of_model(config["model"]), _slug(config["strategy"], 56)]
     parts += [f"f{config['fraction']:g}", f"r{config['restart']}", digest[:12]]
-    return "-".join(part for part in parts if part)
+    return "-".join(filter(None, parts))
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -305,10 +355,10 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
     return path
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: str) -> bytes:
     """Read a regular file of bounded size; a pipe or a device from strangers must not block the reader."""
     try:
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        file = os.open(path, _FLAGS)
         try:
             found = os.fstat(file)
             if not stat.S_ISREG(found.st_mode):
@@ -342,21 +392,24 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"numbers must be finite, got {name}")
 
 
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
+
+
 def _is_intact(data: bytes) -> bool:
     """Return whether a file is byte for byte as it was written: its checksum is that of its other bytes.
 
     Then nothing that a checksum finds is looked for a second time; what a forger could write is checked all the same.
     """
     head = _HEAD.match(data)
-    if head is None or _HUGE.search(data):
+    if head is None or any(pattern.search(data) for pattern in _HUGE):
         return False
     return hashlib.sha256(b"{" + data[head.end() :].removesuffix(b"\n")).hexdigest().encode() == head[1]
 
 
 def _parse(data: bytes, intact: bool) -> Any:
-    hook = None if intact else _without_duplicates
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=hook, parse_constant=_refuse_constant)
+        return (_DECODER if intact else _STRICT).decode(data.decode("utf-8"))
     except UnicodeDecodeError:
         raise RecordError("not UTF-8 text; it is truncated, corrupt or no record") from None
     except RecursionError:
@@ -377,8 +430,8 @@ def _check_depth(value: Any) -> None:
 
 
 def _check_identity(record: Record, name: str | None, intact: bool) -> None:
-    body = {key: value for key, value in record.items() if key != "checksum"}
     try:
+        body = {} if intact else {key: value for key, value in record.items() if key != "checksum"}
         checksum = record["checksum"] if intact else _digest(_dump(body))
         digest = _digest(_dump(record["config"]))
     except ValueError as error:  # a number like 1e999 is read as infinite
@@ -410,16 +463,16 @@ def _decode(data: bytes, name: str | None) -> Record:
     return record
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Path | str) -> Record:
     """Read and check one record: JSON, bounds, schema, types, checksum, and that id, config and file name agree.
 
     Raises RecordError, a sentence that names the file.
     """
-    path = Path(path)
+    path = os.fspath(path)
     try:
-        return _decode(_read_bytes(path), path.name)
+        return _decode(_read_bytes(path), os.path.basename(path))
     except RecordError as error:
-        raise RecordError(f"{escape(str(path))}: {error}", path) from None
+        raise RecordError(f"{escape(path)}: {error}", Path(path)) from None
 
 
 def _read_archive(path: Path) -> Iterator[Record | RecordError]:
@@ -449,39 +502,41 @@ def _bounded(data: bytes) -> bytes:
     return data
 
 
-def find_records(results: Iterable[Path]) -> list[Path]:
+def find_records(results: Iterable[Path | str]) -> list[str]:
     """Return the record files of output folders (their `records` folder), record folders and single files, sorted.
 
     Archives of records count as such; hidden files and files that are neither `*.json` nor `*.jsonl.gz` do not. Raises
     InputError for a path that cannot be listed.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     real = functools.cache(os.path.realpath)
-    for given in map(Path, results):
+    for given in results:
         try:
             for path in _candidates(given):
-                found[f"{real(path.parent)}{os.sep}{path.name}"] = path
+                folder, name = os.path.split(path)
+                found[f"{real(folder)}{os.sep}{name}"] = path
         except FileNotFoundError:
             known = "give output folders, record folders or record files"
             raise InputError(f"{escape(str(given))} does not exist; {known}") from None
         except OSError as error:
             raise InputError(f"{escape(str(given))} cannot be read: {error.strerror}") from None
-    return sorted(found.values(), key=str)
+    return sorted(found.values())
 
 
-def _candidates(given: Path) -> list[Path]:
-    if not stat.S_ISDIR(given.stat().st_mode):
-        return [given]
-    folder = given / "records" if (given / "records").is_dir() else given
+def _candidates(given: Path | str) -> list[str]:
+    if not stat.S_ISDIR(os.stat(given).st_mode):
+        return [os.fspath(given)]
+    folder = Path(given, "records") if Path(given, "records").is_dir() else Path(given)
     names = [name for name in os.listdir(folder) if name.endswith((".json", ARCHIVE)) and not name.startswith(".")]
-    return [folder / name for name in names if name not in BESIDE]
+    start = str(folder / "_")[:-1]
+    return [start + name for name in names if name not in BESIDE]
 
 
-def stream_records(results: Iterable[Path]) -> Iterator[Record | RecordError]:
+def stream_records(results: Iterable[Path | str]) -> Iterator[Record | RecordError]:
     """Yield every record below `results`, or the reason why a file is none, without holding more than one."""
     for path in find_records(results):
-        if path.name.endswith(ARCHIVE):
-            yield from _read_archive(path)
+        if path.endswith(ARCHIVE):
+            yield from _read_archive(Path(path))
             continue
         try:
             yield read_record(path)
@@ -489,7 +544,7 @@ def stream_records(results: Iterable[Path]) -> Iterator[Record | RecordError]:
             yield error
 
 
-def read_records(results: Iterable[Path]) -> tuple[list[Record], list[RecordError]]:
+def read_records(results: Iterable[Path | str]) -> tuple[list[Record], list[RecordError]]:
     """Return all records below `results` (folders or files) and the files that are none; one never spoils another."""
     records: list[Record] = []
     problems: list[RecordError] = []

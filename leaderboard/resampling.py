@@ -27,8 +27,10 @@ def _whole(values: ArrayLike) -> Whole:
 
 
 @functools.lru_cache(maxsize=8)
-def _counts(groups: tuple[int, ...], resamples: int, seed: int) -> Whole:
-    """Return how often each trial is drawn: (resamples, trials); `groups` holds one group number per trial, from 0.
+def _counts(groups: tuple[int, ...], resamples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how often each trial is drawn, (resamples, trials), and how many are in all, (resamples,).
+
+    groups: one group number per trial, from 0.
 
     First as many groups as there are, then in each drawn group as many of its trials as it has, both with replacement.
     """
@@ -41,7 +43,7 @@ def _counts(groups: tuple[int, ...], resamples: int, seed: int) -> Whole:
         members = np.flatnonzero(membership == group)
         share = np.full(len(members), 1 / len(members))
         counts[:, members] = generator.multinomial(drawn[:, group] * len(members), share)
-    return counts
+    return counts.astype(np.float64), counts.sum(axis=1).astype(np.float64)
 
 
 def bootstrap_means(
@@ -60,8 +62,13 @@ def bootstrap_means(
     labels = np.zeros(len(scores), dtype=np.int64) if groups is None else np.asarray(groups)
     _, first, inverse = np.unique(labels[present], return_index=True, return_inverse=True)
     numbers = np.argsort(np.argsort(first))[inverse]  # groups by first appearance: labels do not matter
-    counts = _counts(tuple(int(number) for number in numbers), resamples, seed)
-    return (counts @ _whole(scores[present])) / counts.sum(axis=1) * _QUANTUM
+    counts, drawn = _counts(tuple(numbers.tolist()), resamples, seed)
+    whole = _whole(scores[present])
+    if (
+        np.abs(whole).max() * drawn.max() < 2**53
+    ):  # sums are exact as floats, in whatever order they are added, and fast
+        return (counts @ whole.astype(np.float64)) / drawn * _QUANTUM
+    return (counts.astype(np.int64) @ whole) / drawn * _QUANTUM
 
 
 def tail(count: int, confidence: float = CONFIDENCE) -> float:

@@ -289,7 +289,7 @@ def test_folders_files_and_rubbish(record, tmp_path):
     (run / "leaderboard.json").write_text("{}")
     (more / ".half.json.1f.tmp").write_text("{")
     (more / "notes.txt").write_text("")
-    assert records.find_records([run, more, second, run / "records"]) == sorted([first, second])
+    assert records.find_records([run, more, second, run / "records"]) == sorted(map(str, [first, second]))
     with pytest.raises(InputError, match="nowhere does not exist; give output folders, record folders or record files"):
         records.find_records([tmp_path / "nowhere"])
     with pytest.raises(InputError, match=r"notes\.txt.x cannot be read: Not a directory"):
