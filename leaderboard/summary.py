@@ -171,5 +171,8 @@ def areas(section: Section, style: Style) -> Table | None:
 
 def unranked(section: Section, style: Style) -> Iterator[str]:
     """Say which strategies are not ranked, and why."""
+    reasons: dict[str, list[str]] = {}
     for strategy, reason in section.ranking.unranked:
-        yield f"Not ranked: {escape(strategy, style)} ({escape(reason, style)})"
+        reasons.setdefault(reason, []).append(escape(strategy, style))
+    for reason, strategies in reasons.items():
+        yield f"Not ranked: {'; '.join(strategies)} ({escape(reason, style)})"

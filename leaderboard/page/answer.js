@@ -31,7 +31,8 @@ function rivals(ranked, winners, data) {
   const [best] = winners,
     others = ranked.filter(row => !winners.includes(row));
   if (!others.length) return "";
-  if (!isNumber(best.tier)) return `Whether the others can be told from the best was not tested: ${plural(best.restarts, "restart")}, ${data.minimum_restarts} are needed.`;
+  if (!isNumber(best.tier))
+    return `Whether the others can be told from the best was not tested: ${plural(best.restarts, "restart")}, ${data.minimum_restarts} are needed.`;
   const near = others.filter(row => row.tier === best.tier).map(row => row.strategy);
   return near.length
     ? `Of the other ${others.length} ranked, ${near.length} cannot be told from the best (tier 1): ${near.join("; ")}.`

@@ -111,8 +111,7 @@ function costPlot(cell, rows, styleOf) {
       top + 8,
       0.1,
     );
-  const beats = (a, b) =>
-    costOf(a) <= costOf(b) && a.mean >= b.mean && (costOf(a) < costOf(b) || a.mean > b.mean);
+  const beats = (a, b) => costOf(a) <= costOf(b) && a.mean >= b.mean && (costOf(a) < costOf(b) || a.mean > b.mean);
   const ranked = shown.filter(row => row.ranked),
     best = ranked.filter(row => !ranked.some(other => beats(other, row))).sort((a, b) => costOf(a) - costOf(b));
   const line = best.map((row, index) => `${index ? "L" : "M"}${x(costOf(row))} ${y(row.mean)}`).join("");
@@ -127,7 +126,9 @@ function costPlot(cell, rows, styleOf) {
   const unit = ratios ? "time of a trial, the baseline's = 1" : "seconds per trial";
   const text = [
     `Mean ${cell.metric} against the ${ratios ? "time of a trial as a ratio to the baseline's on the same restarts" : "wall-clock seconds of a trial"}; other load on the machines is in it.`,
-    best.length ? `The line joins the ranked strategies that no other beats in both: ${best.map(row => row.strategy).join("; ")}.` : "",
+    best.length
+      ? `The line joins the ranked strategies that no other beats in both: ${best.map(row => row.strategy).join("; ")}.`
+      : "",
     ranked.length < shown.length ? "Hollow: not ranked." : "",
   ];
   const drawing = canvas(

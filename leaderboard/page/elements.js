@@ -34,7 +34,9 @@ function choice(label, name, options, selected, change) {
 // groups: {title, has(row)}: rows of a later one stay below those of an earlier one, however they are sorted.
 function sortableTable(caption, columns, rows, state, groups = [{title: "", has: () => true}]) {
   const table = element("table", {}, element("caption", {}, caption));
-  const parts = groups.map(group => ({title: group.title, rows: rows.filter(group.has)})).filter(part => part.rows.length);
+  const parts = groups
+    .map(group => ({title: group.title, rows: rows.filter(group.has)}))
+    .filter(part => part.rows.length);
   const bodies = parts.map(() => element("tbody"));
   const heads = columns.map((column, index) => {
     const button = element("button", {type: "button", on: {click: () => sort(index)}}, column.title);
@@ -57,16 +59,28 @@ function sortableTable(caption, columns, rows, state, groups = [{title: "", has:
       head.setAttribute("aria-sort", index !== at ? "none" : state.falling ? "descending" : "ascending");
     });
     parts.forEach((part, number) => {
-      const lines = ordered(part.rows).map(row => element("tr", {}, columns.map((column, index) => field(column, index, row))));
+      const lines = ordered(part.rows).map(row =>
+        element(
+          "tr",
+          {},
+          columns.map((column, index) => field(column, index, row)),
+        ),
+      );
       const named = parts.length > 1 && part.title;
       bodies[number].replaceChildren(
-        ...(named ? [element("tr", {class: "group"}, element("th", {scope: "rowgroup", colspan: columns.length}, part.title))] : []),
+        ...(named
+          ? [element("tr", {class: "group"}, element("th", {scope: "rowgroup", colspan: columns.length}, part.title))]
+          : []),
         ...lines,
       );
     });
   }
   function field(column, index, row) {
-    const attributes = {scope: index ? null : "row", "data-title": column.title, class: column.number ? "number" : null};
+    const attributes = {
+      scope: index ? null : "row",
+      "data-title": column.title,
+      class: column.number ? "number" : null,
+    };
     return element(index ? "td" : "th", attributes, column.cell(row));
   }
   show();

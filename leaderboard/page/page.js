@@ -33,7 +33,15 @@ function firstChoice(section) {
     bestOf(section.cells.find(cell => keyOf(cell) === task.key && cell.fraction === fraction))?.strategy ?? labels[0];
   const b = section.baseline ?? labels[0],
     a = best === b ? (labels.find(label => label !== b) ?? b) : best;
-  return {task: task.key, fraction: String(fraction), technique: "all", a, b, strategy: best, published: section.published[0]?.name ?? ""};
+  return {
+    task: task.key,
+    fraction: String(fraction),
+    technique: "all",
+    a,
+    b,
+    strategy: best,
+    published: section.published[0]?.name ?? "",
+  };
 }
 
 function change(values) {

@@ -11,8 +11,18 @@ function publishedView(cells, section, chosen, select) {
   const columns = [
     {title: "Strategy", value: pair => pair.strategy, cell: pair => pair.strategy},
     cells.length > 1 && {title: "Task", value: pair => pair.task, cell: pair => pair.task},
-    cells.length > 1 && {title: "Data", value: pair => pair.fraction, cell: pair => percent(pair.fraction), number: true},
-    {title: "Ours", value: pair => pair.mean, cell: pair => [element("b", {}, points(pair.mean)), " ", small(`n ${pair.restarts}`)], ...FALLING},
+    cells.length > 1 && {
+      title: "Data",
+      value: pair => pair.fraction,
+      cell: pair => element("span", {class: "whole"}, percent(pair.fraction)),
+      number: true,
+    },
+    {
+      title: "Ours",
+      value: pair => pair.mean,
+      cell: pair => [element("b", {}, points(pair.mean)), " ", small(`n ${pair.restarts}`)],
+      ...FALLING,
+    },
     {title: "Published", value: pair => pair.published_mean, cell: pair => points(pair.published_mean), ...FALLING},
     {
       title: "Ours − published",
@@ -31,7 +41,10 @@ function publishedView(cells, section, chosen, select) {
     {
       title: "Gain, ours",
       value: pair => pair.direction?.ours ?? null,
-      cell: pair => (pair.direction ? [signed(pair.direction.ours), " ", small(interval(pair.direction.low, pair.direction.high, signed))] : "–"),
+      cell: pair =>
+        pair.direction
+          ? [signed(pair.direction.ours), " ", small(interval(pair.direction.low, pair.direction.high, signed))]
+          : "–",
       ...FALLING,
     },
     {title: "Direction", value: pair => directionOf(pair, table), cell: pair => directionOf(pair, table)},
@@ -41,8 +54,16 @@ function publishedView(cells, section, chosen, select) {
     element("h2", {id: "published-title"}, "Beside the papers"),
     element("form", {class: "pair"}, choice("Published table", "published", names, table.name, select)),
     element("p", {}, `${table.citation}; ${table.about}. ${table.summary}`),
-    element("p", {class: "hint"}, table.differences.length ? "What differs, beside chance:" : "Model, data and protocol are the published ones."),
-    element("ul", {class: "differences"}, table.differences.map(line => element("li", {}, line))),
+    element(
+      "p",
+      {class: "hint"},
+      table.differences.length ? "What differs, beside chance:" : "Model, data and protocol are the published ones.",
+    ),
+    element(
+      "ul",
+      {class: "differences"},
+      table.differences.map(line => element("li", {}, line)),
+    ),
     pairs.length
       ? sortableTable(caption, columns, pairs, {})
       : element("p", {}, "It prints nothing for the task and share that are chosen above."),

@@ -17,7 +17,7 @@ function rankPlot(ranking, styleOf) {
       {},
       svg("line", {class: "guide", x1: at, x2: at, y1: y, y2: bottom - 4}),
       mark(at, y, style, `${place.strategy}: mean rank ${place.mean_rank.toFixed(2)}`, 6),
-      svg("text", {class: "value", x: WIDTH - RIGHT, y: rowTop(index) + 13, "text-anchor": "end"}, place.mean_rank.toFixed(2)),
+      svg("text", {class: "value", ...besideOf(at, y)}, place.mean_rank.toFixed(2)),
     );
   });
   const joined = groups.map((group, number) => {
@@ -51,17 +51,30 @@ function rankPlot(ranking, styleOf) {
       "g",
       {},
       svg("line", {class: "mean", x1: from, x2: to, y1: y, y2: y}),
-      svg("text", {class: "tick", x: from, y: y + 16}, `critical difference of ranks alone: ${length.toFixed(2)} (${plural(tasks, "task")})`),
+      svg(
+        "text",
+        {class: "tick", x: from, y: y + 16},
+        `critical difference of ranks alone: ${length.toFixed(2)} (${plural(tasks, "task")})`,
+      ),
     );
   }
 }
+
+// Where a number stands beside a mark: on its right, or on its left where there is no room.
+const besideOf = (x, y) =>
+  x < 0.8 * WIDTH ? {x: x + 11, y: y + 5, "text-anchor": "start"} : {x: x - 11, y: y + 5, "text-anchor": "end"};
 
 function rankText({groups, groups_test: test, tasks, critical_difference: critical}) {
   const paired = "paired sign flips over all cells, Holm over all pairs, p < 0.05";
   const ranks = "Nemenyi's test of the mean ranks, p < 0.05, because there are too few restarts for a paired one";
   const how = test === "sign flip" ? paired : ranks;
-  const said = groups.length ? "A bar at the bottom joins strategies of which no two can be told apart" : "Every pair can be told apart";
-  const alone = test === "sign flip" ? ` Ranks alone, over ${plural(tasks, "task")}, would need ${critical.toFixed(2)} between two (Nemenyi).` : "";
+  const said = groups.length
+    ? "A bar at the bottom joins strategies of which no two can be told apart"
+    : "Every pair can be told apart";
+  const alone =
+    test === "sign flip"
+      ? ` Ranks alone, over ${plural(tasks, "task")}, would need ${critical.toFixed(2)} between two (Nemenyi).`
+      : "";
   return `${said} (${how}).${alone}`;
 }
 

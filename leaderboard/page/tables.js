@@ -1,18 +1,27 @@
 // The tables of a cell and over all tasks, and what is noted below them.
 
-const GROUPS = [
-  {title: "Ranked", has: ({row}) => row.ranked},
-  {
-    title: "Planned with fewer restarts: shown, not ranked; compared with the baseline on the restarts of both",
-    has: ({row}) => row.complete && !row.ranked,
-  },
-  {title: "Restarts missing: shown, neither ranked nor compared", has: ({row}) => !row.complete},
-];
+const RANKED = {title: "ranked", has: row => row.ranked};
+const SHORT = {
+  title: "planned with fewer restarts: shown, not ranked; compared with the baseline on the restarts of both",
+  has: row => row.complete && !row.ranked,
+};
+const MISSING = {title: "restarts missing: shown, neither ranked nor compared", has: row => !row.complete};
+
+// Means of two tasks have no order, so every cell has groups of its own.
+function groupsOf(cells) {
+  const titleOf = (cell, group) =>
+    cells.length === 1 ? group.title : [nameOf(cell), ...(group === RANKED ? [] : [group.title])].join(": ");
+  return cells.flatMap(cell =>
+    [RANKED, SHORT, MISSING].map(group => ({
+      title: titleOf(cell, group),
+      has: line => line.cell === cell && group.has(line.row),
+    })),
+  );
+}
 
 function strategyTable(cells, keep, section, data, state, pick, styleOf) {
   const rows = cells.flatMap(cell => cell.rows.filter(row => keep(row.strategy)).map(row => ({cell, row})));
-  const several = cells.length > 1,
-    number = {number: true, falling: true};
+  const number = {number: true, falling: true};
   const tested = rows.some(({row}) => isNumber(row.tier));
   const cost = rows.some(({row}) => isNumber(row.seconds));
   const columns = [
@@ -21,8 +30,6 @@ function strategyTable(cells, keep, section, data, state, pick, styleOf) {
       value: ({row}) => row.strategy,
       cell: ({row}) => element("span", {class: "named"}, swatch(styleOf(row.strategy)), pick(row.strategy)),
     },
-    several && {title: "Task", value: ({cell}) => cell.task, cell: ({cell}) => cell.task},
-    several && {title: "Data", value: ({cell}) => cell.fraction, cell: ({cell}) => percent(cell.fraction), ...number},
     {title: "n", value: ({row}) => row.restarts, cell: ({row}) => countOf(row), ...number},
     {
       title: "Mean",
@@ -63,8 +70,8 @@ function strategyTable(cells, keep, section, data, state, pick, styleOf) {
       number: true,
     },
   ].filter(Boolean);
-  const caption = `${several ? plural(cells.length, "cell") : nameOf(cells[0])}: ${plural(rows.length, "row")}`;
-  return sortableTable(caption, columns, rows, state.sorting, GROUPS);
+  const caption = `${cells.length > 1 ? plural(cells.length, "cell") : nameOf(cells[0])}: ${plural(rows.length, "row")}`;
+  return sortableTable(caption, columns, rows, state.sorting, groupsOf(cells));
 }
 
 const countOf = row => (row.complete ? String(row.restarts) : `${row.restarts} of ${row.expected}`);
@@ -165,8 +172,8 @@ function overall(section, data, pick, styleOf) {
     },
   ].filter(Boolean);
   const groups = [
-    {title: "Ranked", has: row => isNumber(row.place)},
-    {title: GROUPS[1].title, has: row => !isNumber(row.place)},
+    {title: RANKED.title, has: row => isNumber(row.place)},
+    {title: SHORT.title, has: row => !isNumber(row.place)},
   ];
   const by = {column: "Mean rank", falling: false};
   return [

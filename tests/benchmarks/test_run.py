@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.run import main
+from benchmarks.run import Run, main, parser
+from leaderboard.plan import read_plan
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--set", "epochs=1", "fisher_samples=3")
@@ -224,3 +225,18 @@ def test_a_suite_for_glue_runs_on_the_embedded_model_and_says_so(
     shown = capsys.readouterr().out
     assert "--model pocket: synthetic tasks stand in, not GLUE: rte -> pocket-rte, mrpc -> pocket-mrpc" in shown
     assert "12 trials: 0 done" in shown
+
+
+def test_a_run_says_how_many_restarts_it_planned_and_never_fewer_than_before(tmp_path: Path) -> None:
+    def plan(*flags: str) -> dict[str, int]:
+        request = ["--suite", "board", "--model", "pocket", "--output", str(tmp_path), "--tasks", "pocket-rte", *flags]
+        run = Run(parser().parse_args([*request, "--dry-run"]))
+        assert run.go() == 0
+        run._keep_suite()
+        found, faults = read_plan([tmp_path])
+        assert faults == []
+        return {place[-1]: count for place, count in found.items()}
+
+    first = plan()
+    assert first["none"] == 5 and first["mixout(w_pre, 0.7)"] == 12 and len(first) == 10
+    assert plan("--restarts", "2", "--split-seeds", "1") == first

@@ -237,7 +237,12 @@ def test_filters_by_task_fraction_and_technique(open_page):
     assert len(texts(browser, "#table tbody td:nth-child(2)")) == 12 and len(texts(browser, "#answer li")) == 4
     choose(browser, "fraction", "1")
     assert len(texts(browser, "#table tbody td:nth-child(2)")) == 6
-    assert texts(browser, "#table .group") == ["Ranked", "Restarts missing: shown, neither ranked nor compared"]
+    missing = "rte, 100 % of the data: restarts missing: shown, neither ranked nor compared"
+    assert sorted(texts(browser, "#table .group")) == [
+        "pocket-cola (synthetic), 100 % of the data",
+        "rte, 100 % of the data",
+        missing,
+    ]
     notes = texts(browser, "#notes li")
     assert notes == ["rte 100 %, none: restart 11: oom: it broke"]
     assert "task=all" in browser.current_url and "fraction=1" in browser.current_url
@@ -319,7 +324,7 @@ def test_fewer_restarts_by_plan_stand_below_the_ranked_however_they_are_sorted(o
     below = ["none", "gaussian_dropout(0.1)"]
     assert texts(browser, names) == [MIX, BASE, *below]
     ranked, short, missing = texts(browser, "#table .group")
-    assert ranked == "Ranked" and "fewer restarts: shown, not ranked" in short and "missing" in missing
+    assert ranked == "ranked" and "fewer restarts: shown, not ranked" in short and "missing" in missing
     click(browser, "#table thead button", "Mean")
     assert texts(browser, names) == [BASE, MIX, *below]
     counts = texts(browser, "#table tbody td:nth-child(2)")
@@ -333,7 +338,7 @@ def test_fewer_restarts_by_plan_stand_below_the_ranked_however_they_are_sorted(o
 def test_over_all_tasks_they_stand_below_without_a_rank(open_page, planned):
     browser = open_page(folder=planned)
     lines = texts(browser, "#overall tbody tr")
-    assert [line.startswith(name) for line, name in zip(lines, ("Ranked", MIX, BASE, "Planned", "none"), strict=True)]
+    assert [line.startswith(name) for line, name in zip(lines, ("ranked", MIX, BASE, "planned", "none"), strict=True)]
     assert "\u2013\u2013" in lines[-1] and "too few" in lines[-1] and "0/10" in lines[-1]
     assert texts(browser, "#overall li") == [
         "Not ranked: gaussian_dropout(0.1) (4 of 5 restarts by plan, others 12, at cola 10 %, and 1 more)"
