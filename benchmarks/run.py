@@ -299,7 +299,7 @@ class Run:
         """Make the output folder and store the request beside its results."""
         try:
             (self.output / "records").mkdir(parents=True, exist_ok=True)
-            (self.output / "suite.toml").write_text(self.suite.to_toml())
+            (self.output / "suite.toml").write_text(self.suite.to_toml(), encoding="utf-8")
             known, _ = read_methods([self.output])
             told = {str(strategy): explain(strategy) for strategy in self.strategies}
             write_atomic(self.output / METHODS, encode_methods(known | told))

@@ -61,7 +61,7 @@ def weight_files(model: str | Path) -> list[Path]:
         raise InputError(
             f"{model} must have its weights as safetensors (model.safetensors), and has none: convert them"
         )
-    shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     return [Path(str(cached_file(str(model), shard))) for shard in shards]
 
 

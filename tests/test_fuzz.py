@@ -208,7 +208,7 @@ def test_nothing_in_the_project_unpickles() -> None:
     root = Path(__file__).parents[1]
     for package in ("benchmarks", "regularizers", "fisher", "leaderboard"):
         for path in (root / package).rglob("*.py"):
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
             assert (
                 "import pickle" not in text
                 and "allow_pickle=True" not in text

@@ -19,7 +19,7 @@ ALLOWED = {
 def imported(path: Path) -> set[str]:
     """Top-level names that a file imports, wherever in the file."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -38,13 +38,13 @@ def test_no_module_uses_pythons_or_numpys_global_random_state() -> None:
     """Global draws would unpair restarts; a generator of its own is fine."""
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "random":
                     assert node.attr in HARMLESS, f"{path.name} draws from random.{node.attr}"
 
 
 def test_the_tree_in_the_readme_names_every_module() -> None:
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             if path.name not in ("__init__.py", "__main__.py"):

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def job():
-    return yaml.safe_load((ROOT / ".github/workflows/results.yml").read_text())
+    return yaml.safe_load((ROOT / ".github/workflows/results.yml").read_text(encoding="utf-8"))
 
 
 def test_it_may_read_and_nothing_more(job):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import concurrent.futures
+import math
 import os
 import queue
 import socket
+from pathlib import Path
 
 from benchmarks.executors.slot import Slot
 from benchmarks.executors.work import Outcome, Place, Work
+
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" in microseconds, or "max PERIOD"
 
 
 def visible_gpus() -> list[str]:
@@ -20,9 +24,14 @@ def visible_gpus() -> list[str]:
     return named[:count] if len(named) >= count else [str(number) for number in range(count)]
 
 
-def cores() -> int:
-    """Usable CPU cores."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(limit: Path = CPU_LIMIT) -> int:
+    """CPU cores that this process may run on, and no more than its container grants (control groups, version 2)."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = limit.read_text().split()
+        return max(1, min(count, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError, ZeroDivisionError):  # no container, or one without a limit ("max")
+        return count
 
 
 def places(workers: int | None, per_device: int, threads: int, *, executor: str = "local") -> list[Place]:

@@ -280,6 +280,20 @@ def test_trials_of_neighbouring_slots_run_on_different_gpus(monkeypatch: pytest.
     assert [place.gpu for place in local.places(None, 1, 4)] == [None]
 
 
+def test_a_container_s_limit_counts_where_it_is_below_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`docker run --cpus 2` on 64 cores: 64 workers would fill the memory and share two cores."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    limit = tmp_path / "cpu.max"
+    found = []
+    for text in ("200000 100000", "150000 100000", "5000 100000", "9900000 100000", "max 100000", "", "1 0"):
+        limit.write_text(text)
+        found.append(local.cores(limit))
+    assert found == [2, 2, 1, 64, 64, 64, 64]
+    assert local.cores(tmp_path / "absent") == 64
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

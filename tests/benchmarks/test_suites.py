@@ -114,7 +114,7 @@ def test_published_figures_name_strategies_and_tasks_as_the_suites_do() -> None:
 
 
 def test_the_page_of_the_papers_says_what_the_suites_say() -> None:
-    page = " ".join((Path(__file__).parents[2] / "docs" / "papers.md").read_text().split())
+    page = " ".join((Path(__file__).parents[2] / "docs" / "papers.md").read_text(encoding="utf-8").split())
     for name in sorted(TRIALS.keys() - {"board"}):  # no paper's table
         suite = load_suite(name)
         assert f"| `{name}` | {TRIALS[name]:,} | {suite.description} |" in page

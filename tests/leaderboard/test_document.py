@@ -35,7 +35,7 @@ def keys(value):
 
 
 def test_every_key_is_documented(content):
-    told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "leaderboard-json.md").read_text()))
+    told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "leaderboard-json.md").read_text(encoding="utf-8")))
     made = json.loads(document.text(document.document(content)))
     for section in made["sections"]:
         for free in ("protocol", "versions", "differs"):
