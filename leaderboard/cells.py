@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from leaderboard import comparison, resampling, statistics
-from leaderboard.comparison import Comparison, Scores
+from leaderboard.comparison import Comparison, Scores, Sides
 from leaderboard.records import ERRORS, RESULTS
 from leaderboard.text import ranges
 from leaderboard.trials import Line, grouped, short
@@ -213,22 +213,38 @@ def shared(row: Row, other: Row) -> Pairs:
 
 def compare_rows(row: Row, base: Row) -> Comparison | None:
     """Return how a row stands to another, where both are complete, on the restarts that both have."""
-    pairs = shared(row, base) if row.complete and base.complete else []
+    return _comparisons([row], base)[0]
+
+
+def _comparisons(rows: list[Row], base: Row) -> list[Comparison | None]:
+    """Return how each row stands to `base`; None for itself and where the two are not complete or share no restart."""
+    sides = [_sides(row, base) for row in rows]
+    made = iter(comparison.compare_all([pair for pair in sides if pair is not None]))
+    return [None if pair is None else next(made) for pair in sides]
+
+
+def _sides(row: Row, base: Row) -> Sides | None:
+    pairs = shared(row, base) if row is not base and row.complete and base.complete else []
     if not pairs:
         return None
     scores, other_scores = (np.array([pair[side]["score"] for pair in pairs]) for side in (0, 1))
     failed, other_failed = ([pair[side]["failed"] for pair in pairs] for side in (0, 1))
-    return comparison.compare(scores, other_scores, [line["split"] for line, _ in pairs], failed, other_failed)
+    return Sides(scores, other_scores, [line["split"] for line, _ in pairs], failed, other_failed)
 
 
-def _against(row: Row, base: Row | None) -> Row:
-    """Return the row with its comparison and its cost beside the baseline's."""
-    if base is None:
-        return row
+def _against(rows: list[Row], base: Row) -> list[Row]:
+    """Return the rows with their comparisons and their costs beside the baseline's."""
+    made = _comparisons(rows, base)
+    return [
+        replace(row, relative_seconds=_cost(row, base), comparison=found) for row, found in zip(rows, made, strict=True)
+    ]
+
+
+def _cost(row: Row, base: Row) -> float:
+    """Return the row's seconds in those of the baseline, on the restarts that both have."""
     pairs = shared(row, base)
     cost = sum(line["seconds"] for _, line in pairs)
-    ratio = sum(line["seconds"] for line, _ in pairs) / cost if cost > 0 else math.nan
-    return replace(row, relative_seconds=ratio, comparison=None if row is base else compare_rows(row, base))
+    return sum(line["seconds"] for line, _ in pairs) / cost if cost > 0 else math.nan
 
 
 def _with_tiers(rows: list[Row]) -> list[Row]:
@@ -253,7 +269,7 @@ def make_cell(key: tuple[str, str, str, float], lines: list[Line], baseline: str
     lines = sorted(lines, key=lambda line: (line["restart"], line["split_seed"], line["unit"]))
     rows = [_row(strategy, group, units) for strategy, group in grouped(lines, "strategy")]
     base = next((row for row in rows if row.strategy == baseline), None)
-    rows = [_against(row, base) for row in rows]
+    rows = rows if base is None else _against(rows, base)
     task, metric, data, fraction = key
     return Cell(task, metric, data, fraction, tuple(_with_tiers(rows)))
 

@@ -7,6 +7,7 @@ together, by Holm, over all comparisons of a section.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,24 +48,38 @@ class Comparison:
         return self.p_holm < ALPHA
 
 
-def compare(
-    scores: Scores, baseline: Scores, groups: Sequence[str], failed: Sequence[bool], baseline_failed: Sequence[bool]
-) -> Comparison:
-    """Compare two strategies restart by restart; all arguments have one entry per restart, in one order."""
-    differences = scores - baseline
-    low, high = resampling.interval(differences, groups)
-    restarts = len(differences)
-    found = Comparison(
-        restarts=restarts,
-        difference=statistics.mean(scores) - statistics.mean(baseline),
+class Sides(NamedTuple):
+    """Two strategies on the same restarts: all fields have one entry per restart, in one order."""
+
+    scores: Scores
+    baseline: Scores
+    groups: Sequence[str]
+    failed: Sequence[bool]
+    baseline_failed: Sequence[bool]
+
+
+def compare_all(pairs: Sequence[Sides]) -> list[Comparison]:
+    """Compare both sides of every pair; the sign flips of all are made together, which costs less."""
+    found = [_untested(pair) for pair in pairs]
+    tested = [at for at, comparison in enumerate(found) if not comparison.too_few]
+    p_values = resampling.sign_flips(pairs[at].scores - pairs[at].baseline for at in tested)
+    for at, p in zip(tested, p_values, strict=True):
+        failures_p = significance.mcnemar(pairs[at].failed, pairs[at].baseline_failed)
+        found[at] = replace(found[at], p=p, failures_p=failures_p)
+    return found
+
+
+def _untested(pair: Sides) -> Comparison:
+    differences = pair.scores - pair.baseline
+    low, high = resampling.interval(differences, pair.groups)
+    return Comparison(
+        restarts=len(differences),
+        difference=statistics.mean(pair.scores) - statistics.mean(pair.baseline),
         low=low,
         high=high,
-        improvement=significance.improvement(scores, baseline),
-        smallest_p=resampling.smallest_p(restarts),
+        improvement=significance.improvement(pair.scores, pair.baseline),
+        smallest_p=resampling.smallest_p(len(differences)),
     )
-    if found.too_few:
-        return found
-    return replace(found, p=resampling.sign_flip(differences), failures_p=significance.mcnemar(failed, baseline_failed))
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:

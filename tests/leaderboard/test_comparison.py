@@ -26,8 +26,14 @@ def grid(record, scores, **config):
     ]
 
 
+def compare(*sides):
+    """Return the comparison of one pair, made beside another one that is not looked at."""
+    other = comparison.Sides(BASE, BETTER, ONE_SPLIT, NEVER, NEVER)
+    return comparison.compare_all([other, comparison.Sides(*sides)])[1]
+
+
 def test_a_comparison_holds_the_paired_numbers():
-    found = comparison.compare(BETTER, BASE, ONE_SPLIT, NEVER, NEVER)
+    found = compare(BETTER, BASE, ONE_SPLIT, NEVER, NEVER)
     assert found.restarts == 12 and not found.too_few
     assert found.difference == pytest.approx((BETTER - BASE).mean(), rel=1e-12)
     assert (found.low, found.high) == resampling.interval(BETTER - BASE)
@@ -38,7 +44,7 @@ def test_a_comparison_holds_the_paired_numbers():
 
 
 def test_eleven_restarts_are_too_few_to_test():
-    found = comparison.compare(BETTER[:11], BASE[:11], ONE_SPLIT[:11], NEVER[:11], NEVER[:11])
+    found = compare(BETTER[:11], BASE[:11], ONE_SPLIT[:11], NEVER[:11], NEVER[:11])
     assert found.too_few and not found.distinguishable
     assert math.isnan(found.p) and math.isnan(found.failures_p)
     assert found.low < found.difference < found.high  # shown all the same
@@ -46,9 +52,9 @@ def test_eleven_restarts_are_too_few_to_test():
 
 def test_correction_over_several_comparisons():
     """Two of three are tested, so the smaller p counts twice."""
-    few = comparison.compare(BETTER[:3], BASE[:3], ONE_SPLIT[:3], NEVER[:3], NEVER[:3])
-    told = comparison.compare(BETTER, BASE, ONE_SPLIT, NEVER, [True] * 8 + [False] * 4)
-    not_told = comparison.compare(ALIKE, BASE, ONE_SPLIT, NEVER, NEVER)
+    few = compare(BETTER[:3], BASE[:3], ONE_SPLIT[:3], NEVER[:3], NEVER[:3])
+    told = compare(BETTER, BASE, ONE_SPLIT, NEVER, [True] * 8 + [False] * 4)
+    not_told = compare(ALIKE, BASE, ONE_SPLIT, NEVER, NEVER)
     first, second, third = comparison.corrected([few, told, not_told])
     assert math.isnan(first.p_holm) and not first.distinguishable
     assert second.p_holm == pytest.approx(2 * 2**-11) and second.distinguishable
