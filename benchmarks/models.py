@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def find_model(name: str, *, offline: bool) -> Source:
     Raises InputError when it cannot be found, has no readable config or is of a family without a table.
     """
     folder = MODEL_DIR if name == "pocket" else Path(name)
-    local = folder.is_dir()
+    local = os.path.isdir(folder)
     if not local and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise InputError(f"--model must be a hub id or an existing folder, got {name!r}")
     source = Source(str(folder.resolve()) if local else name, label(name, folder) if local else name, offline)

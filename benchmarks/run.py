@@ -13,6 +13,7 @@ import argparse
 import functools
 import gc
 import math
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -263,7 +264,7 @@ class Run:
         """Of every record here whether its trial needs no other try, and its checksum; and the files that are none."""
         known: dict[str, tuple[bool, str]] = {}
         problems = []
-        for record in stream_records([self.output]) if (self.output / "records").is_dir() else []:
+        for record in stream_records([self.output]) if os.path.isdir(self.output / "records") else []:
             if isinstance(record, RecordError):
                 problems.append(record)
             else:

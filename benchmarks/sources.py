@@ -8,6 +8,7 @@ the row's position, not its `idx`), so that every source gives the same ids.
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -163,7 +164,7 @@ def _read_rows(
 
 def _glue_folder(data_dir: Path, files: GlueFiles) -> Path:
     folder = data_dir / files.folder
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; the data folder must hold {files.folder}/ as GLUE's release does.")
     return folder
 

@@ -5,6 +5,7 @@ user's own task from a TOML file. Class ids are those of the Hugging Face hub: t
 """
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -278,7 +279,7 @@ def _own_file(path: Path, table: Mapping[str, object], key: str) -> Path:
     file = path.parent / value
     if file.suffix.lower() not in _SUFFIXES:
         raise InputError(f"{path}: {key} must be a file ending in {', '.join(_SUFFIXES)}, got {value!r}.")
-    if not file.is_file():
+    if not os.path.isfile(file):  # False for a name too long to be one
         raise InputError(f"{path}: {key} must be a file relative to the task file, but {file} does not exist.")
     return file
 

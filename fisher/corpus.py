@@ -4,6 +4,7 @@ A line with one tab is a pair of segments, which the tokenizer joins as it joins
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,9 +22,9 @@ def read_corpus(source: str | Path) -> list[Text]:
         InputError: the file is absent, binary or without text; the data set cannot be loaded or has no text.
     """
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"a corpus must be a text file or a hub data set, but {source} is a folder")
-    documents = read_lines(path) if path.is_file() else read_hub(str(source))
+    documents = read_lines(path) if os.path.isfile(path) else read_hub(str(source))
     if not documents:
         raise InputError(f"corpus {source} holds no text: give a file with one document a line")
     return documents

@@ -30,7 +30,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def require_writable(path: Path) -> None:
     """Refuse an output that could not be written in the end, before any work is done."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path} must be a file to write, but it is a folder")
     probe = path.with_name(f".{path.name}.{os.getpid()}")
     write_atomically(probe, b"")

@@ -8,6 +8,7 @@ A file is safetensors with its metadata inside. Parameter names in files are tho
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +98,7 @@ def load_scores(path: Path | str, *, weights: str | None = None) -> Scores:
     Raises:
         InputError: the file is absent, no score file, of another format, damaged, or of other weights.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise InputError(f"there is no score file {path}: estimate one with python -m fisher.estimate")
     try:
         with safe_open(str(path), framework="pt") as file:

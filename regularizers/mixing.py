@@ -7,6 +7,7 @@ Here mu = 1 - p throughout. Targets and masks are buffers: they move with the mo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -217,7 +218,7 @@ def targets(target: str, layers: Iterable[str], context: Context) -> dict[str, T
 
 
 def _read(path: Path, names: list[str]) -> list[Tensor]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"the target must be 0, w_pre, w_0 or an existing .safetensors file, got {path}")
     try:
         with safe_open(str(path), framework="pt") as file:

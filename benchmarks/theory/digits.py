@@ -15,6 +15,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
+import os
 import re
 import struct
 import zlib
@@ -71,7 +72,7 @@ def read_folder(folder: Path) -> Domain:
     Raises InputError for a folder that does not exist or holds neither kind or several sets, and for files that are
     not complete, not of their format, or no 28x28 (USPS 16x16) digits.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"a digit folder must be an existing folder, got {folder}")
     names = sorted(path.name for path in folder.iterdir())
     prefixes = [match[1] for name in names if (match := IDX_IMAGES.fullmatch(name))]

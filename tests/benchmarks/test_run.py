@@ -15,6 +15,7 @@ from leaderboard.plan import read_plan
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--set", "epochs=1", "fisher_samples=3")
+LONG = "a" * 300  # no file can have this name
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
@@ -58,6 +59,10 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
             "there is no score file absent.safetensors",
         ),
         (["--set", "fisher_samples=9999999", "--strategies", "guided_dropout"], "fisher_samples must be at most 2000"),
+        (["--strategies", f"guided_dropout(0, 0.1, fisher={LONG})"], "there is no score file aaa"),
+        (["--set", f"fisher_corpus={LONG}.txt", "--strategies", "guided_dropout"], "there is no corpus file aaa"),
+        (["--tasks", "rte", "--model", f"./{LONG}"], "--model must be a hub id or an existing folder, got './aaa"),
+        (["--tasks", "rte", "--model", "pocket", "--data-dir", LONG], "RTE: no such folder"),
     ],
 )
 def test_a_wrong_request_is_one_sentence_and_status_2(
