@@ -272,6 +272,43 @@ def test_a_preempted_slurm_job_is_requeued_and_goes_on(tmp_path: Path, slurm_her
     print(f"SLURM: 12 trials in one job, preempted after {before}, requeued once; 0 lost, 0 done twice")
 
 
+HANGS = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from regularizers import Regularizer, register
+
+
+@register("hangs_once")
+@dataclass
+class HangsOnce(Regularizer):
+    def draw(self, context):
+        mark = Path(__file__).with_name("hangs")
+        if context.training.step == 5 and not mark.exists():
+            mark.touch()
+            time.sleep(3600)
+"""
+
+
+@pytest.mark.long
+def test_a_trial_of_a_preempted_slurm_job_goes_on_from_its_checkpoint(tmp_path: Path, slurm_here: None) -> None:
+    """Preempted at step 5, where it hangs once; the requeued job goes on at step 4."""
+    (tmp_path / "hangs_once.py").write_text(HANGS)
+    request = ["--tasks", "pocket-rte", "--fractions", "0.02", "--offline", "--set", "epochs=3", "--restarts", "1"]
+    request += ["--strategies", "hangs_once", "--plugin", str(tmp_path / "hangs_once.py"), "--checkpoint-every", "2"]
+    request += ["--executor", "slurm", "--slurm", "partition=low", "time=30", "--output", str(tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.run", *request], cwd=ROOT, env=environment)
+    while process.poll() is None and not (tmp_path / "hangs").exists():
+        time.sleep(0.2)
+    subprocess.run(["sbatch", "-p", "high", "-o", "/dev/null", "--wrap", "true"], check=True, capture_output=True)
+    assert process.wait() == 0
+    ((record,), problems) = read_records([tmp_path / "out"])
+    assert not problems and record["environment"]["resumed"] == [4]
+    assert not list((tmp_path / "out").rglob("*.safetensors"))
+
+
 def test_a_requeued_batch_tries_errors_again_and_leaves_results_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
