@@ -19,7 +19,7 @@ from leaderboard.build import build
 from leaderboard.errors import InputError
 from leaderboard.export import NAME, pack, portable, write_submission
 from leaderboard.methods import read_methods
-from leaderboard.plan import read_plan
+from leaderboard.plan import Place, place_of, read_plan
 from leaderboard.records import Record, RecordError, stream_records, write_atomic
 from leaderboard.text import escape
 from leaderboard.verify import report, verify
@@ -49,12 +49,14 @@ def merge(
     if not given:
         raise InputError(f"{escape(str(board))} holds no {NAME} yet; name what to merge into it")
     before = sum(1 for _ in _usable(old))
-    archive = pack(map(portable, _usable(given)))
+    places = set[Place]()
+    archive = pack(_noted(given, places))
     if len(archive) > MAX_BOARD:
         raise InputError(f"a board must not exceed {MAX_BOARD} bytes, got {len(archive)}; publish fewer restarts")
     (methods, faults), (plan, others) = read_methods([board, *given]), read_plan([board, *given])
     if faults or others:
         raise [*faults, *others][0]
+    plan = {place: count for place, count in plan.items() if place in places}
     with tempfile.TemporaryDirectory() as folder:
         write_submission(Path(folder), archive, methods, plan)
         findings, after = verify([folder], allow_incomplete=allow_incomplete)
@@ -63,6 +65,13 @@ def merge(
         return before, before, report(findings, after, list(names))
     write_submission(board, archive, methods, plan)
     return before, after, None
+
+
+def _noted(given: Iterable[Path], places: set[Place]) -> Iterator[Record]:
+    """Yield the records as they may be published, and note what numbers of restarts can be planned for."""
+    for record in _usable(given):
+        places.add(place_of(record["config"]))
+        yield portable(record)
 
 
 def _usable(given: Iterable[Path]) -> Iterator[Record]:

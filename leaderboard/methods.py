@@ -57,6 +57,7 @@ def _read(path: Path) -> Methods:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         content = json.loads(data.decode("utf-8")) if len(data) <= MAX_BYTES else None
+        json.dumps(content, ensure_ascii=False).encode("utf-8")  # refuses half of a surrogate pair, which is no text
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):

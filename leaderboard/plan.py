@@ -89,10 +89,12 @@ def _read(path: Path) -> Plan:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise ValueError
-        return joined(_blocks(json.loads(data.decode("utf-8"))))
+        plan = joined(_blocks(json.loads(data.decode("utf-8"))))
+        encode_plan(plan)  # refuses what is no text, such as half of a surrogate pair
+        return plan
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise RecordError(
             "must be a list of {model, weights, protocol, cells}, each cell with task, fraction and the restarts "
             f"(1 to {MOST}) of every strategy; it is left out"

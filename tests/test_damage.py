@@ -32,7 +32,8 @@ from fisher.points import Points
 from fisher.scores import load_scores
 from leaderboard.errors import InputError as LeaderboardError
 from leaderboard.methods import TEXTS, read_methods
-from leaderboard.records import RecordError, encode_record, read_record, read_records
+from leaderboard.plan import encode_plan, read_plan
+from leaderboard.records import RecordError, canonical, encode_record, read_record, read_records
 from leaderboard.recount import KEY, VALUES, disagreements
 from regularizers.mixing import _read as read_target
 from regularizers.strategy import parse
@@ -217,6 +218,11 @@ def methods(folder: Path) -> tuple[bytes, Read]:
     return whole, written(folder / "methods.json", lambda path: printable(read_methods([folder])[1]))
 
 
+def plan(folder: Path) -> tuple[bytes, Read]:
+    whole = encode_plan({("tiny", "a", canonical({"lr": 0.1}), "rte", 0.1, name): 5 for name in ("none", "mixout")})
+    return whole, written(folder / "plan.json", lambda path: printable(read_plan([folder])[1]))
+
+
 def recount(folder: Path) -> tuple[bytes, Read]:
     rows = [",".join((*KEY, *VALUES)), *(",".join([*"mtfspwd", *"1234567"]) for _ in "ab")]
     whole = "\n".join(rows).encode()
@@ -327,7 +333,10 @@ def digits(kind: str) -> Callable[[Path], tuple[bytes, Read]]:
 
 TARGETS: dict[str, Callable[[Path], tuple[bytes, Read]]] = {
     **{f.__name__: f for f in (strategy, assignment, slurm, suite, task, glue, record, signed_record, archive)},
-    **{f.__name__: f for f in (packed_archive, methods, recount, scores, note_of_scores, state, note_of_state, points)},
+    **{
+        f.__name__: f
+        for f in (packed_archive, methods, plan, recount, scores, note_of_scores, state, note_of_state, points)
+    },
     **{f.__name__: f for f in (corpus, target, split_hashes, submission)},
     "tsv": table(b"tsv", b"t\tu\tl\na\tb\t0\nc\td\t1\n"),
     "csv": table(b"csv", b't,u,l\na,"b ""c"" d",0\n"e\nf",g,1\n'),

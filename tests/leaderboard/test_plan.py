@@ -13,6 +13,9 @@ from leaderboard.plan import PLAN, encode_plan, joined, plan_of, read_plan
 from leaderboard.verify import verify
 
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
+LONE = r"""[{"model": "\ud800", "weights": "", "protocol": {}, "cells": [
+    {"task": "", "fraction": 1, "restarts": {"none": 1}}]}]"""
+HUGE = LONE.replace(r"\ud800", "").replace('"fraction": 1', f'"fraction": 1{"0" * 400}')
 LEVELS = {BASE: 0.62, MIX: 0.66, "none": 0.60}
 
 
@@ -69,11 +72,13 @@ def test_what_is_no_plan_is_named_and_left_out(grid, restarts, capsys):
     assert any("plan.json" in finding.text and finding.problem for finding in verify([folder])[0])
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", "[[]]", '[{"cells": 1}]', '[{"cells": [{"restarts": []}]}]', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", "[[]]", '[{"cells": 1}]', '[{"cells": [{"restarts": []}]}]', "\xff", LONE, HUGE]
+)
 def test_other_files_of_that_name_are_left_out(text, tmp_path):
     (tmp_path / PLAN).write_bytes(text.encode("latin-1"))
     plan, faults = read_plan([tmp_path])
-    assert plan == {} and len(faults) == (0 if text == "[]" else 1)
+    assert plan == {} and "must be a list of {model, weights, protocol, cells}" in str(faults[0])
 
 
 def test_fewer_restarts_by_plan_are_whole_and_not_ranked(grid):
@@ -188,6 +193,10 @@ def test_a_board_takes_its_plan_with_it(grid, tmp_path):
     (packed / PLAN).write_bytes(encode_plan(narrowed))
     assert merge.merge([packed], board)[2] is None
     assert sorted(set(read_plan([board])[0].values())) == [5, 12], "a plan cannot be narrowed afterwards"
+    others = {(*place[:-1], "mixout(w_pre, 0.8)"): 3 for place in narrowed}
+    (packed / PLAN).write_bytes(encode_plan(narrowed | others))
+    assert merge.merge([packed], board)[2] is None
+    assert len(read_plan([board])[0]) == 6, "what the board has no record of is left out"
 
 
 def test_an_export_plans_only_what_is_in_it(grid, tmp_path):
