@@ -62,13 +62,22 @@ def bootstrap_means(
     labels = np.zeros(len(scores), dtype=np.int64) if groups is None else np.asarray(groups)
     _, first, inverse = np.unique(labels[present], return_index=True, return_inverse=True)
     numbers = np.argsort(np.argsort(first))[inverse]  # groups by first appearance: labels do not matter
-    counts, drawn = _counts(tuple(numbers.tolist()), resamples, seed)
-    whole = _whole(scores[present])
+    return _means(_whole(scores[present]).tobytes(), tuple(numbers.tolist()), resamples, seed)
+
+
+@functools.lru_cache(maxsize=500)
+def _means(values: bytes, groups: tuple[int, ...], resamples: int, seed: int) -> NDArray[np.float64]:
+    """Return the bootstrap means, not to be changed, of whole numbers; tables ask for the same ones several times."""
+    counts, drawn = _counts(groups, resamples, seed)
+    whole = np.frombuffer(values, dtype=np.int64)
     if (
         np.abs(whole).max() * drawn.max() < 2**53
     ):  # sums are exact as floats, in whatever order they are added, and fast
-        return (counts @ whole.astype(np.float64)) / drawn * _QUANTUM
-    return (counts.astype(np.int64) @ whole) / drawn * _QUANTUM
+        means = (counts @ whole.astype(np.float64)) / drawn * _QUANTUM
+    else:
+        means = (counts.astype(np.int64) @ whole) / drawn * _QUANTUM
+    means.flags.writeable = False
+    return means
 
 
 def tail(count: int, confidence: float = CONFIDENCE) -> float:
