@@ -251,14 +251,18 @@ class Run:
             self.console.print(line, soft_wrap=True)
             return 0
         self._keep_suite()
-        for kept in set_aside(problems, self.output / "set_aside"):
-            print(f"warning: set aside {kept}", file=sys.stderr)
+        self._set_aside(problems)
         remove_done(self.output, (name for name, (done, _) in known.items() if done))
         if left:
             self.scores.estimate(lambda text: self.console.print(text, markup=False))
         if left or parallel.processes() > 1:
             self._train(left, before, where)
         return self._report()
+
+    def _set_aside(self, problems: list[RecordError]) -> None:
+        """Move files that cannot be read out of the way, and say so."""
+        for kept in set_aside(problems, self.output / "set_aside"):
+            print(f"warning: set aside {kept}", file=sys.stderr)
 
     def _known(self) -> tuple[dict[str, tuple[bool, str]], list[RecordError]]:
         """Of every record here whether its trial needs no other try, and its checksum; and the files that are none."""
@@ -301,11 +305,11 @@ class Run:
         try:
             (self.output / "records").mkdir(parents=True, exist_ok=True)
             (self.output / "suite.toml").write_text(self.suite.to_toml(), encoding="utf-8")
-            known, _ = read_methods([self.output])
+            (known, faults), (plan, others) = read_methods([self.output]), read_plan([self.output])
+            self._set_aside([*faults, *others])
             told = {str(strategy): explain(strategy) for strategy in self.strategies}
             write_atomic(self.output / METHODS, encode_methods(known | told))
-            plans = read_plan([self.output])[0], plan_of(self.grid.values())
-            write_atomic(self.output / PLAN, encode_plan(joined(plans)))
+            write_atomic(self.output / PLAN, encode_plan(joined([plan, plan_of(self.grid.values())])))
         except OSError as error:
             problem = error.strerror or str(error)
             raise InputError(f"--output must be a folder that can be written, got {self.output}: {problem}") from None

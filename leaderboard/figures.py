@@ -74,11 +74,11 @@ def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _tasks(section: Section) -> list[list[Cell]]:
-    """The cells of each task and metric by falling share of the training data."""
-    groups: dict[tuple[str, str], list[Cell]] = {}
+    """The cells of each task, metric and dev set by falling share of the training data."""
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in sorted(section.cells, key=lambda cell: -cell.fraction):
         if _drawn(cell):
-            groups.setdefault((cell.task, cell.metric), []).append(cell)
+            groups.setdefault((cell.task, cell.metric, cell.data), []).append(cell)
     return [groups[key] for key in sorted(groups)]
 
 

@@ -40,7 +40,9 @@ _CONTAINERS = {dict, list}  # what JSON nests
 _STRING = {str}
 _ATOMS = {str, int, bool, type(None)}  # what JSON holds as it is
 _HEAD = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')  # how a record begins: its keys are sorted
-_HUGE = [re.compile(sign + rb"[+]?[0-9]{3,}[,\]}]") for sign in (b"e", b"E")]  # what may be read as infinite
+_HUGE = [re.compile(sign + rb"[+]?[0-9]{3,}\s*[,\]}]") for sign in (b"e", b"E")]  # what may be read as infinite
+_STRIDE = 21  # and 200 digits in a row: at least 9 of them are among every 21st byte
+_LONG = re.compile(rb"[0-9]{9}")
 _NO_NAME = frozenset({"", *"=+-@"})  # how no name begins: spreadsheets would take it for a formula
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe from strangers must not block the reader
 
@@ -402,7 +404,7 @@ def _is_intact(data: bytes) -> bool:
     Then nothing that a checksum finds is looked for a second time; what a forger could write is checked all the same.
     """
     head = _HEAD.match(data)
-    if head is None or any(pattern.search(data) for pattern in _HUGE):
+    if head is None or _LONG.search(data[::_STRIDE]) or any(pattern.search(data) for pattern in _HUGE):
         return False
     return hashlib.sha256(b"{" + data[head.end() :].removesuffix(b"\n")).hexdigest().encode() == head[1]
 

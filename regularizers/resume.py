@@ -66,7 +66,7 @@ class Snapshots:
         optimizer = strategy.context.training.optimizer
         assert optimizer is not None
         self.optimizer = optimizer
-        self.remade = [self._remade(term) for term, _, _ in strategy.terms]
+        self.remade = [self._at_first(term) for term, _, _ in strategy.terms]
 
     def take(self) -> State:
         """The state between two steps; its tensors are those of the training, not copies. Raises CannotSave."""
@@ -111,6 +111,10 @@ class Snapshots:
     def _state_of(self, at: int) -> Any:
         """The state of one term, if it is all that the term has changed since it began."""
         term, _, text = self.strategy.terms[at]
+        before = self.remade[at]
+        if isinstance(before, Exception):
+            why = f"{type(before).__name__}: {before}"
+            raise CannotSave(f"{text} cannot be saved in a checkpoint: its attributes cannot be looked at ({why})")
         state = term.state_dict()
         if (kind := foreign(state)) is not None:
             raise CannotSave(f"{text} cannot be saved in a checkpoint: its state holds a {kind}")
@@ -121,7 +125,7 @@ class Snapshots:
                 f"{text} cannot be saved in a checkpoint: its state{key} refers to the model's own tensors, which a "
                 "copy would not follow; mark references with a leading _"
             )
-        before, now = self.remade[at], self._remade(term)
+        now = self._remade(term)
         changed = sorted(key for key in {**before, **now} if before.get(key) != now.get(key))
         if changed:
             raise CannotSave(
@@ -129,6 +133,13 @@ class Snapshots:
                 "state_dict(); give it a name without leading _, or a state_dict and load_state_dict that hold it"
             )
         return state
+
+    def _at_first(self, term: Regularizer) -> dict[str, Any] | Exception:
+        """Marks at the begin, or what came of looking: a training that is never saved need not end for it."""
+        try:
+            return self._remade(term)
+        except Exception as error:  # of a plugin's attributes
+            return error
 
     def _remade(self, term: Regularizer) -> dict[str, Any]:
         """Marks of what a term has beside its saved state and thus must not change; a class with a state_dict of its

@@ -232,7 +232,9 @@ def test_a_suite_for_glue_runs_on_the_embedded_model_and_says_so(
     assert "12 trials: 0 done" in shown
 
 
-def test_a_run_says_how_many_restarts_it_planned_and_never_fewer_than_before(tmp_path: Path) -> None:
+def test_a_run_says_how_many_restarts_it_planned_and_never_fewer_than_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def plan(*flags: str) -> dict[str, int]:
         request = ["--suite", "board", "--model", "pocket", "--output", str(tmp_path), "--tasks", "pocket-rte", *flags]
         run = Run(parser().parse_args([*request, "--dry-run"]))
@@ -245,3 +247,11 @@ def test_a_run_says_how_many_restarts_it_planned_and_never_fewer_than_before(tmp
     first = plan()
     assert first["none"] == 5 and first["mixout(w_pre, 0.7)"] == 12 and len(first) == 10
     assert plan("--restarts", "2", "--split-seeds", "1") == first
+    for name in ("plan.json", "methods.json"):
+        (tmp_path / name).write_text("damaged")
+    assert plan() == first
+    kept = sorted((tmp_path / "set_aside").iterdir())
+    assert [path.name.rsplit(".", 1)[0] for path in kept] == ["methods.json", "plan.json"]
+    assert all(path.read_text() == "damaged" for path in kept)
+    said = capsys.readouterr().err
+    assert said.count("warning: set aside ") == 2 and "plan.json as " in said

@@ -97,6 +97,15 @@ def test_boxes_and_curves_show_the_scores_over_falling_shares(record: Make) -> N
     assert left > right, "the shares fall from left to right"
 
 
+def test_two_dev_sets_of_one_task_have_curves_of_their_own(record: Make) -> None:
+    records = records_of(record)
+    other = [dict(item, config=item["config"] | {"dev_hash": "ab" * 32}) for item in records]
+    drawn = dict(figures(section_of(records + other), LIGHT))
+    curved = drawn["curves"].axes
+    assert len(curved) == 4, "mean and failure rate of each dev set"
+    assert all(len(axes.lines[0].get_xdata()) == 2 for axes in curved), "one point a share"
+
+
 def test_more_strategies_than_can_be_told_apart_are_cut_to_the_best_and_the_title_says_so(record: Make) -> None:
     many = (DEVLIN, *(f"mixout(w_pre, 0.{p})" for p in range(1, 10)))
     section = section_of(records_of(record, many))

@@ -258,6 +258,17 @@ def test_an_infinite_number_written_as_digits_is_refused(record, tmp_path):
         read_record(path)
 
 
+@pytest.mark.parametrize("number", ["1e999", "1e999 ", "1E+0309\n", f"1{'0' * 309}.0", f"{'9' * 210}e99"])
+def test_an_infinite_number_is_refused_where_a_forger_has_signed_it(record, tmp_path, number):
+    path = write_record(tmp_path, record(0.7))
+    body = records._dump({key: value for key, value in read_record(path).items() if key != "checksum"})
+    body = body.replace("[0.7,0.6]", f"[0.7,{number}]")
+    assert f"[0.7,{number}]" in body
+    path.write_text(f'{{"checksum":"{records._digest(body)}",{body[1:]}\n')
+    with pytest.raises(RecordError, match="numbers must be finite"):
+        read_record(path)
+
+
 def test_size_is_bounded(record, tmp_path, monkeypatch):
     path = write_record(tmp_path, record(0.7))
     monkeypatch.setattr(records, "MAX_BYTES", 1000)

@@ -168,6 +168,26 @@ def test_a_term_with_hidden_state_says_so_and_trains_on(where, name):
     assert all(sentence in reason for reason in training.refused) and len(training.refused) == 2
 
 
+@dataclass
+class Endless(Term_):
+    """Has an attribute that contains itself."""
+
+    name_: str = "kept"
+
+    def attach(self, context):
+        vars(self)[self.name_] = ring = []
+        ring.append(ring)
+        return super().attach(context)
+
+
+@pytest.mark.parametrize("name", ["kept", "_made"])
+def test_a_term_that_cannot_be_looked_at_says_so_and_trains_on(name):
+    training = Training(of(Endless(name)), every=4)
+    assert not training.kept and len(training.history.losses) == EPOCHS * BATCHES
+    sentence = "cannot be saved in a checkpoint: its attributes cannot be looked at (RecursionError: "
+    assert all(sentence in reason for reason in training.refused) and len(training.refused) == 2
+
+
 def test_a_reference_to_the_weights_is_refused_because_a_copy_would_not_follow_them():
     (reason, *_) = Training(of(Hidden("reference")), every=4).refused
     assert "its state 'kept' refers to the model's own tensors" in reason
