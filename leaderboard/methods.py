@@ -63,7 +63,7 @@ def _read(path: Path) -> Methods:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or not all(_is_sum(terms) for terms in content.values()):
-        raise RecordError(f"must be an object of lists of terms ({', '.join(TEXTS)}, settings); it is left out")
+        raise RecordError(f"must be an object of lists of terms ({', '.join(TEXTS)}, settings)")
     return {name: [_term(term) for term in terms] for name, terms in content.items()}
 
 

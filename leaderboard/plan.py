@@ -97,7 +97,7 @@ def _read(path: Path) -> Plan:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise RecordError(
             "must be a list of {model, weights, protocol, cells}, each cell with task, fraction and the restarts "
-            f"(1 to {MOST}) of every strategy; it is left out"
+            f"(1 to {MOST}) of every strategy"
         ) from None
 
 

@@ -44,13 +44,15 @@ def _leaders(section: Section, style: Style) -> str:
 
 
 def _lead_over_baseline(section: Section, leader: Place, without_cost: bool) -> str:
-    base = next((place for place in section.ranking.places if place.strategy == section.baseline), None)
+    whole = (*section.ranking.places, *section.ranking.beside)
+    base = next((place for place in whole if place.strategy == section.baseline), None)
     if base is None:
         return "The baseline is not complete, so no strategy is compared with it over all cells."
     text = f"Against the baseline {points(leader.difference, sign=True)}"
     text += f"{bounds(leader.low, leader.high, sign=True)} on average over cells, "
     if math.isnan(leader.p_holm):
-        text += f"not tested ({section.ranking.restarts} restarts, {MINIMUM} needed)"
+        own = max(row.restarts for cell in section.cells for row in cell.rows if row.strategy == base.strategy)
+        text += f"not tested ({min(own, section.ranking.restarts)} restarts, {MINIMUM} needed)"
     else:
         told = "distinguishable" if leader.p_holm < ALPHA else "not distinguishable"
         text += f"{told} from it (p {p_value(leader.p_holm)})"

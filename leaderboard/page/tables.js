@@ -122,7 +122,7 @@ function overall(section, data, pick, styleOf) {
   const lines = unranked
     .filter(({strategy}) => !named.has(strategy))
     .map(({strategy, reason}) => element("li", {}, `Not ranked: ${strategy} (${reason})`));
-  if (!places.length) return [element("p", {}, "No strategy is complete in all cells."), element("ul", {}, lines)];
+  if (!places.length) return [element("p", {}, "No strategy is ranked in all cells."), element("ul", {}, lines)];
   const columns = [
     {
       title: "Strategy",

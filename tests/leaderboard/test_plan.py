@@ -120,14 +120,18 @@ def test_their_cost_is_that_of_the_restarts_of_both(grid, store, honest_record):
     assert section.cells[0].row("none").relative_seconds == pytest.approx(2.0)
 
 
-def test_a_short_baseline_is_compared_on_its_own_restarts(honest_record, store):
-    records = [honest_record(name, r, 0.6 + r / 100) for name in (BASE, MIX) for r in range(3 if name == BASE else 6)]
+def test_a_short_baseline_is_compared_on_its_own_restarts(honest_record, store, tmp_path):
+    scores = {BASE: [0.6, 0.61, 0.62], MIX: [0.6 + r / 100 for r in range(13)], "none": [0.5] * 13}
+    records = [honest_record(name, r, score) for name, own in scores.items() for r, score in enumerate(own)]
     folder = store(records)
     (folder / PLAN).write_bytes(encode_plan(plan_of(record["config"] for record in records)))
     (section,) = sections(folder)
     assert section.cells[0].row(MIX).comparison.restarts == 3
-    (place,) = section.ranking.places
-    assert place.strategy == MIX and place.difference == 0 and place.restarts == 6
+    place, _ = section.ranking.places
+    assert place.strategy == MIX and place.difference == 0 and place.restarts == 13
+    said = " ".join(build([folder], tmp_path / "out").split())
+    assert "on average over cells, not tested (3 restarts, 12 needed)" in said
+    assert "The baseline is not complete" not in said
 
 
 def test_without_a_plan_the_missing_restarts_are_missing(grid):
