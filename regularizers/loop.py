@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ def fit(
     begun = len(losses)
     for epoch in range(len(history.epochs), recipe.epochs):
         model.train()
-        for batch in batches(epoch)[len(losses) - epoch * per_epoch :]:
+        for batch in itertools.islice(batches(epoch), len(losses) - epoch * per_epoch, None):
             if checkpoints is not None and checkpoints.due(len(losses) - begun) and not _diverged(losses, history):
                 checkpoints.keep(snapshots.take)
             losses.append(step(strategy, _to(batch, accelerator.device), recipe, accelerator))

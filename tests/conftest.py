@@ -2,11 +2,28 @@
 
 import importlib.util
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from regularizers import registry
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the Makefile does: threads that wait for a core take it from others
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test registers is forgotten after it."""
+    registry.methods()
+    monkeypatch.setattr(registry, "_methods", dict(registry._methods))
+    monkeypatch.setattr(registry, "_identities", dict(registry._identities))
+    known = set(sys.modules)
+    yield
+    for name in set(sys.modules) - known:
+        if name.startswith("regbench_plugin_"):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

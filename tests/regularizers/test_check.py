@@ -70,13 +70,6 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
-def own_registry(monkeypatch):
-    """Let a test register methods that no other test sees."""
-    methods()
-    monkeypatch.setattr(registry, "_methods", dict(registry._methods))
-
-
 @pytest.fixture(scope="module")
 def defects():
     """The faulty regularizers, registered for this module's tests alone."""
@@ -152,7 +145,7 @@ def test_an_exception_of_the_method_is_a_failure_with_its_text(defects, monkeypa
     assert (finding.status, finding.reason) == ("fail", "it raised ZeroDivisionError: division by zero")
 
 
-def test_command_checks_a_file_and_exits_with_its_verdict(own_registry, tmp_path, capsys):
+def test_command_checks_a_file_and_exits_with_its_verdict(tmp_path, capsys):
     good, bad = tmp_path / "good.py", tmp_path / "bad.py"
     good.write_text(GOOD)
     bad.write_text(GOOD.replace("halved_loss", "ignored_factor").replace("* self.factor", "* 0.5"))
@@ -180,7 +173,7 @@ def test_wrong_requests_exit_with_two_and_one_sentence(capsys, arguments, messag
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
-def test_a_method_without_a_strategy_to_check_is_told_what_to_declare(own_registry, tmp_path, capsys):
+def test_a_method_without_a_strategy_to_check_is_told_what_to_declare(tmp_path, capsys):
     plugin = tmp_path / "bare.py"
     plugin.write_text(GOOD.replace("halved_loss", "bare").replace("factor: float = 0.5", "factor: float"))
     assert main(["check", str(plugin)]) == 2

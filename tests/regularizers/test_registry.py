@@ -6,7 +6,6 @@ import sys
 import pytest
 
 from fisher.errors import InputError
-from regularizers import registry
 from regularizers.base import Regularizer
 from regularizers.registry import (
     ENTRY_POINTS,
@@ -37,16 +36,13 @@ BUILT_IN = {
 
 
 @pytest.fixture(autouse=True)
-def as_before(monkeypatch):
-    """Whatever a test registers is forgotten after it."""
-    methods()
-    monkeypatch.setattr(registry, "_methods", dict(registry._methods))
-    monkeypatch.setattr(registry, "_identities", dict(registry._identities))
+def as_before():
+    """Modules that a test imported by their own name are forgotten after it."""
     known = set(sys.modules)
     yield
-    for name in set(sys.modules) - known:
-        if name.startswith("regbench_plugin_") or name in ("shaker", "sound_plugin", "broken_plugin"):
-            del sys.modules[name]
+    for name in ("shaker", "sound_plugin", "broken_plugin"):
+        if name not in known:
+            sys.modules.pop(name, None)
 
 
 @pytest.fixture
