@@ -71,6 +71,20 @@ def test_the_id_depends_on_everything_that_determines_the_result(record, change)
     assert record_id(record(**dict(change))["config"])[-12:] != record_id(record()["config"])[-12:]
 
 
+def test_ids_made_together_are_those_made_alone(record):
+    """Configs share objects, equal values of unlike types stand in one place, and keys need sorting."""
+    base = record()["config"]
+    odd = [{"fisher": {"x": one}} for one in (1, 1.0, True, "1", [1], None)]
+    configs = [base | {"restart": at, "zz": at, "a!": 0, "a": 1} | fisher for at, fisher in enumerate(odd * 2)]
+    together = records.record_ids(configs)
+    assert [name[-12:] for name in together] == [config_hash(config)[:12] for config in configs]
+    assert together == [record_id(json.loads(json.dumps(config))) for config in configs] and len(set(together)) == 12
+    with pytest.raises(RecordError, match="fraction must be"):
+        records.record_ids([base, base | {"fraction": 2.0}])
+    with pytest.raises(RecordError, match="keys of an object"):
+        records.record_ids([base | {1: "x"}])
+
+
 def test_the_id_is_readable_and_stable(record):
     name = record_id(record(strategy="mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)", restart=2)["config"])
     assert name.startswith("rte-small-bert-mixout-w_pre-0.7-head-mixout-w_0-0.7-f0.1-r2-")
