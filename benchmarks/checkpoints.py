@@ -8,6 +8,8 @@ that made it, because on others the rest of the training would not end bit for b
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import sys
 import time
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from benchmarks.cost import PHASES, together
@@ -26,6 +29,7 @@ from regularizers.resume import CannotSave, Checkpoints, State
 
 FOLDER, SUFFIX = "checkpoints", ".safetensors"
 SCHEMA = 1
+MICRO_BATCH = "micro_batch"  # also in the file's metadata, to be read without the tensors
 MOST = 1e15  # seconds or bytes; more is no cost
 Cost = dict[str, float]  # `benchmarks.cost`
 
@@ -40,6 +44,15 @@ class Plan:
     def path(self, config: Mapping[str, Any]) -> Path:
         """Where the checkpoint of a trial lies."""
         return Path(self.output) / FOLDER / f"{record_id(config)}{SUFFIX}"
+
+    def micro_batch(self, config: Mapping[str, Any]) -> int | None:
+        """The micro-batch that a trial's checkpoint was made with, None where it names no number."""
+        try:
+            path = self.path(config)
+            with safe_open(path if path.is_file() else "", "pt") as file:
+                return int(file.metadata()[MICRO_BATCH])
+        except Exception:  # whatever a file from strangers leads to: `Checkpoint.load` says what is wrong
+            return None
 
 
 class Checkpoint:
@@ -65,20 +78,23 @@ class Checkpoint:
     def load(self) -> State | None:
         """The state to go on from, None where the trial begins anew."""
         remove_unfinished(self.path)
-        if not self.path.exists() and not self.path.is_symlink():
+        if not os.path.lexists(self.path):
             return None
         try:
             content = read(self.path)
             of, steps = content["of"], [*content["resumed"], content["state"]["step"]]
+            if not all(isinstance(key, str) for key in of):
+                raise ValueError("what it belongs to must be told by names")
             if of["config"] != self.of["config"]:
                 raise ValueError("it is of another trial")
             if not all(type(step) is int for step in steps):
                 raise ValueError("its steps must be whole numbers")
             before = {key: min(max(0.0, content["cost"][key]), MOST) for key in PHASES if key in content["cost"]}
+            different = sorted(key for key in {**of, **self.of} if of.get(key) != self.of.get(key))
         except Exception as error:  # whatever a file from strangers leads to
             self.set_aside(str(error))
             return None
-        if different := sorted(key for key in {**of, **self.of} if of.get(key) != self.of.get(key)):
+        if different:
             self.say(f"the checkpoint was made with another {', '.join(different)}; the trial starts anew")
             return None
         self.before, self.resumed = before, steps
@@ -92,7 +108,7 @@ class Checkpoint:
         try:
             spent = together(self.before, cost())
             content = {"of": self.of, "state": take(), "cost": spent, "resumed": self.resumed}
-            data = save(flatten(content))
+            data = save(flatten(content), {MICRO_BATCH: str(self.of.get(MICRO_BATCH))})
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self.path, data)
             self.kept = True
@@ -145,20 +161,23 @@ def processor() -> str:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what a process that was killed while it wrote this file left behind."""
-    for rest in path.parent.glob(f".{path.name}.*.tmp") if path.parent.is_dir() else []:
-        rest.unlink(missing_ok=True)
+    """Remove what a process that was killed while it wrote this file left behind; what cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        for rest in path.parent.glob(f".{path.name}.*.tmp") if path.parent.is_dir() else []:
+            rest.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
-    """Remove a checkpoint that nothing needs any more, and what is left of unfinished ones."""
-    path.unlink(missing_ok=True)
+    """Remove a checkpoint that nothing needs any more, and what is left of unfinished ones, as far as that can be."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
     remove_unfinished(path)
 
 
 def remove_done(output: Path, names: Iterable[str]) -> None:
     """Remove checkpoints of trials, by name, whose records are written: their process ended just after that."""
-    folder = output / FOLDER
-    there = {path.name.removesuffix(SUFFIX) for path in folder.iterdir()} if folder.is_dir() else set()
+    there: set[str] = set()
+    with contextlib.suppress(OSError):
+        there = {name.removesuffix(SUFFIX) for name in os.listdir(output / FOLDER)}
     for name in there.intersection(names):
-        remove(folder / f"{name}{SUFFIX}")
+        remove(output / FOLDER / f"{name}{SUFFIX}")

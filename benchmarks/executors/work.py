@@ -125,12 +125,17 @@ def work(task: Work, place: Place, output: str) -> Outcome:
 
 
 def attempt(config: Config, resources: Any) -> dict[str, Any]:
-    """The trial's record; where the GPU's memory ran out, that of a second try with smaller micro-batches."""
+    """The trial's record; where the GPU's memory ran out, that of a second try with smaller micro-batches.
+
+    A trial whose checkpoint was made with the smaller ones goes on with them at once.
+    """
     from benchmarks.trial import environment, execute, no_result
 
     try:
-        record = execute(config, resources)
         size = smaller_micro_batch(config)
+        if size is not None and resources.checkpoints and resources.checkpoints.micro_batch(config) == size:
+            return execute(config, dataclasses.replace(resources, micro_batch=size))
+        record = execute(config, resources)
         if size is None or not (record["result"]["reason"] or "").startswith(GPU_OOM):
             return record
         del record

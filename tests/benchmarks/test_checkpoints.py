@@ -257,6 +257,8 @@ def damaged(how: str, path: Path) -> None:
         "other trial": lambda content: content["of"].update(config="0" * 64),
         "other model": lambda content: content["state"]["model"].popitem(),
         "no step": lambda content: content["state"].update(step="<script>"),
+        "mixed keys": lambda content: content["of"].update({3: "x", "torch": "0"}),
+        "a tensor for a version": lambda content: content["of"].update(schema=torch.zeros(2)),
         "no state": lambda content: content.pop("state"),
         "other optimizer": lambda content: content["state"]["optimizer"]["state"][0].update(exp_avg=torch.zeros(3)),
     }
@@ -277,6 +279,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     [
         *("truncated", "empty", "one bit", "text", "weights", "pickle", "folder", "pipe", "dangling link"),
         *("other trial", "other model", "no step", "no state", "other optimizer"),
+        *("mixed keys", "a tensor for a version"),
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_set_aside_and_the_trial_starts_anew(
@@ -488,6 +491,58 @@ def test_after_a_gpus_memory_ran_out_the_smaller_micro_batches_start_anew(
     record = attempt(config, resources)
     assert outcome(record) == whole and whole["micro_batch"] == 2
     assert record["environment"]["notes"] == ["the checkpoint was made with another micro_batch; the trial starts anew"]
+
+
+def test_a_trial_that_went_on_with_smaller_micro_batches_keeps_them_when_it_is_interrupted(
+    make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make("dropout(0.1)", plain)
+    small = dataclasses.replace(plain, micro_batch=2)
+    whole = outcome(execute(config, small))
+    resources = dataclasses.replace(interrupted(config, small, tmp_path, 4), micro_batch=None)
+    tried, real = [], trial.run
+
+    def run(config: Any, given: Resources, *more: Any) -> Any:
+        tried.append(given.micro_batch)
+        return real(config, given, *more)
+
+    monkeypatch.setattr(trial, "run", run)
+    record = attempt(config, resources)
+    assert tried == [2] and outcome(record) == whole
+    assert record["environment"]["resumed"] == [4] and "notes" not in record["environment"]
+
+
+@pytest.mark.parametrize("what", ["", "empty", "folder", "text", "pipe"])
+def test_a_file_that_is_no_checkpoint_names_no_micro_batch(
+    what: str, make: Make, plain: Resources, tmp_path: Path
+) -> None:
+    config = make("none", plain)
+    plan = Plan(str(tmp_path), 4)
+    if what:
+        plan.path(config).parent.mkdir()
+        plan.path(config).touch()
+        damaged(what, plan.path(config))
+    assert plan.micro_batch(config) is None
+
+
+def test_what_cannot_be_removed_costs_no_trial(
+    make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if "checkpoints" in self.parts:
+            raise PermissionError(13, "Permission denied")
+        os.unlink(self)
+
+    config = make("none", plain)
+    resources = dataclasses.replace(plain, checkpoints=Plan(str(tmp_path), 4))
+    path = Plan(str(tmp_path), 4).path(config)
+    path.parent.mkdir()
+    path.with_name(f".{path.name}.0123.tmp").touch()
+    monkeypatch.setattr(Path, "unlink", refuse)
+    place = Place("local", 0, None, 1, "here")
+    ended = work(Work(config, resources, str(tmp_path / "records"), 1), place, str(tmp_path / "out"))
+    assert ended["written"] and ended["status"] in ("ok", "failed") and path.exists()
+    remove_done(tmp_path, [record_id(config)])
 
 
 def test_checkpoints_of_trials_that_are_done_are_removed_and_others_stay(tmp_path: Path) -> None:
