@@ -1,6 +1,7 @@
 """The checks of `leaderboard.verify`: each looks at all trials and yields what is wrong, one sentence each."""
 
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -266,7 +267,7 @@ def _lacking(own: Sequence[Trial], group: Sequence[Trial]) -> Iterator[tuple[str
     wanted = max(planned, 1 + max(item.config["restart"] for item in own)) if planned else most
     absent = {item.unit for item in group} - {item.unit for item in own}
     lacking = sorted({unit[-2] for unit in absent if unit[-2] < wanted})
-    beyond = sorted(set(range(planned)) - {item.config["restart"] for item in own} - set(lacking))
+    beyond = list(range(most, planned))
     broken = sorted({item.config["restart"] for item in own if item.status in ERRORS})
     skipped = sorted({item.config["restart"] for item in own if item.status == "skipped"})
     if lacking:
@@ -279,6 +280,17 @@ def _lacking(own: Sequence[Trial], group: Sequence[Trial]) -> Iterator[tuple[str
         yield f"skipped {_restarts(skipped)}", False
     if wanted < most:
         yield f"{wanted} restarts by plan, others have {most}", False
+
+
+def unrecorded(trials: Iterable[Trial], plan: Plan) -> Iterator[Finding]:
+    """A strategy that was planned in a cell has a record there."""
+    known = {place_of(item.config) for item in trials} if plan else set()
+    for place in sorted(plan.keys() - known):
+        model, _, protocol, task, fraction, strategy = place
+        fields = json.loads(protocol)
+        name = fields.get("name", "") if isinstance(fields, dict) else ""
+        text = f"{task} {percent(fraction)}, {model}, {name}, {strategy}: no record at all, plan.json has {plan[place]}"
+        yield Finding("completeness", text)
 
 
 def _restarts(numbers: list[int]) -> str:

@@ -17,10 +17,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from leaderboard.audit import CHECKS, Finding, Trial, trial
+from leaderboard.audit import CHECKS, Finding, Trial, trial, unrecorded
 from leaderboard.build import build
 from leaderboard.errors import InputError
-from leaderboard.plan import read_plan
+from leaderboard.plan import Plan, read_plan
 from leaderboard.records import Record, RecordError, stream_records
 from leaderboard.recount import disagreements
 from leaderboard.text import escape
@@ -59,17 +59,17 @@ def verify(
     if not trials and not findings:
         where = ", ".join(escape(str(path)) for path in given)
         raise InputError(f"no record found in {where}; give the --output folder of a run or its records folder")
-    findings += check(trials, allow_incomplete=allow_incomplete)
+    findings += check(trials, plan, allow_incomplete=allow_incomplete)
     findings += [Finding("tables", text) for path in given for text in disagreements(path, build)]
     return sorted(findings, key=lambda finding: not finding.problem), len(trials)
 
 
-def check(trials: Sequence[Trial], *, allow_incomplete: bool = False) -> Iterator[Finding]:
+def check(trials: Sequence[Trial], plan: Plan | None = None, *, allow_incomplete: bool = False) -> Iterator[Finding]:
     """Yield what the checks find in trials, each of which came from a readable record."""
-    for name, function in CHECKS.items():
-        for finding in function(trials):
-            lenient = allow_incomplete and name == "completeness"
-            yield Finding(name, finding.text, finding.problem and not lenient)
+    found = [finding for function in CHECKS.values() for finding in function(trials)]
+    for finding in [*found, *unrecorded(trials, plan or {})]:
+        lenient = allow_incomplete and finding.check == "completeness"
+        yield Finding(finding.check, finding.text, finding.problem and not lenient)
 
 
 def report(findings: Sequence[Finding], count: int, names: Sequence[str]) -> str:

@@ -186,6 +186,24 @@ def test_a_restart_that_was_planned_and_is_not_there_is_caught(grid):
     assert all("no record of restart 11, which plan.json has" in text for text in problems(folder))
 
 
+def test_a_restart_that_nobody_has_is_told_once(grid):
+    folder = grid(drop=lambda config: config["restart"] == 3)
+    assert problems(folder) == [
+        f"{task} 10 %, small-bert, lee20: no strategy has a record of restart 3" for task in ("cola", "rte")
+    ]
+
+
+def test_a_strategy_that_was_planned_and_has_no_record_is_caught(grid, capsys):
+    folder = grid("one", drop=lambda config: (config["strategy"], config["task"]) == ("none", "rte"))
+    said = "rte 10 %, small-bert, lee20, none: no record at all, plan.json has 5"
+    assert problems(folder) == [said]
+    assert not [finding for finding in verify([folder], allow_incomplete=True)[0] if finding.problem]
+    assert len(problems(grid("all", drop=lambda config: config["task"] == "rte"))) == 3, "a cell without any record"
+    others = {("small\x1b", "w", text, "rte", 0.1, "none"): 2 for text in ("[]", '{"name": [1]}')}
+    (folder / PLAN).write_bytes(encode_plan(read_plan([folder])[0] | others))
+    assert len(problems(folder)) == 3, "whatever a plan has for a protocol"
+
+
 def test_a_board_takes_its_plan_with_it(grid, tmp_path):
     folder, packed, board = grid(), tmp_path / "packed", tmp_path / "board"
     export([folder], packed)
