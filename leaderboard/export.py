@@ -13,6 +13,7 @@ Exit 0: all was packed; 1: packed, but some files could not be used; 2: the requ
 import argparse
 import gzip
 import io
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -126,14 +127,27 @@ def export(results: Iterable[Path | str], output: Path | str) -> tuple[int, int,
 
 
 def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any], plan: Plan) -> None:
-    """Write an archive, and what says anything of `methods.json` and `plan.json`, into a folder. Raises InputError."""
+    """Write an archive, and what says anything of `methods.json` and `plan.json`, into a folder.
+
+    Of an earlier submission there, one that says nothing any more is removed. Raises InputError if the folder cannot be
+    written or is that of a run: whoever reads it finds the records there, not the archive.
+    """
+    if os.path.lexists(folder / "records"):
+        where = escape(str(folder))
+        raise InputError(
+            f"{NAME} must go to a folder without records/, got {where}, which is that of a run; name another"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / NAME, archive)
         if methods:
             write_atomic(folder / METHODS, encode_methods(methods))
+        elif not read_methods([folder])[1]:
+            (folder / METHODS).unlink(missing_ok=True)
         if plan:
             write_atomic(folder / PLAN, encode_plan(plan))
+        elif not read_plan([folder])[1]:
+            (folder / PLAN).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{NAME} cannot be written to {escape(str(folder))}: {error.strerror}") from None
 

@@ -10,6 +10,7 @@ from leaderboard import export, records
 from leaderboard.build import build
 from leaderboard.errors import InputError
 from leaderboard.methods import read_methods
+from leaderboard.plan import PLAN, encode_plan, plan_of
 from leaderboard.records import RecordError, read_records
 from leaderboard.verify import verify
 
@@ -117,6 +118,31 @@ def test_a_folder_that_cannot_be_written(honest_record, store, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"records\.jsonl\.gz cannot be written to .*file: "):
         export.export([store([honest_record()])], tmp_path / "file")
+
+
+def test_a_run_s_folder_takes_no_archive(honest_record, store, capsys):
+    """Whoever reads such a folder finds its records, not the archive."""
+    folder = store([honest_record()])
+    before = sorted(path.name for path in folder.rglob("*"))
+    assert export.main([str(folder), "--output", str(folder)]) == 2
+    said = f"records.jsonl.gz must go to a folder without records/, got {folder}, which is that of a run; name another"
+    assert capsys.readouterr().err == f"error: {said}\n"
+    assert sorted(path.name for path in folder.rglob("*")) == before
+
+
+def test_of_an_earlier_export_nothing_stays_that_is_said_no_more(honest_record, store, tmp_path):
+    first, out = honest_record(), tmp_path / "out"
+    folder, others = store([first], "one"), store([honest_record("none")], "two")
+    (folder / "methods.json").write_text(json.dumps(METHODS))
+    (folder / PLAN).write_bytes(encode_plan(plan_of([first["config"]])))
+    export.export([folder], out)
+    assert sorted(path.name for path in out.iterdir()) == ["methods.json", "plan.json", "records.jsonl.gz"]
+    export.export([others], out)
+    assert [path.name for path in out.iterdir()] == ["records.jsonl.gz"]
+    for name in ("methods.json", "plan.json"):
+        (out / name).write_text("3, my own")
+    export.export([others], out)
+    assert [(out / name).read_text() for name in ("methods.json", "plan.json")] == ["3, my own"] * 2
 
 
 # --- damaged archives
