@@ -45,10 +45,11 @@ class Ranking:
     """Mean ranks of the strategies that have all restarts of all cells, and why the others are not ranked.
 
     beside: those that were planned with fewer restarts and have them in all cells, by name.
-    critical_difference: by how much two mean ranks must differ over this many tasks (ranks averaged over the fractions
-    of a task first); restarts: how many different ones the pooled test has. groups: the largest groups of places in
-    which no pair can be told apart, by `groups_test`: the pooled sign flip of all pairs, Holm-corrected (`sign flip`),
-    or where there are too few restarts the critical difference (`nemenyi`).
+    critical_difference: by how much two mean ranks over cells must differ, with tasks as Nemenyi's blocks, not cells,
+    because the fractions of a task are nested; it takes all tasks to have as many fractions. restarts: how many
+    different ones the pooled test has. groups: the largest groups of places in which no pair can be told apart, by
+    `groups_test`: the pooled sign flip of all pairs, Holm-corrected (`sign flip`), or where there are too few restarts
+    the critical difference (`nemenyi`).
     """
 
     places: tuple[Place, ...]
@@ -97,11 +98,16 @@ def rank(cells: tuple[Cell, ...], baseline: str | None) -> Ranking:
     reasons = {row.strategy: _why_unranked(row.strategy, cells) for cell in cells for row in cell.rows}
     unranked = tuple(sorted((name, why) for name, why in reasons.items() if why is not None))
     names = sorted(name for name, why in reasons.items() if why is None)
-    if not names:
-        return Ranking((), unranked)
     table = {name: [row for cell in cells for row in cell.rows if row.strategy == name] for name in reasons}
     base = table.get(baseline or "", [])
     base = base if len(base) == len(cells) and all(row.complete for row in base) else []
+    beside = [
+        Place(None, name, math.nan, 0, **_over_cells(table[name], base))
+        for name, _ in unranked
+        if len(table[name]) == len(cells) and all(row.complete for row in table[name])
+    ]
+    if not names:
+        return Ranking((), unranked, tuple(_compared(beside, table, base)))
     ranks = statistics.mean_ranks([[table[name][i].mean for name in names] for i in range(len(cells))])
     best = [max(table[name][i].mean for name in names) for i in range(len(cells))]
     wins = {name: sum(row.mean == top for row, top in zip(table[name], best, strict=True)) for name in names}
@@ -110,11 +116,6 @@ def rank(cells: tuple[Cell, ...], baseline: str | None) -> Ranking:
         for place, name, mean_rank in zip(statistics.places(ranks), names, ranks, strict=True)
     ]
     entries.sort(key=lambda entry: (entry.place, entry.strategy))
-    beside = [
-        Place(None, name, math.nan, 0, **_over_cells(table[name], base))
-        for name, _ in unranked
-        if len(table[name]) == len(cells) and all(row.complete for row in table[name])
-    ]
     tasks = len({(cell.task, cell.metric, cell.data) for cell in cells})
     scores = [per_restart(table[entry.strategy]) for entry in entries]
     apart = comparison.told_apart(scores)

@@ -134,6 +134,18 @@ def test_a_short_baseline_is_compared_on_its_own_restarts(honest_record, store, 
     assert "The baseline is not complete" not in said
 
 
+def test_a_short_strategy_stands_beside_an_empty_ranking(grid):
+    """Both strategies of 12 restarts lack one: none is ranked, and the short one is compared with nobody."""
+    folder = grid(drop=lambda config: config["strategy"] == MIX and config["restart"] == 3)
+    records = list((folder / "records").iterdir())
+    for path in records:
+        if "dropout" in path.name and "-r5-" in path.name:
+            path.unlink()
+    (section, *_) = sections(folder)
+    assert not section.ranking.places
+    assert [place.strategy for place in section.ranking.beside] == ["none"]
+
+
 def test_without_a_plan_the_missing_restarts_are_missing(grid):
     (section,) = sections(grid(planned=False))
     row = section.cells[0].row("none")

@@ -86,6 +86,14 @@ def test_the_critical_difference_counts_tasks_not_cells(section):
     assert section.ranking.critical_difference == significance.critical_difference(2, 2)
 
 
+def test_mean_ranks_are_over_cells_not_over_tasks_first(record, arrange):
+    """`none` is first in both cells of cola and last in that of rte: 4/3, not 3/2."""
+    worse = {cell: scores + (0.1 if cell[0] == "rte" else -0.1) for cell, scores in BASE.items()}
+    (section,) = arrange(records(record, {"none": BASE, "a": worse}))
+    places = {place.strategy: place.mean_rank for place in section.ranking.places}
+    assert places == {"none": pytest.approx(4 / 3), "a": pytest.approx(5 / 3)}
+
+
 def test_areas_by_hand(section):
     """Only cola has two shares of its data: the area of a straight line is the mean of its ends."""
     first, second = section.curves
