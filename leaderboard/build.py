@@ -4,14 +4,15 @@
 
 RESULTS are output folders of runs, folders of records, or single records. The same records give the same bytes, in
 whatever order and from whatever folder they come; only index.html links to the records where they lie in DIR/records.
-Figures go to DIR/figures (`leaderboard.figures` says which). Exit 0: every file was used; 1: made, but some files could
-not be used as records (each is named on stderr); 2: the request was wrong or no record was found, and nothing was
-written.
+Figures go to DIR/figures (`leaderboard.figures` says which); those of other tables are removed there.
+Exit 0: every file was used; 1: made, but some files could not be used as records (each is named on stderr); 2: the
+request was wrong or no record was found, and nothing was written.
 """
 
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -29,6 +30,10 @@ from leaderboard.trials import Line
 FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "table.tex", "index.html")
 RECORDS = "records"
 FIGURES = "figures"
+_ENDS = (".svg", ".png", "-dark.svg", "-dark.png")  # every figure is written as all four
+_FIGURE = re.compile(
+    r"(.*-(?:ranks|(?:restarts|deviation)-[\d.e+-]+|(?:fractions|curves)(?:-\d+)?))(?:-dark)?\.(?:svg|png)"
+)
 
 
 def build(
@@ -61,6 +66,7 @@ def _build(
     write(Path(output), "leaderboard.md", markdown.text(sections, **options))
     write(Path(output), "leaderboard.csv", frame.csv(sections, without_cost=without_cost))
     content = document.document(sections, **options)
+    old = _content(Path(output) / "leaderboard.json")
     write(Path(output), "leaderboard.json", document.text(content))
     write(Path(output), "table.tex", latex.text(sections))
     beside = {f"{line['id']}.json" for line in found} <= _files(Path(output) / RECORDS)
@@ -68,7 +74,9 @@ def _build(
     if with_figures:
         from leaderboard.figures import write_figures  # matplotlib: loaded where something is drawn alone
 
-        write_figures(sections, Path(output) / FIGURES)
+        remove_figures(Path(output) / FIGURES, but=write_figures(sections, Path(output) / FIGURES))
+    elif old != document.text(content).encode("utf-8"):
+        remove_figures(Path(output) / FIGURES)
     return terminal.text(sections, **options), problems
 
 
@@ -78,6 +86,31 @@ def _files(folder: Path) -> set[str]:
             return {entry.name for entry in entries if entry.is_file()}
     except OSError:
         return set()
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def remove_figures(folder: Path, *, but: Iterable[str] = ()) -> None:
+    """Remove the figures that an earlier build wrote, known by name and by being four; a user's own files stay.
+
+    Raises InputError if one cannot be removed.
+    """
+    there = _files(folder)
+    found = {name: match[1] for name in there if (match := _FIGURE.fullmatch(name))}
+    whole = {name for name, stem in found.items() if there.issuperset(stem + end for end in _ENDS)}
+    for name in sorted(whole.difference(but)):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            where = escape(str(folder))
+            raise InputError(
+                f"{escape(name)} of an earlier build cannot be removed from {where}: {error.strerror}"
+            ) from None
 
 
 def load(results: Iterable[Path | str]) -> tuple[list[Line], list[RecordError]]:

@@ -12,6 +12,7 @@ import pytest
 from leaderboard import drawing
 from leaderboard.build import build, main
 from leaderboard.drawing import DARK, LIGHT, MOST, boxes, curves, strips, themed
+from leaderboard.errors import InputError
 from leaderboard.figures import figures, in_order, leading, natural, prefixes
 from leaderboard.tables import Section, sections
 from leaderboard.trials import trials
@@ -177,6 +178,35 @@ def test_the_command_draws_unless_it_is_told_not_to(
     (tmp_path / "two" / "figures").write_text("")
     assert main([folder, "--output", str(tmp_path / "two")]) == 2
     assert "restarts-10.svg cannot be written to" in capsys.readouterr().err
+
+
+def test_no_figure_of_other_tables_stays_and_a_users_own_files_do(
+    store: Store, record: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, figures = tmp_path / "out", tmp_path / "out" / "figures"
+    own = {"my-ranks.png", "my-ranks.svg", "notes.txt", "restarts-10.svg"}
+    one, two = store([record(0.6, strategy=DEVLIN)], "one"), store([record(0.7, strategy=DEVLIN)], "two")
+    build([one], out, with_figures=True)
+    first = set(files(figures))
+    for name in own:
+        (figures / name).write_text("")
+    build([one], out)
+    assert set(files(figures)) == first | own, "the tables are the same"
+    build([two], out)
+    assert set(files(figures)) == own
+    build([one], out, with_figures=True)
+    build([store(records_of(record), "three")], out, with_figures=True)
+    build([store([record(0.6, model="other")], "four")], out, with_figures=True)
+    assert {name.partition("-lee20")[0] for name in set(files(figures)) - own} == {"other"}
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(
+        InputError, match=r"restarts-10-dark\.png of an earlier build cannot be removed from .*figures: P"
+    ):
+        build([two], out)
 
 
 def test_names_of_records_are_drawn_as_text(store: Store, record: Make, tmp_path: Path) -> None:
