@@ -15,6 +15,7 @@ import gc
 import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ from regularizers.describe import explain
 from regularizers.registry import load_entry_points, load_plugin
 
 DEFAULT_OUTPUT = "results"
+WAIT = 0.1  # seconds between two looks at a lease
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -305,16 +307,23 @@ class Run:
         try:
             (self.output / "records").mkdir(parents=True, exist_ok=True)
             (self.output / "suite.toml").write_text(self.suite.to_toml(), encoding="utf-8")
-            (known, faults), (plan, others) = read_methods([self.output]), read_plan([self.output])
-            self._set_aside([*faults, *others])
-            told = {str(strategy): explain(strategy) for strategy in self.strategies}
-            write_atomic(self.output / METHODS, encode_methods(known | told))
-            write_atomic(self.output / PLAN, encode_plan(joined([plan, plan_of(self.grid.values())])))
+            with Leases(self.output) as leases:
+                while leases.claim(PLAN) is None:  # another launcher adds to the same files
+                    time.sleep(WAIT)
+                self._join_files()
         except OSError as error:
             problem = error.strerror or str(error)
             raise InputError(f"--output must be a folder that can be written, got {self.output}: {problem}") from None
         for task, fraction, split_seed, found in self.new_hashes:
             remember_split_hash(self.output / "split_hashes.json", task, fraction, split_seed, found)
+
+    def _join_files(self) -> None:
+        """Add this request to what the folder's `methods.json` and `plan.json` say. Raises OSError."""
+        (known, faults), (plan, others) = read_methods([self.output]), read_plan([self.output])
+        self._set_aside([*faults, *others])
+        told = {str(strategy): explain(strategy) for strategy in self.strategies}
+        write_atomic(self.output / METHODS, encode_methods(known | told))
+        write_atomic(self.output / PLAN, encode_plan(joined([plan, plan_of(self.grid.values())])))
 
     def _resources(self) -> Resources:
         """Where this machine has what the configs name."""

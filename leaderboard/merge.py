@@ -18,9 +18,10 @@ from pathlib import Path
 from leaderboard.build import build
 from leaderboard.errors import InputError
 from leaderboard.export import NAME, pack, portable, write_submission
+from leaderboard.files import write
 from leaderboard.methods import read_methods
 from leaderboard.plan import Place, place_of, read_plan
-from leaderboard.records import Record, RecordError, stream_records, write_atomic
+from leaderboard.records import Record, RecordError, stream_records
 from leaderboard.text import escape
 from leaderboard.verify import report, verify
 
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         before, after, refused = merge(given.submissions, given.board, allow_incomplete=given.allow_incomplete)
         if refused is None:
-            _write(given.page, page(given.board))
+            write(given.page.parent, given.page.name, page(given.board))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -107,13 +108,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{escape(str(given.board))}: {after} records, {after - before} of them new; {escape(str(given.page))} is made"
     )
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_atomic(path, text.encode("utf-8"))
-    except OSError as error:
-        raise InputError(f"{escape(str(path))} cannot be written: {error.strerror}") from None
 
 
 if __name__ == "__main__":

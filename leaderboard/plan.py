@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.methods import MAX_BYTES, folder_of
-from leaderboard.records import RecordError, canonical
+from leaderboard.records import MAX_RESTARTS, RecordError, canonical
 from leaderboard.text import escape
 
 PLAN = "plan.json"
-MOST = 100_000  # restarts
 
 Place = tuple[str, str, str, str, float, str]  # model, weights, protocol as canonical JSON, task, fraction, strategy
 Plan = dict[Place, int]
@@ -97,7 +96,7 @@ def _read(path: Path) -> Plan:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise RecordError(
             "must be a list of {model, weights, protocol, cells}, each cell with task, fraction and the restarts "
-            f"(1 to {MOST}) of every strategy"
+            f"(1 to {MAX_RESTARTS}) of every strategy"
         ) from None
 
 
@@ -110,6 +109,6 @@ def _blocks(content: Any) -> Iterable[Plan]:
             for strategy, count in cell["restarts"].items():
                 place = place_of(block | cell | {"strategy": strategy})
                 texts = all(isinstance(part, str) for part in place[:4])
-                if not texts or type(count) is not int or not 1 <= count <= MOST or not 0 < place[4] <= 1:
+                if not texts or type(count) is not int or not 1 <= count <= MAX_RESTARTS or not 0 < place[4] <= 1:
                     raise ValueError
                 yield {place: count}

@@ -401,7 +401,8 @@ _STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_w
 def _is_intact(data: bytes) -> bool:
     """Return whether a file is byte for byte as it was written: its checksum is that of its other bytes.
 
-    Then nothing that a checksum finds is looked for a second time; what a forger could write is checked all the same.
+    Then nothing that a checksum finds is looked for a second time; what a forger could write is checked all the same,
+    but for a key that occurs twice in one object: its last value counts, for the id and all tables alike.
     """
     head = _HEAD.match(data)
     if head is None or _LONG.search(data[::_STRIDE]) or any(pattern.search(data) for pattern in _HUGE):

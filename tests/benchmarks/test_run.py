@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.executors.leases import Leases
 from benchmarks.run import Run, main, parser
-from leaderboard.plan import read_plan
+from leaderboard.plan import encode_plan, read_plan
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--set", "epochs=1", "fisher_samples=3")
@@ -255,3 +256,26 @@ def test_a_run_says_how_many_restarts_it_planned_and_never_fewer_than_before(
     assert all(path.read_text() == "damaged" for path in kept)
     said = capsys.readouterr().err
     assert said.count("warning: set aside ") == 2 and "plan.json as " in said
+
+
+def test_of_two_launchers_that_plan_at_a_time_none_loses_what_it_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one is between reading and writing when this one comes."""
+    request = ["--tasks", "pocket-rte", "--strategies", "none", "--restarts", "2", "--output", str(tmp_path)]
+    run = Run(parser().parse_args([*request, "--dry-run"]))
+    assert run.go() == 0
+    other = {("m", "w", "{}", "rte", 1.0, "mixout(w_pre, 0.7)"): 3}
+    with Leases(tmp_path) as leases:
+        lease = leases.claim("plan.json")
+        assert lease is not None
+
+        def wait(_: float) -> None:
+            (tmp_path / "plan.json").write_bytes(encode_plan(other))
+            leases.release(lease)
+
+        monkeypatch.setattr(time, "sleep", wait)
+        run._keep_suite()
+    found = read_plan([tmp_path])[0]
+    assert len(found) > 1 and found.items() >= other.items()
+    assert not (tmp_path / "leases").exists()

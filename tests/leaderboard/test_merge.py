@@ -91,9 +91,10 @@ def test_a_board_must_stay_small(submit, command, monkeypatch):
 
 
 def test_a_page_that_cannot_be_written(submit, tmp_path, capsys):
+    (tmp_path / "no").write_text("")
     argv = [submit("first", [BASE], range(1)), "--board", str(tmp_path / "board"), "--page", str(tmp_path / "no" / "x")]
     assert merge.main(argv) == 2
-    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+    assert f"error: x cannot be written to {tmp_path / 'no'}: " in capsys.readouterr().err
 
 
 def test_the_published_board_is_what_its_records_make():
