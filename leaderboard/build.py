@@ -66,8 +66,8 @@ def _build(
     write(Path(output), "leaderboard.md", markdown.text(sections, **options))
     write(Path(output), "leaderboard.csv", frame.csv(sections, without_cost=without_cost))
     content = document.document(sections, **options)
-    old = _content(Path(output) / "leaderboard.json")
-    write(Path(output), "leaderboard.json", document.text(content))
+    old, new = _content(Path(output) / "leaderboard.json"), document.text(content).encode("utf-8")
+    write(Path(output), "leaderboard.json", new)
     write(Path(output), "table.tex", latex.text(sections))
     beside = {f"{line['id']}.json" for line in found} <= _files(Path(output) / RECORDS)
     write(Path(output), "index.html", page.html(content, methods, records=f"{RECORDS}/" if beside else None))
@@ -75,7 +75,7 @@ def _build(
         from leaderboard.figures import write_figures  # matplotlib: loaded where something is drawn alone
 
         remove_figures(Path(output) / FIGURES, but=write_figures(sections, Path(output) / FIGURES))
-    elif old != document.text(content).encode("utf-8"):
+    elif old != new:
         remove_figures(Path(output) / FIGURES)
     return terminal.text(sections, **options), problems
 

@@ -5,6 +5,7 @@
 
 import csv
 import difflib
+import functools
 import math
 import re
 import tomllib
@@ -81,6 +82,7 @@ def load_reference(name: str) -> Reference:
     return _reference(name, tables[table], sources)
 
 
+@functools.cache
 def _shipped() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
     """The sources, and the lines of every table by its name."""
     tables: dict[str, list[dict[str, str]]] = {}
