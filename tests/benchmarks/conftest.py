@@ -1,14 +1,18 @@
 """A small real request on the embedded model: configs and resources that a trial takes."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 
 from benchmarks import models
 from benchmarks.grid import make_grid
+from benchmarks.scores import ScoreBook
 from benchmarks.suite import FisherRecipe, Suite
 from benchmarks.trial import Resources, load_data
+from regularizers.strategy import parse
 
 SMALL = {"lr": 3e-4, "batch_size": 16, "max_length": 40, "epochs": 2}
 
@@ -16,6 +20,15 @@ SMALL = {"lr": 3e-4, "batch_size": 16, "max_length": 40, "epochs": 2}
 @pytest.fixture(scope="session")
 def source() -> models.Source:
     return models.find_model("pocket", offline=True)
+
+
+@pytest.fixture(scope="session")
+def fisher_file(source: models.Source, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Fisher scores of the embedded model from three samples."""
+    book = ScoreBook(tmp_path_factory.mktemp("fisher"), source, FisherRecipe(samples=3))
+    book.plan([parse("guided_dropout(0, 0.1)")])
+    book.estimate(lambda text: None)
+    return book.files["estimate"]
 
 
 @pytest.fixture
@@ -56,3 +69,29 @@ def make_configs(source: models.Source) -> Callable[..., list[dict[str, Any]]]:
         )
 
     return make
+
+
+@pytest.fixture
+def await_that() -> Callable[..., None]:
+    """Look until something holds; a machine that is only slow does not run out of time."""
+
+    def wait(holds: Callable[[], bool], most: float = 1800) -> None:
+        until = time.monotonic() + most
+        while not holds():
+            assert time.monotonic() < until, f"it did not come about within {most} s"
+            time.sleep(0.05)
+
+    return wait
+
+
+@pytest.fixture
+def ended() -> Callable[[int], bool]:
+    """Whether a process is no more, or only waits for somebody to ask how it ended."""
+
+    def is_gone(pid: int) -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return is_gone

@@ -24,13 +24,11 @@ from benchmarks.executors.work import Place, Work, attempt, work
 from benchmarks.grid import make_grid
 from benchmarks.progress import Display
 from benchmarks.run import main
-from benchmarks.scores import ScoreBook
 from benchmarks.suite import FisherRecipe, Suite
 from benchmarks.trial import Resources, execute, load_data
 from leaderboard.records import read_record, read_records, record_id, write_record
 from regularizers.packing import flatten, unflatten
 from regularizers.registry import find, methods
-from regularizers.strategy import parse
 
 ROOT = Path(__file__).parents[2]
 COST = ("seconds", "peak_memory")
@@ -67,14 +65,6 @@ def own_task(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "own.toml").write_text(common + 'label = "label"\nlabels = ["0", "1"]\nmetric = "accuracy"\n')
     (folder / "value.toml").write_text(common + 'label = "value"\nregression = true\nmetric = "spearman"\n')
     return str(folder / "own.toml")
-
-
-@pytest.fixture(scope="session")
-def fisher_file(source: models.Source, tmp_path_factory: pytest.TempPathFactory) -> str:
-    book = ScoreBook(tmp_path_factory.mktemp("fisher"), source, FisherRecipe(samples=3))
-    book.plan([parse("guided_dropout(0, 0.1)")])
-    book.estimate(lambda text: None)
-    return book.files["estimate"]
 
 
 @pytest.fixture

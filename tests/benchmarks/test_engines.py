@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from benchmarks.executors import slurm
@@ -100,24 +99,10 @@ def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
         cluster.shutdown()
 
 
-def await_that(holds: Callable[[], bool], most: float = 1800) -> None:
-    """Look until something holds; a machine that is only slow does not run out of time."""
-    until = time.monotonic() + most
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.1)
-
-
-def ended(pid: int) -> bool:
-    """Whether a process is no more, or only waits for somebody to ask how it ended."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 @pytest.mark.long
-def test_a_lost_ray_node_costs_its_trial_one_attempt(tmp_path: Path, ray_cluster: tuple[str, Any]) -> None:
+def test_a_lost_ray_node_costs_its_trial_one_attempt(
+    tmp_path: Path, ray_cluster: tuple[str, Any], await_that: Callable[..., None], ended: Callable[[int], bool]
+) -> None:
     """Trials begin and wait; the node that holds one of them is killed; then all may go on."""
     address, lose_node = ray_cluster
     for name in ("begun", "trained"):

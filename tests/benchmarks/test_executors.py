@@ -15,7 +15,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 
 from benchmarks.executors import leases as lease_module
@@ -315,7 +314,9 @@ def test_a_process_that_is_gone_is_noticed_however_late_one_looks(
     assert [(outcome["status"], outcome["reason"]) for outcome in outcomes] == [("killed", reason)] * 2
 
 
-def test_a_worker_that_loses_its_launcher_goes_and_takes_its_output_with_it(tmp_path: Path) -> None:
+def test_a_worker_that_loses_its_launcher_goes_and_takes_its_output_with_it(
+    tmp_path: Path, await_that: Callable[..., None], ended: Callable[[int], bool]
+) -> None:
     (tmp_path / "waits.py").write_text(
         "import os, sys, time\nfrom pathlib import Path\n"
         "from benchmarks.executors import slot, work as worker\n\n\n"
@@ -328,20 +329,13 @@ def test_a_worker_that_loses_its_launcher_goes_and_takes_its_output_with_it(tmp_
     environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
     argv = [sys.executable, "-c", "import waits; waits.run()", str(tmp_path)]
     launcher = subprocess.Popen(argv, cwd=tmp_path, env=environment)
-    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+    await_that(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "", most=300)
     pid = int((tmp_path / "pid").read_text())
     assert len(list(tmp_path.glob("regbench-*.out"))) == 1
     launcher.kill()
     launcher.wait()
-    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    await_that(lambda: ended(pid), most=300)
     assert not list(tmp_path.glob("regbench-*.out"))
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 300
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come about within 300 s"
-        time.sleep(0.05)
 
 
 def test_how_a_process_ended_is_said_in_words() -> None:

@@ -11,17 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import metrics, models
+from benchmarks import metrics
 from benchmarks.grid import make_split
 from benchmarks.pocket.language import examples
 from benchmarks.protocol import Protocol
-from benchmarks.scores import ScoreBook
 from benchmarks.sources import examples_hash, load_test
-from benchmarks.suite import FisherRecipe
 from benchmarks.tasks import find_task
 from benchmarks.trial import Resources, execute, isolated, load_data
 from leaderboard.records import read_record, write_record
-from regularizers.strategy import parse
 
 Make = Callable[..., list[dict[str, Any]]]
 SIX = (
@@ -33,14 +30,6 @@ SIX = (
     "guided_dropout(0, 0.1)",
 )
 UNMEASURED = ("seconds", "peak_memory")
-
-
-@pytest.fixture(scope="session")
-def fisher_file(source: models.Source, tmp_path_factory: pytest.TempPathFactory) -> str:
-    book = ScoreBook(tmp_path_factory.mktemp("fisher"), source, FisherRecipe(samples=3))
-    book.plan([parse("guided_dropout(0, 0.1)")])
-    book.estimate(lambda text: None)
-    return book.files["estimate"]
 
 
 def outcome(record: dict[str, Any]) -> dict[str, Any]:
