@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.plan import Plan, place_of
+from leaderboard.plan import Plan, expected, place_of
 from leaderboard.records import ERRORS, RESULTS, Record, canonical, is_result
 from leaderboard.text import percent, ranges
 
@@ -264,7 +264,7 @@ def completeness(trials: Sequence[Trial]) -> Iterator[Finding]:
 def _lacking(own: Sequence[Trial], group: Sequence[Trial]) -> Iterator[tuple[str, bool]]:
     """Yield what one strategy of a cell lacks, and whether that is a problem."""
     planned, most = max(item.planned for item in own), 1 + max(item.config["restart"] for item in group)
-    wanted = max(planned, 1 + max(item.config["restart"] for item in own)) if planned else most
+    wanted = expected([planned], (item.config["restart"] for item in own), most)
     absent = {item.unit for item in group} - {item.unit for item in own}
     lacking = sorted({unit[-2] for unit in absent if unit[-2] < wanted})
     beyond = list(range(most, planned))

@@ -15,6 +15,7 @@ import numpy as np
 
 from leaderboard import comparison, resampling, statistics
 from leaderboard.comparison import Comparison, Scores, Sides
+from leaderboard.plan import expected
 from leaderboard.records import ERRORS, RESULTS
 from leaderboard.text import ranges
 from leaderboard.trials import Line, grouped, short
@@ -139,9 +140,9 @@ def _units(lines: Iterable[Line]) -> Units:
 
 def _wanted(lines: list[Line], units: Units) -> Units:
     """Return the units that a strategy was planned with: all of the cell, where no plan says less."""
-    planned = max(line["planned"] for line in lines)
-    most = max(planned, 1 + max(line["restart"] for line in lines))
-    return {key: unit for key, unit in units.items() if unit.restart < most} if planned else units
+    all_of_cell = 1 + max(unit.restart for unit in units.values())
+    most = expected((line["planned"] for line in lines), (line["restart"] for line in lines), all_of_cell)
+    return {key: unit for key, unit in units.items() if unit.restart < most}
 
 
 def _join(names: Iterable[str]) -> str:

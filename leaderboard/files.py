@@ -1,10 +1,16 @@
-"""Files that a reader of the leaderboard asked for: written whole or not at all."""
+"""Files that a reader asked for, written whole or not at all, and those that runs leave beside their records."""
 
+import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from leaderboard.errors import InputError
-from leaderboard.records import write_atomic
+from leaderboard.records import RecordError, write_atomic
 from leaderboard.text import escape
+
+MAX_BYTES = 4 * 1024 * 1024
+T = TypeVar("T")
 
 
 def write(folder: Path, name: str, content: str | bytes) -> None:
@@ -15,3 +21,41 @@ def write(folder: Path, name: str, content: str | bytes) -> None:
     except OSError as error:
         why = error.strerror or str(error)
         raise InputError(f"{name} cannot be written to {escape(str(folder))}: {why}") from None
+
+
+def read_beside(
+    results: Iterable[Path | str], name: str, value_of: Callable[[Any], T], wanted: str
+) -> tuple[list[T], list[RecordError]]:
+    """Return what the JSON file `name` of every run given says, and the files of which `value_of` makes nothing.
+
+    A record or a `records` folder stands for the folder that the run wrote. wanted: what such a file must be.
+    """
+    values: list[T] = []
+    faults = []
+    for folder in dict.fromkeys(map(_folder_of, map(Path, results))):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            values.append(value_of(_json(path)))
+            continue
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}"
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            why = f"must be {wanted}"
+        faults.append(RecordError(f"{escape(str(path))}: {why}", path))
+    return values, faults
+
+
+def _json(path: Path) -> Any:
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError
+    return json.loads(data.decode("utf-8"))
+
+
+def _folder_of(given: Path) -> Path:
+    """Return the folder of a run for what stands for its records: itself, its `records` folder, or one of them."""
+    folder = given if given.is_dir() else given.parent
+    return folder.parent if folder.name == "records" else folder

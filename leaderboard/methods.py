@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from leaderboard.files import read_beside
 from leaderboard.records import RecordError
-from leaderboard.text import escape
 
 METHODS = "methods.json"
 TEXTS = ("term", "name", "summary", "equation", "paper", "deviations", "cost")
-MAX_BYTES = 4 * 1024 * 1024
 MAX_TEXT = 4000
 
 Methods = dict[str, list[dict[str, Any]]]
@@ -28,23 +27,9 @@ def read_methods(results: Iterable[Path | str]) -> tuple[Methods, list[RecordErr
     A record or a `records` folder stands for the folder that the run wrote. Of two descriptions of one strategy the
     first is kept.
     """
-    methods: Methods = {}
-    faults = []
-    for folder in dict.fromkeys(map(folder_of, map(Path, results))):
-        path = folder / METHODS
-        if not path.is_file():
-            continue
-        try:
-            methods = _read(path) | methods
-        except RecordError as error:
-            faults.append(RecordError(f"{escape(str(path))}: {error}", path))
-    return methods, faults
-
-
-def folder_of(given: Path) -> Path:
-    """Return the folder of a run for what stands for its records: itself, its `records` folder, or one of them."""
-    folder = given if given.is_dir() else given.parent
-    return folder.parent if folder.name == "records" else folder
+    wanted = f"an object of lists of terms ({', '.join(TEXTS)}, settings)"
+    found, faults = read_beside(results, METHODS, _methods_of, wanted)
+    return {name: terms for methods in reversed(found) for name, terms in methods.items()}, faults
 
 
 def encode_methods(methods: Mapping[str, Any]) -> bytes:
@@ -52,18 +37,10 @@ def encode_methods(methods: Mapping[str, Any]) -> bytes:
     return (json.dumps(methods, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def _read(path: Path) -> Methods:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        content = json.loads(data.decode("utf-8")) if len(data) <= MAX_BYTES else None
-        json.dumps(content, ensure_ascii=False).encode("utf-8")  # refuses half of a surrogate pair, which is no text
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        content = None
+def _methods_of(content: Any) -> Methods:
+    json.dumps(content, ensure_ascii=False).encode("utf-8")  # refuses half of a surrogate pair, which is no text
     if not isinstance(content, dict) or not all(_is_sum(terms) for terms in content.values()):
-        raise RecordError(f"must be an object of lists of terms ({', '.join(TEXTS)}, settings)")
+        raise ValueError
     return {name: [_term(term) for term in terms] for name, terms in content.items()}
 
 

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leaderboard.methods import MAX_BYTES, folder_of
+from leaderboard.files import read_beside
 from leaderboard.records import MAX_RESTARTS, RecordError, canonical
-from leaderboard.text import escape
 
 PLAN = "plan.json"
 
@@ -37,6 +36,15 @@ def plan_of(configs: Iterable[Mapping[str, Any]]) -> Plan:
     return joined({place_of(config): count} for config, count in counts.values())
 
 
+def expected(planned: Iterable[int], restarts: Iterable[int], most: int) -> int:
+    """Return how many restarts a strategy of a cell must have: as planned, or more if it ran more.
+
+    planned and restarts: those numbers of its trials, planned 0 without a plan: then it is `most`, those of the cell.
+    """
+    number = max(planned)
+    return max(number, 1 + max(restarts)) if number else most
+
+
 def joined(plans: Iterable[Plan]) -> Plan:
     """Return the widest of several plans."""
     widest: Plan = {}
@@ -51,14 +59,8 @@ def read_plan(results: Iterable[Path | str]) -> tuple[Plan, list[RecordError]]:
 
     A record or a `records` folder stands for the folder that the run wrote.
     """
-    plans, faults = [], []
-    for folder in dict.fromkeys(map(folder_of, map(Path, results))):
-        path = folder / PLAN
-        if path.is_file():
-            try:
-                plans.append(_read(path))
-            except RecordError as error:
-                faults.append(RecordError(f"{escape(str(path))}: {error}", path))
+    wanted = "a list of {model, weights, protocol, cells}, each cell with task, fraction and the restarts "
+    plans, faults = read_beside(results, PLAN, _plan_in, f"{wanted}(1 to {MAX_RESTARTS}) of every strategy")
     return joined(plans), faults
 
 
@@ -82,22 +84,10 @@ def encode_plan(plan: Plan) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def _read(path: Path) -> Plan:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError
-        plan = joined(_blocks(json.loads(data.decode("utf-8"))))
-        encode_plan(plan)  # refuses what is no text, such as half of a surrogate pair
-        return plan
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        raise RecordError(
-            "must be a list of {model, weights, protocol, cells}, each cell with task, fraction and the restarts "
-            f"(1 to {MAX_RESTARTS}) of every strategy"
-        ) from None
+def _plan_in(content: Any) -> Plan:
+    plan = joined(_blocks(content))
+    encode_plan(plan)  # refuses what is no text, such as half of a surrogate pair
+    return plan
 
 
 def _blocks(content: Any) -> Iterable[Plan]:
