@@ -23,7 +23,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from benchmarks.cost import PHASES, together
-from leaderboard.records import RecordError, config_hash, record_id, set_aside, write_atomic
+from leaderboard.files import write_atomic
+from leaderboard.identity import config_hash, record_id
+from leaderboard.records import set_aside
+from leaderboard.schema import RecordError
 from regularizers.packing import flatten, unflatten
 from regularizers.resume import CannotSave, Checkpoints, State
 

@@ -15,7 +15,7 @@ from benchmarks.scores import ScoreBook
 from benchmarks.trial import Resources, execute
 from fisher.errors import InputError
 from leaderboard.audit import Finding
-from leaderboard.records import is_result
+from leaderboard.schema import is_result
 from regularizers.strategy import parse
 
 Record = dict[str, Any]

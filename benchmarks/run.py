@@ -42,17 +42,12 @@ from benchmarks.trial import Resources, environment, load_data, load_tests, reso
 from fisher.errors import InputError
 from leaderboard.build import FILES, build
 from leaderboard.errors import InputError as LeaderboardError
+from leaderboard.files import write_atomic
+from leaderboard.identity import record_ids
 from leaderboard.methods import METHODS, encode_methods, read_methods
 from leaderboard.plan import PLAN, encode_plan, joined, plan_of, read_plan
-from leaderboard.records import (
-    RecordError,
-    is_done,
-    is_result,
-    record_ids,
-    set_aside,
-    stream_records,
-    write_atomic,
-)
+from leaderboard.records import set_aside, stream_records
+from leaderboard.schema import RecordError, is_done, is_result
 from leaderboard.text import escape
 from regularizers.describe import explain
 from regularizers.registry import load_entry_points, load_plugin

@@ -15,7 +15,7 @@ from fisher.errors import InputError
 from fisher.estimate import estimate
 from fisher.objectives import Text
 from fisher.scores import load_scores, save_scores
-from leaderboard.records import canonical
+from leaderboard.identity import canonical
 from regularizers.strategy import Strategy
 
 POCKET_SEED, POCKET_DOCUMENTS = 7, 2_000  # the embedded model's own corpus, disjoint from its training documents' seed

@@ -24,7 +24,10 @@ from benchmarks.submission import FILES, check, pack
 from benchmarks.tasks import TASKS
 from fisher.errors import InputError
 from leaderboard.errors import InputError as LeaderboardError
-from leaderboard.records import canonical, is_result, read_records, write_atomic
+from leaderboard.files import write_atomic
+from leaderboard.identity import canonical
+from leaderboard.records import read_records
+from leaderboard.schema import is_result
 from leaderboard.text import escape, percent
 
 Record = dict[str, Any]

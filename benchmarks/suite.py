@@ -18,7 +18,7 @@ from benchmarks.readers import load_toml
 from benchmarks.request import FisherRecipe, Suite, Variant
 from benchmarks.tasks import Task, find_task
 from fisher.errors import InputError
-from leaderboard.records import MAX_RESTARTS
+from leaderboard.schema import MAX_RESTARTS
 from regularizers.strategy import parse
 
 FOLDER = Path(__file__).with_name("suites")

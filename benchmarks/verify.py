@@ -33,7 +33,7 @@ from benchmarks.trial import labels_of, load_data
 from fisher.errors import InputError
 from leaderboard.audit import CHECKS, Finding
 from leaderboard.errors import InputError as LeaderboardError
-from leaderboard.records import is_result
+from leaderboard.schema import is_result
 from leaderboard.verify import report, verify
 from regularizers.registry import identity, load_entry_points, load_plugin
 from regularizers.strategy import parse

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leaderboard.identity import canonical
 from leaderboard.plan import Plan, expected, place_of
-from leaderboard.records import ERRORS, RESULTS, Record, canonical, is_result
+from leaderboard.schema import ERRORS, RESULTS, Record, is_result
 from leaderboard.text import percent, ranges
 
 TIE = 1e-9  # as the failed-run rule has it

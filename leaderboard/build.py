@@ -23,7 +23,8 @@ from leaderboard.errors import InputError
 from leaderboard.files import write
 from leaderboard.methods import read_methods
 from leaderboard.plan import read_plan
-from leaderboard.records import RecordError, stream_records
+from leaderboard.records import stream_records
+from leaderboard.schema import RecordError
 from leaderboard.text import escape
 from leaderboard.trials import Line
 

@@ -16,7 +16,7 @@ import numpy as np
 from leaderboard import comparison, resampling, statistics
 from leaderboard.comparison import Comparison, Scores, Sides
 from leaderboard.plan import expected
-from leaderboard.records import ERRORS, RESULTS
+from leaderboard.schema import ERRORS, RESULTS
 from leaderboard.text import ranges
 from leaderboard.trials import Line, grouped, short
 

@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.errors import InputError
+from leaderboard.files import write_atomic
 from leaderboard.methods import METHODS, encode_methods, read_methods
 from leaderboard.plan import PLAN, Place, Plan, encode_plan, place_of, read_plan
-from leaderboard.records import ARCHIVE, Record, RecordError, encode_record, is_result, stream_records, write_atomic
+from leaderboard.records import ARCHIVE, encode_record, stream_records
+from leaderboard.schema import Record, RecordError, is_result
 from leaderboard.text import escape
 
 NAME = f"records{ARCHIVE}"

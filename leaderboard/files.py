@@ -1,16 +1,41 @@
 """Files that a reader asked for, written whole or not at all, and those that runs leave beside their records."""
 
 import json
+import os
+import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from leaderboard.errors import InputError
-from leaderboard.records import RecordError, write_atomic
+from leaderboard.schema import RecordError
 from leaderboard.text import escape
 
 MAX_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that others see the old content or the new one, never a part, also after a power cut.
+
+    Temporary file in the same folder, fsync, rename, fsync of the folder. Raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def write(folder: Path, name: str, content: str | bytes) -> None:

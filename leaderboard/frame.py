@@ -9,7 +9,7 @@ import pandas as pd
 
 from leaderboard.cells import Cell, Row, is_synthetic
 from leaderboard.comparison import Comparison
-from leaderboard.records import canonical
+from leaderboard.identity import canonical
 from leaderboard.tables import Section
 from leaderboard.text import escape
 from leaderboard.trials import short

@@ -21,7 +21,8 @@ from leaderboard.export import NAME, pack, portable, write_submission
 from leaderboard.files import write
 from leaderboard.methods import read_methods
 from leaderboard.plan import Place, place_of, read_plan
-from leaderboard.records import Record, RecordError, stream_records
+from leaderboard.records import stream_records
+from leaderboard.schema import Record, RecordError
 from leaderboard.text import escape
 from leaderboard.verify import report, verify
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.files import read_beside
-from leaderboard.records import RecordError
+from leaderboard.schema import RecordError
 
 METHODS = "methods.json"
 TEXTS = ("term", "name", "summary", "equation", "paper", "deviations", "cost")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.files import read_beside
-from leaderboard.records import MAX_RESTARTS, RecordError, canonical
+from leaderboard.identity import canonical
+from leaderboard.schema import MAX_RESTARTS, RecordError
 
 PLAN = "plan.json"
 

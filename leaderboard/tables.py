@@ -13,8 +13,9 @@ from typing import Any
 
 from leaderboard.cells import Cell, make_cell, with_corrections
 from leaderboard.errors import InputError
+from leaderboard.identity import canonical
 from leaderboard.ranking import Curve, Ranking, curves, rank
-from leaderboard.records import RESULTS, canonical
+from leaderboard.schema import RESULTS
 from leaderboard.text import escape, shorten
 from leaderboard.trials import VERSIONS, Line, grouped
 

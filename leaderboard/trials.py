@@ -5,8 +5,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from leaderboard.identity import canonical
 from leaderboard.plan import Plan, place_of
-from leaderboard.records import RESULTS, RecordError, canonical
+from leaderboard.schema import RESULTS, RecordError
 from leaderboard.text import shorten
 
 VERSIONS = ("regbench", "torch", "transformers", "python", "device")

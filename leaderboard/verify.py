@@ -21,8 +21,9 @@ from leaderboard.audit import CHECKS, Finding, Trial, trial, unrecorded
 from leaderboard.build import build
 from leaderboard.errors import InputError
 from leaderboard.plan import Plan, read_plan
-from leaderboard.records import Record, RecordError, stream_records
+from leaderboard.records import stream_records
 from leaderboard.recount import disagreements
+from leaderboard.schema import Record, RecordError
 from leaderboard.text import escape
 
 SHOWN = 20

@@ -31,10 +31,12 @@ from fisher.partial import load_state
 from fisher.points import Points
 from fisher.scores import load_scores
 from leaderboard.errors import InputError as LeaderboardError
+from leaderboard.identity import canonical
 from leaderboard.methods import TEXTS, read_methods
 from leaderboard.plan import encode_plan, read_plan
-from leaderboard.records import RecordError, canonical, encode_record, read_record, read_records
+from leaderboard.records import encode_record, read_record, read_records
 from leaderboard.recount import KEY, VALUES, disagreements
+from leaderboard.schema import RecordError
 from regularizers.mixing import _read as read_target
 from regularizers.strategy import parse
 

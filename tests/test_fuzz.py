@@ -17,7 +17,8 @@ from benchmarks.run import main
 from benchmarks.suite import load_suite, override
 from benchmarks.tasks import task_from_file
 from fisher.errors import InputError
-from leaderboard.records import RecordError, read_record, write_record
+from leaderboard.records import read_record, write_record
+from leaderboard.schema import RecordError
 from regularizers.strategy import parse
 
 QUICK, MANY = 60, 20_000  # five targets: 100,000 inputs in the long form

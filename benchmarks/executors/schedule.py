@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from benchmarks.executors.leases import Lease, Leases
 from benchmarks.executors.work import Config, Outcome, Work
-from leaderboard.records import STATUSES, RecordError, is_done, read_record, write_record
+from leaderboard.records import read_record, write_record
+from leaderboard.schema import STATUSES, RecordError, is_done
 
 DONE = ("ok", "failed", "skipped")
 LOOK_EVERY = 1.0  # seconds between two looks at the trials of other launchers

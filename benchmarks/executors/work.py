@@ -106,7 +106,8 @@ def bound(output: Path) -> None:
 def work(task: Work, place: Place, output: str) -> Outcome:
     """One trial in a worker: run it, write its record if the lease still holds, return the outcome alone."""
     from benchmarks.checkpoints import remove
-    from leaderboard.records import is_done, write_record
+    from leaderboard.records import write_record
+    from leaderboard.schema import is_done
 
     with captured(Path(output)):
         record = attempt(task.config, task.resources)

@@ -14,7 +14,9 @@ from typing import Any
 from benchmarks.executors.leases import BEAT, STALE, Leases
 from benchmarks.executors.schedule import Job, run_trials
 from benchmarks.executors.work import Outcome, Work
-from leaderboard.records import is_done, read_records, record_id, write_record
+from leaderboard.identity import record_id
+from leaderboard.records import read_records, write_record
+from leaderboard.schema import is_done
 
 RESULT = {
     "status": "ok",

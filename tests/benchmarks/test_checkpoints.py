@@ -26,7 +26,8 @@ from benchmarks.progress import Display
 from benchmarks.run import main
 from benchmarks.suite import FisherRecipe, Suite
 from benchmarks.trial import Resources, execute, load_data
-from leaderboard.records import read_record, read_records, record_id, write_record
+from leaderboard.identity import record_id
+from leaderboard.records import read_record, read_records, write_record
 from regularizers.packing import flatten, unflatten
 from regularizers.registry import find, methods
 

@@ -17,7 +17,8 @@ from benchmarks.executors import slurm
 from benchmarks.executors.schedule import Job
 from benchmarks.run import main
 from fisher.errors import InputError
-from leaderboard.records import read_records, record_id, write_record
+from leaderboard.identity import record_id
+from leaderboard.records import read_records, write_record
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--offline", "--set", "epochs=1")

@@ -22,7 +22,8 @@ from benchmarks.executors import local, slot
 from benchmarks.executors import work as worker
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.slot import Slot, _ended
-from leaderboard.records import read_record, read_records, record_id, set_aside
+from leaderboard.identity import record_id
+from leaderboard.records import read_record, read_records, set_aside
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 spec = importlib.util.spec_from_file_location("launcher", LAUNCHER)

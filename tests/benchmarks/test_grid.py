@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.grid import make_grid, seeds
 from benchmarks.suite import load_suite
 from benchmarks.trial import load_data
-from leaderboard.records import config_hash, record_id
+from leaderboard.identity import config_hash, record_id
 
 Make = Callable[..., list[dict[str, Any]]]
 

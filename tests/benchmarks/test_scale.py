@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.run import Run, parser
-from leaderboard.records import read_record, record_id, write_record
+from leaderboard.identity import record_id
+from leaderboard.records import read_record, write_record
 
 ROOT = Path(__file__).parents[2]
 TRIALS = 100_000  # 4 tasks x 5 fractions x 25 strategies x 200 restarts

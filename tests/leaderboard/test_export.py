@@ -11,7 +11,8 @@ from leaderboard.build import build
 from leaderboard.errors import InputError
 from leaderboard.methods import read_methods
 from leaderboard.plan import PLAN, encode_plan, plan_of
-from leaderboard.records import RecordError, read_records
+from leaderboard.records import read_records
+from leaderboard.schema import RecordError
 from leaderboard.verify import verify
 
 NAME = export.NAME

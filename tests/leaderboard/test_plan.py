@@ -10,7 +10,7 @@ from leaderboard import merge, tables
 from leaderboard.build import build, load
 from leaderboard.export import export
 from leaderboard.plan import PLAN, encode_plan, joined, plan_of, read_plan
-from leaderboard.records import MAX_RESTARTS
+from leaderboard.schema import MAX_RESTARTS
 from leaderboard.verify import verify
 
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
