@@ -50,7 +50,7 @@ from leaderboard.records import set_aside, stream_records
 from leaderboard.schema import RecordError, is_done, is_result
 from leaderboard.text import escape
 from regularizers.describe import explain
-from regularizers.registry import load_entry_points, load_plugin
+from regularizers.registry import load_plugins
 
 DEFAULT_OUTPUT = "results"
 WAIT = 0.1  # seconds between two looks at a lease
@@ -148,9 +148,7 @@ class Run:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
         self.console = Console(soft_wrap=True, quiet=not parallel.is_first())
-        for plugin in arguments.plugin:
-            load_plugin(plugin)
-        for problem in load_entry_points():
+        for problem in load_plugins(arguments.plugin):
             print(f"warning: {problem}", file=sys.stderr)
         for name in ("workers", "threads", "timeout", "trials_per_device"):
             value = getattr(arguments, name)

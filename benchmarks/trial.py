@@ -34,7 +34,7 @@ from benchmarks.tasks import Task, find_task, task_from_file
 from fisher.scores import Scores, load_scores
 from regularizers.base import Context, SkipTrial
 from regularizers.loop import History, fit
-from regularizers.registry import load_plugin
+from regularizers.registry import load_plugins
 from regularizers.resume import BadState
 from regularizers.strategy import BoundStrategy, parse
 
@@ -158,8 +158,7 @@ def run(config: dict[str, Any], resources: Resources, clock: Clock, checkpoint: 
 
 def train(config: dict[str, Any], resources: Resources, clock: Clock, checkpoint: Checkpoint | None) -> dict[str, Any]:
     """Build, attach, train, evaluate, judge; raises whatever goes wrong."""
-    for plugin in resources.plugins:
-        load_plugin(plugin)
+    load_plugins(resources.plugins)  # the launcher has said what of the installed ones is broken
     where = (config["task"], resources.data_dir, resources.task_file, resources.offline)
     protocol, data = Protocol(**config["protocol"]), load_data(*where)
     encoded = encode_all(resources.model, *where, protocol.max_length)

@@ -35,7 +35,7 @@ from leaderboard.audit import CHECKS, Finding
 from leaderboard.errors import InputError as LeaderboardError
 from leaderboard.schema import is_result
 from leaderboard.verify import report, verify
-from regularizers.registry import identity, load_entry_points, load_plugin
+from regularizers.registry import identity, load_plugins
 from regularizers.strategy import parse
 
 SCORE_TOLERANCE = 1e-9
@@ -172,9 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     if min(given.rerun, given.tolerance, given.loss_tolerance) < 0 or given.threads < 1:
         raise InputError("--rerun and tolerances must be at least 0 and --threads at least 1")
-    for plugin in given.plugin:
-        load_plugin(plugin)
-    for problem in load_entry_points():
+    for problem in load_plugins(given.plugin):
         print(f"warning: {problem}", file=sys.stderr)
     check = Check(Source(given.data_dir, given.task_file, given.offline))
     findings, count = verify(given.results, allow_incomplete=given.allow_incomplete, also=check)

@@ -18,7 +18,7 @@ import torch
 import transformers
 
 from fisher.errors import InputError
-from regularizers.registry import load_entry_points, load_plugin
+from regularizers.registry import load_plugins
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,9 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     transformers.utils.logging.set_verbosity_error()
     try:
-        for plugin in arguments.plugin:
-            load_plugin(plugin)
-        for problem in load_entry_points():
+        for problem in load_plugins(arguments.plugin):
             print(f"warning: {problem}", file=sys.stderr)
         return {"list": run_list, "describe": run_describe, "check": run_check}[arguments.command](arguments)
     except InputError as error:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import json
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fisher.errors import InputError
 from regularizers.base import Regularizer
@@ -113,8 +115,20 @@ def load_plugin(reference: str) -> list[str]:
     return names
 
 
+def load_plugins(references: Iterable[str]) -> list[str]:
+    """Load what a command line names, then what installed distributions announce; a sentence for each such failure.
+
+    Every process that parses strategies begins with this: the launcher, and each worker before a trial. Raises
+    InputError for a plugin that was named.
+    """
+    for reference in references:
+        load_plugin(reference)
+    return load_entry_points()
+
+
+@functools.cache
 def load_entry_points() -> list[str]:
-    """Load the plugins that installed distributions announce; returns one sentence for each that failed."""
+    """Load the plugins that installed distributions announce, once; returns one sentence for each that failed."""
     problems = []
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         try:
@@ -125,14 +139,29 @@ def load_entry_points() -> list[str]:
 
 
 def code_hash(source: str) -> str:
-    """SHA-256 of the syntax tree without comments, docstrings and layout, so that only a change of code counts."""
+    """SHA-256 of the syntax tree without comments, docstrings and layout, so that only a change of code counts.
+
+    What is hashed is a form of our own, the same in every version of Python.
+    """
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(
             node
         ):
             node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+        elif isinstance(node, ast.JoinedStr):  # Python 3.12 leaves empty texts in f-strings
+            node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
+    return hashlib.sha256(json.dumps(_plain(tree)).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """A syntax tree as lists `[type, [field, value], ...]` without empty fields; constants as their type and text."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, ast.AST):
+        return f"{type(value).__name__} {value!a}"
+    fields = [(name, field) for name, field in ast.iter_fields(value) if field is not None and field != []]
+    return [type(value).__name__, *([name, _plain(field)] for name, field in fields)]
 
 
 def _import_file(path: Path, module_name: str) -> ModuleType:

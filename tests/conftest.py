@@ -17,10 +17,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the Makefile does: threads t
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever a test registers is forgotten after it."""
     registry.methods()
+    registry.load_entry_points.cache_clear()
     monkeypatch.setattr(registry, "_methods", dict(registry._methods))
     monkeypatch.setattr(registry, "_identities", dict(registry._identities))
     known = set(sys.modules)
     yield
+    registry.load_entry_points.cache_clear()
     for name in set(sys.modules) - known:
         if name.startswith("regbench_plugin_"):
             del sys.modules[name]

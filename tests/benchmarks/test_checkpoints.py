@@ -29,7 +29,7 @@ from benchmarks.trial import Resources, execute, load_data
 from leaderboard.identity import record_id
 from leaderboard.records import read_record, read_records, write_record
 from regularizers.packing import flatten, unflatten
-from regularizers.registry import find, methods
+from regularizers.registry import find, load_plugin, methods
 
 ROOT = Path(__file__).parents[2]
 COST = ("seconds", "peak_memory")
@@ -422,7 +422,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_plugin_with_state_goes_on_and_one_that_hides_it_runs_without_checkpoints(
     make: Make, plain: Resources, tmp_path: Path, plugin: str
 ) -> None:
-    trial.load_plugin(plugin)
+    load_plugin(plugin)
     resources = dataclasses.replace(plain, plugins=(plugin,))
     config = make("counts", resources)
     resumed = execute(config, interrupted(config, resources, tmp_path, 4))
@@ -439,7 +439,7 @@ def test_a_plugin_with_state_goes_on_and_one_that_hides_it_runs_without_checkpoi
 def test_a_trial_that_diverges_does_so_at_the_same_step_and_keeps_no_checkpoint_of_it(
     make: Make, plain: Resources, tmp_path: Path, plugin: str
 ) -> None:
-    trial.load_plugin(plugin)
+    load_plugin(plugin)
     resources = dataclasses.replace(plain, plugins=(plugin,))
     config = make("diverges", resources, epochs=4)
     resumed = execute(config, with_plan := interrupted(config, resources, tmp_path, 2, parts=3))
@@ -606,7 +606,7 @@ def test_a_worker_and_then_the_whole_run_are_killed_and_the_next_run_ends_with_t
     assert main(request) == 0
     ((record,), problems) = read_records([tmp_path / "out"])
     assert not problems and record["environment"]["resumed"] == [4, 8] and "notes" not in record["environment"]
-    trial.load_plugin(plugin)
+    load_plugin(plugin)
     alone = execute(record["config"], dataclasses.replace(plain, plugins=(plugin,)))
     assert outcome(record) == outcome(alone) and len(alone["result"]["train_loss"]) == 12
     assert not list((tmp_path / "out").rglob("*.safetensors")), "nothing is left of the checkpoints"

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.executors.leases import Leases
 from benchmarks.run import Run, main, parser
+from benchmarks.verify import main as verify
 from leaderboard.plan import encode_plan, read_plan
 
 ROOT = Path(__file__).parents[2]
@@ -191,6 +192,22 @@ def test_ctrl_c_stops_cleanly_and_keeps_what_is_done(tmp_path: Path) -> None:
             time.sleep(0.1)
     (record,) = (tmp_path / "out").glob("records/*.json")
     assert json.loads(record.read_text())["config"]["strategy"] == "none"
+
+
+def test_a_plugin_of_an_installed_distribution_is_known_to_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A distribution as pip lays it down; the same process then trains the trial again."""
+    write_plugin(tmp_path, "announced", "pass")
+    info = tmp_path / "announced-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: announced\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[regbench.regularizers]\nannounced = announced:Once\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{tmp_path}")
+    request = [*TINY, "--strategies", "announced", "--restarts", "1", "--workers", "1"]
+    assert main([*request, "--offline", "--output", str(tmp_path / "out")]) == 0
+    assert verify([str(tmp_path / "out"), "--offline", "--rerun", "1"]) == 0
 
 
 def test_ones_own_task_runs_like_glue(tmp_path: Path) -> None:

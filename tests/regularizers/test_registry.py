@@ -155,3 +155,27 @@ def test_the_hash_of_code_ignores_comments_docstrings_and_layout():
     )
     assert code_hash("def f(x):\n    return x + 1\n") != code_hash("def f(x):\n    return x + 2\n")
     assert code_hash('class A:\n    """Only this."""\n') == code_hash("class A:\n    pass\n")
+    assert code_hash('f"{x:{w}}"') != code_hash('f"{x:{v}}"') and code_hash("1") != code_hash("True")
+    assert code_hash("return_ = None") != code_hash("return_ = 0") != code_hash("return_ = 0.0")
+
+
+EVERY_KIND = r'''
+"""Syntax trees of this differ between versions of Python: f-strings, type parameters, characters new to Unicode."""
+class Shake(Regularizer):
+    """Doc."""
+    p: float = -1e400
+    bits: bytes = b"\x00"
+    sign: str = "\U0001fae8 é"
+
+    def attach(self, context, /, *more, width=5, **rest) -> None:
+        names = [f"{name!r:>{width}}" "and" f"{name=}" for name in rest if name is not None]
+        match names:
+            case [first, *_]:
+                return {**rest, "first": (first, 1j, ..., True, 10**20)}
+        return f"{self.p:{width}.{width}}{'' or 0x_ff:}"
+'''
+
+
+def test_the_hash_of_code_is_the_same_in_every_version_of_python():
+    """As found with Python 3.11.7, 3.12.1 and 3.13.0."""
+    assert code_hash(EVERY_KIND) == "a2d974e5ddd47251"
