@@ -58,9 +58,11 @@ def forward(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def criterion(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy for integer labels (batch,), mean squared error for real ones (one output)."""
+    """Mean cross-entropy for integer labels (batch,), mean squared error for real ones (one output), never in half
+    precision, which would round the labels."""
     if labels.is_floating_point():
-        return nn.functional.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
+        kind = torch.promote_types(logits.dtype, torch.float32)
+        return nn.functional.mse_loss(logits.squeeze(-1).to(kind), labels.to(kind))
     return nn.functional.cross_entropy(logits, labels)
 
 
@@ -205,6 +207,10 @@ class Regularizer:
     def fisher_source(self) -> str | None:
         """Where the Fisher scores come from: None (needs none), `estimate`, `published` or a file."""
         return None
+
+    def files(self) -> tuple[str, ...]:
+        """Paths of the files whose content is part of what this term computes; Fisher scores are not among them."""
+        return ()
 
     def attach(self, context: Context) -> list[str]:
         """Act on the model before the optimizer exists; returns the names of the modules or parameters touched.

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from regularizers.base import Context, Regularizer, require
-from regularizers.mixing import WEIGHTS, adopt, mixconnect, set_mask, step_generator
+from regularizers.mixing import WEIGHTS, adopt, check_layers_scope, mixconnect, set_mask, step_generator
 from regularizers.registry import register
 
 
@@ -47,6 +47,10 @@ class Dropconnect(Regularizer):
     def acts_on(self) -> frozenset[str]:
         """The weights of linear layers."""
         return frozenset({WEIGHTS})
+
+    def check_scope(self, scope: str) -> None:
+        """The head is acted on as a whole."""
+        check_layers_scope(self.name, self.layers, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Turn the layers in scope into mixed ones with target 0; returns their names."""

@@ -77,5 +77,7 @@ class EWC(Regularizer):
         inner = compute(batch)
         if self.strength == 0:
             return inner
+        for beside in (self._targets, self._fisher):  # they follow the weights; nothing is copied while these stay
+            beside[:] = [value.to(weight) for value, weight in zip(beside, self._weights, strict=True)]
         penalty = ewc_penalty(list(self._weights), self._targets, self._fisher)
         return inner._replace(loss=inner.loss + self.strength * penalty)

@@ -186,9 +186,14 @@ def set_mask(layer: Mixed, mask: Tensor) -> None:
         layer.mix_kept = kept.to(layer.weight.device, non_blocking=True) if len(kept) < len(mask) else None
 
 
+def is_file(target: str) -> bool:
+    """Whether a target names a file of weights."""
+    return target.endswith(".safetensors")
+
+
 def check_target(technique: str, target: str) -> None:
     """Raise InputError unless the target is 0, w_pre, w_0 or names a file."""
-    known = target in ("0", "w_pre", "w_0") or target.endswith(".safetensors")
+    known = target in ("0", "w_pre", "w_0") or is_file(target)
     require(known, f"the target of {technique} must be 0, w_pre, w_0 or a .safetensors file", target)
 
 
@@ -197,6 +202,12 @@ def check_target_scope(technique: str, target: str, scope: str) -> None:
     wrong = "w_pre" if scope == "head" else "w_0"
     hint = "the head has w_0" if scope == "head" else f"write head:{technique}(w_0, ...)"
     require(target != wrong, f"the target of {technique} on the {scope} must exist there", wrong, hint)
+
+
+def check_layers_scope(technique: str, layers: str, scope: str) -> None:
+    """Raise InputError for `layers` on the head, whose layers are all acted on: one computation has one name."""
+    where = f"layers of {technique} must be left out on the head, which is acted on as a whole"
+    require(scope != "head" or layers == "paper", where, layers)
 
 
 def targets(target: str, layers: Iterable[str], context: Context) -> dict[str, Tensor]:

@@ -24,7 +24,17 @@ import torch
 from torch import Tensor
 
 from regularizers.base import Context, Regularizer, require
-from regularizers.mixing import WEIGHTS, adopt, check_target, check_target_scope, input_features, set_mask, targets
+from regularizers.mixing import (
+    WEIGHTS,
+    adopt,
+    check_layers_scope,
+    check_target,
+    check_target_scope,
+    input_features,
+    is_file,
+    set_mask,
+    targets,
+)
 from regularizers.mixing import mixconnect as mix
 from regularizers.registry import register
 
@@ -80,6 +90,11 @@ class Mixout(Regularizer):
     def check_scope(self, scope: str) -> None:
         """w_pre exists outside the head only, w_0 in the head only."""
         check_target_scope(self.name, self.target, scope)
+        check_layers_scope(self.name, self.layers, scope)
+
+    def files(self) -> tuple[str, ...]:
+        """The stored target, if there is one."""
+        return (self.target,) if is_file(self.target) else ()
 
     def attach(self, context: Context) -> list[str]:
         """Turn the layers in scope into mixed ones; returns their names."""

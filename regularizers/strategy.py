@@ -56,6 +56,10 @@ class Strategy:
         """Where the terms want their Fisher scores from, each once."""
         return sorted({s for term in self.terms if (s := term.regularizer.fisher_source()) is not None})
 
+    def files(self) -> list[str]:
+        """Paths of the files whose content the terms need, each once."""
+        return sorted({path for term in self.terms for path in term.regularizer.files()})
+
     def bind(self, context: Context) -> BoundStrategy:
         """A fresh copy of every term for one trial."""
         return BoundStrategy(

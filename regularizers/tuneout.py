@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from regularizers.base import Context, Regularizer, require
-from regularizers.mixing import WEIGHTS
+from regularizers.mixing import WEIGHTS, check_layers_scope
 from regularizers.noise import StepNoise
 from regularizers.registry import register
 
@@ -53,12 +53,20 @@ class Examples:
 
     def mask(self, x: Tensor, p: float) -> Tensor:
         """Bernoulli(1 - p) per example and feature, shaped to meet x (..., in)."""
-        packed = bool(self.lengths) and x.shape[:-1] == (1, sum(self.lengths))
-        count = len(self.lengths) if packed else x.shape[0]
+        spans = self.spans(x)
+        count = len(spans) or x.shape[0]
         kept = torch.rand((count, x.shape[-1]), generator=self.stream.on(x.device), device=x.device) >= p
-        if packed:
-            return kept.repeat_interleave(torch.tensor(self.lengths, device=x.device), 0).unsqueeze(0).to(x.dtype)
+        if spans:
+            return kept.repeat_interleave(torch.tensor(spans, device=x.device), 0).unsqueeze(0).to(x.dtype)
         return kept.view(count, *(1 for _ in x.shape[1:-1]), x.shape[-1]).to(x.dtype)
+
+    def spans(self, x: Tensor) -> tuple[int, ...]:
+        """How many positions of a packed row (1, positions, in) each example has; none where examples are rows.
+
+        In the last layer of a packed batch the row holds nothing but the first position of each example.
+        """
+        whole, firsts = self.lengths, (1,) * len(self.lengths)
+        return next((spans for spans in (whole, firsts) if spans and x.shape[:-1] == (1, sum(spans))), ())
 
 
 class Tuned(nn.Module):
@@ -105,6 +113,7 @@ class Tuneout(Regularizer):
 
     p: float
     layers: str = field(default="paper", kw_only=True)
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "dropout on the difference to the pretrained weights"
     paper: ClassVar[str] = "Barone et al. 2017 (EMNLP)"
     equation: ClassVar[str] = "y = x W_pre^T + (m*x / (1-p)) (W - W_pre)^T, m ~ Bernoulli(1-p) per example and feature"
@@ -119,6 +128,10 @@ class Tuneout(Regularizer):
     def acts_on(self) -> frozenset[str]:
         """The weights of linear layers."""
         return frozenset({WEIGHTS})
+
+    def check_scope(self, scope: str) -> None:
+        """The head is acted on as a whole."""
+        check_layers_scope(self.name, self.layers, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Give the layers in scope their target and masks; returns their names."""

@@ -9,7 +9,9 @@ the loss is a mean over examples. alpha starts at p / (1 - p), so that p = 0.1 s
 Our reading, since the paper has fully connected layers only: one alpha per dropout site (their layer-wise form), whose
 KL counts once per feature of the site's activations, and once per head where the site are attention probabilities.
 Deviations: noise on activations (their type A), drawn per element; alpha <= 1 is kept by projection after every step;
-log alpha has a learning rate `lr` of its own (0.01, ours), because fine-tuning rates would not move it.
+log alpha has a learning rate `lr` of its own (0.01, ours), because fine-tuning rates would not move it. Its gradient
+counts in the norm that a protocol clips (`clip`): with few examples KL / n is steep, and the weights' gradient is then
+scaled down with it.
 """
 
 from __future__ import annotations

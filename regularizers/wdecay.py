@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from regularizers.base import Context, Regularizer, require
+from regularizers.layers import norm_prefixes
+from regularizers.mixing import check_target_scope
 from regularizers.registry import register
 
 
@@ -32,8 +34,8 @@ def decay(weights: list[Tensor], targets: list[Tensor] | None, rate: float) -> N
 
 def decayed(model: nn.Module, names: list[str]) -> list[str]:
     """Those of the named parameters that decay: all but biases and the parameters of normalisation layers."""
-    norms = tuple(f"{n}." for n, m in model.named_modules() if "norm" in type(m).__name__.lower())
-    return [name for name in names if name.rsplit(".", 1)[-1] != "bias" and not name.startswith(norms or ("\0",))]
+    norms = norm_prefixes(model)
+    return [name for name in names if name.rsplit(".", 1)[-1] != "bias" and not name.startswith(norms)]
 
 
 @register("wdecay")
@@ -57,9 +59,7 @@ class WeightDecay(Regularizer):
 
     def check_scope(self, scope: str) -> None:
         """w_pre exists outside the head only, w_0 in the head only."""
-        wrong = "w_pre" if scope == "head" else "w_0"
-        hint = "the head has w_0" if scope == "head" else "write head:wdecay(w_0, ...)"
-        require(self.target != wrong, f"the target of wdecay on the {scope} must exist there", wrong, hint)
+        check_target_scope(self.name, self.target, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Choose the parameters and keep references to their targets; returns the parameters' names."""
@@ -101,5 +101,6 @@ class WeightDecay(Regularizer):
         at = {id(weight): i for i, weight in enumerate(self._weights)}
         rates: dict[float, list[int]] = {}
         for group in context.training.optimizer.param_groups:
-            rates.setdefault(float(group["lr"]), []).extend(at[id(p)] for p in group["params"] if id(p) in at)
+            if members := [at[id(p)] for p in group["params"] if id(p) in at]:
+                rates.setdefault(float(group["lr"]), []).extend(members)
         return rates

@@ -108,3 +108,12 @@ def test_sentences():
     with pytest.raises(InputError, match=r"^probe must act outside the head, got head:probe; leave out head:$"):
         outside_head("probe", "head")
     outside_head("probe", "all")
+
+
+def test_the_regression_loss_does_not_round_labels_to_half_precision():
+    prediction = torch.tensor([[3.796875]], dtype=torch.bfloat16)
+    loss = criterion(prediction, torch.tensor([3.8]))
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx((3.796875 - 3.8) ** 2, rel=1e-3)
+    exact = criterion(prediction.double(), torch.tensor([3.8], dtype=torch.float64))
+    assert exact.dtype == torch.float64 and exact.item() == pytest.approx((3.796875 - 3.8) ** 2, rel=1e-12)

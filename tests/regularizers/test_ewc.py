@@ -52,6 +52,14 @@ def test_acts_on_the_weights_that_have_a_score_and_no_others(attached):
     assert not any(name.startswith(("classifier", "bert.pooler")) for name in touched)
 
 
+def test_its_numbers_follow_the_weights_to_another_type(attached):
+    plain, bound, _, _ = attached()
+    plain.model.float()
+    loss = bound.loss(plain.batches[0]).loss
+    term = bound.terms[0][0]
+    assert {value.dtype for value in (*term._targets, *term._fisher)} == {torch.float32} and loss.dtype == torch.float32
+
+
 def test_the_loss_adds_strength_times_the_penalty(attached):
     plain, bound, touched, values = attached()
     start = bound.loss(plain.batches[0]).loss

@@ -273,6 +273,13 @@ def test_a_stored_target_must_be_readable(lab, tmp_path):
             r"the target of mixout on the all must exist there, got w_0; write head:mixout\(w_0, ...\)",
         ),
         ("head:mixout(w_pre, 0.5)", "the target of mixout on the head must exist there, got w_pre; the head has w_0"),
+        *(
+            (
+                f"head:{text}, layers=all)",
+                f"layers of {text.partition('(')[0]} must be left out on the head, .* got all",
+            )
+            for text in ("mixout(w_0, 0.5", "mixconnect(w_0, 0.5", "dropconnect(0.5", "tuneout(0.5")
+        ),
     ],
 )
 def test_what_it_refuses(text, message):

@@ -1,5 +1,7 @@
 """Parts of a batch add up to the batch, and all processes draw the same masks."""
 
+import contextlib
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,6 +46,31 @@ def test_noise_differs_between_processes_and_their_masks_agree_afterwards(draws:
         assert noise[0] != noise[1] != noise[2]
     else:
         assert torch.equal(masks[0], torch.rand(4, generator=torch.Generator().manual_seed(3))), "as in one process"
+
+
+def test_the_noise_of_a_step_is_not_that_of_the_step_before_moved_by_one() -> None:
+    generator = torch.Generator().manual_seed(3)
+    steps = []
+    for _ in range(2):
+        with shards.own_noise(generator, process(0, 2)):
+            steps.append(torch.rand(1000, generator=generator))
+    assert not set(steps[0].tolist()) & set(steps[1].tolist())
+
+
+@pytest.mark.parametrize(
+    ("first", "mine", "same"), [([1.0], [1.0], True), ([math.nan], [math.nan], True), ([1.0], [math.nan], False)]
+)
+def test_weights_that_differ_between_processes_are_refused_and_broken_ones_are_alike(
+    monkeypatch: pytest.MonkeyPatch, first: list[float], mine: list[float], same: bool
+) -> None:
+    def broadcast(sums: torch.Tensor, src: int) -> None:
+        sums.copy_(torch.tensor(first))
+
+    monkeypatch.setattr(torch.distributed, "broadcast", broadcast)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda value: None)
+    expected = contextlib.nullcontext() if same else pytest.raises(RuntimeError, match="the processes' weights differ")
+    with expected:
+        shards.require_same([torch.nn.Parameter(torch.tensor(mine))], process(1, 2))
 
 
 def test_one_process_is_left_alone() -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.forward import prepare
 from fisher.errors import InputError
 from regularizers.mixout import mixout
 from regularizers.strategy import parse
@@ -61,6 +62,24 @@ def test_a_packed_row_has_one_mask_per_sequence():
     first, second = mask[0, :2], mask[0, 2:]
     assert mask.shape == (1, 5, 50) and torch.equal(first[0], first[1]) and torch.equal(second[0], second[2])
     assert not torch.equal(first[0], second[0])
+
+
+def test_the_last_layer_of_a_packed_batch_has_one_mask_per_example_too(lab):
+    """It computes the first position of each example alone: (1, examples, width)."""
+    trial = lab("tuneout(0.5)", start=False)
+    layer = trial.model.bert.encoder.layer[-1].intermediate.dense
+    forward, seen = prepare(trial.model, "packed"), []
+    taken = layer.tune_examples.mask
+    layer.tune_examples.mask = lambda x, p: seen.append((tuple(x.shape), taken(x, p))) or seen[-1][1]
+    trial.model.train()
+    trial.bound.draw()
+    lengths = (3, 5, 2, 4)
+    mask = torch.arange(5) < torch.tensor(lengths).unsqueeze(1)
+    forward(trial.model, {"input_ids": mask.long() * 7, "attention_mask": mask.long()})
+    rows = [(shape[:-1], mask) for shape, mask in seen if len(shape) == 3]  # the pooler's have two
+    assert {shape for shape, _ in rows} == {(1, sum(lengths)), (1, len(lengths))}
+    for _, mask in rows:
+        assert len({tuple(row) for row in mask[0].tolist()}) == len(lengths)
 
 
 def test_evaluation_is_clean_and_strength_zero_is_none(lab):

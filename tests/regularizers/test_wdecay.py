@@ -105,6 +105,20 @@ def test_decay_follows_the_learning_rate_of_each_group(lab):
         assert torch.allclose(trial.model.get_parameter(each), trial.start[each] * shrink, rtol=1e-12, atol=0), each
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "layerwise_lr(0.9) + head:wdecay(0, 0.01)",
+        "variational_dropout(0.1) + wdecay(0, 0.01)",
+        "lora(2, 4) + head:wdecay(0, 0.01)",
+        "bitfit(0.005) + head:wdecay(0, 0.01)",
+    ],
+)
+def test_a_learning_rate_at_which_nothing_decays_is_passed_over(lab, text):
+    """Each of these has a group of parameters, at a rate of its own, of which none decays."""
+    assert all(loss > 0 for loss in lab(text, lr=7e-3).run(2))
+
+
 def test_strength_zero_is_none(lab):
     assert lab("wdecay(0, 0)").run(3) == lab("none").run(3)
     assert lab("wdecay(w_pre, 0)").run(3) == lab("none").run(3)
