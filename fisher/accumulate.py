@@ -73,7 +73,7 @@ def accumulate(
         for numbers in plan([length_of(sample) for sample in samples], batch_tokens, start=state.done):
             batch = to_model(collate([samples[number] for number in numbers], pad_id=model_pad), model)
             losses = add(state.total, model, prepare(batch, numbers), loss)
-            require_finite(losses, numbers[0])
+            require_finite(losses, numbers)
             state.loss += float(losses.sum())
             state.done += len(numbers)
             if state.done in stops(len(samples)):

@@ -148,7 +148,7 @@ def add_uses(total: torch.Tensor, uses: list[tuple[Use, torch.Tensor]], size: in
     lookups = [(use.ids, g) for use, g in uses if use.ids is not None]
     if not dense:
         return add_lookups(total, lookups)
-    height = max(1, ELEMENTS * len(total) // total.numel())
+    height = len(total) if total.ndim == 1 else max(1, ELEMENTS * len(total) // total.numel())
     for first in range(0, len(total), height):
         rows = slice(first, min(first + height, len(total)))
         add_block(total[rows], rows, dense, lookups, size)

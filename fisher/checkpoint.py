@@ -73,6 +73,8 @@ def find_file(model: str | Path, name: str, options: Mapping[str, Any]) -> Path 
 def load_pretrained(model: str | Path, objective: str) -> tuple[Any, Any]:
     """(model with the head that the objective needs, tokenizer), in evaluation mode; remote code is never run.
 
+    Weights are read in float32, whatever they are stored in: squares of gradients vanish in half precision.
+
     Raises:
         InputError: the checkpoint cannot be loaded, is of a kind that the objective makes no sense for, or lacks the
             weights of the pretraining head.
@@ -84,7 +86,7 @@ def load_pretrained(model: str | Path, objective: str) -> tuple[Any, Any]:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model)
         with quiet_loading():
             loaded, info = head_class(objective).from_pretrained(
-                model, config=config, output_loading_info=True, use_safetensors=True
+                model, config=config, output_loading_info=True, use_safetensors=True, dtype=torch.float32
             )
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, InputError):

@@ -34,7 +34,7 @@ def empirical_fisher(
     with evaluation_mode(model):
         for number, sample in enumerate(samples):
             value = loss(model, to_model(collate([sample], pad_id=pad_id(model)), model)).sum()
-            require_finite(value, number)
+            require_finite(value, [number])
             gradients = torch.autograd.grad(value, list(parameters.values()), allow_unused=True)
             for name, gradient in zip(parameters, gradients, strict=True):
                 if gradient is not None:
@@ -51,10 +51,10 @@ def require_samples(samples: Sequence[Sample]) -> None:
         raise InputError("a Fisher estimate needs at least one sample, got none")
 
 
-def require_finite(losses: torch.Tensor, first: int) -> None:
-    """Refuse a loss that is NaN or infinite; `first` is the number of the batch's first sample."""
+def require_finite(losses: torch.Tensor, numbers: Sequence[int]) -> None:
+    """Refuse a loss that is NaN or infinite; `numbers` are those of the batch's samples."""
     if not torch.isfinite(losses).all():
-        number = first + int((~torch.isfinite(losses)).flatten().nonzero()[0])
+        number = numbers[int((~torch.isfinite(losses)).flatten().nonzero()[0])]
         raise InputError(f"the loss of every sample must be finite, that of sample {number} is not: check the weights")
 
 

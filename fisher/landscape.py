@@ -11,6 +11,7 @@ seed. Sharpness is the mean rise of the loss over the grid, mean_ab L(a, b) - L(
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -42,6 +43,15 @@ def surfaces(plane: Plane, points: Points, seeds: Sequence[int], variants: Seque
             figures = {"centre": centre, "sharpness": sharpness(losses, centre), **plane.extent_of(seed, variant)}
             made.append({"seed": seed, "variant": variant, **figures, "losses": losses})
     return made
+
+
+def finite_or_null(value: Any) -> Any:
+    """The same lists and dicts with null for numbers that JSON does not have: the loss can overflow far out."""
+    if isinstance(value, dict):
+        return {key: finite_or_null(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_null(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(made: Sequence[dict[str, Any]], request: Request) -> str:
@@ -88,7 +98,8 @@ def run(args: argparse.Namespace) -> None:
             advance(len(keys) - len(left) + number)
     made = surfaces(plane, points, args.seeds, variants)
     content = {"request": {**recipe, "corpus": Path(request.corpus).name}, "axis": plane.coordinates, "surfaces": made}
-    write_atomically(args.output / "landscape.json", (json.dumps(content, indent=1) + "\n").encode())
+    text = json.dumps(finite_or_null(content), indent=1, allow_nan=False) + "\n"
+    write_atomically(args.output / "landscape.json", text.encode())
     write_atomically(args.output / "landscape.md", table(made, request).encode())
     if args.plot:
         from fisher.landscape_plot import plot_landscape

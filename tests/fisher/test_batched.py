@@ -44,6 +44,17 @@ def test_equals_the_loop_for_any_batch_size(family, attention, case):
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
+def test_tensors_larger_than_a_block_are_taken_in_parts_and_vectors_whole(family, case, monkeypatch):
+    """The bias over a large vocabulary is a vector longer than a block."""
+    model, samples, loss = case(family, 5)
+    expected = empirical_fisher(model, samples, loss)
+    monkeypatch.setattr("fisher.batched.ELEMENTS", 8)
+    total = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+    add_squares(total, model, collate(samples), loss)
+    assert_same({name: value / 5 for name, value in total.items()}, expected)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
 def test_no_sample_is_dropped_at_the_end(family, case):
     model, samples, loss = case(family, 101)
     singles = [empirical_fisher(model, [sample], loss) for sample in samples]

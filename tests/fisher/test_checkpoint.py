@@ -44,6 +44,22 @@ def test_models_come_in_evaluation_mode_with_the_head_of_the_objective(model_fol
     assert type(model).__name__ == "BertForMaskedLM" and not model.training and tokenizer.mask_token == "[MASK]"
 
 
+def test_a_checkpoint_in_half_precision_is_scored_in_float32(model_folder, tmp_path):
+    """In fp16 squares of small gradients are 0, and in bf16 sums of them stop growing."""
+    folder = tmp_path / "half"
+    shutil.copytree(model_folder("bert"), folder)
+    state = load_file(folder / "model.safetensors")
+    half = {name: value.half() for name, value in state.items()}
+    save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "float16"}))
+    model, _ = load_pretrained(folder, "mlm")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert all(
+        torch.equal(dict(model.named_parameters())[n], v.float()) for n, v in half.items() if n.startswith("bert.")
+    )
+
+
 def test_a_pooler_that_the_checkpoint_lacks_gets_no_score(model_folder):
     model, _ = load_pretrained(model_folder("bert"), "mlm-tied")
     assert not model.pooler.dense.weight.requires_grad

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fisher.diagonal import empirical_fisher
+from fisher.diagonal import empirical_fisher, require_finite
 from fisher.errors import InputError
 from fisher.objectives import build_samples, objective_loss
 
@@ -82,3 +82,8 @@ def test_a_loss_that_is_not_finite_is_refused():
     samples = [{"x": torch.tensor([1.0])}, {"x": torch.tensor([float("nan")])}]
     with pytest.raises(InputError, match="that of sample 1 is not: check the weights"):
         empirical_fisher(model, samples, lambda model, batch: model(batch["x"]).squeeze(1))
+
+
+def test_the_sample_of_a_batch_is_named_by_its_own_number():
+    with pytest.raises(InputError, match="that of sample 60 is not: check the weights"):
+        require_finite(torch.tensor([1.0, float("inf"), float("nan")]), [68, 60, 7])

@@ -1,6 +1,7 @@
 """Directions, variants, surfaces and the landscape command."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -126,6 +127,14 @@ def test_the_command_writes_surfaces_figures_and_plots(flags, tmp_path, capsys):
     assert names == {"points.jsonl", "landscape.json", "landscape.md", *images}
     table = (tmp_path / "land" / "landscape.md").read_text()
     assert "| all | " in table and table.strip() in capsys.readouterr().out
+
+
+def test_a_loss_that_overflows_is_null_in_the_file(flags, tmp_path, monkeypatch):
+    monkeypatch.setattr("fisher.landscape.compute", lambda plane, keys, workers: ((key, math.inf) for key in keys))
+    assert main(flags("--variants", "all", "--seeds", 0)) == 0
+    text = (tmp_path / "land" / "landscape.json").read_text()
+    (surface,) = json.loads(text, parse_constant=pytest.fail)["surfaces"]
+    assert surface["sharpness"] is None and surface["losses"] == [[None, None], [None, None]]
 
 
 def test_known_points_are_not_computed_again(flags, tmp_path, monkeypatch, capsys):
