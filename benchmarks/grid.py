@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from benchmarks.seeds import derive
 from benchmarks.sources import Example, TaskData, examples_hash
 from benchmarks.splits import paucity_split, pooled_split, split_hash
 from benchmarks.suite import Suite
+from fisher.errors import InputError
 from regularizers.registry import identity
 from regularizers.strategy import Strategy, parse
 
@@ -63,7 +65,7 @@ def make_grid(
         fisher: strategy -> the recipe of the scores it needs, None where it needs none.
     """
     strategies = unique_strategies(suite.every("strategies"))
-    about = {str(s): {"methods": {n: identity(n) for n in s.names()}, "fisher": fisher(s)} for s in strategies}
+    about = {str(s): {**_methods(s), "fisher": fisher(s)} for s in strategies}
     grid: dict[tuple[Any, ...], Config] = {}
     for block in suite.blocks():
         protocol = make_protocol(block.protocol, block.settings)
@@ -82,6 +84,25 @@ def make_grid(
 def unique_strategies(texts: Iterable[str]) -> list[Strategy]:
     """Parsed strategies, each once: two ways of writing one sum are one strategy."""
     return list({str(strategy): strategy for strategy in map(parse, texts)}.values())
+
+
+def _methods(strategy: Strategy) -> Config:
+    """What the techniques of a sum compute: their versions, and the content of files that they read."""
+    files = file_hashes(strategy)
+    return {"methods": {name: identity(name) for name in strategy.names()}} | ({"files": files} if files else {})
+
+
+def file_hashes(strategy: Strategy) -> dict[str, str]:
+    """{path: SHA-256 of the file} of the files that the terms read. Raises InputError for one that cannot be read."""
+    return {path: _file_hash(path) for path in strategy.files()}
+
+
+def _file_hash(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}, which a strategy names, must be a file that can be read: {error.strerror}") from None
 
 
 def _restarts(suite: Suite, data: TaskData, protocol: Protocol, fraction: float) -> list[Config]:

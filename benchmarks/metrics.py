@@ -181,8 +181,8 @@ class Verdict:
     """What the end of a run says: its score, whether it failed and by which part of the rule.
 
     `failed_plain` is the plain rule's answer (diverged, or not above the floor); `threshold` equals `floor` where no
-    chance test applies; `collapsed`: one single predicted class or value; `imputed`: the score is not measured but the
-    floor, because the run diverged.
+    chance test applies, and may lie below it (the higher of the two is the bar); `collapsed`: one single predicted
+    class or value; `imputed`: the score is not measured but the floor, because the run diverged.
     """
 
     score: float
@@ -204,13 +204,12 @@ def judge(task: Task, metric: str, predictions: Values | None, labels: Values, *
     """
     name = metric_name(task, metric)
     base = floor(task, name, labels)
-    collapsed = predictions is not None and _constant(predictions)
     if diverged or predictions is None or not np.isfinite(np.asarray(predictions, dtype=np.float64)).all():
-        return Verdict(base, True, "diverged", True, base, base, collapsed, True)
+        return Verdict(base, True, "diverged", True, base, base, False, True)
     score = scores(task, predictions, labels)[name]
     chance = chance_threshold(task, name, predictions, labels, seed=seed)
     by_rule = score <= base + TIE
     by_chance = chance is not None and score <= chance + TIE
     failed_by: FailedBy | None = "rule" if by_rule else "chance" if by_chance else None
     threshold = base if chance is None else chance
-    return Verdict(score, failed_by is not None, failed_by, by_rule, base, threshold, collapsed, False)
+    return Verdict(score, failed_by is not None, failed_by, by_rule, base, threshold, _constant(predictions), False)

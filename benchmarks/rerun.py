@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import models
+from benchmarks.grid import file_hashes
 from benchmarks.request import FisherRecipe
 from benchmarks.scores import ScoreBook
 from benchmarks.trial import Resources, execute
@@ -51,9 +52,12 @@ class Again:
             yield self._finding(record, text)
             return
         try:
+            if file_hashes(parse(config["strategy"])) != config.get("files", {}):
+                yield self._finding(record, "the files that its strategy names hold something else here")
+                return
             scores = self._scores(config)
         except InputError as error:
-            yield self._finding(record, f"its Fisher scores cannot be made again: {error}")
+            yield self._finding(record, f"what its strategy needs cannot be had again: {error}")
             return
         given = self.given
         resources = Resources(

@@ -202,9 +202,10 @@ def train(config: dict[str, Any], resources: Resources, clock: Clock, checkpoint
         history = fit(strategy, order, recipe, accelerator=accelerator, evaluate=trial.evaluate, checkpoints=hooks)
         clock.lap("train", less=sum(booked().values()))
         result = trial.judge(history, protocol.selection, config["metric"], derive("chance", config["restart"]))
-        result["extra"] = trial.score_extra(data, encoded, strategy) if history.diverged_at is None else {}
+        diverged = result["failed_by"] == "diverged"
+        result["extra"] = {} if diverged else trial.score_extra(data, encoded, strategy)
         if resources.predict_test:
-            tests = encode_tests(resources.model, *where, protocol.max_length) if history.diverged_at is None else {}
+            tests = {} if diverged else encode_tests(resources.model, *where, protocol.max_length)
             result["test"] = trial.predict_test(tests, strategy)
         clock.lap("judge")
     result["touched"], result["micro_batch"] = touched, recipe.micro_batch
@@ -303,7 +304,8 @@ class Evaluation:
     def judge(self, history: History, selection: str, metric: str, seed: int) -> dict[str, Any]:
         """The result block: the selected epoch's score and the failed-run rule on it."""
         diverged = history.diverged_at is not None or any(epoch["scores"] is None for epoch in history.epochs)
-        kept = [epoch for epoch in history.epochs if epoch["scores"] is not None]
+        numbered = ({"epoch": at} | epoch for at, epoch in enumerate(history.epochs, start=1))
+        kept = [epoch for epoch in numbered if epoch["scores"] is not None]
         chosen = None
         if not diverged:
             best = max(kept, key=lambda epoch: epoch["scores"][metric])
@@ -314,7 +316,7 @@ class Evaluation:
             "status": "failed" if verdict.failed else "ok",
             "reason": None,
             **dataclasses.asdict(verdict),
-            "epochs": [{"epoch": at, "scores": epoch["scores"]} for at, epoch in enumerate(kept, start=1)],
+            "epochs": [{"epoch": epoch["epoch"], "scores": epoch["scores"]} for epoch in kept],
             "predictions": predictions,
             "deviation": chosen["deviation"] if chosen else None,
             "diverged_at": history.diverged_at,
@@ -350,6 +352,7 @@ class Evaluation:
 def isolated(seed: int) -> Iterator[None]:
     """A fork of torch's generators, seeded; deterministic kernels inside; everything as before afterwards."""
     deterministic = torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
@@ -359,6 +362,7 @@ def isolated(seed: int) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(deterministic)
+            torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
 @functools.cache

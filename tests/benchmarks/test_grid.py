@@ -1,11 +1,16 @@
 """The grid: every trial once, its identity complete, no order and no spelling in it."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from benchmarks.grid import make_grid, seeds
 from benchmarks.suite import load_suite
 from benchmarks.trial import load_data
+from fisher.errors import InputError
 from leaderboard.identity import config_hash, record_id
 
 Make = Callable[..., list[dict[str, Any]]]
@@ -33,6 +38,21 @@ def test_every_setting_changes_the_identity(make_configs: Make) -> None:
     (base,) = make_configs("none")
     for settings in ({"epochs": 9}, {"lr": 1e-5}, {"bias_correction": False}, {"forward": "padded"}):
         assert config_hash(make_configs("none", **settings)[0]) != config_hash(base), settings
+
+
+def test_the_content_of_a_stored_target_is_part_of_the_identity(make_configs: Make, tmp_path: Path) -> None:
+    target = tmp_path / "target.safetensors"
+    found = []
+    for content in (b"one", b"other", b"one"):
+        target.write_bytes(content)
+        (config,) = make_configs(f"mixout({target}, 0.5)")
+        found.append(config)
+    assert record_id(found[0]) == record_id(found[2]) != record_id(found[1])
+    assert found[0]["files"] == {str(target): hashlib.sha256(b"one").hexdigest()}
+    assert "files" not in make_configs("mixout(w_pre, 0.5)")[0]
+    target.unlink()
+    with pytest.raises(InputError, match="which a strategy names, must be a file that can be read: No such file"):
+        make_configs(f"mixout({target}, 0.5)")
 
 
 def test_a_family_without_the_faster_passes_is_recorded_with_the_stock_one() -> None:

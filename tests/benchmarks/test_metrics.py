@@ -243,6 +243,11 @@ def test_a_nan_prediction_is_a_diverged_run() -> None:
     assert (verdict.failed_by, verdict.score, verdict.imputed) == ("diverged", 0.0, True)
 
 
+@pytest.mark.parametrize("predictions", [None, [], [float("nan")] * 3, [1.0, 1.0, 1.0]])
+def test_a_diverged_run_has_not_collapsed_to_one_answer(predictions: list[float] | None) -> None:
+    assert not judge(STSB, "primary", predictions, [1.0, 2.0, 3.0], diverged=True, seed=0).collapsed
+
+
 def test_combined_is_judged_by_the_mean() -> None:
     _, noise = draws(200)
     labels = np.linspace(0, 5, 200).tolist()

@@ -97,6 +97,19 @@ def test_a_diverged_run_is_a_failed_run_with_the_floor_as_its_score(make_configs
     assert result["score"] == result["floor"]
 
 
+def test_weights_that_break_in_the_last_step_are_a_diverged_run(
+    make_configs: Make, resources: Resources, tmp_path: Path
+) -> None:
+    """Every loss is finite, the predictions are not: nothing may be scored with such weights, nor stored."""
+    settings = {"lr": 1e30, "warmup": 0.0, "clip": 0.0, "epochs": 1, "batch_size": 10_000}
+    (config,) = make_configs("none", **settings)
+    record = execute(config, replace(resources, predict_test=True))
+    result = read_record(write_record(tmp_path, record))["result"]
+    assert len(result["train_loss"]) == 1 and result["diverged_at"] is None
+    assert (result["status"], result["failed_by"], result["imputed"]) == ("failed", "diverged", True)
+    assert result["test"] == result["extra"] == {} and result["epochs"] == [] and not result["collapsed"]
+
+
 def test_best_dev_and_last_differ_where_they_must(make_configs: Make, resources: Resources) -> None:
     """A high rate makes epochs go up and down; `best` kept as an alias of the live weights would equal `last`.
 
