@@ -96,20 +96,25 @@ Apart = set[tuple[int, int]]
 
 
 def told_apart(scores: Sequence[Scores]) -> Apart | None:
-    """Return the pairs i < j of strategies that can be told apart, None for too few restarts to test any.
+    """Return the pairs i < j of strategies that can be told apart, None for too few restarts to tell any.
 
     scores: one array per strategy, entries paired. A pair is told apart if its sign flip, Holm-corrected over all
-    pairs, says so.
+    pairs, says so; many pairs at few restarts can be out of reach of the smallest p there is.
     """
-    if not scores or len(scores[0]) < MINIMUM:
+    if not scores or len(scores[0]) < MINIMUM or not within_reach(len(scores), len(scores[0])):
         return None
     pairs = [(i, j) for j in range(len(scores)) for i in range(j)]
     adjusted = significance.holm(resampling.sign_flips(scores[j] - scores[i] for i, j in pairs))
     return {pair for pair, p in zip(pairs, adjusted, strict=True) if p < ALPHA}
 
 
+def within_reach(strategies: int, restarts: int) -> bool:
+    """Return whether the smallest p that `restarts` can reach survives Holm over all pairs of strategies."""
+    return math.comb(strategies, 2) * resampling.smallest_p(restarts) < ALPHA
+
+
 def tiers_of(scores: Sequence[Scores], apart: Apart | None) -> list[int] | None:
-    """Return the tier of each strategy, in order (best first), None where no pair was tested.
+    """Return the tier of each strategy, None where no pair was tested; the best mean leads the first.
 
     A strategy leaves a tier if its mean is below the leader's and the two can be told apart.
     """
@@ -120,4 +125,6 @@ def tiers_of(scores: Sequence[Scores], apart: Apart | None) -> list[int] | None:
     def worse(item: int, leader: int) -> bool:
         return means[item] < means[leader] and (min(item, leader), max(item, leader)) in apart
 
-    return significance.tiers(range(len(scores)), worse)
+    order = sorted(range(len(scores)), key=lambda item: -means[item])
+    tier = dict(zip(order, significance.tiers(order, worse), strict=True))
+    return [tier[item] for item in range(len(scores))]

@@ -65,10 +65,14 @@ def _undecided(section: Section, style: Style) -> str:
     places, critical = section.ranking.places, section.ranking.critical_difference
     text = ""
     if places[0].tier is not None:
-        others = [escape(place.strategy, style) for place in places[1:] if place.tier == 1]
+        near = {name for group in section.ranking.groups if places[0].strategy in group for name in group}
+        others = [escape(place.strategy, style) for place in places[1:] if place.strategy in near]
         text = (
             f"Not distinguishable from it: {listed(others)}. " if others else "All others are distinguishable from it. "
         )
+    elif section.ranking.restarts >= MINIMUM:
+        pairs = math.comb(len(places), 2)
+        text = f"Pairs were not tested: {pairs} of them are too many for {section.ranking.restarts} restarts. "
     apart = "best and worst" if places[-1].mean_rank - places[0].mean_rank >= critical else "no two strategies"
     tasks = f"{section.ranking.tasks} task{'s' if section.ranking.tasks > 1 else ''}"
     return text + f"By mean ranks alone, which need {critical:.2f} between them (Nemenyi, {tasks}), {apart} differ."

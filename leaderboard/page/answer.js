@@ -32,11 +32,18 @@ function rivals(ranked, winners, data) {
     others = ranked.filter(row => !winners.includes(row));
   if (!others.length) return "";
   if (!isNumber(best.tier))
-    return `Whether the others can be told from the best was not tested: ${plural(best.restarts, "restart")}, ${data.minimum_restarts} are needed.`;
+    return `Whether the others can be told from the best was not tested: ${untested(best, ranked, data)}.`;
   const near = others.filter(row => row.tier === best.tier).map(row => row.strategy);
   return near.length
     ? `Of the other ${others.length} ranked, ${near.length} cannot be told from the best (tier 1): ${near.join("; ")}.`
     : `All other ${others.length} ranked can be told from the best.`;
+}
+
+function untested(best, ranked, data) {
+  const restarts = plural(best.restarts, "restart");
+  return best.restarts < data.minimum_restarts
+    ? `${restarts}, ${data.minimum_restarts} are needed`
+    : `${ranked.length} strategies make more pairs than ${restarts} can tell apart`;
 }
 
 const percentWhole = share => `${Math.round(100 * share)} %`;

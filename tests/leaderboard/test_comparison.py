@@ -71,7 +71,15 @@ def test_tiers_group_what_cannot_be_told_apart():
     assert tiers([BETTER, NOISY, BASE, ALIKE]) == [1, 1, 2, 2]
     assert tiers([BETTER[:11], BASE[:11]]) is None
     assert tiers([]) is None
+    assert tiers([BASE, BETTER]) == [2, 1]
     assert comparison.told_apart([BETTER, NOISY, BASE, ALIKE]) == {(0, 2), (0, 3)}
+
+
+def test_more_pairs_than_the_smallest_p_can_tell_apart_are_not_tested():
+    """15 strategies make 105 pairs, and 105 * 2^-11 > 0.05; 14 make 91."""
+    many = [BASE + 0.1 * at for at in range(15)]
+    assert comparison.told_apart(many) is None and tiers(many) is None
+    assert len(comparison.told_apart(many[:14])) == 91
 
 
 def test_rows_stand_by_tier_and_carry_their_comparisons(record, arrange):

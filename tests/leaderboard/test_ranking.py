@@ -67,6 +67,15 @@ def test_pooled_p_values_are_corrected_over_strategies(record, arrange):
     assert [place.tier for place in section.ranking.places] == [1, 2, 3]
 
 
+def test_the_best_mean_leads_the_first_tier_wherever_its_mean_rank_stands(record, arrange):
+    """`a` is first on three of four tasks by a hair and far behind on the fourth: told apart from `none`, and worse."""
+    base = {(task, 0.1): DRAW.normal(0.5, 0.02, 12) for task in ("cola", "mrpc", "rte", "sst2")}
+    mixed = {cell: scores + (-0.1 if cell[0] == "sst2" else 0.001) for cell, scores in base.items()}
+    (section,) = arrange(records(record, {"none": base, "a": mixed}))
+    assert [(place.strategy, place.tier) for place in section.ranking.places] == [("a", 2), ("none", 1)]
+    assert section.ranking.groups == ()
+
+
 def test_few_restarts_are_not_tested(record, arrange):
     (section,) = arrange(records(record, {"none": BASE, "a": BETTER}, dict.fromkeys(CELLS, 5)))
     place = section.ranking.places[0]

@@ -83,3 +83,21 @@ def test_names_are_escaped(record, arrange, name):
     (section,) = arrange(entries)
     for sentence in summary.verdict(section, "markdown", False):
         assert name not in sentence
+
+
+def test_what_is_told_apart_is_said_to_be_whichever_has_the_better_mean_rank(record, arrange):
+    """The leader by mean rank has the lower mean, by a difference that can be told."""
+    entries = [
+        record(float(score + shift), strategy=strategy, task=task, restart=r)
+        for task in ("cola", "mrpc", "rte", "sst2")
+        for strategy, shift in (("none", 0.0), ("a", -0.1 if task == "sst2" else 0.001))
+        for r, score in enumerate(BASE)
+    ]
+    (section,) = arrange(entries)
+    text = " ".join(summary.verdict(section, "plain", True))
+    assert "Best mean rank: a (" in text and "All others are distinguishable from it." in text
+
+
+def test_too_many_pairs_are_said_not_to_be_tested(record, arrange):
+    text = " ".join(said(record, arrange, {f"s{at:02}": BASE + 0.01 * at for at in range(15)}))
+    assert "Pairs were not tested: 105 of them are too many for 12 restarts." in text
