@@ -1,11 +1,13 @@
 """Leases: several launchers share one output folder and no trial is done twice.
 
 A launcher that wants a trial makes the file `leases/<trial>.<n>` with O_EXCL, n one above the highest there is; one
-launcher succeeds. The file names the launcher, whose own file `leases/<token>.alive` changes every `BEAT` seconds. A
-lease whose launcher is dead is passed over by making n + 1, so nothing is ever taken away and no lock needs to be
-broken. Dead is a launcher of this machine whose process is gone, or one whose file has not changed for `STALE` seconds
-of the observer's own monotonic clock; no two clocks are ever compared. Whoever gets a lease looks at the trial's record
-before starting it, because another launcher may just have written it.
+launcher succeeds. The file holds the launcher's token and a number drawn for this one lease, which tells it from a
+later one of the same name; the launcher's own file `leases/<token>.alive` changes every `BEAT` seconds. A lease whose
+launcher is dead is passed over by making n + 1, so nothing is ever taken away and no lock needs to be broken. Dead is a
+launcher of this machine whose process is gone, or one whose file has not changed for `STALE` seconds of the observer's
+own monotonic clock; no two clocks are ever compared. A lease that names nobody, as while it is being written, has the
+same time of its own. Whoever gets a lease looks at the trial's record before starting it, because another launcher may
+just have written it.
 
 Needed of a shared file system: exclusive creation is atomic, and a file closed on one machine is seen when another
 opens it (NFS 3 and later, Lustre, BeeGFS, CephFS).
@@ -31,9 +33,10 @@ STALE = 60.0
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to do a trial: the n-th file of its name."""
+    """The right to do a trial: the n-th file of its name, and the mark in it, which no other lease has."""
 
     path: str
+    mark: str
 
     @property
     def trial(self) -> str:
@@ -43,7 +46,7 @@ class Lease:
     def held(self) -> bool:
         """Whether nobody has passed it over, as happens to a launcher that did not move for longer than STALE."""
         stem, _, number = self.path.rpartition(".")
-        return os.path.exists(self.path) and not os.path.exists(f"{stem}.{int(number) + 1}")
+        return _text(self.path) == self.mark and not os.path.exists(f"{stem}.{int(number) + 1}")
 
 
 class Leases:
@@ -53,7 +56,7 @@ class Leases:
         self.folder, self.beat, self.stale = output / "leases", beat, stale
         self.token = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         self.mine: set[Lease] = set()
-        self.seen: dict[str, tuple[bytes, float]] = {}
+        self.seen: dict[str, tuple[bytes, float]] = {}  # by token, or by the name of a lease without one
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -69,16 +72,18 @@ class Leases:
         for lease in list(self.mine):
             self.release(lease)
         self.sweep()
-        self._alive(self.token).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # all trials are done; what stays here does no harm
+            self._alive(self.token).unlink()
         with contextlib.suppress(OSError):  # not empty: others are at work
             self.folder.rmdir()
 
     def claim(self, trial: str) -> Lease | None:
         """The lease of a trial, None while a launcher that is alive has it. The caller then looks at its record."""
         held = self._generations(trial)
-        if held and self._is_alive(self._owner(trial, held[-1])):
+        if held and self._is_taken(trial, held[-1]):
             return None
-        lease = Lease(str(self.folder / f"{trial}.{held[-1] + 1 if held else 0}"))
+        path = self.folder / f"{trial}.{held[-1] + 1 if held else 0}"
+        lease = Lease(str(path), f"{self.token} {secrets.token_hex(4)}")
         try:
             file = os.open(lease.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
@@ -88,18 +93,24 @@ class Leases:
             return self.claim(trial)
         except OSError as error:
             raise self._refusal(error) from None
-        self.mine.add(lease)
         try:
-            os.write(file, self.token.encode())
+            with os.fdopen(file, "wb") as stream:
+                stream.write(lease.mark.encode())
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(lease.path)
             raise self._refusal(error) from None
-        finally:
-            os.close(file)
+        self.mine.add(lease)
         return lease
 
     def release(self, lease: Lease) -> None:
-        """Give a trial back, done or not; older files go first, so that the highest number never sinks."""
+        """Give a trial back, done or not; older files go first, so that the highest number never sinks.
+
+        What was passed over is left to the launcher that did so.
+        """
         self.mine.discard(lease)
+        if not lease.held():
+            return
         last = int(lease.path.rpartition(".")[2])
         for number in self._generations(lease.trial):
             if number <= last:
@@ -109,7 +120,7 @@ class Leases:
     def is_free(self, trial: str) -> bool:
         """Whether a claim may succeed: nobody has the trial, or only the dead."""
         held = self._generations(trial)
-        return not held or not self._is_alive(self._owner(trial, held[-1]))
+        return not held or not self._is_taken(trial, held[-1])
 
     def sweep(self) -> None:
         """Remove the signs of life of dead launchers that hold no lease any more."""
@@ -118,7 +129,8 @@ class Leases:
         for name in names:
             token = name.removesuffix(".alive")
             if token != name and token not in holders and not self._is_alive(token):
-                (self.folder / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    (self.folder / name).unlink()
 
     def _open(self) -> None:
         try:
@@ -137,10 +149,22 @@ class Leases:
 
     def _owner(self, trial: str, number: int | str) -> str:
         """Token of the launcher that made a lease; empty while it is being written."""
+        return _text(self.folder / f"{trial}.{number}").partition(" ")[0]
+
+    def _is_taken(self, trial: str, number: int) -> bool:
+        """Whether a lease still counts: its launcher is alive, or it names none and is not older than STALE."""
+        token, path = self._owner(trial, number), self.folder / f"{trial}.{number}"
+        if token == self.token:  # one that was given back may lie there where it could not be removed
+            return any(lease.path == str(path) for lease in self.mine)
+        if token:
+            return self._is_alive(token)
         try:
-            return (self.folder / f"{trial}.{number}").read_text(errors="replace")[:200]
+            found = path.stat()
+        except FileNotFoundError:  # given back since it was listed; the next look finds the trial free
+            return True
         except OSError:
-            return ""
+            return self._is_new(path.name, b"")
+        return self._is_new(path.name, str(found.st_mtime_ns).encode())
 
     def _is_alive(self, token: str) -> bool:
         if token == self.token:
@@ -149,12 +173,14 @@ class Leases:
             sign = self._alive(token).read_bytes()[:1000] if _is_file_name(token) else b""
         except OSError:
             sign = b""
-        if _is_gone(sign):
-            return False
+        return not _is_gone(sign) and self._is_new(token, sign)
+
+    def _is_new(self, name: str, sign: bytes) -> bool:
+        """Whether a sign has been the same for less than STALE seconds, as far as this launcher has seen."""
         now = time.monotonic()
-        before = self.seen.get(token)
+        before = self.seen.get(name)
         if before is None or before[0] != sign:
-            self.seen[token] = sign, now
+            self.seen[name] = sign, now
             return True
         return now - before[1] < self.stale
 
@@ -183,6 +209,15 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
+
+
+def _text(path: str | Path) -> str:
+    """The beginning of a lease; empty where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(200)
+    except OSError:
+        return ""
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 The first process claims trials and tells the others which one comes next; all train it in step (`regularizers.shards`),
 each evaluates it whole, and the first writes the record. An error that all processes meet becomes the trial's record.
 One that only some meet, or a trial that outlives its limit, ends the launch: the process concerned writes the error's
-record and exits, the launcher ends the others, and the same command goes on with the trials that are left.
+record and exits, the launcher ends the others, and the same command goes on with the trials that are left. Nobody
+writes an error over a result, nor anything of a trial whose lease was passed over.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.executors.leases import Leases
-from benchmarks.executors.schedule import DONE, Job, Trial, done_since
+from benchmarks.executors.leases import Lease, Leases
+from benchmarks.executors.schedule import DONE, Job, Trial, done_since, read_known
 from benchmarks.executors.work import Config, Outcome
 from fisher.errors import InputError
 from leaderboard.records import write_record
+from leaderboard.schema import is_done
 
 AGREE = 60.0  # seconds that a process with an error waits for the same error of the others
 
@@ -69,12 +71,12 @@ class Team:
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]
 
-    def execute(self, config: Config) -> dict[str, Any]:
-        """Train one trial together; the record, which all processes have."""
+    def execute(self, config: Config, lease: Lease) -> dict[str, Any]:
+        """Train one trial together, under the first process's lease; the record, which all processes have."""
         from benchmarks.trial import execute
 
         self.count += 1
-        limit = threading.Timer(self.timeout or 1e9, self._overdue, [config])
+        limit = threading.Timer(self.timeout or 1e9, self._overdue, [config, lease])
         limit.daemon = True
         limit.start()
         record = execute(config, self.resources)
@@ -82,7 +84,7 @@ class Team:
         place = {"executor": "accelerate", "processes": self.state.num_processes}
         record["environment"] = {**record["environment"], **place}
         if record["result"]["status"] not in DONE and not self._agree():
-            self._end(record)
+            self._end(record, lease)
         return record
 
     def _agree(self) -> bool:
@@ -96,16 +98,19 @@ class Team:
             met = store.add(f"errors/{self.count}", 0)
         return met == self.state.num_processes
 
-    def _overdue(self, config: Config) -> None:
+    def _overdue(self, config: Config, lease: Lease) -> None:
         from benchmarks.trial import environment, no_result
 
         result = no_result("timeout", f"the trial outlived its time limit of {self.timeout:g} s and was stopped")
-        self._end({"config": config, "result": result, "environment": environment(self.resources.threads)})
+        self._end({"config": config, "result": result, "environment": environment(self.resources.threads)}, lease)
 
-    def _end(self, record: dict[str, Any]) -> None:
+    def _end(self, record: dict[str, Any], lease: Lease) -> None:
+        """End this process, and with it the launch; the error becomes the trial's record if it has no result."""
         result = record["result"]
         with contextlib.suppress(Exception):
-            write_record(self.records, record)
+            known = read_known(self.records, lease.trial)
+            if lease.held() and not (known is not None and is_done(known)):
+                write_record(self.records, record)
         print(
             f"{result['status']} in process {self.state.process_index}: {result['reason']}", file=sys.stderr, flush=True
         )
@@ -129,10 +134,13 @@ def lead(
         outcome = done_since(job, Trial(config, name, before.get(name)))
         if outcome is None:
             on_start(config)
-            team.tell(config)
-            record = team.execute(config)
-            write_record(job.records, record)
+            team.tell((config, lease))
+            record = team.execute(config, lease)
             outcome = {key: record["result"].get(key) for key in ("status", "reason", "peak_memory")}
+            if lease.held():
+                write_record(job.records, record)
+            else:
+                outcome["elsewhere"] = True
         leases.release(lease)
         yield config, outcome
     team.tell(None)  # not after an exception: then this process ends with an error and the launcher ends the others
@@ -140,5 +148,5 @@ def lead(
 
 def follow(team: Team) -> None:
     """In every other process: train what the first one says, until it says that nothing is left."""
-    while (config := team.tell(None)) is not None:
-        team.execute(config)
+    while (task := team.tell(None)) is not None:
+        team.execute(*task)

@@ -69,8 +69,9 @@ def run_trials(
     """Yield (config, outcome) as the trials in `configs` (by record name) end; their records are written by then.
 
     A trial that ended in an error is tried again after all others, `job.retries` times. `elsewhere` stands in the
-    outcome of a trial that another launcher did. Leaving the iterator early stops what runs. `before` has the checksums
-    of the records that were there when `configs` was made.
+    outcome of a trial that another launcher did; one whose lease was passed over is among those until there is a record
+    of it. Leaving the iterator early stops what runs. `before` has the checksums of the records that were there when
+    `configs` was made.
     """
     waiting = deque(Trial(config, name, before.get(name)) for name, config in configs.items())
     elsewhere: deque[Trial] = deque()
@@ -93,7 +94,11 @@ def run_trials(
                 trial, lease = running.pop(future)
                 outcome = future.result()
                 keep(job, trial, lease, outcome)
-                again = outcome["status"] not in DONE and trial.attempt <= job.retries and "elsewhere" not in outcome
+                if "elsewhere" in outcome:
+                    leases.release(lease)
+                    elsewhere.append(trial)
+                    continue
+                again = outcome["status"] not in DONE and trial.attempt <= job.retries
                 if again:
                     on_retry(trial.config, outcome)
                     waiting.append(Trial(trial.config, trial.name, checksum_of(job, trial.name), trial.attempt + 1))
@@ -127,8 +132,9 @@ def _look(job: Job, leases: Leases, elsewhere: deque[Trial], waiting: deque[Tria
             waiting.append(trial)
 
 
-def _read(job: Job, name: str) -> dict[str, Any] | None:
-    path = job.records / f"{name}.json"
+def read_known(records: Path, name: str) -> dict[str, Any] | None:
+    """A trial's record, None where there is none that can be read."""
+    path = records / f"{name}.json"
     if not path.exists():
         return None
     try:
@@ -139,13 +145,13 @@ def _read(job: Job, name: str) -> dict[str, Any] | None:
 
 def checksum_of(job: Job, name: str) -> str | None:
     """The checksum of a trial's record, None where there is none that can be read."""
-    record = _read(job, name)
+    record = read_known(job.records, name)
     return None if record is None else record["checksum"]
 
 
 def done_since(job: Job, trial: Trial) -> Outcome | None:
     """The outcome of a trial that another launcher did after this run began, None if it is still to be done."""
-    record = _read(job, trial.name)
+    record = read_known(job.records, trial.name)
     if record is None or record["checksum"] == trial.before:
         return None
     notes = {"notes": record["environment"].get("notes", [])}
@@ -153,10 +159,13 @@ def done_since(job: Job, trial: Trial) -> Outcome | None:
 
 
 def keep(job: Job, trial: Trial, lease: Lease, outcome: Outcome) -> None:
-    """Write the record of a trial whose worker could not; never over a result, never for another launcher."""
+    """Write the record of a trial whose worker could not; never over a result, never for another launcher.
+
+    `elsewhere` is then in the outcome of a trial whose lease was passed over.
+    """
     if "written" in outcome or "elsewhere" in outcome or outcome["status"] not in STATUSES:
         return
-    record = _read(job, trial.name)
+    record = read_known(job.records, trial.name)
     if record is not None and is_done(record):  # the worker died after it had written
         outcome |= {"status": record["result"]["status"], "reason": record["result"]["reason"]}
     elif lease.held():
@@ -165,3 +174,5 @@ def keep(job: Job, trial: Trial, lease: Lease, outcome: Outcome) -> None:
         result = no_result(outcome["status"], outcome["reason"]) | {"output": outcome.get("output", [])}
         environment = {**job.environment, **outcome.get("place", {}), "attempt": trial.attempt}
         write_record(job.records, {"config": trial.config, "result": result, "environment": environment})
+    else:
+        outcome["elsewhere"] = True

@@ -39,7 +39,11 @@ class Slot:
 
     def run(self, task: Work) -> Outcome:
         """What became of one trial, whatever happened to its process: status, reason, and the tail of its output."""
-        handle, name = tempfile.mkstemp(prefix="regbench-", suffix=".out")
+        try:
+            handle, name = tempfile.mkstemp(prefix="regbench-", suffix=".out")
+        except OSError as error:
+            reason = f"the folder of temporary files must be writable, got: {error}; set TMPDIR to one that is"
+            return {"status": "error", "reason": reason, "place": self.place.noted()}
         os.close(handle)
         output = Path(name)
         try:
@@ -48,7 +52,8 @@ class Slot:
                 self.kill()
             return outcome | {"place": self.place.noted()}
         finally:
-            output.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                output.unlink()
 
     def _try(self, task: Work, output: Path) -> Outcome:
         for _ in range(STARTS):

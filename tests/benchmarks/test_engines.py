@@ -1,5 +1,6 @@
 """The executors beyond one machine, each with its real engine: two gloo processes, a Ray cluster, a SLURM daemon."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -9,17 +10,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from benchmarks.executors import slurm
+from benchmarks.executors import parallel, slurm
+from benchmarks.executors.leases import Lease, Leases
 from benchmarks.executors.schedule import Job
 from benchmarks.run import main
 from fisher.errors import InputError
 from leaderboard.identity import record_id
 from leaderboard.records import read_records, write_record
 
+spec = importlib.util.spec_from_file_location("launcher", Path(__file__).with_name("launcher.py"))
+assert spec is not None and spec.loader is not None
+launcher = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(launcher)
 ROOT = Path(__file__).parents[2]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--offline", "--set", "epochs=1")
 STRATEGIES = ("none", "mixout(w_pre, 0.7)", "wdecay(w_pre, 0.01)")
@@ -61,6 +68,56 @@ def test_one_trial_over_several_processes_has_no_further_executor(
     assert main([*TINY, "--strategies", "none", "--executor", "ray", "--output", str(tmp_path / "out")]) == 2
     said = "error: accelerate launch must come without --executor, got --executor ray\n"
     assert capsys.readouterr().err == said and not (tmp_path / "out").exists()
+
+
+def pass_over(lease: Lease) -> None:
+    """As a launcher does that holds the lease's own for dead."""
+    Path(lease.path).with_suffix(".1").write_text("another-launcher 0")
+
+
+@pytest.mark.parametrize(
+    ("result", "passed_over", "status"),
+    [(launcher.RESULT, False, "ok"), (None, False, "timeout"), (None, True, None)],
+    ids=["a result", "none yet", "passed over"],
+)
+def test_a_process_that_ends_its_launch_writes_over_no_result_and_for_no_other_launcher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: dict[str, Any] | None, passed_over: bool, status: str
+) -> None:
+    """The second process outlives the limit; the first one may have written, or have been asleep too long."""
+    config, codes, records = launcher.config(0), [], tmp_path / "records"
+    monkeypatch.setattr(os, "_exit", codes.append)
+    team: Any = object.__new__(parallel.Team)
+    team.records, team.timeout, team.state = records, 1.0, SimpleNamespace(process_index=1)
+    team.resources = SimpleNamespace(threads=1)
+    with Leases(tmp_path) as leases:
+        lease = leases.claim(record_id(config))
+        assert lease is not None
+        if result is not None:
+            write_record(records, {"config": config, "result": result, "environment": {}})
+        if passed_over:
+            pass_over(lease)
+        team._overdue(config, lease)
+    assert codes == [1], "a process that may be stuck does not stay"
+    assert [record["result"]["status"] for record in read_records([tmp_path])[0]] == [status][: status is not None]
+
+
+@pytest.mark.parametrize("passed_over", [False, True])
+def test_who_leads_writes_under_its_lease_alone(tmp_path: Path, passed_over: bool) -> None:
+    def execute(config: dict[str, Any], lease: Lease) -> dict[str, Any]:
+        if passed_over:
+            pass_over(lease)
+        return {"config": config, "result": launcher.RESULT, "environment": {}}
+
+    told: list[Any] = []
+    team: Any = SimpleNamespace(tell=told.append, execute=execute)
+    config, job = launcher.config(0), Job(None, tmp_path, 0, {})
+    with Leases(tmp_path) as leases:
+        ((_, outcome),) = parallel.lead(
+            {record_id(config): config}, team, job, leases, before={}, on_start=lambda config: None
+        )
+    assert ("elsewhere" in outcome) == passed_over and len(list(job.records.glob("*.json"))) == (not passed_over)
+    (shown, lease), end = told
+    assert shown == config and lease.trial == record_id(config) and end is None
 
 
 # --- Ray
@@ -134,9 +191,10 @@ def test_a_lost_ray_node_costs_its_trial_one_attempt(
     print("Ray: 3 trials on two nodes, one node killed while it ran one: 1 tried again, 0 lost, 0 trained twice")
 
 
-def test_ray_refuses_an_address_where_nobody_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if importlib.util.find_spec("ray") is not None:
-        pytest.skip("waits long for an answer where Ray is installed")
+def test_ray_that_is_not_installed_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
     assert main([*TINY, "--strategies", "none", "--executor", "ray", "--output", str(tmp_path)]) == 2
     assert "pip install 'regbench[ray]'" in capsys.readouterr().err
 
@@ -157,6 +215,38 @@ def test_wrong_slurm_options_are_one_sentence(texts: list[str], message: str) ->
     with pytest.raises(InputError) as error:
         slurm.read_options(texts, 1)
     assert str(error.value) == message
+
+
+def test_submitit_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(InputError, match=r"--executor slurm needs submitit, .*: pip install 'regbench\[slurm\]'"):
+        slurm._submitit()
+
+
+def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that SLURM cancels before its node has started it; the second of three trials was done all the same."""
+
+    class Engine:
+        def __init__(self, folder: Path) -> None:
+            self.batch = contextlib.nullcontext
+
+        def update_parameters(self, **options: Any) -> None:
+            assert options["partition"] == "gpu"
+
+        def submit(self, task: dict[str, Any]) -> Any:
+            for config in list(task.values())[1:]:
+                write_record(tmp_path / "records", {"config": config, "result": launcher.RESULT, "environment": {}})
+            return SimpleNamespace(job_id=len(task), done=lambda: True)
+
+    monkeypatch.setattr(slurm, "_submitit", lambda: SimpleNamespace(SlurmExecutor=Engine))
+    configs = {record_id(config): config for config in map(launcher.config, range(3))}
+    more: dict[str, Any] = {"before": {}, "options": {"partition": "gpu"}, "size": 2, "batch": lambda configs: configs}
+    ended = slurm.submit_trials(configs, Job(None, tmp_path, 0, {}), **more)
+    assert [(outcome["status"], outcome["reason"]) for _, outcome in ended] == [
+        ("killed", "SLURM job 2 ended without a record"),
+        ("ok", None),
+        ("killed", "SLURM job 1 ended without a record"),
+    ]
 
 
 def test_slurm_options_are_submitits_parameters() -> None:
@@ -299,10 +389,6 @@ def test_a_requeued_batch_tries_errors_again_and_leaves_results_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A preemption ends the workers first, so that their trials have an error's record when the batch comes again."""
-    spec = importlib.util.spec_from_file_location("launcher", Path(__file__).with_name("launcher.py"))
-    assert spec is not None and spec.loader is not None
-    launcher = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(launcher)
     configs = {record_id(config): config for config in map(launcher.config, range(3))}
     names = list(configs)
     killed = {"status": "killed", "reason": "preempted", "score": None, "failed": None}

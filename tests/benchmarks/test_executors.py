@@ -4,9 +4,12 @@ import importlib
 import importlib.util
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +21,7 @@ from typing import Any
 import pytest
 
 from benchmarks.executors import leases as lease_module
-from benchmarks.executors import local, slot
+from benchmarks.executors import local, schedule, slot
 from benchmarks.executors import work as worker
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.slot import Slot, _ended
@@ -122,6 +125,65 @@ def test_a_foreign_file_among_the_leases_is_outlived_and_leads_nowhere(
         assert leases.claim("a") is not None
 
 
+def test_a_lease_of_the_same_name_is_not_the_one_that_was_passed_over(
+    tmp_path: Path, wait: Callable[[float], None]
+) -> None:
+    """A stalls; B takes the trial, gives it back after an error and takes it again, now as the first of its name."""
+    with Leases(tmp_path, beat=1e6) as old, Leases(tmp_path, beat=1e6, stale=60) as new:
+        lease = old.claim("a")
+        assert lease is not None and not new.is_free("a")
+        wait(60)
+        between = new.claim("a")
+        assert between is not None
+        new.release(between)
+        successor = new.claim("a")
+        assert successor is not None and successor.path == lease.path
+        assert successor.held() and not lease.held() and not between.held()
+        old.release(lease)
+        assert successor.held() and not old.is_free("a")
+
+
+def test_a_lease_that_is_being_written_is_not_outlived_by_that_of_another_trial(
+    tmp_path: Path, wait: Callable[[float], None]
+) -> None:
+    """One lease is gone between listing and reading, another is empty; each has a time of its own."""
+    with Leases(tmp_path, stale=60) as leases:
+        held = leases._generations
+        leases._generations = lambda trial: held(trial) or [0]  # type: ignore[method-assign]
+        assert leases.claim("gone") is None
+        (tmp_path / "leases" / "empty.0").touch()
+        assert leases.claim("empty") is None
+        wait(60)
+        (tmp_path / "leases" / "a.0").touch()
+        (tmp_path / "leases" / "gone.0").touch()
+        assert leases.claim("a") is None and leases.claim("gone") is None
+        (tmp_path / "leases" / "empty.0").write_text("")
+        os.utime(tmp_path / "leases" / "empty.0", ns=(1, 1))
+        assert leases.claim("empty") is None, "another file of the same name"
+        wait(60)
+        assert leases.claim("a") is not None and leases.claim("empty") is not None
+
+
+def test_files_that_cannot_be_removed_at_the_end_do_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EIO and ESTALE of a shared file system, after all trials are done; the lease is then free for others and us."""
+
+    def fail(*given: Any, **more: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    (tmp_path / "leases").mkdir()
+    (tmp_path / "leases" / "dead.alive").write_text("")
+    with Leases(tmp_path, stale=0) as leases:
+        lease = leases.claim("a")
+        assert lease is not None
+        monkeypatch.setattr(os, "unlink", fail)
+        monkeypatch.setattr(Path, "unlink", fail)
+        leases.release(lease)
+        assert leases.is_free("a")
+    assert (tmp_path / "leases" / "a.0").exists()
+
+
 def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Leases(tmp_path) as one, Leases(tmp_path) as two:
         assert one.claim("a") is not None
@@ -175,6 +237,25 @@ def test_a_result_that_was_written_before_the_worker_died_stays(tmp_path: Path) 
     assert read_records([tmp_path])[0][0]["result"]["score"] == 0.7
 
 
+@pytest.mark.parametrize("status", ["ok", "killed"])
+def test_a_trial_whose_lease_was_passed_over_is_done_again_if_the_other_launcher_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    class PassedOver(Scripted):
+        def submit(self, task: Any) -> Future[Any]:
+            if not self.attempts:
+                Path(task.lease.path).with_suffix(".1").write_text("a-launcher-that-is-no-more 0")
+            else:
+                self.script.clear()
+            return super().submit(task)
+
+    monkeypatch.setattr(schedule, "LOOK_EVERY", 0.0)
+    executor = PassedOver({0: [status]})
+    ((_, outcome),) = launcher.launch(tmp_path, range(1), executor, retries=0, stale=0.0)
+    assert executor.attempts == [(0, 1), (0, 1)] and outcome["status"] == "ok" and "elsewhere" not in outcome
+    assert len(read_records([tmp_path])[0]) == 1 and not (tmp_path / "leases").exists()
+
+
 @pytest.mark.parametrize("launchers", [2, 8])
 def test_launchers_on_one_folder_share_the_work(tmp_path: Path, launchers: int) -> None:
     executors = [launcher.Instant(2, 0.002) for _ in range(launchers)]
@@ -199,21 +280,25 @@ def kill_and_restart(folder: Path, *, launchers: int, trials: int, kills: int, s
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
-    draw = __import__("random").Random(1)
+    draw = random.Random(1)
     running, killed, seen = [start() for _ in range(launchers)], 0, {}
     changed = 0
-    while killed < kills:
-        time.sleep(draw.uniform(0.0, 0.4))
-        victim = running.pop(draw.randrange(len(running)))
-        victim.send_signal(signal.SIGKILL)
-        victim.communicate()
-        killed += 1
-        running.append(start())
-        for path in (folder / "records").glob("*.json"):
-            before = seen.setdefault(path.name, path.stat().st_mtime_ns)
-            changed += before != path.stat().st_mtime_ns
-    for process in running:
-        process.communicate(timeout=600)
+    try:
+        while killed < kills:
+            time.sleep(draw.uniform(0.0, 0.4))
+            victim = running.pop(draw.randrange(len(running)))
+            victim.send_signal(signal.SIGKILL)
+            victim.communicate()
+            killed += 1
+            running.append(start())
+            for path in (folder / "records").glob("*.json"):
+                before = seen.setdefault(path.name, path.stat().st_mtime_ns)
+                changed += before != path.stat().st_mtime_ns
+        for process in running:
+            process.communicate(timeout=600)
+    finally:
+        for process in running:
+            process.kill()
     records, problems = read_records([folder])
     changed += sum(
         seen.get(p.name, p.stat().st_mtime_ns) != p.stat().st_mtime_ns for p in folder.glob("records/*.json")
@@ -337,6 +422,20 @@ def test_a_worker_that_loses_its_launcher_goes_and_takes_its_output_with_it(
     launcher.wait()
     await_that(lambda: ended(pid), most=300)
     assert not list(tmp_path.glob("regbench-*.out"))
+
+
+def test_a_folder_of_temporary_files_that_is_gone_is_the_trial_s_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    executor = local.LocalExecutor([worker.Place("local", 0, None, 1, "host")], threads=1, timeout=None)
+    shutil.rmtree(tmp_path / "temporary")
+    outcome = executor.submit(worker.Work({}, None, str(tmp_path), 1)).result()
+    executor.close()
+    assert outcome["status"] == "error" and outcome["place"]["host"] == "host"
+    assert outcome["reason"].startswith("the folder of temporary files must be writable, got: [Errno 2] No such file")
+    assert outcome["reason"].endswith("; set TMPDIR to one that is")
 
 
 def test_how_a_process_ended_is_said_in_words() -> None:
