@@ -28,13 +28,13 @@ from benchmarks.executors import parallel, slurm
 from benchmarks.executors.cluster import RayExecutor
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, in_words, places
-from benchmarks.executors.schedule import Executor, Job, run_trials
+from benchmarks.executors.schedule import Job, run_trials
 from benchmarks.executors.work import Config, Outcome, Place
 from benchmarks.forward import FAMILIES as PACKABLE
 from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.progress import Display
 from benchmarks.scores import ScoreBook
-from benchmarks.splits import check_split_hash, remember_split_hash, split_hash
+from benchmarks.splits import check_split_hash, remember_split_hashes, split_hash
 from benchmarks.stand_in import on_own_corpus, on_pocket
 from benchmarks.suite import Suite, builtin_suites, load_suite, override
 from benchmarks.tasks import TASKS, Task, task_from_file
@@ -46,7 +46,7 @@ from leaderboard.files import write_atomic
 from leaderboard.identity import record_ids
 from leaderboard.methods import METHODS, encode_methods, read_methods
 from leaderboard.plan import PLAN, encode_plan, joined, plan_of, read_plan
-from leaderboard.records import set_aside, stream_records
+from leaderboard.records import ARCHIVE, find_records, set_aside, stream_records
 from leaderboard.schema import RecordError, is_done, is_result
 from leaderboard.text import escape
 from regularizers.describe import explain
@@ -164,6 +164,11 @@ class Run:
                 f"accelerate launch must come without --checkpoint-every, got {arguments.checkpoint_every}; "
                 "trials of several processes have no checkpoints"
             )
+        for option, executor in (("slurm", "slurm"), ("ray_address", "ray")):
+            if getattr(arguments, option) and arguments.executor != executor:
+                name = f"--{option.replace('_', '-')}"
+                raise InputError(f"{name} must come with --executor {executor}, got --executor {arguments.executor}")
+        self.job_size, self.slurm = slurm.read_options(arguments.slurm, arguments.threads)
         self.said: list[str] = []
         self.suite = self._suite()
         self.strategies = unique_strategies(self.suite.every("strategies"))
@@ -226,6 +231,9 @@ class Run:
         gc.freeze()  # a large grid stays to the end; looking through it again and again costs more than reading records
         known, problems = self._known()
         left = self._left(known)
+        if archives := self._files(ARCHIVE):
+            names = escape(", ".join(archives))
+            self.said.append(f"not used: {names}; move it out of records/, python -m leaderboard.build reads it")
         for line in self.said:
             self.console.print(line, markup=False, highlight=False)
         self.console.print(self.suite.to_toml(), markup=False, highlight=False)
@@ -240,18 +248,19 @@ class Run:
             parallel.follow(parallel.Team(self._resources(), self.output / "records", self.arguments.timeout))
             return 0
         if self.arguments.dry_run:
-            there = stream_records([self.output]) if known else []
+            there = stream_records(self._files()) if known else []
             records = (record for record in there if left and not isinstance(record, RecordError))
             line = timing.estimate(list(left.values()), records, self._resources(), len(where))
             self.console.print(line, soft_wrap=True)
             return 0
+        engine = self._engine(where) if left and parallel.processes() == 1 else None
         self._keep_suite()
         self._set_aside(problems)
         remove_done(self.output, (name for name, (done, _) in known.items() if done))
         if left:
             self.scores.estimate(lambda text: self.console.print(text, markup=False))
         if left or parallel.processes() > 1:
-            self._train(left, before, where)
+            self._train(left, before, engine)
         return self._report()
 
     def _set_aside(self, problems: list[RecordError]) -> None:
@@ -259,11 +268,16 @@ class Run:
         for kept in set_aside(problems, self.output / "set_aside"):
             print(f"warning: set aside {kept}", file=sys.stderr)
 
+    def _files(self, end: str = ".json") -> list[str]:
+        """The records of the output folder, one a file; with `ARCHIVE` the archives there, which no run uses."""
+        found = find_records([self.output]) if os.path.isdir(self.output / "records") else []
+        return [path for path in found if path.endswith(end)]
+
     def _known(self) -> tuple[dict[str, tuple[bool, str]], list[RecordError]]:
         """Of every record here whether its trial needs no other try, and its checksum; and the files that are none."""
         known: dict[str, tuple[bool, str]] = {}
         problems = []
-        for record in stream_records([self.output]) if os.path.isdir(self.output / "records") else []:
+        for record in stream_records(self._files()):
             if isinstance(record, RecordError):
                 problems.append(record)
             else:
@@ -299,16 +313,16 @@ class Run:
         """Make the output folder and store the request beside its results."""
         try:
             (self.output / "records").mkdir(parents=True, exist_ok=True)
-            (self.output / "suite.toml").write_text(self.suite.to_toml(), encoding="utf-8")
             with Leases(self.output) as leases:
                 while leases.claim(PLAN) is None:  # another launcher adds to the same files
                     time.sleep(WAIT)
+                if self.new_hashes:  # first: they may refuse the request
+                    remember_split_hashes(self.output / "split_hashes.json", self.new_hashes)
+                write_atomic(self.output / "suite.toml", self.suite.to_toml().encode("utf-8"))
                 self._join_files()
         except OSError as error:
             problem = error.strerror or str(error)
             raise InputError(f"--output must be a folder that can be written, got {self.output}: {problem}") from None
-        for task, fraction, split_seed, found in self.new_hashes:
-            remember_split_hash(self.output / "split_hashes.json", task, fraction, split_seed, found)
 
     def _join_files(self) -> None:
         """Add this request to what the folder's `methods.json` and `plan.json` say. Raises OSError."""
@@ -333,51 +347,51 @@ class Run:
             checkpoints=Plan(str(self.output.resolve()), a.checkpoint_every) if a.checkpoint_every else None,
         )
 
-    def _train(self, left: dict[str, dict[str, Any]], before: dict[str, str], where: list[Place]) -> None:
+    def _engine(self, where: list[Place]) -> Any:
+        """What runs the trials: an executor, or submitit's. Raises InputError for what its cluster does not have."""
+        a = self.arguments
+        limits: dict[str, Any] = {"threads": a.threads, "timeout": a.timeout}
+        if a.executor == "slurm":
+            return slurm.make_engine(self.output.resolve() / "slurm", self.slurm)
+        if a.executor == "ray":
+            return RayExecutor(a.ray_address, workers=a.workers, per_device=a.trials_per_device, **limits)
+        return LocalExecutor(where, **limits)
+
+    def _train(self, left: dict[str, dict[str, Any]], before: dict[str, str], engine: Any) -> None:
         """Run what is left; `before` has the checksums of the records as they were read."""
         a = self.arguments
         job = Job(self._resources(), self.output.resolve(), a.retries, environment(a.threads))
         with Display(len(left), self.console) as display:
-            for config, outcome in self._trials(left, job, before, where, display):
+            for config, outcome in self._trials(left, job, before, engine, display):
                 display.end(config, outcome)
 
     def _trials(
-        self, left: dict[str, Config], job: Job, before: dict[str, str], where: list[Place], display: Display
+        self, left: dict[str, Config], job: Job, before: dict[str, str], engine: Any, display: Display
     ) -> Iterator[tuple[Config, Outcome]]:
         """The trials as they end, wherever they run."""
         a = self.arguments
         if a.executor == "slurm":
-            batch = functools.partial(
-                slurm.Batch,
-                job=job,
-                before=before,
-                per_device=a.trials_per_device,
-                threads=a.threads,
-                timeout=a.timeout,
-            )
-            size, options = slurm.read_options(a.slurm, a.threads)
-            yield from slurm.submit_trials(left, job, before=before, options=options, size=size, batch=batch)
+            limits: dict[str, Any] = {"threads": a.threads, "timeout": a.timeout}
+            batch = functools.partial(slurm.Batch, job=job, per_device=a.trials_per_device, **limits)
+            sizes: dict[str, Any] = {"size": self.job_size, "batch": batch}
+            yield from slurm.submit_trials(left, job, before=before, engine=engine, **sizes)
             return
         with Leases(job.output) as leases:
             if parallel.processes() > 1:
                 team = parallel.Team(job.resources, job.records, a.timeout)
                 yield from parallel.lead(left, team, job, leases, before=before, on_start=display.start)
                 return
-            executor: Executor = LocalExecutor(where, threads=a.threads, timeout=a.timeout)
-            if a.executor == "ray":
-                limits: dict[str, Any] = {"threads": a.threads, "timeout": a.timeout}
-                executor = RayExecutor(a.ray_address, workers=a.workers, per_device=a.trials_per_device, **limits)
             hooks: dict[str, Any] = {"on_start": display.start, "on_retry": display.retry}
-            yield from run_trials(left, executor, job, leases, before=before, **hooks)
+            yield from run_trials(left, engine, job, leases, before=before, **hooks)
 
     def _report(self) -> int:
-        """Build the tables from the records of this grid, and say where they lie."""
-        folder = self.output / "records"
-        paths = [path for name in self.grid if (path := folder / f"{name}.json").exists()]
+        """Build the tables from all records of the folder, other requests' too, and say where they lie."""
+        paths = self._files()
         self.console.print(build(paths, self.output), markup=False, highlight=False)
         for name in FILES:
             self.console.print(f"{self.output / name}", markup=False, highlight=False)
-        done = sum(not isinstance(record, RecordError) and is_done(record) for record in stream_records(paths))
+        own = [path for path in paths if Path(path).name.removesuffix(".json") in self.grid]
+        done = sum(not isinstance(record, RecordError) and is_done(record) for record in stream_records(own))
         return 0 if done == len(self.grid) else 1
 
 

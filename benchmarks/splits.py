@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import math
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +20,8 @@ from benchmarks.seeds import derive
 from benchmarks.sources import Example, load_task_data
 from benchmarks.tasks import TASKS, Task
 from fisher.errors import InputError
+from leaderboard.errors import InputError as LeaderboardError
+from leaderboard.files import write, write_atomic
 
 FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
 SPLIT_SEEDS = range(5)
@@ -95,23 +96,28 @@ def check_split_hash(task: Task, fraction: float, split_seed: int, found: str) -
     return expected is not None
 
 
-def remember_split_hash(path: Path, task: Task, fraction: float, split_seed: int, found: str) -> None:
-    """Keep a split's hash in the JSON file `path` at its first use; later uses must agree.
+def remember_split_hashes(path: Path, splits: Iterable[tuple[Task, float, int, str]]) -> None:
+    """Keep the hashes of splits (task, fraction, split seed, hash) in the JSON file `path`; later uses must agree.
 
-    For tasks whose official hashes the project does not keep. Only the process that owns the output folder may call it.
-    Raises InputError when the training data changed since the first use, or when `path` is not such a file.
+    For tasks whose official hashes the project does not keep. The caller holds the lease of what it writes there.
+    Raises InputError, and writes nothing, when the training data changed since a split's first use or `path` is not
+    such a file, and OSError.
     """
     try:
-        known = json.loads(path.read_text()) if path.exists() else {}
-        first = str(known.setdefault(task.name, {}).setdefault(_key(fraction, split_seed), found))
+        known = json.loads(path.read_bytes()) if path.exists() else {}
+        for task, fraction, split_seed, found in splits:
+            first = str(known.setdefault(task.name, {}).setdefault(_key(fraction, split_seed), found))
+            if first != found:
+                raise InputError(
+                    f"{task.name}: the split of fraction {fraction:g} and split seed {split_seed} had the hash "
+                    f"{first[:12]} at its first use here, got {found[:12]}: the training data changed; "
+                    "use another output folder."
+                )
+    except InputError:
+        raise
     except (ValueError, AttributeError, RecursionError):
         raise InputError(f"{path}: must be the JSON file of split hashes; delete it to start anew.") from None
-    if first != found:
-        raise InputError(
-            f"{task.name}: the split of fraction {fraction:g} and split seed {split_seed} had the hash {first[:12]} "
-            f"at its first use here, got {found[:12]}: the training data changed; use another output folder."
-        )
-    _write_json(path, known)
+    write_atomic(path, _encoded(known))
 
 
 def expected_hashes(tasks: Iterable[Task], data_dir: Path) -> dict[str, dict[str, str]]:
@@ -171,12 +177,8 @@ def _key(fraction: float, split_seed: int) -> str:
     return f"{float(fraction)!r}/{split_seed}"
 
 
-def _write_json(path: Path, content: object) -> None:
-    """Write to a temporary file beside `path`, then rename: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)
+def _encoded(hashes: object) -> bytes:
+    return (json.dumps(hashes, indent=1) + "\n").encode()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -186,8 +188,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=EXPECTED_HASHES, help="file to write (default: %(default)s)")
     arguments = parser.parse_args(argv)
     try:
-        _write_json(arguments.output, expected_hashes([TASKS[name] for name in _RECORDED_TASKS], arguments.data_dir))
-    except InputError as error:
+        hashes = expected_hashes([TASKS[name] for name in _RECORDED_TASKS], arguments.data_dir)
+        write(arguments.output.parent, arguments.output.name, _encoded(hashes))
+    except (InputError, LeaderboardError) as error:
         parser.exit(2, f"error: {error}\n")
 
 

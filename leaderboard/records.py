@@ -272,7 +272,7 @@ def set_aside(problems: Iterable[RecordError], folder: Path) -> list[str]:
     Nothing is deleted or replaced. A file that cannot be moved stays and is said to.
     """
     said = []
-    for path in [problem.path for problem in problems if problem.path is not None]:
+    for path in dict.fromkeys(problem.path for problem in problems if problem.path is not None):
         target = folder / f"{path.name[:200]}.{secrets.token_hex(4)}"
         try:
             folder.mkdir(parents=True, exist_ok=True)

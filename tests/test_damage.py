@@ -20,7 +20,7 @@ from safetensors.torch import save
 
 from benchmarks.executors.slurm import read_options
 from benchmarks.sources import load_task_data
-from benchmarks.splits import remember_split_hash
+from benchmarks.splits import remember_split_hashes
 from benchmarks.submission import FILES, check
 from benchmarks.suite import load_suite, override
 from benchmarks.tasks import TASKS, task_from_file
@@ -298,7 +298,9 @@ def target(folder: Path) -> tuple[bytes, Read]:
 
 def split_hashes(folder: Path) -> tuple[bytes, Read]:
     whole = json.dumps({"qnli": {"0.1/0": "a" * 64}, "sst2": {}}).encode()
-    read = written(folder / "hashes.json", lambda path: remember_split_hash(path, TASKS["qnli"], 0.1, 0, "a" * 64))
+    read = written(
+        folder / "hashes.json", lambda path: remember_split_hashes(path, [(TASKS["qnli"], 0.1, 0, "a" * 64)])
+    )
     return whole, read
 
 

@@ -44,12 +44,21 @@ class RayExecutor:
             raise InputError(f"--ray-address must be that of a running cluster, got {address!r}: {first}") from None
         found = self.ray.cluster_resources()
         gpus, cpus = int(found.get("GPU", 0)), int(found.get("CPU", 1))
+        self._check_threads(threads, "GPU" if gpus else "CPU")
         self.capacity = workers or (gpus * per_device if gpus else max(1, cpus // threads))
         share = 1 / per_device if gpus else 0
         options = {"num_cpus": threads, "num_gpus": share, "max_retries": 0, "scheduling_strategy": "SPREAD"}
         self._task = self.ray.remote(run_here).options(**options)
         self._more = (per_device, threads, timeout)
-        self.nodes = len(self.ray.nodes())
+
+    def _check_threads(self, threads: int, needed: str) -> None:
+        """Raises InputError where no node has that many CPUs beside what is needed: Ray would wait for ever."""
+        nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        most = int(max((node.get("CPU", 0) for node in nodes if node.get(needed, 0) > 0), default=0))
+        if threads > most:
+            self.ray.shutdown()
+            which = "the largest node" if needed == "CPU" else "the largest node with a GPU"
+            raise InputError(f"--threads must be at most {most}, the CPUs of {which} of the cluster, got {threads}")
 
     def submit(self, task: Work) -> concurrent.futures.Future[Outcome]:
         """Run one trial wherever Ray finds room."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks.executors.leases import Leases
@@ -18,6 +19,7 @@ from benchmarks.executors.local import LocalExecutor, places
 from benchmarks.executors.schedule import DONE, Job, Trial, checksum_of, done_since, run_trials
 from benchmarks.executors.work import Config, Outcome
 from fisher.errors import InputError
+from leaderboard.text import shorten
 
 TRIALS = 20  # per job
 LOOK_EVERY = 2.0  # seconds between two looks at the records and the jobs
@@ -71,26 +73,48 @@ def read_options(texts: Sequence[str], threads: int) -> tuple[int, dict[str, Any
     return size, options
 
 
+def make_engine(folder: Path, options: Mapping[str, Any]) -> Any:
+    """Submitit's executor with its logs in `folder`, which is not made yet; `options` as `read_options` gives them.
+
+    Raises InputError where SLURM is missing or an option is none of submitit's.
+    """
+    try:
+        engine = _submitit().SlurmExecutor(folder=folder)
+    except RuntimeError as error:
+        raise InputError(f"--executor slurm must be started where SLURM's commands are: {_first_line(error)}") from None
+    try:
+        engine.update_parameters(**{"job_name": "regbench", "additional_parameters": {"requeue": True}, **options})
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"--slurm must be given parameters of submitit's SlurmExecutor: {_first_line(error)}"
+        ) from None
+    return engine
+
+
 def submit_trials(
     configs: Mapping[str, Config],
     job: Job,
     *,
     before: Mapping[str, str],
-    options: Mapping[str, Any],
+    engine: Any,
     size: int,
-    batch: Callable[[dict[str, Config]], Batch],
+    batch: Callable[[dict[str, Config], dict[str, str]], Batch],
 ) -> Iterator[tuple[Config, Outcome]]:
-    """Submit the array and yield (config, outcome) as records appear.
+    """Submit the array to what `make_engine` made and yield (config, outcome) as records appear.
 
-    `options` are submitit's parameters (`slurm_partition`, `timeout_min`, ...); `size` trials make one task. A trial
-    whose task has ended without a record is yielded as killed.
+    `size` trials make one task: a `batch` of them and of the checksums of their records before. A trial whose task has
+    ended without a record is yielded as killed. Raises InputError if SLURM refuses the array.
     """
     names = list(configs)
-    batches = [batch({name: configs[name] for name in names[at : at + size]}) for at in range(0, len(names), size)]
-    engine = _submitit().SlurmExecutor(folder=job.output / "slurm")
-    engine.update_parameters(**{"job_name": "regbench", "additional_parameters": {"requeue": True}, **options})
-    with engine.batch():
-        jobs = [engine.submit(one) for one in batches]
+    parts = [names[at : at + size] for at in range(0, len(names), size)]
+    try:
+        with engine.batch():
+            jobs = [
+                engine.submit(batch({n: configs[n] for n in part}, {n: before[n] for n in part if n in before}))
+                for part in parts
+            ]
+    except (RuntimeError, OSError) as error:
+        raise InputError(f"--slurm must name what this SLURM has, it refused the jobs: {_first_line(error)}") from None
     owner = {name: jobs[at // size] for at, name in enumerate(names)}
     waiting = {name: Trial(configs[name], name, before.get(name)) for name in names}
     while waiting:
@@ -107,6 +131,10 @@ def submit_trials(
                 yield trial.config, outcome
         if waiting:
             time.sleep(LOOK_EVERY)
+
+
+def _first_line(error: Exception) -> str:
+    return shorten(str(error), 200)
 
 
 def _submitit() -> Any:

@@ -72,6 +72,19 @@ def make_configs(source: models.Source) -> Callable[..., list[dict[str, Any]]]:
 
 
 @pytest.fixture
+def untrained() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A record of a config's trial, of which nothing was trained."""
+
+    def make(config: dict[str, Any]) -> dict[str, Any]:
+        verdict = {"status": "ok", "reason": None, "score": 0.7, "failed": False, "failed_by": None}
+        flags = {"failed_plain": False, "collapsed": False, "imputed": False, "floor": 0.5, "threshold": 0.5}
+        rest = {"epochs": [], "predictions": [0, 1], "seconds": {"total": 0.1}, "peak_memory": None}
+        return {"config": config, "result": verdict | flags | rest, "environment": {}}
+
+    return make
+
+
+@pytest.fixture
 def await_that() -> Callable[..., None]:
     """Look until something holds; a machine that is only slow does not run out of time."""
 

@@ -1,8 +1,10 @@
 """The executors beyond one machine, each with its real engine: two gloo processes, a Ray cluster, a SLURM daemon."""
 
 import contextlib
+import functools
 import importlib.util
 import os
+import pickle
 import shutil
 import socket
 import subprocess
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 
 from benchmarks.executors import parallel, slurm
+from benchmarks.executors.cluster import RayExecutor
 from benchmarks.executors.leases import Lease, Leases
 from benchmarks.executors.schedule import Job
 from benchmarks.run import main
@@ -199,6 +202,41 @@ def test_ray_that_is_not_installed_is_asked_for(
     assert "pip install 'regbench[ray]'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([{"CPU": 2.0}, {"CPU": 2.0}, {}], "--threads must be at most 2, the CPUs of the largest node of the cluster"),
+        (
+            [{"CPU": 8.0}, {"CPU": 2.0, "GPU": 1.0}],
+            "--threads must be at most 2, the CPUs of the largest node with a GPU of the cluster",
+        ),
+        ([{"CPU": 2.0}, {"CPU": 4.0}], ""),
+        ([{"CPU": 2.0}, {"CPU": 4.0, "GPU": 2.0}], ""),
+    ],
+)
+def test_ray_refuses_more_threads_than_any_node_has(
+    nodes: list[dict[str, float]], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray itself would wait for ever for such a node; one that is gone does not count."""
+    gone, ended = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}, list[bool]()
+    total = {key: sum(node.get(key, 0) for node in nodes) for key in ("CPU", "GPU")}
+    ray: Any = SimpleNamespace(
+        init=lambda address, **options: None,
+        cluster_resources=lambda: {key: value for key, value in total.items() if value},
+        nodes=lambda: [gone, *({"Alive": True, "Resources": node} for node in nodes)],
+        remote=lambda function: SimpleNamespace(options=lambda **options: None),
+        shutdown=lambda: ended.append(True),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    limits: dict[str, Any] = {"workers": None, "per_device": 1, "threads": 4, "timeout": None}
+    if not message:
+        assert RayExecutor(None, **limits).capacity == (2 if total["GPU"] else 1)
+        return
+    with pytest.raises(InputError) as error:
+        RayExecutor(None, **limits)
+    assert str(error.value) == f"{message}, got 4" and ended == [True]
+
+
 # --- SLURM
 
 
@@ -252,6 +290,81 @@ def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path, monke
 def test_slurm_options_are_submitits_parameters() -> None:
     size, options = slurm.read_options(["partition=gpu", "time=60", "trials=5"], 4)
     assert size == 5 and options == {"cpus_per_task": 4, "partition": "gpu", "time": 60}
+
+
+@pytest.mark.parametrize(
+    ("srun", "option", "message"),
+    [
+        (
+            2,
+            "partitions=gpu",
+            "--slurm must be given parameters of submitit's SlurmExecutor: Unavailable parameter(s): ['",
+        ),
+        (2, "setup=ls", "--slurm must be given parameters of submitit's SlurmExecutor: can only concatenate list"),
+        (-1, "partition=gpu", "--executor slurm must be started where SLURM's commands are: Could not detect"),
+    ],
+)
+def test_what_slurm_does_not_have_is_refused_before_anything_is_written(
+    srun: int,
+    option: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    submitit = pytest.importorskip("submitit", reason="needs submitit: pip install 'regbench[slurm]'")
+    monkeypatch.setattr(submitit.SlurmExecutor, "affinity", classmethod(lambda cls: srun))
+    request = ["--strategies", "guided_dropout(0, 0.1)", "--executor", "slurm", "--slurm", option]
+    assert main([*TINY, *request, "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {message}") and said.count("\n") == 1
+    assert not (tmp_path / "out").exists(), "no folder, no Fisher scores"
+
+
+class Array:
+    """What stands for submitit's executor: it takes jobs that end without a record, or refuses them."""
+
+    def __init__(self, refusal: str = "") -> None:
+        self.refusal, self.given = refusal, list[Any]()
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        yield
+        if self.refusal:
+            raise RuntimeError(self.refusal)
+
+    def submit(self, one: Any) -> Any:
+        self.given.append(one)
+        return SimpleNamespace(done=lambda: True, job_id="7")
+
+
+def submitted(folder: Path, before: dict[str, str], refusal: str = "") -> list[Any]:
+    """What SLURM gets for three trials, two a job."""
+    array, job = Array(refusal), Job(None, folder, 0, {})
+    batch = functools.partial(slurm.Batch, job=job, per_device=1, threads=1, timeout=None)
+    more: dict[str, Any] = {"engine": array, "size": 2, "batch": batch}
+    ended = list(slurm.submit_trials({name: {} for name in "abc"}, job, before=before, **more))
+    assert {outcome["reason"] for _, outcome in ended} == {"SLURM job 7 ended without a record"}
+    return array.given
+
+
+def test_a_slurm_job_carries_the_checksums_of_its_own_records_alone(tmp_path: Path) -> None:
+    own = {"a": "00" * 32, "c": "11" * 32}
+    alone = submitted(tmp_path, own)
+    assert [(list(batch.configs), batch.before) for batch in alone] == [
+        (["a", "b"], {"a": "00" * 32}),
+        (["c"], {"c": "11" * 32}),
+    ]
+    among = submitted(tmp_path, own | {f"trial {number}": "22" * 32 for number in range(1000)})
+    assert [len(pickle.dumps(batch)) for batch in among] == [len(pickle.dumps(batch)) for batch in alone]
+
+
+def test_an_array_that_slurm_refuses_is_one_sentence(tmp_path: Path) -> None:
+    said = "sbatch: error: invalid partition specified: gpus\nsbatch: error: Batch job submission failed"
+    with pytest.raises(InputError) as error:
+        submitted(tmp_path, {}, said)
+    first = said.splitlines()[0]
+    assert str(error.value) == f"--slurm must name what this SLURM has, it refused the jobs: {first}"
 
 
 CONF = """ClusterName=test

@@ -27,6 +27,7 @@ from benchmarks.executors.leases import Leases
 from benchmarks.executors.slot import Slot, _ended
 from leaderboard.identity import record_id
 from leaderboard.records import read_record, read_records, set_aside
+from leaderboard.schema import RecordError
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 spec = importlib.util.spec_from_file_location("launcher", LAUNCHER)
@@ -336,6 +337,13 @@ def test_what_is_no_record_is_set_aside_and_its_trial_runs_again(tmp_path: Path)
     executor = launcher.Instant(1, 0.0)
     launcher.launch(tmp_path, range(3), executor)
     assert sorted(executor.done) == [path.stem for path in paths[1:]] and paths[0].read_bytes() == kept
+
+
+def test_a_file_with_several_faults_is_set_aside_once(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{")
+    problems = [RecordError(f"line {number}", tmp_path / "x.json") for number in range(3)]
+    (line,) = set_aside(problems, tmp_path / "set_aside")
+    assert " as " in line and len(list((tmp_path / "set_aside").iterdir())) == 1
 
 
 def test_a_file_that_cannot_be_set_aside_is_named(tmp_path: Path) -> None:

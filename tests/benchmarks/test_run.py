@@ -1,22 +1,36 @@
 """The command as a user types it: requests refused in one sentence, runs that resume, nothing lost."""
 
+import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+import benchmarks.run
 from benchmarks.executors.leases import Leases
 from benchmarks.run import Run, main, parser
+from benchmarks.tasks import TASKS
 from benchmarks.verify import main as verify
+from leaderboard.build import build
+from leaderboard.export import pack
 from leaderboard.plan import encode_plan, read_plan
+from leaderboard.records import write_record
+from leaderboard.recount import disagreements
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--set", "epochs=1", "fisher_samples=3")
+SMALL = (*TINY[:4], "--restarts", "1", "--set", "lr=3e-4", "batch_size=16", "max_length=40", "epochs=2")
+SMALL += ("bias_correction=true", "forward=packed")  # as the protocol itself and the fixtures have them
+MIX = "mixout(w_pre, 0.7)"
 LONG = "a" * 300  # no file can have this name
 
 
@@ -53,6 +67,12 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["--timeout", "nan"], "--timeout must be positive, got nan"),
         (["--trials-per-device", "0"], "--trials-per-device must be positive, got 0"),
         (["--retries", "-1"], "--retries must be at least 0, got -1"),
+        (["--slurm", "partition=gpu"], "--slurm must come with --executor slurm, got --executor local"),
+        (
+            ["--ray-address", "head:6379", "--executor", "slurm"],
+            "--ray-address must come with --executor ray, got --executor slurm",
+        ),
+        (["--slurm", "partition", "--executor", "slurm"], "--slurm must be given key=value, got 'partition'"),
         (["--plugin", "absent.py"], "the plugin absent.py could not be imported: FileNotFoundError"),
         (["--task-file", "absent.toml"], "absent.toml"),
         (["--set", "fisher_corpus=absent.txt", "--strategies", "guided_dropout"], "absent.txt"),
@@ -210,7 +230,7 @@ def test_a_plugin_of_an_installed_distribution_is_known_to_the_workers(
     assert verify([str(tmp_path / "out"), "--offline", "--rerun", "1"]) == 0
 
 
-def test_ones_own_task_runs_like_glue(tmp_path: Path) -> None:
+def test_ones_own_task_runs_like_glue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"the dog sees the cat {at}\t{at % 2}" for at in range(40)]
     for part in ("train", "dev"):
         (tmp_path / f"{part}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
@@ -223,6 +243,13 @@ def test_ones_own_task_runs_like_glue(tmp_path: Path) -> None:
     (record,) = [json.loads(path.read_text()) for path in (tmp_path / "out" / "records").iterdir()]
     assert record["config"]["task"] == "own"
     assert (tmp_path / "out" / "split_hashes.json").exists(), "the first use records the split's hash"
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    (tmp_path / "train.tsv").write_text("\n".join(["text\tlabel", *rows[::2], *rows[1::2]]) + "\n")
+    benchmarks.run.load_data.cache_clear()
+    argv = [*argv, "--fractions", "0.5", "--set", "epochs=1", "--output", str(tmp_path / "out"), "--strategies", MIX]
+    assert "the training data changed; use another output folder." in refused(capsys, *argv)
+    after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert after == before, "a refused request leaves suite.toml, methods.json and plan.json as they were"
 
 
 def test_a_result_without_test_predictions_is_trained_again_for_them_and_scores_the_same(tmp_path: Path) -> None:
@@ -296,3 +323,78 @@ def test_of_two_launchers_that_plan_at_a_time_none_loses_what_it_planned(
     found = read_plan([tmp_path])[0]
     assert len(found) > 1 and found.items() >= other.items()
     assert not (tmp_path / "leases").exists()
+
+
+def test_of_two_launchers_with_own_tasks_none_loses_the_hash_of_its_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second comes when the first is about to rename the file; both have one process id, as in two containers."""
+    request = ["--tasks", "pocket-rte", "--strategies", "none", "--output", str(tmp_path)]
+    one, two = (Run(parser().parse_args(request)) for _ in range(2))
+    one.new_hashes, two.new_hashes = [(TASKS["qnli"], 0.1, 0, "a" * 64)], [(TASKS["sst2"], 0.1, 0, "b" * 64)]
+    waits, began, replace, sleep = threading.Event(), list[threading.Thread](), os.replace, time.sleep
+
+    def wait(seconds: float) -> None:
+        waits.set()
+        sleep(seconds)
+
+    def interrupted(source: Any, target: Any) -> None:
+        if Path(target).name == "split_hashes.json" and not began:
+            began.append(threading.Thread(target=two._keep_suite))
+            began[0].start()
+            while began[0].is_alive() and not waits.is_set():
+                sleep(0.01)
+        replace(source, target)
+
+    monkeypatch.setattr(benchmarks.run, "time", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr(os, "replace", interrupted)
+    one._keep_suite()
+    began[0].join()
+    kept = json.loads((tmp_path / "split_hashes.json").read_text())
+    assert kept == {"qnli": {"0.1/0": "a" * 64}, "sst2": {"0.1/0": "b" * 64}}
+
+
+def test_an_output_that_takes_no_split_hashes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "split_hashes.json").mkdir(parents=True)
+    monkeypatch.setattr(Run, "_check_splits", lambda run, grid: run.new_hashes.append((TASKS["qnli"], 0.1, 0, "a")))
+    message = refused(capsys, *SMALL, "--strategies", "none", "--output", str(tmp_path / "out"))
+    assert "--output must be a folder that can be written, got " in message
+
+
+def test_an_archive_among_the_records_is_not_counted_as_done_and_stays(
+    tmp_path: Path,
+    make_configs: Callable[..., list[dict[str, Any]]],
+    untrained: Callable[[dict[str, Any]], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its good lines are no trials of this run, and its bad one moves nothing out of the way."""
+    archive = tmp_path / "records" / "records.jsonl.gz"
+    archive.parent.mkdir()
+    content = pack(map(untrained, make_configs("none", restarts=3))) + gzip.compress(b"{\n")
+    archive.write_bytes(content)
+    monkeypatch.setattr(Run, "_train", lambda *given: None)
+    monkeypatch.setattr(Run, "_report", lambda run: 0)
+    assert main([*SMALL, "--restarts", "3", "--strategies", "none", "--output", str(tmp_path)]) == 0
+    shown, warned = capsys.readouterr()
+    assert "3 trials: 0 done, 3 left" in shown and warned == ""
+    assert f"not used: {archive}; move it out of records/, python -m leaderboard.build reads it" in shown
+    assert archive.read_bytes() == content and not (tmp_path / "set_aside").exists()
+
+
+def test_after_a_narrower_request_the_table_still_has_all_records(
+    tmp_path: Path,
+    make_configs: Callable[..., list[dict[str, Any]]],
+    untrained: Callable[[dict[str, Any]], dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As `leaderboard.verify` wants it, to which a line too few is a trial that somebody dropped."""
+    for config in make_configs("none", MIX):
+        write_record(tmp_path / "records", untrained(config))
+    for strategies in (["none", MIX], ["none"]):
+        assert main([*SMALL, "--strategies", *strategies, "--output", str(tmp_path)]) == 0
+        assert f"{len(strategies)} trials: {len(strategies)} done, 0 left" in capsys.readouterr().out
+        assert list(disagreements(tmp_path, build)) == []
+        assert MIX in (tmp_path / "leaderboard.csv").read_text()

@@ -23,7 +23,7 @@ from benchmarks.splits import (
     check_split_hash,
     paucity_split,
     pooled_split,
-    remember_split_hash,
+    remember_split_hashes,
     split_hash,
 )
 from benchmarks.tasks import TASKS, Task
@@ -199,14 +199,14 @@ def test_a_training_file_that_is_not_the_official_one_is_refused() -> None:
 
 
 def test_the_first_use_of_another_task_records_its_hash(tmp_path: Path) -> None:
-    path, task = tmp_path / "run" / "split_hashes.json", TASKS["qnli"]
-    remember_split_hash(path, task, 0.1, 0, "a" * 64)
-    remember_split_hash(path, task, 0.1, 0, "a" * 64)
-    remember_split_hash(path, task, 0.1, 1, "b" * 64)
+    path, task = tmp_path / "split_hashes.json", TASKS["qnli"]
+    remember_split_hashes(path, [(task, 0.1, 0, "a" * 64)])
+    remember_split_hashes(path, [(task, 0.1, 0, "a" * 64), (task, 0.1, 1, "b" * 64)])
     assert json.loads(path.read_text()) == {"qnli": {"0.1/0": "a" * 64, "0.1/1": "b" * 64}}
     assert [file.name for file in path.parent.iterdir()] == ["split_hashes.json"]  # no temporary file stays
     with pytest.raises(InputError) as refused:
-        remember_split_hash(path, task, 0.1, 0, "c" * 64)
+        remember_split_hashes(path, [(task, 0.25, 0, "d" * 64), (task, 0.1, 0, "c" * 64)])
+    assert json.loads(path.read_text()) == {"qnli": {"0.1/0": "a" * 64, "0.1/1": "b" * 64}}, "nothing is written"
     assert str(refused.value) == (
         "qnli: the split of fraction 0.1 and split seed 0 had the hash aaaaaaaaaaaa at its first use here, "
         "got cccccccccccc: the training data changed; use another output folder."
@@ -220,7 +220,7 @@ def test_a_spoiled_file_of_hashes_is_named(tmp_path: Path, content: str) -> None
     with pytest.raises(
         InputError, match=r"split_hashes\.json: must be the JSON file of split hashes; delete it to start"
     ):
-        remember_split_hash(path, TASKS["qnli"], 0.1, 0, "a" * 64)
+        remember_split_hashes(path, [(TASKS["qnli"], 0.1, 0, "a" * 64)])
 
 
 def test_the_command_refuses_a_folder_without_the_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
