@@ -214,8 +214,11 @@ def _names(folder: Path) -> list[str]:
 def _text(path: str | Path) -> str:
     """The beginning of a lease; empty where it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(200)
+        file = os.open(path, os.O_RDONLY)
+        try:
+            return os.read(file, 200).decode(errors="replace")
+        finally:
+            os.close(file)
     except OSError:
         return ""
 
