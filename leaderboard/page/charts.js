@@ -4,10 +4,17 @@ function stripPlot(cell, rows, styleOf) {
   const scored = rows.map(row => row.trials.filter(hasScore)),
     all = scored.flat().map(trial => trial.score);
   if (!all.length) return null;
-  const floor = scored.flat()[0].floor,
+  const floors = new Set(cell.rows.flatMap(row => row.trials.filter(hasScore).map(trial => trial.floor)));
+  const [floor] = floors, // pooled dev sets differ by restart and have no single one
     bottom = 14 + rows.length * ROW;
   const floorShown =
-    floor > Math.min(...all) - 0.6 * (Math.max(...all) - Math.min(...all)) || scored.flat().some(trial => trial.failed);
+    floors.size === 1 &&
+    (floor > Math.min(...all) - 0.6 * (Math.max(...all) - Math.min(...all)) ||
+      scored.flat().some(trial => trial.failed));
+  const floorSaid =
+    floors.size > 1
+      ? "The best constant prediction differs by restart."
+      : `${floorShown ? "Dashed: the" : "Far below: the"} best constant prediction (${points(floor)}).`;
   const x = scale(
     [...all, ...(floorShown ? [floor] : []), ...rows.flatMap(row => [row.mean_low, row.mean_high]).filter(isNumber)],
     LEFT + 8,
@@ -49,7 +56,7 @@ function stripPlot(cell, rows, styleOf) {
         : null,
     );
   });
-  const text = `One mark per restart, hollow where the run failed; line and band: mean and its 95 % interval. ${floorShown ? "Dashed: the" : "Far below: the"} best constant prediction (${points(floor)}).`;
+  const text = `One mark per restart, hollow where the run failed; line and band: mean and its 95 % interval. ${floorSaid}`;
   return figure(
     `All restarts: ${nameOf(cell)}`,
     text,
@@ -237,7 +244,7 @@ function paucityPlot(cells, strategies, styleOf) {
 }
 
 // Forest plot of paired differences: `lines` are {name, found} with what pairRows returns.
-function differencePlot(lines, title, text, styleOf) {
+function differencePlot(lines, title, text) {
   const bottom = 14 + lines.length * ROW;
   const x = scale(
     [0, ...lines.flatMap(({found}) => [...found.differences, ...(found.interval ?? [])])],

@@ -96,7 +96,7 @@ function draw() {
   );
   const ofTechnique = new Set(
     section.strategies
-      .filter(item => state.technique === "all" || state.technique in item.methods)
+      .filter(item => state.technique === "all" || Object.hasOwn(item.methods, state.technique))
       .map(item => item.label),
   );
   const keep = label => ofTechnique.has(label);

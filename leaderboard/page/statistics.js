@@ -2,8 +2,8 @@
 
 const RESAMPLES = 10000;
 const FLIPS = 20000;
-const EXACT = 16; // differences other than 0 up to which all sign patterns are counted
-const SLACK = 1e-10;
+const EXACT = 30; // differences other than 0 up to which all sign patterns are counted
+const QUANTUM = 2 ** -36; // sums of whole multiples of it are exact
 
 function randomNumbers(seed) {
   // mulberry32: a small seeded generator of numbers in [0, 1)
@@ -42,22 +42,38 @@ function bootstrapInterval(values, groups, tail) {
 
 // Two-sided p-value of "the differences are symmetric around 0".
 function signFlip(differences) {
-  const values = differences.filter(value => value !== 0);
-  const seen = Math.abs(values.reduce((sum, value) => sum + value, 0)) - SLACK;
+  const whole = differences.map(value => Math.round(value / QUANTUM));
+  const seen = Math.abs(whole.reduce((sum, value) => sum + value, 0)) - whole.length; // equal sums stay equal
+  const values = whole.filter(value => value !== 0);
   if (seen <= 0) return 1;
-  const exact = values.length <= EXACT;
-  const patterns = exact ? 2 ** values.length : FLIPS;
+  if (values.length <= EXACT) return exactHits(values, seen) / 2 ** values.length;
   const random = randomNumbers(2);
   let hits = 0;
-  for (let pattern = 0; pattern < patterns; pattern++) {
-    let sum = 0;
-    for (let index = 0; index < values.length; index++) {
-      sum += (exact ? (pattern >> index) & 1 : random() < 0.5) ? values[index] : -values[index];
-    }
+  for (let flip = 0; flip < FLIPS; flip++) {
+    const sum = values.reduce((sum, value) => (random() < 0.5 ? sum + value : sum - value), 0);
     if (Math.abs(sum) >= seen) hits++;
   }
-  return exact ? hits / patterns : (1 + hits) / (1 + patterns);
+  return (1 + hits) / (1 + FLIPS);
 }
+
+// Sign patterns with |sum| >= seen > 0: rising sums of one half against those of the other that they need.
+function exactHits(values, seen) {
+  const half = Math.floor(values.length / 2);
+  const left = sortedSums(values.slice(0, half)),
+    right = sortedSums(values.slice(half));
+  let hits = 0,
+    first = right.length;
+  for (const sum of left) {
+    while (first > 0 && right[first - 1] >= seen - sum) first--;
+    hits += right.length - first;
+  }
+  return 2 * hits;
+}
+
+const sortedSums = values =>
+  Float64Array.from(
+    values.reduce((sums, value) => sums.flatMap(sum => [sum + value, sum - value]), [0]),
+  ).sort();
 
 // Compare two rows of one cell on the restarts that both have a result of.
 function pairRows(first, second, tails, minimum) {

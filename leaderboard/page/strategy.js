@@ -2,7 +2,7 @@
 
 function strategyView(label, section, methods, records, select) {
   const about = section.strategies.find(item => item.label === label),
-    terms = methods[about.strategy];
+    terms = Object.hasOwn(methods, about.strategy) ? methods[about.strategy] : null;
   const names = section.strategies.map(item => [item.label, item.label]);
   return [
     element("form", {class: "pair"}, choice("Strategy", "strategy", names, label, select)),

@@ -1,6 +1,7 @@
 """The page: what stands in the file, and what a reader sees and does in a real browser."""
 
 import json
+import random
 import re
 import shutil
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ from leaderboard import page
 from leaderboard.build import build
 from leaderboard.plan import PLAN, encode_plan, plan_of
 from leaderboard.records import write_record
+from leaderboard.resampling import sign_flips
 
 ROOT = Path(__file__).parents[2]
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
@@ -287,6 +289,14 @@ def test_the_page_computes_what_the_tables_say(open_page):
         assert abs(low - told["low"]) <= 0.05 * width + 1e-9 and abs(high - told["high"]) <= 0.05 * width + 1e-9
 
 
+def test_p_values_count_every_sign_pattern_as_the_tables_do(open_page):
+    """Up to 30 differences, with ties and zeros among them: equal to the last bit, as nothing is drawn."""
+    browser, draw = open_page(), random.Random(3)
+    tests = [[0.0, *(round(draw.gauss(0.004, 0.01), 3) for _ in range(count))] for count in (3, 12, 16, 17, 24, 30)]
+    tests.append([0.01] * 30)
+    assert browser.execute_script("return arguments[0].map(signFlip)", tests) == sign_flips(tests)
+
+
 def test_intervals_draw_over_split_seeds(open_page):
     """Two splits that differ, restarts within them alike: the interval spans both only if splits are drawn too."""
     browser = open_page()
@@ -413,6 +423,30 @@ def test_a_strategy_shows_equation_settings_modules_and_trials(open_page, made):
         "failed (rule)" in texts(browser, "#strategy-view")[0]
         and "oom: it broke" in texts(browser, "#strategy-view")[0]
     )
+
+
+def test_a_strategy_named_like_a_property_of_every_object_has_no_description(open_page, honest_record, store, tmp_path):
+    build([store([honest_record("constructor"), honest_record("none")])], tmp_path / "out")
+    browser = open_page(folder=tmp_path / "out")
+    choose(browser, "strategy", "constructor")
+    assert "No description lies beside these records" in texts(browser, "#strategy-view")[0]
+    choose(browser, "technique", "constructor")
+    assert texts(browser, "#table tbody th") == ["constructor"]
+
+
+def test_pooled_dev_sets_have_no_single_best_constant_prediction(open_page, honest_record, store, tmp_path):
+    """Drawn where every restart has the same one, and only there, as in the figures."""
+    for pooled, lines in ((False, 1), (True, 0)):
+        records = [honest_record("none", restart, 0.52 + restart / 50) for restart in range(3)]
+        for restart, record in enumerate(records):
+            if pooled:
+                record["config"] |= {"protocol": record["config"]["protocol"] | {"data": "pooled"}}
+                record["result"] |= {"floor": 0.5 + restart / 100}
+        build([store(records, str(pooled))], tmp_path / "out")
+        browser = open_page(folder=tmp_path / "out")
+        assert len(browser.find_elements("css selector", "#charts .floor")) == lines
+        said = texts(browser, "#charts figure:first-child desc")[0]
+        assert said.endswith("differs by restart." if pooled else "Dashed: the best constant prediction (50.0).")
 
 
 def test_every_chart_is_drawn_and_described(open_page):
