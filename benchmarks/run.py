@@ -48,7 +48,7 @@ from leaderboard.methods import METHODS, encode_methods, read_methods
 from leaderboard.plan import PLAN, encode_plan, joined, plan_of, read_plan
 from leaderboard.records import ARCHIVE, find_records, set_aside, stream_records
 from leaderboard.schema import RecordError, is_done, is_result
-from leaderboard.text import escape
+from leaderboard.text import escape, show_any_script
 from regularizers.describe import explain
 from regularizers.registry import load_plugins
 
@@ -58,6 +58,7 @@ WAIT = 0.1  # seconds between two looks at a lease
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, run the request, return the exit status."""
+    show_any_script()
     arguments = parser().parse_args(argv)
     try:
         if arguments.list:

@@ -10,7 +10,6 @@ request was wrong or no record was found, and nothing was written.
 """
 
 import argparse
-import io
 import os
 import re
 import sys
@@ -25,7 +24,7 @@ from leaderboard.methods import read_methods
 from leaderboard.plan import read_plan
 from leaderboard.records import stream_records
 from leaderboard.schema import RecordError
-from leaderboard.text import escape
+from leaderboard.text import escape, show_any_script
 from leaderboard.trials import Line
 
 FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "table.tex", "index.html")
@@ -143,6 +142,7 @@ def report(problems: Iterable[RecordError]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    show_any_script()
     parser = argparse.ArgumentParser(
         prog="python -m leaderboard.build", description="Make the leaderboard from records."
     )
@@ -162,8 +162,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names in any script on a terminal that lacks it
     report(problems)
     print(text, end="")
     made = (*FILES, *([f"{FIGURES}/"] if figures else []))

@@ -24,7 +24,7 @@ from leaderboard.published import Reference, load_reference
 from leaderboard.side_by_side import Direction, Meeting, Pair, meeting
 from leaderboard.significance import MINIMUM
 from leaderboard.tables import Section
-from leaderboard.text import escape, percent, points
+from leaderboard.text import escape, percent, points, show_any_script
 
 ABOUT = (
     "Scores are x 100. ours - published: the difference of the means, with a 95 % interval from resampling our "
@@ -125,6 +125,7 @@ def _safe(text: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    show_any_script()
     parser = argparse.ArgumentParser(prog="python -m leaderboard.compare", description=__doc__.split("\n")[0])
     parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
     parser.add_argument("--published", required=True, metavar="SUITE", help="e.g. lee20-table1, sharma24-surgical")

@@ -26,7 +26,7 @@ from leaderboard.methods import METHODS, encode_methods, read_methods
 from leaderboard.plan import PLAN, Place, Plan, encode_plan, place_of, read_plan
 from leaderboard.records import ARCHIVE, encode_record, stream_records
 from leaderboard.schema import Record, RecordError, is_result
-from leaderboard.text import escape
+from leaderboard.text import escape, show_any_script
 
 NAME = f"records{ARCHIVE}"
 DIGITS = 6
@@ -156,6 +156,7 @@ def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any], p
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    show_any_script()
     parser = argparse.ArgumentParser(prog="python -m leaderboard.export", description="Pack results to hand them in.")
     parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
     parser.add_argument("--output", required=True, metavar="DIR", help=f"where {NAME} goes")

@@ -23,7 +23,7 @@ from leaderboard.methods import read_methods
 from leaderboard.plan import Place, place_of, read_plan
 from leaderboard.records import stream_records
 from leaderboard.schema import Record, RecordError
-from leaderboard.text import escape
+from leaderboard.text import escape, show_any_script
 from leaderboard.verify import report, verify
 
 BOARD, PAGE = Path("leaderboard/published"), Path("LEADERBOARD.md")
@@ -85,6 +85,7 @@ def _usable(given: Iterable[Path]) -> Iterator[Record]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    show_any_script()
     parser = argparse.ArgumentParser(
         prog="python -m leaderboard.merge", description="Add results to a published board."
     )

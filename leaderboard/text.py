@@ -5,8 +5,10 @@ spreadsheets are kept out earlier: a name that starts with `=`, `+`, `-` or `@` 
 written (`leaderboard.records`), so the CSV needs no prefix that would spoil the name for programs.
 """
 
+import io
 import math
 import re
+import sys
 from typing import Literal
 
 Style = Literal["plain", "markdown"]
@@ -25,6 +27,12 @@ def escape(text: str, style: Style = "plain") -> str:
     if style == "plain":
         return visible
     return _MARKUP.sub(lambda match: f"&#{ord(match.group())};", visible)
+
+
+def show_any_script() -> None:
+    r"""Let the output show what its encoding lacks as `\xe9`, as errors do: names of records are in any script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def shorten(text: str, limit: int) -> str:

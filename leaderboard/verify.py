@@ -24,7 +24,7 @@ from leaderboard.plan import Plan, read_plan
 from leaderboard.records import stream_records
 from leaderboard.recount import disagreements
 from leaderboard.schema import Record, RecordError
-from leaderboard.text import escape
+from leaderboard.text import escape, show_any_script
 
 SHOWN = 20
 SCOPE = (
@@ -92,6 +92,7 @@ def report(findings: Sequence[Finding], count: int, names: Sequence[str]) -> str
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    show_any_script()
     parser = argparse.ArgumentParser(prog="python -m leaderboard.verify", description="Check results by their records.")
     parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
     parser.add_argument(

@@ -2,6 +2,10 @@
 
 import copy
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,7 @@ from leaderboard.build import build
 from leaderboard.records import read_record, write_record
 from leaderboard.verify import main, verify
 
+ROOT = Path(__file__).parents[2]
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
 
 
@@ -220,3 +225,15 @@ def test_hostile_names_reach_the_terminal_as_text(honest_record, tmp_path, capsy
     assert json.loads(path.read_text())["config"]["task"] == read_record(path)["config"]["task"]
     assert main([str(tmp_path)]) == 1
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_names_in_any_script_are_shown_on_any_terminal(honest_record, store):
+    """A record lacks whose strategy ASCII cannot write."""
+    name = "gr\u00f6\u00dfe(0.1)"
+    folder = store([honest_record(name), *(honest_record("none", restart) for restart in range(2))])
+    command = [sys.executable, "-m", "leaderboard.verify", str(folder)]
+    said = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True
+    )
+    assert (said.returncode, said.stderr) == (1, "")
+    assert "gr\\xf6\\xdfe(0.1): no record of restart 1" in said.stdout
