@@ -16,7 +16,7 @@ from benchmarks.scores import ScoreBook
 from benchmarks.trial import Resources, execute
 from fisher.errors import InputError
 from leaderboard.audit import Finding
-from leaderboard.schema import is_result
+from leaderboard.schema import is_result, shown
 from regularizers.strategy import parse
 
 Record = dict[str, Any]
@@ -55,7 +55,7 @@ class Again:
             if file_hashes(parse(config["strategy"])) != config.get("files", {}):
                 yield self._finding(record, "the files that its strategy names hold something else here")
                 return
-            scores = self._scores(config)
+            scores, micro_batch = self._scores(config), micro_batch_of(record)
         except InputError as error:
             yield self._finding(record, f"what its strategy needs cannot be had again: {error}")
             return
@@ -68,6 +68,7 @@ class Again:
             plugins=tuple(given.plugin),
             fisher=scores,
             threads=given.threads,
+            micro_batch=micro_batch,
         )
         again = execute(config, resources)
         if is_result(again):
@@ -96,6 +97,16 @@ class Again:
             raise InputError("corpus or scores are not those that the record names; give its --fisher-corpus")
         book.estimate(print)
         return book.files
+
+
+def micro_batch_of(record: Record) -> int | None:
+    """Examples per forward pass of a trial's own, None where they were the protocol's; raises InputError for others."""
+    size, most = record["result"].get("micro_batch"), record["config"]["protocol"].get("batch_size")
+    if size is None:
+        return None
+    if type(size) is not int or type(most) is not int or not 0 <= size <= most:
+        raise InputError(f"micro_batch must be a whole number from 0 to batch_size ({shown(most)}), got {shown(size)}")
+    return size or None
 
 
 def compared(record: Record, again: Record, tolerance: float, loss_tolerance: float) -> Finding:

@@ -34,11 +34,13 @@ from fisher.errors import InputError
 from leaderboard.audit import CHECKS, Finding
 from leaderboard.errors import InputError as LeaderboardError
 from leaderboard.schema import is_result
+from leaderboard.text import show_any_script
 from leaderboard.verify import report, verify
 from regularizers.registry import identity, load_plugins
 from regularizers.strategy import parse
 
 SCORE_TOLERANCE = 1e-9
+_COMPARED = ("score", "hashes", "predictions", "train_loss", "micro_batch")
 Record = dict[str, Any]
 Labels = list[int] | list[float]
 
@@ -114,16 +116,16 @@ def strategy_faults(config: Record) -> Iterator[tuple[str, str]]:
 
 
 class Check:
-    """What data and code say about records, found while they stream by; remembers those that may be trained again."""
+    """What data and code say about records, found while they stream by; with `keep` they may be trained again."""
 
-    def __init__(self, source: Source) -> None:
-        self.source, self.findings, self.results = source, list[Finding](), list[Record]()
+    def __init__(self, source: Source, *, keep: bool) -> None:
+        self.source, self.findings, self.results, self.keep = source, list[Finding](), list[Record](), keep
 
     def __call__(self, record: Record) -> None:
         """Look at one record."""
         for look in (self.source.faults, lambda record: strategy_faults(record["config"])):
             self._look(look, record)
-        if is_result(record):
+        if self.keep and is_result(record):
             self.results.append(_core(record))
 
     def _look(self, look: Callable[[Record], Iterator[tuple[str, str]]], record: Record) -> None:
@@ -135,8 +137,8 @@ class Check:
 
 
 def _core(record: Record) -> Record:
-    """What training again is compared with."""
-    result = {key: record["result"].get(key) for key in ("score", "hashes", "predictions", "train_loss")}
+    """What training again takes and is compared with."""
+    result = {key: record["result"].get(key) for key in _COMPARED}
     return {"id": record["id"], "config": record["config"], "result": result}
 
 
@@ -161,6 +163,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    show_any_script()
     given = parser().parse_args(argv)
     try:
         return _run(given)
@@ -174,7 +177,7 @@ def _run(given: argparse.Namespace) -> int:
         raise InputError("--rerun and tolerances must be at least 0 and --threads at least 1")
     for problem in load_plugins(given.plugin):
         print(f"warning: {problem}", file=sys.stderr)
-    check = Check(Source(given.data_dir, given.task_file, given.offline))
+    check = Check(Source(given.data_dir, given.task_file, given.offline), keep=given.rerun > 0)
     findings, count = verify(given.results, allow_incomplete=given.allow_incomplete, also=check)
     findings += check.findings
     names = ["records", *CHECKS, "tables", "data", "predictions", "code"]

@@ -1,6 +1,7 @@
 """Results against their data and code: forged scores, predictions, splits and strategies, and training again."""
 
 import copy
+import dataclasses
 import re
 from argparse import Namespace
 
@@ -9,7 +10,7 @@ import pytest
 from benchmarks import rerun, verify
 from benchmarks.trial import execute
 from leaderboard.export import export
-from leaderboard.records import read_records, write_record
+from leaderboard.records import write_record
 
 MIX = "mixout(w_pre, 0.7)"
 
@@ -171,6 +172,27 @@ def test_a_model_must_be_named_for_what_is_not_pocket(records, check):
     assert code == 2 and "--model must be given to train trials of bert-large-uncased again" in err
 
 
+def test_a_trial_that_fell_back_to_small_micro_batches_is_trained_again_with_them(make_configs, resources, check):
+    """Their masks are others than those of the whole batch, so its losses are too."""
+    (config,) = make_configs("dropout(0.1)")
+    record = execute(config, dataclasses.replace(resources, micro_batch=4))
+    assert record["result"]["micro_batch"] == 4
+    code, out, _ = check({"small": record}, "--rerun", "1")
+    assert code == 0 and "400 of 400 predictions equal; losses differ by 0\n" in out
+    for size in (17, -1, True, "4"):
+        record["result"]["micro_batch"] = size
+        code, out, _ = check({"small": record}, "--rerun", "1")
+        assert code == 1 and f"micro_batch must be a whole number from 0 to batch_size (16), got {size!r}" in out
+
+
+def test_predictions_are_kept_only_for_training_again(records):
+    record = records["none"] | {"id": "x"}
+    for keep in (False, True):
+        found = verify.Check(verify.Source(None, None, True), keep=keep)
+        found(record)
+        assert len(found.results) == keep and not found.findings
+
+
 # --- the pieces
 
 
@@ -208,5 +230,7 @@ def test_a_repetition_that_breaks_is_a_problem(records, monkeypatch):
 
 
 def test_the_records_of_a_folder_are_as_they_were(records, check, tmp_path):
-    check(records)
-    assert len(read_records([tmp_path])[0]) == 2
+    paths = [write_record(tmp_path / "records", record) for record in records.values()]
+    before = {path: path.read_bytes() for path in paths}
+    assert check({}, "--rerun", "1")[0] == 0
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
