@@ -28,13 +28,15 @@ from leaderboard.files import write_atomic
 from leaderboard.identity import canonical
 from leaderboard.records import read_records
 from leaderboard.schema import is_result
-from leaderboard.text import escape, percent
+from leaderboard.text import escape, percent, show_any_script
+from regularizers.strategy import parse
 
 Record = dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    show_any_script()
     given = parser().parse_args(argv)
     try:
         if given.check:
@@ -108,8 +110,9 @@ def choose(records: Iterable[Record], strategies: Sequence[str] | None, fraction
     share = max(r["config"]["fraction"] for r in usable) if fraction is None else fraction
     usable = [r for r in usable if r["config"]["fraction"] == share]
     names = sorted({r["config"]["strategy"] for r in usable})
-    if not usable or not set(strategies or names) <= set(names):
-        wanted = percent(share) if not usable else ", ".join(sorted(set(strategies or ()) - set(names)))
+    asked = list(dict.fromkeys(name if name in names else str(parse(name)) for name in strategies or names))
+    if not usable or not set(asked) <= set(names):
+        wanted = percent(share) if not usable else ", ".join(sorted(set(asked) - set(names)))
         known = "; ".join(names) if usable else "other shares"
         raise InputError(f"no test predictions are there for {wanted}; there are some for: {known}")
     settings = {canonical([r["config"][key] for key in ("model", "weights", "protocol")]) for r in usable}
@@ -117,7 +120,7 @@ def choose(records: Iterable[Record], strategies: Sequence[str] | None, fraction
         raise InputError(
             f"a submission must come from one model and protocol, got {len(settings)}; give one run's folder"
         )
-    return {name: best_of(r for r in usable if r["config"]["strategy"] == name) for name in strategies or names}
+    return {name: best_of(r for r in usable if r["config"]["strategy"] == name) for name in asked}
 
 
 def best_of(records: Iterable[Record]) -> dict[str, Record]:

@@ -122,8 +122,8 @@ def _field(key: str, value: Any) -> str:
     return dump(value)
 
 
-def name_of(config: Mapping[str, Any], config_hash: str) -> str:
-    """Return the id of a checked config whose `config_hash` is known."""
+def name_of(config: Mapping[str, Any], digits: str) -> str:
+    """Return the id of a checked config; `digits` are those of its `config_hash`."""
     parts = [_slug(config["task"], 24), _slug_of_model(config["model"]), _slug(config["strategy"], 56)]
-    parts += [f"f{config['fraction']:g}", f"r{config['restart']}", config_hash[:12]]
+    parts += [f"f{config['fraction']:g}", f"r{config['restart']}", digits[:12]]
     return "-".join(filter(None, parts))

@@ -148,6 +148,8 @@ def test_one_zip_per_strategy_and_equal_predictions_give_equal_bytes(run_folder:
     assert first.read_bytes() == second.read_bytes()
     assert main([str(folder), "--output", str(tmp_path / "one"), "--strategies", "none"]) == 0
     assert len(list((tmp_path / "one").glob("*.zip"))) == 1
+    assert main([str(folder), "--output", str(tmp_path / "spelt"), "--strategies", "mixout(w_pre,0.70)", MIXOUT]) == 0
+    assert [path.name for path in (tmp_path / "spelt").glob("*.zip")] == [first.name]
 
 
 def test_every_row_is_that_of_the_official_test_files(run_folder: Write, shared_data: Path, tmp_path: Path) -> None:

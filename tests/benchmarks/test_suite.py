@@ -20,8 +20,11 @@ def test_every_built_in_suite_parses_to_the_last_word(name: str) -> None:
     suite = load_suite(name)
     assert suite.name == name
     assert suite.description
-    assert [str(parse(text)) for text in suite.strategies] == list(suite.strategies), "suites use the canonical form"
-    assert [find_task(task).name for task in suite.tasks] == list(suite.tasks)
+    content = tomllib.loads(builtin_suites()[name].read_text(encoding="utf-8"))
+    for block in (content, *content.get("variants", ())):
+        written = block.get("strategies", [])
+        assert [str(parse(text)) for text in written] == written, "suites use the canonical form"
+        assert [find_task(task).name for task in block.get("tasks", [])] == block.get("tasks", [])
 
 
 @pytest.mark.parametrize("name", builtin_suites())
