@@ -66,10 +66,12 @@ def _undecided(section: Section, style: Style) -> str:
     text = ""
     if places[0].tier is not None:
         near = {name for group in section.ranking.groups if places[0].strategy in group for name in group}
-        others = [escape(place.strategy, style) for place in places[1:] if place.strategy in near]
-        text = (
-            f"Not distinguishable from it: {listed(others)}. " if others else "All others are distinguishable from it. "
-        )
+        rest = [place.strategy for place in places[1:] if place.strategy != section.baseline]  # that has its own test
+        others = [escape(name, style) for name in rest if name in near]
+        if others:
+            text = f"Of the others, not distinguishable from it: {listed(others)}. "
+        elif rest:
+            text = "All others are distinguishable from it. "
     elif section.ranking.restarts >= MINIMUM:
         pairs = math.comb(len(places), 2)
         text = f"Pairs were not tested: {pairs} of them are too many for {section.ranking.restarts} restarts. "

@@ -30,7 +30,7 @@ def test_a_clear_leader(record, arrange):
     assert against.startswith(f"Against the baseline +{gain:.1f} [+")
     assert "distinguishable from it (p <0.001); failed 0/24, the baseline 0/24; 1.00 times its seconds." in against
     assert "not distinguishable" not in against
-    assert others.startswith("All others are distinguishable from it. By mean ranks alone, which need 1.39 between")
+    assert others.startswith("By mean ranks alone, which need 1.39 between")
     assert "2 of 2 comparisons tested: a at " in findings and "a at cola 10 %" in findings
     assert findings.endswith("Smallest p within reach before correction: 0.0005 at 12 restarts.")
 
@@ -39,7 +39,7 @@ def test_a_leader_that_cannot_be_told_from_the_baseline(record, arrange):
     """The best mean is no finding, and the text says so."""
     _, against, others, findings = said(record, arrange, {"none": BASE, "a": ALIKE + 0.001}, cost=False)
     assert "not distinguishable from it (p " in against and "seconds" not in against
-    assert others.startswith("Not distinguishable from it: none. ")  # the strategy of that name
+    assert others.startswith("By mean ranks alone")  # of the baseline all is said
     assert findings.startswith("Distinguishable from the baseline: 0 of 1 comparisons tested. Smallest")
 
 
@@ -95,7 +95,17 @@ def test_what_is_told_apart_is_said_to_be_whichever_has_the_better_mean_rank(rec
     ]
     (section,) = arrange(entries)
     text = " ".join(summary.verdict(section, "plain", True))
-    assert "Best mean rank: a (" in text and "All others are distinguishable from it." in text
+    assert "Best mean rank: a (" in text and "distinguishable from it (p <0.001)" in text
+    assert "ot distinguishable from it:" not in text
+
+
+def test_the_others_beside_the_baseline_are_told_apart_or_named(record, arrange):
+    """The baseline has a test of its own, with another correction, so it stands in no list of the pairs' tests."""
+    scores = {"none": BASE, "a": BETTER, "b": BETTER - 1e-3 + np.tile([0.02, -0.02], 6)}
+    text = " ".join(said(record, arrange, scores))
+    assert "Of the others, not distinguishable from it: b. By mean ranks" in text
+    text = " ".join(said(record, arrange, scores | {"b": BASE - 0.02}))
+    assert "All others are distinguishable from it. By mean ranks" in text
 
 
 def test_too_many_pairs_are_said_not_to_be_tested(record, arrange):
