@@ -53,11 +53,15 @@ class Again:
             return
         try:
             if file_hashes(parse(config["strategy"])) != config.get("files", {}):
-                yield self._finding(record, "the files that its strategy names hold something else here")
-                return
-            scores, micro_batch = self._scores(config), micro_batch_of(record)
+                raise InputError("the files that its strategy names hold something else here")
+            micro_batch = micro_batch_of(record)
         except InputError as error:
-            yield self._finding(record, f"what its strategy needs cannot be had again: {error}")
+            yield self._finding(record, f"it cannot be trained again: {error}")
+            return
+        try:
+            scores = self._scores(config)
+        except InputError as error:
+            yield self._finding(record, f"its Fisher scores cannot be made again: {error}")
             return
         given = self.given
         resources = Resources(

@@ -261,24 +261,19 @@ def test_submitit_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyP
         slurm._submitit()
 
 
-def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path) -> None:
     """As one that SLURM cancels before its node has started it; the second of three trials was done all the same."""
 
     class Engine:
-        def __init__(self, folder: Path) -> None:
-            self.batch = contextlib.nullcontext
-
-        def update_parameters(self, **options: Any) -> None:
-            assert options["partition"] == "gpu"
+        batch = contextlib.nullcontext
 
         def submit(self, task: dict[str, Any]) -> Any:
             for config in list(task.values())[1:]:
                 write_record(tmp_path / "records", {"config": config, "result": launcher.RESULT, "environment": {}})
             return SimpleNamespace(job_id=len(task), done=lambda: True)
 
-    monkeypatch.setattr(slurm, "_submitit", lambda: SimpleNamespace(SlurmExecutor=Engine))
     configs = {record_id(config): config for config in map(launcher.config, range(3))}
-    more: dict[str, Any] = {"before": {}, "options": {"partition": "gpu"}, "size": 2, "batch": lambda configs: configs}
+    more: dict[str, Any] = {"before": {}, "engine": Engine(), "size": 2, "batch": lambda configs, before: configs}
     ended = slurm.submit_trials(configs, Job(None, tmp_path, 0, {}), **more)
     assert [(outcome["status"], outcome["reason"]) for _, outcome in ended] == [
         ("killed", "SLURM job 2 ended without a record"),

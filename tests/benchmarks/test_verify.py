@@ -153,6 +153,15 @@ def test_scores_from_an_unknown_corpus_are_told(records, check):
     assert code == 1 and "its Fisher scores cannot be made again: corpus or scores are not those that" in out
 
 
+def test_another_stored_target_is_told(records, check, tmp_path):
+    target = tmp_path / "target.safetensors"
+    records[MIX]["config"] |= {"strategy": f"mixout({target}, 0.5)", "files": {str(target): "00"}}
+    missing = check({MIX: records[MIX]}, "--rerun", "1")
+    target.write_bytes(b"other")
+    for (code, out, _), said in ((missing, "No such file"), (check({MIX: records[MIX]}, "--rerun", "1"), "else here")):
+        assert code == 1 and "it cannot be trained again: " in out and said in out
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
