@@ -29,7 +29,8 @@ from benchmarks.splits import split_hash
 from benchmarks.suite import read_assignment
 from benchmarks.trial import encode_all, labels_of, load_data, resolve_task, split_rows
 from fisher.accumulate import BATCH_TOKENS, Report
-from fisher.command import carry_out
+from fisher.checkpoint import require_device
+from fisher.command import carry_out, require_at_least
 from fisher.corpus import subsample_order
 from fisher.errors import InputError
 from fisher.files import require_writable
@@ -122,6 +123,8 @@ def estimate(request: Request, partial: Path, report: Report, device: str) -> Sc
 
 def run(args: argparse.Namespace) -> None:
     """Check, estimate, keep."""
+    require_at_least(args, split_seed=0, restart=0, batch_tokens=1)
+    require_device(args.device)
     require_writable(args.output)
     request = prepare(args, make_protocol(args.protocol, dict(map(read_assignment, args.set))))
     scores = produce(

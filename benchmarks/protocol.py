@@ -26,6 +26,7 @@ CHOICES = {
     "forward": ("packed", "padded", "stock"),
 }
 AT_LEAST = {"epochs": 1, "batch_size": 1, "max_length": 8, "micro_batch": 0, "clip": 0.0, "warmup": 0.0}
+AT_MOST = {"epochs": 10**5, "batch_size": 10**6, "max_length": 10**6, "micro_batch": 10**6, "warmup": 1.0}
 BELOW = {"beta1": 1.0, "beta2": 1.0}
 POSITIVE = ("lr", "eps")
 
@@ -122,10 +123,10 @@ def check(key: str, value: Any) -> Any:
         raise InputError(f"{key} must be finite, got {value}")
     if key in AT_LEAST and value < AT_LEAST[key]:
         raise InputError(f"{key} must be at least {AT_LEAST[key]}, got {value}")
+    if key in AT_MOST and value > AT_MOST[key]:
+        raise InputError(f"{key} must be at most {AT_MOST[key]}, got {value}")
     if key in POSITIVE and value <= 0:
         raise InputError(f"{key} must be positive, got {value}")
-    if key == "warmup" and value > 1:
-        raise InputError(f"warmup is a share of the steps and must be at most 1, got {value}")
     if key in BELOW and not 0 <= value < BELOW[key]:
         raise InputError(f"{key} must be in [0, 1), got {value}")
     return value

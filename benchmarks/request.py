@@ -11,6 +11,8 @@ import tomli_w
 
 from benchmarks.protocol import make_protocol
 
+AUTO = "auto"  # the objective of Fisher scores that the checkpoint's own head decides
+
 
 @dataclass(frozen=True)
 class FisherRecipe:
@@ -23,7 +25,7 @@ class FisherRecipe:
     corpus: str = ""
     samples: int = 200
     seed: int = 0
-    objective: str = "auto"
+    objective: str = AUTO
     max_length: int = 0
 
 

@@ -39,6 +39,7 @@ from benchmarks.stand_in import on_own_corpus, on_pocket
 from benchmarks.suite import Suite, builtin_suites, load_suite, override
 from benchmarks.tasks import TASKS, Task, task_from_file
 from benchmarks.trial import Resources, environment, load_data, load_tests, resolve_task
+from fisher.command import show
 from fisher.errors import InputError
 from leaderboard.build import FILES, build
 from leaderboard.errors import InputError as LeaderboardError
@@ -53,6 +54,7 @@ from regularizers.describe import explain
 from regularizers.registry import load_plugins
 
 DEFAULT_OUTPUT = "results"
+MOST = 10_000  # workers, threads, trials on a GPU
 WAIT = 0.1  # seconds between two looks at a lease
 
 
@@ -127,12 +129,10 @@ def parser() -> argparse.ArgumentParser:
 def print_list(what: str) -> int:
     """Names that the command line takes."""
     if what == "suites":
-        for name in builtin_suites():
-            print(describe(load_suite(name)))
-    else:
-        for task in TASKS.values():
-            kind = "synthetic, embedded" if task.glue is None else f"GLUE {task.glue.folder}"
-            print(f"{task.name:14s} {kind:20s} {task.primary}")
+        show("\n".join(describe(load_suite(name)) for name in builtin_suites()))
+        return 0
+    kinds = {t.name: "synthetic, embedded" if t.glue is None else f"GLUE {t.glue.folder}" for t in TASKS.values()}
+    show("\n".join(f"{task.name:14s} {kinds[task.name]:20s} {task.primary}" for task in TASKS.values()))
     return 0
 
 
@@ -155,6 +155,8 @@ class Run:
             value = getattr(arguments, name)
             if value is not None and not 0 < value < math.inf:
                 raise InputError(f"--{name.replace('_', '-')} must be positive, got {value:g}")
+            if value is not None and name != "timeout" and value > MOST:
+                raise InputError(f"--{name.replace('_', '-')} must be at most {MOST}, got {value:g}")
         if parallel.processes() > 1 and arguments.executor != "local":
             raise InputError(f"accelerate launch must come without --executor, got --executor {arguments.executor}")
         for name in ("retries", "checkpoint_every"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.models import Source, weights_of
 from benchmarks.pocket import MODEL_DIR
-from benchmarks.suite import FisherRecipe
+from benchmarks.request import AUTO, FisherRecipe
 from fisher.corpus import corpus_hash, read_corpus
 from fisher.errors import InputError
 from fisher.estimate import estimate
@@ -75,7 +75,7 @@ class ScoreBook:
                 f"fisher_samples must be at most {len(self.texts)}, the corpus' documents, got {self.recipe.samples}"
             )
         return {
-            "objective": own_objective(self.source) if objective == "auto" else objective,
+            "objective": own_objective(self.source) if objective == AUTO else objective,
             "samples": self.recipe.samples,
             "seed": self.recipe.seed,
             "max_length": self.recipe.max_length,

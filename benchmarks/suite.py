@@ -15,10 +15,11 @@ from typing import Any
 
 from benchmarks.protocol import FIELDS, PROTOCOLS, make_protocol
 from benchmarks.readers import load_toml
-from benchmarks.request import FisherRecipe, Suite, Variant
+from benchmarks.request import AUTO, FisherRecipe, Suite, Variant
 from benchmarks.tasks import Task, find_task
 from fisher.errors import InputError
-from leaderboard.schema import MAX_RESTARTS
+from fisher.objectives import OBJECTIVES
+from leaderboard.schema import MAX_RESTARTS, MIN_FRACTION
 from regularizers.strategy import parse
 
 FOLDER = Path(__file__).with_name("suites")
@@ -165,8 +166,9 @@ def _check_block(suite: Suite) -> None:
         if not getattr(suite, key):
             raise InputError(f"{key} must name at least one, got none: the grid would be empty")
     for fraction in suite.fractions:
-        if not 0 < fraction <= 1:
-            raise InputError(f"fractions must be in (0, 1], got {fraction:g}")
+        if not MIN_FRACTION <= fraction <= 1:
+            least = f" and at least {MIN_FRACTION:g}" if 0 < fraction < 1 else ""
+            raise InputError(f"fractions must be in (0, 1]{least}, got {fraction:g}")
     if not 1 <= suite.restarts <= MAX_RESTARTS:
         raise InputError(f"restarts must be in 1..{MAX_RESTARTS}, got {suite.restarts}")
     if not 1 <= suite.split_seeds <= suite.restarts:
@@ -188,7 +190,11 @@ def make_recipe(values: Mapping[str, Any]) -> FisherRecipe:
         least = 1 if key == "samples" else 0
         if kinds[key] == "int" and read[key] < least:
             raise InputError(f"fisher.{key} must be at least {least}, got {read[key]}")
-    return FisherRecipe(**read)
+    recipe = FisherRecipe(**read)
+    if recipe.objective not in (AUTO, *OBJECTIVES):
+        known = ", ".join((AUTO, *OBJECTIVES))
+        raise InputError(f"fisher.objective must be one of {known}, got {recipe.objective!r}")
+    return recipe
 
 
 def override(suite: Suite, values: Mapping[str, Any], assignments: list[str]) -> Suite:

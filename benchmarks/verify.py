@@ -20,6 +20,7 @@ import functools
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.grid import make_split
@@ -30,6 +31,7 @@ from benchmarks.seeds import derive
 from benchmarks.sources import examples_hash
 from benchmarks.splits import check_split_hash, split_hash
 from benchmarks.trial import labels_of, load_data
+from fisher.command import require_at_least
 from fisher.errors import InputError
 from leaderboard.audit import CHECKS, Finding
 from leaderboard.errors import InputError as LeaderboardError
@@ -173,8 +175,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    if min(given.rerun, given.tolerance, given.loss_tolerance) < 0 or given.threads < 1:
-        raise InputError("--rerun and tolerances must be at least 0 and --threads at least 1")
+    require_at_least(given, rerun=0, tolerance=0, loss_tolerance=0, threads=1)
+    if given.data_dir is not None and not Path(given.data_dir).is_dir():
+        raise InputError(f"--data-dir must be an existing folder, got {given.data_dir}")
     for problem in load_plugins(given.plugin):
         print(f"warning: {problem}", file=sys.stderr)
     check = Check(Source(given.data_dir, given.task_file, given.offline), keep=given.rerun > 0)

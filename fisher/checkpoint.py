@@ -96,6 +96,14 @@ def load_pretrained(model: str | Path, objective: str) -> tuple[Any, Any]:
     return loaded.eval(), tokenizer
 
 
+def require_device(device: str) -> None:
+    """Raise InputError unless torch can compute on the device here, before anything is loaded."""
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise InputError(f"--device must be one that torch can use here (cpu, cuda, ...), got {device!r}") from None
+
+
 @contextmanager
 def quiet_loading() -> Iterator[None]:
     """No load report and no progress bar: what matters of them is checked and said in one sentence."""

@@ -1,10 +1,27 @@
 """How the commands of this package end: 0 done, 2 the request was wrong, 130 interrupted; never with a traceback."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from fisher.errors import InputError
+
+
+def require_at_least(args: argparse.Namespace, **least: float) -> None:
+    """Raise InputError unless the options named have at least these values; one that was not given is passed over."""
+    for name, low in least.items():
+        value = getattr(args, name)
+        if value is not None and not value >= low:
+            raise InputError(f"--{name.replace('_', '-')} must be at least {low:g}, got {value:g}")
+
+
+def show(text: str) -> None:
+    """Print a text, or as much of it as the reader of a pipe wants (`| head`)."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def carry_out(

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from fisher.accumulate import BATCH_TOKENS, Report, unchanged
-from fisher.checkpoint import checkpoint_hash, load_pretrained
-from fisher.command import carry_out
+from fisher.checkpoint import checkpoint_hash, load_pretrained, require_device
+from fisher.command import carry_out, require_at_least
 from fisher.corpus import corpus_hash, read_corpus, subsample_order
 from fisher.errors import InputError
 from fisher.files import require_writable
@@ -204,6 +204,8 @@ def means_of(scores: Scores) -> Scores:
 
 
 def run(args: argparse.Namespace) -> None:
+    require_at_least(args, seed=0, batch_tokens=1)
+    require_device(args.device)
     texts = read_corpus(args.corpus)
     samples = number_of_samples(len(texts), args.samples, args.share)
     require_writable(args.output)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fisher.checkpoint import checkpoint_hash
-from fisher.command import carry_out
+from fisher.command import carry_out, require_at_least
 from fisher.corpus import corpus_hash, read_corpus
 from fisher.directions import AMONG, NORMALISATIONS, parse_variant
 from fisher.errors import InputError
@@ -29,6 +29,7 @@ from fisher.progress import progress
 from fisher.scores import load_scores
 from fisher.surface import sharpness
 
+MAX_EXTENT = 1000  # a row moved by a thousand times its own norm
 VARIANTS = ("all", "top:50", "bottom:50", "random:50")
 
 
@@ -86,17 +87,18 @@ def table_row(variant: str, rows: Sequence[dict[str, Any]]) -> str:
 
 def run(args: argparse.Namespace) -> None:
     request = request_of(args)
-    variants = [str(parse_variant(text)) for text in args.variants]
+    variants = list(dict.fromkeys(str(parse_variant(text)) for text in args.variants))
+    seeds = list(dict.fromkeys(args.seeds))
     plane = Plane(request)
     recipe = {name: value for name, value in asdict(request).items() if name not in ("model", "corpus", "scores")}
     recipe["score_file"] = load_scores(request.scores).metadata
-    keys = keys_of(args.seeds, variants, request.grid)
+    keys = keys_of(seeds, variants, request.grid)
     with Points(args.output / "points.jsonl", recipe) as points, progress("points", len(keys)) as advance:
         left = [key for key in keys if key not in points.known]
         for number, (key, loss) in enumerate(compute(plane, left, args.workers), start=1):
             points.add(key, loss)
             advance(len(keys) - len(left) + number)
-    made = surfaces(plane, points, args.seeds, variants)
+    made = surfaces(plane, points, seeds, variants)
     content = {"request": {**recipe, "corpus": Path(request.corpus).name}, "axis": plane.coordinates, "surfaces": made}
     text = json.dumps(finite_or_null(content), indent=1, allow_nan=False) + "\n"
     write_atomically(args.output / "landscape.json", text.encode())
@@ -110,8 +112,9 @@ def run(args: argparse.Namespace) -> None:
 
 def request_of(args: argparse.Namespace) -> Request:
     """The request with what the score file says where the command line is silent."""
-    if args.grid < 2 or args.extent <= 0:
-        raise InputError(f"grid must be at least 2 and extent above 0, got {args.grid} and {args.extent}")
+    require_at_least(args, grid=2, workers=1)
+    if not 0 < args.extent <= MAX_EXTENT:
+        raise InputError(f"--extent must be above 0 and at most {MAX_EXTENT}, got {args.extent:g}")
     weights = checkpoint_hash(args.model)
     metadata = load_scores(args.scores, weights=weights).metadata
     return Request(

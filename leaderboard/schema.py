@@ -13,6 +13,7 @@ from leaderboard.errors import InputError
 
 VERSION = 1
 MAX_RESTARTS = 10_000
+MIN_FRACTION = 1e-9
 RESULTS = ("ok", "failed")
 ERRORS = ("error", "oom", "timeout", "killed")
 STATUSES = (*RESULTS, "skipped", *ERRORS)
@@ -71,7 +72,7 @@ _TEXT = _Rule("a text", lambda value: isinstance(value, str), str)
 _NUMBER = _Rule("a number", _is_number)
 _AMOUNT = _Rule("a number >= 0", lambda value: _is_number(value, 0))
 _SCORE = _Rule("a number in [-1, 1]", lambda value: _is_number(value, -1 - 1e-9, 1 + 1e-9))
-_FRACTION = _Rule("a float in (0, 1]", lambda value: isinstance(value, float) and 1e-9 <= value <= 1)
+_FRACTION = _Rule("a float in (0, 1]", lambda value: isinstance(value, float) and MIN_FRACTION <= value <= 1)
 _RESTART = _Rule(f"a whole number in [0, {MAX_RESTARTS})", lambda value: _is_whole(value, 0, MAX_RESTARTS - 1))
 _SEED = _Rule("a whole number in [0, 2^64)", lambda value: _is_whole(value, 0, 2**64 - 1))
 _SEEDS = _Rule(

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 import transformers
 
+from fisher.command import show
 from fisher.errors import InputError
 from regularizers.registry import load_plugins
 
@@ -63,7 +64,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     """Every method in one line."""
     from regularizers.describe import listing
 
-    print(listing(markdown=arguments.markdown))
+    show(listing(markdown=arguments.markdown))
     return 0
 
 
@@ -71,10 +72,10 @@ def run_describe(arguments: argparse.Namespace) -> int:
     """One method in full."""
     from regularizers.describe import describe, plot_schedule
 
-    print(describe(arguments.method, model=arguments.model, fisher=arguments.fisher))
+    show(describe(arguments.method, model=arguments.model, fisher=arguments.fisher))
     if arguments.plot is not None:
         plot_schedule(arguments.plot, arguments.method, model=arguments.model, fisher=arguments.fisher)
-        print(f"\n{arguments.plot}")
+        show(f"\n{arguments.plot}")
     return 0
 
 
@@ -84,7 +85,7 @@ def run_check(arguments: argparse.Namespace) -> int:
 
     torch.set_num_threads(1)
     reports = check_all() if arguments.all else [check(subject) for subject in subjects(arguments.what)]
-    print(render(reports, markdown=arguments.markdown))
+    show(render(reports, markdown=arguments.markdown))
     return 1 if any(report.failures for report in reports) else 0
 
 

@@ -32,7 +32,13 @@ NUMBERED = re.compile(r"(?<=\.)\d+(?=\.)")
 
 def first_line(cls: type[Regularizer]) -> str:
     """A class's summary, else the first line of its docstring."""
-    return cls.summary or (inspect.getdoc(cls) or "").partition("\n")[0]
+    return cls.summary or _written(cls).partition("\n")[0]
+
+
+def _written(cls: type[Regularizer]) -> str:
+    """A class's docstring, but for the signature that `dataclass` puts where there is none."""
+    text = inspect.getdoc(cls) or ""
+    return "" if text.startswith(f"{cls.__name__}(") else text
 
 
 def cost_of(cls: type[Regularizer]) -> str:
@@ -95,7 +101,7 @@ def describe(text: str, *, model: str | None = None, fisher: str | None = None) 
     """
     cls, strategy = read_method(text)
     module = inspect.getmodule(cls)
-    notes = inspect.getdoc(module) or inspect.getdoc(cls) or ""
+    notes = inspect.getdoc(module) or _written(cls)
     parts = [
         f"{cls.name}: {first_line(cls)}",
         f"written     {usage(cls)}\nexample     {strategy}\nequation    {cls.equation or '-'}\n"

@@ -14,7 +14,6 @@ import json
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -42,7 +41,8 @@ def register(name: str) -> Callable[[C], C]:
             raise InputError(f"a regularizer's name must be an identifier, got {name!r}")
         if name in _methods:
             raise InputError(f"the name {name!r} is already registered by {_methods[name].__module__}; choose another")
-        if "__dataclass_fields__" not in vars(cls) and not is_dataclass(cls):
+        fields = [name for name, kind in inspect.get_annotations(cls).items() if "ClassVar" not in str(kind)]
+        if fields and "__dataclass_fields__" not in vars(cls):
             raise InputError(f"{cls.__name__} must be a dataclass; put @dataclass under @register({name!r})")
         cls.name = name
         _methods[name] = cls

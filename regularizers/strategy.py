@@ -232,7 +232,12 @@ def _build(name: str, words: list[str], expect: Callable[[bool, str], None]) -> 
     missing = [f for f in positional if f not in values and fields[f].default is dataclasses.MISSING]
     if missing:
         raise InputError(f"{name} must be given {', '.join(missing)}; write {usage(cls)}")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except InputError:
+        raise
+    except Exception as error:  # a plugin's own check of its arguments
+        raise InputError(f"{name} refuses its arguments: {type(error).__name__}: {error}") from error
 
 
 def _split(words: list[str]) -> list[list[str]]:

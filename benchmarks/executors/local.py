@@ -48,7 +48,7 @@ def places(workers: int | None, per_device: int, threads: int, *, executor: str 
 def in_words(where: list[Place]) -> str:
     """Workers and their devices in words."""
     gpus = list(dict.fromkeys(place.gpu for place in where if place.gpu is not None))
-    return f"{len(where)} workers" + (f" on GPU {', '.join(gpus)}" if gpus else "")
+    return f"{len(where)} worker{'' if len(where) == 1 else 's'}" + (f" on GPU {', '.join(gpus)}" if gpus else "")
 
 
 class LocalExecutor:

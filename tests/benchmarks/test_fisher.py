@@ -68,6 +68,9 @@ def test_the_file_says_what_of_and_serves_a_strategy(source: models.Source, tmp_
     [
         (["--task", "pocket-rte", "--fraction", "0"], "fraction must be in (0, 1], got 0.0"),
         (["--task", "nope"], "unknown task 'nope'"),
+        (["--task", "pocket-rte", "--restart", "-1"], "--restart must be at least 0, got -1"),
+        (["--task", "pocket-rte", "--split-seed", "-1"], "--split-seed must be at least 0, got -1"),
+        (["--task", "pocket-rte", "--device", "nosuch"], "--device must be one that torch can use here (cpu, cuda, "),
         (["--task", "rte"], "--model must be given for rte: a hub id such as bert-large-uncased, or a folder"),
         (["--task", "pocket-rte", "--set", "fisher_samples=3"], "unknown protocol field 'fisher_samples'"),
         (["--task", "pocket-rte", "--set", "max_length"], "--set must be given key=value, got 'max_length'"),

@@ -44,7 +44,9 @@ def test_settings_are_read_from_text() -> None:
         ({"lr": "nan"}, "lr must be finite, got nan"),
         ({"bias_correction": "maybe"}, "bias_correction must be true or false, got 'maybe'"),
         ({"selection": "best"}, "selection must be one of last, best_dev, got 'best'"),
-        ({"warmup": 2}, "warmup is a share of the steps and must be at most 1, got 2.0"),
+        ({"warmup": 2}, "warmup must be at most 1.0, got 2.0"),
+        ({"epochs": 10**20}, "epochs must be at most 100000, got 100000000000000000000"),
+        ({"max_length": 10**20}, "max_length must be at most 1000000, got 100000000000000000000"),
         ({"beta1": 1}, r"beta1 must be in \[0, 1\), got 1.0"),
     ],
 )

@@ -165,7 +165,11 @@ def test_another_stored_target_is_told(records, check, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--rerun", "-1"], "--rerun and tolerances must be at least 0 and --threads at least 1"),
+        (["--rerun", "-1"], "--rerun must be at least 0, got -1"),
+        (["--threads", "0"], "--threads must be at least 1, got 0"),
+        (["--tolerance", "nan"], "--tolerance must be at least 0, got nan"),
+        (["--loss-tolerance", "nan"], "--loss-tolerance must be at least 0, got nan"),
+        (["--data-dir", "./nowhere"], "--data-dir must be an existing folder, got ./nowhere"),
         (["--rerun", "1", "--model", "./nowhere"], "--model must be a hub id or an existing folder"),
     ],
 )

@@ -5,6 +5,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from fisher.checkpoint import quiet_loading
+
 WORDS = [f"w{number}" for number in range(40)]
 
 
@@ -95,7 +97,8 @@ def model_folder(tmp_path_factory):
     def folder(family: str) -> str:
         if family not in made:
             path = tmp_path_factory.mktemp(family)
-            build_model(family).save_pretrained(path)
+            with quiet_loading():  # its progress bar would be taken for what the test at hand says
+                build_model(family).save_pretrained(path)
             TOKENIZERS[family]().save_pretrained(path)
             made[family] = str(path)
         return made[family]

@@ -1,6 +1,8 @@
 """How every command of this package ends."""
 
 import argparse
+import subprocess
+import sys
 
 import pytest
 
@@ -32,3 +34,15 @@ def test_the_code_and_the_sentence(run, code, said, capsys):
 def test_a_defect_of_the_program_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         carry_out(argparse.ArgumentParser(), lambda args: 1 / 0, [])
+
+
+def test_a_reader_that_has_read_enough_is_no_error():
+    """As `| head -1`: the pipe is closed before the text is written."""
+    code = "import sys; sys.stdin.read(); from fisher.command import show; show('x' * 100_000); sys.exit(3)"
+    ours = [sys.executable, "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(ours, text=True, **pipes) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 3

@@ -173,6 +173,10 @@ def test_a_share_is_rounded_and_at_least_one():
     [
         ({"samples": None, "share": 0}, r"error: share must be in \(0, 1\], got 0.0"),
         ({"samples": None, "share": 1.5}, r"error: share must be in \(0, 1\], got 1.5"),
+        ({"seed": -1}, "error: --seed must be at least 0, got -1"),
+        ({"batch-tokens": 0}, "error: --batch-tokens must be at least 1, got 0"),
+        ({"device": "nosuch"}, r"error: --device must be one that torch can use here \(cpu, cuda, ...\), got 'nosuch'"),
+        ({"device": "meta"}, "error: --device must be one that torch can use here"),
         ({"samples": 0}, "error: samples must be in 1..30, the documents of the corpus, got 0"),
         ({"samples": 31}, "error: samples must be in 1..30, the documents of the corpus, got 31"),
         ({"max-length": 33}, "error: max_length must be at least 4 and at most 32, the positions of the model, got 33"),

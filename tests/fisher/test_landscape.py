@@ -172,8 +172,11 @@ def test_bad_requests_have_their_sentences(flags, model_folder, tmp_path, capsys
     model.save_pretrained(other)
     tokenizer.save_pretrained(other)
     cases = [
-        (flags("--grid", 1), "grid must be at least 2 and extent above 0, got 1 and 1.5"),
-        (flags("--extent", 0), "grid must be at least 2 and extent above 0, got 2 and 0.0"),
+        (flags("--grid", 1), "--grid must be at least 2, got 1"),
+        (flags("--workers", -2), "--workers must be at least 1, got -2"),
+        (flags("--extent", 0), "--extent must be above 0 and at most 1000, got 0"),
+        (flags("--extent", "nan"), "--extent must be above 0 and at most 1000, got nan"),
+        (flags("--extent", "1e300"), "--extent must be above 0 and at most 1000, got 1e+300"),
         (flags("--variants", "most"), "a variant must be all, or top:N"),
         (flags("--samples", 13), "samples must be in 1..12, the documents of the corpus, got 13"),
         (flags("--scores", tmp_path / "none"), "there is no score file"),

@@ -7,6 +7,7 @@ import pytest
 
 from fisher.errors import InputError
 from regularizers.base import Regularizer
+from regularizers.describe import first_line
 from regularizers.registry import (
     ENTRY_POINTS,
     code_hash,
@@ -179,3 +180,30 @@ class Shake(Regularizer):
 def test_the_hash_of_code_is_the_same_in_every_version_of_python():
     """As found with Python 3.11.7, 3.12.1 and 3.13.0."""
     assert code_hash(EVERY_KIND) == "a2d974e5ddd47251"
+
+
+def test_a_forgotten_dataclass_is_told(plugin):
+    text = PLUGIN.replace("@dataclass\n", "")
+    with pytest.raises(InputError, match=r"Shake must be a dataclass; put @dataclass under @register\('bare'\)"):
+        load_plugin(plugin("bare", text.replace("{name}", "bare")))
+    constants = text.replace("    p: float = 0.1", "    p: ClassVar[float] = 0.1").replace("{name}", "plain")
+    load_plugin(plugin("plain", "from typing import ClassVar" + constants, "plain.py"))
+    assert str(parse("plain")) == "plain"
+
+
+@pytest.mark.parametrize("error", ["ValueError", "KeyError"])
+def test_a_plugins_own_check_of_its_arguments_is_a_sentence(plugin, error):
+    check = f"""
+    def __post_init__(self):
+        if self.p > 1:
+            raise {error}("p must be at most 1")
+"""
+    load_plugin(plugin("strict", PLUGIN.replace("{name}", "strict") + check))
+    assert str(parse("strict(0.5)")) == "strict(0.5)"
+    with pytest.raises(InputError, match=f"strict refuses its arguments: {error}: .?p must be at most 1"):
+        parse("strict(2)")
+
+
+def test_the_signature_that_dataclass_writes_is_no_summary(plugin):
+    load_plugin(plugin("silent", PLUGIN.replace("{name}", "silent").replace('"""A plugin."""', "")))
+    assert first_line(find("silent")) == ""
