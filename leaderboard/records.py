@@ -212,17 +212,21 @@ def _bounded(data: bytes) -> bytes:
     return data
 
 
-def find_records(results: Iterable[Path | str]) -> list[str]:
+def find_records(results: Iterable[Path | str], *, may_be_empty: bool = False) -> list[str]:
     """Return the record files of output folders (their `records` folder), record folders and single files, sorted.
 
     Archives of records count as such; hidden files and files that are neither `*.json` nor `*.jsonl.gz` do not. Raises
-    InputError for a path that cannot be listed.
+    InputError for a path that cannot be listed, and for a folder without any unless it `may_be_empty`.
     """
     found: dict[str, str] = {}
     real = functools.cache(os.path.realpath)
     for given in results:
         try:
-            for path in _candidates(given):
+            paths = _candidates(given)
+            if not paths and not may_be_empty:
+                give = "give the --output folder of a run or its records folder"
+                raise InputError(f"no usable record found in {escape(str(given))}; {give}")
+            for path in paths:
                 folder, name = os.path.split(path)
                 found[f"{real(folder)}{os.sep}{name}"] = path
         except FileNotFoundError:

@@ -208,6 +208,10 @@ def test_folders_files_and_rubbish(record, tmp_path):
     assert records.find_records([run, more, second, run / "records"]) == sorted(map(str, [first, second]))
     with pytest.raises(InputError, match="nowhere does not exist; give output folders, record folders or record files"):
         records.find_records([tmp_path / "nowhere"])
+    (empty := tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no usable record found in .*empty; give the --output folder"):
+        records.find_records([run, empty])
+    assert records.find_records([empty], may_be_empty=True) == []
     with pytest.raises(InputError, match=r"notes\.txt.x cannot be read: Not a directory"):
         records.find_records([more / "notes.txt" / "x"])
 
