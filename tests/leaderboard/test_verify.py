@@ -217,7 +217,7 @@ def test_a_wrong_request_exits_2(tmp_path, capsys):
     assert main([str(tmp_path / "nowhere")]) == 2
     assert "does not exist; give output folders" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 2
-    assert "no record found in" in capsys.readouterr().err
+    assert "no usable record found in" in capsys.readouterr().err
 
 
 def test_hostile_names_reach_the_terminal_as_text(honest_record, tmp_path, capsys):
