@@ -8,7 +8,6 @@ files could not be used as records; 2: the request was wrong or nothing meets.
 """
 
 import argparse
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,9 +21,10 @@ from leaderboard.errors import InputError
 from leaderboard.files import write
 from leaderboard.published import Reference, load_reference
 from leaderboard.side_by_side import Direction, Meeting, Pair, meeting
-from leaderboard.significance import MINIMUM
+from leaderboard.significance import ALPHA, MINIMUM
 from leaderboard.tables import Section
 from leaderboard.text import escape, percent, points, show_any_script
+from leaderboard.words import bounds
 
 ABOUT = (
     "Scores are x 100. ours - published: the difference of the means, with a 95 % interval from resampling our "
@@ -32,8 +32,8 @@ ABOUT = (
     "number of restarts and have no interval."
 )
 ABOUT_DIRECTIONS = (
-    "ours: paired over restarts, with a 95 % bootstrap interval; clear = it excludes 0, not corrected for the number "
-    f"of comparisons; too few = fewer than {MINIMUM} restarts, whose intervals are too narrow to say."
+    f"ours: paired over restarts, with a 95 % bootstrap interval; clear = sign flip p < {ALPHA}, not corrected for the "
+    f"number of comparisons; too few = fewer than {MINIMUM} restarts, which are not tested."
 )
 
 
@@ -86,8 +86,7 @@ def _by_cell(pair: Pair) -> tuple[str, float]:
 
 
 def _gap(value: float, low: float, high: float) -> str:
-    bounds = "" if math.isnan(low) else f" [{points(low, sign=True)}, {points(high, sign=True)}]"
-    return points(value, sign=True) + bounds
+    return points(value, sign=True) + bounds(low, high, sign=True)
 
 
 def _by_strategy(directions: Sequence[Direction]) -> str:

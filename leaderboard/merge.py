@@ -5,7 +5,7 @@
 The board is a folder with one archive of records (`leaderboard.export` says how it looks) of at most 5 MB. Board and
 submissions together must pass `leaderboard.verify`; else nothing is written. A trial that the board has already must
 have the same result; of two plans the wider one counts (`leaderboard.plan`). The page is the `leaderboard.md` of the
-board's records. Without SUBMISSION the page is made anew.
+board's records, with a line that links to docs/board.md. Without SUBMISSION the page is made anew.
 Exit 0: merged; 1: refused, each problem is named; 2: the request was wrong.
 """
 
@@ -28,13 +28,15 @@ from leaderboard.verify import report, verify
 
 BOARD, PAGE = Path("leaderboard/published"), Path("LEADERBOARD.md")
 MAX_BOARD = 5_000_000
+ABOUT = "[What was run, and how to read it with care](docs/board.md). The tables' terms are explained at the end."
 
 
 def page(board: Path | str) -> str:
     """Return the text of the page that a board makes. Raises InputError if the board has no records."""
     with tempfile.TemporaryDirectory() as folder:
         build([board], folder)
-        return (Path(folder) / "leaderboard.md").read_text(encoding="utf-8")
+        title, rest = (Path(folder) / "leaderboard.md").read_text(encoding="utf-8").split("\n", 1)
+    return f"{title}\n\n{ABOUT}\n{rest}"
 
 
 def merge(

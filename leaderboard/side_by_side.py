@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from leaderboard.cells import Cell, Row, compare_rows, is_synthetic, shared
 from leaderboard.comparison import Comparison
 from leaderboard.published import Figure, Reference, references, task_key
-from leaderboard.significance import MINIMUM
+from leaderboard.significance import ALPHA, MINIMUM
 from leaderboard.tables import Section, field_text
 from leaderboard.text import percent
 
@@ -44,7 +44,8 @@ class Pair:
 class Direction:
     """A strategy against the first of its table: the difference published and ours; low and high NaN where unknown.
 
-    restarts: of ours; failed: whether every run of both failed, so that their difference says nothing.
+    p: sign flip of ours, uncorrected, NaN where nothing is tested; restarts: of ours; failed: whether every
+    run of both failed, so that their difference says nothing.
     """
 
     pair: Pair
@@ -53,6 +54,7 @@ class Direction:
     ours: float
     low: float
     high: float
+    p: float
     restarts: int
     failed: bool
 
@@ -69,10 +71,10 @@ class Direction:
 
     @property
     def clear(self) -> str:
-        """Whether the interval of ours excludes 0, where there are restarts enough to say so."""
+        """Whether the sign flip of ours tells the two apart, where there are restarts enough to test."""
         if math.isnan(self.low):
             return "-"
-        return "too few" if self.restarts < MINIMUM else "yes" if self.low > 0 or self.high < 0 else "no"
+        return "too few" if self.restarts < MINIMUM else "yes" if self.p < ALPHA else "no"
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,9 @@ def _direction(pair: Pair, base: Pair, made: Comparison) -> Direction:
     rest = (made.restarts, all(row.failed == row.restarts for row in sides))
     if math.isnan(published):
         tops = [max(lines[side]["score"] for lines in shared(*sides)) for side in (0, 1)]
-        return Direction(pair, "max", pair.figure.max - base.figure.max, tops[0] - tops[1], math.nan, math.nan, *rest)
-    return Direction(pair, "mean", published, made.difference, made.low, made.high, *rest)
+        unknown = (math.nan, math.nan, math.nan)
+        return Direction(pair, "max", pair.figure.max - base.figure.max, tops[0] - tops[1], *unknown, *rest)
+    return Direction(pair, "mean", published, made.difference, made.low, made.high, made.p, *rest)
 
 
 def differences(reference: Reference, section: Section, pairs: Sequence[Pair]) -> Iterator[str]:

@@ -30,7 +30,7 @@ def verdict(section: Section, style: Style, without_cost: bool) -> Iterator[str]
         leader = places[0]
         if section.baseline and leader.strategy != section.baseline:
             yield _lead_over_baseline(section, leader, without_cost)
-        yield _undecided(section, style)
+        yield from _undecided(section, style)
     yield from _findings(section, style)
 
 
@@ -61,23 +61,28 @@ def _lead_over_baseline(section: Section, leader: Place, without_cost: bool) -> 
     return text + (f"; {quantity(leader.relative_seconds)} times its seconds." if cost else ".")
 
 
-def _undecided(section: Section, style: Style) -> str:
+def _undecided(section: Section, style: Style) -> Iterator[str]:
+    """Say what cannot be told from the leader, and what mean ranks alone say where they can say anything."""
     places, critical = section.ranking.places, section.ranking.critical_difference
-    text = ""
+    parts = []
     if places[0].tier is not None:
         near = {name for group in section.ranking.groups if places[0].strategy in group for name in group}
         rest = [place.strategy for place in places[1:] if place.strategy != section.baseline]  # that has its own test
         others = [escape(name, style) for name in rest if name in near]
         if others:
-            text = f"Of the others, not distinguishable from it: {listed(others)}. "
+            parts.append(f"Of the others, not distinguishable from it: {listed(others)}.")
         elif rest:
-            text = "All others are distinguishable from it. "
+            parts.append("All others are distinguishable from it.")
     elif section.ranking.restarts >= MINIMUM:
         pairs = math.comb(len(places), 2)
-        text = f"Pairs were not tested: {pairs} of them are too many for {section.ranking.restarts} restarts. "
-    apart = "best and worst" if places[-1].mean_rank - places[0].mean_rank >= critical else "no two strategies"
-    tasks = f"{section.ranking.tasks} task{'s' if section.ranking.tasks > 1 else ''}"
-    return text + f"By mean ranks alone, which need {critical:.2f} between them (Nemenyi, {tasks}), {apart} differ."
+        parts.append(f"Pairs were not tested: {pairs} of them are too many for {section.ranking.restarts} restarts.")
+    if critical <= len(places) - 1:  # two mean ranks can lie that far apart
+        apart = "best and worst" if places[-1].mean_rank - places[0].mean_rank >= critical else "no two strategies"
+        tasks = f"{section.ranking.tasks} task{'s' if section.ranking.tasks > 1 else ''}"
+        ranks = f"By mean ranks alone, which need {critical:.2f} between them (Nemenyi, {tasks}), {apart} differ."
+        parts.append(ranks)
+    if parts:
+        yield " ".join(parts)
 
 
 def _findings(section: Section, style: Style) -> Iterator[str]:

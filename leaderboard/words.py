@@ -29,9 +29,14 @@ ABOUT_TESTS = (
 )
 ABOUT_TIERS = (
     "tier 1 = the best mean and all that cannot be told from it (sign-flip tests of all pairs, Holm), tier 2 = the "
-    "best of the rest and all that cannot be told from that; the order within a tier means nothing."
+    "best of the rest and all that cannot be told from that; the order within a tier means nothing. Tiers and bars "
+    "correct over all pairs of strategies, p only over those with the baseline: a strategy can be told from the "
+    "baseline (p) and still share its tier."
 )
-ABOUT_COST = "time = mean seconds per trial as a ratio to the baseline's."
+ABOUT_COST = (
+    "time = mean seconds per trial as a ratio to the baseline's. Wall-clock under the load of that moment: rows that "
+    "ran at another time (often those planned with fewer restarts) are not comparable."
+)
 ABOUT_GAPS = "n = 2/3: only 2 of 3 expected restarts have a result; such rows are shown, but neither ranked nor tested."
 BEST = "Best mean per task and share of the training data (in brackets the failed runs of the baseline):"
 SYNTHETIC = "Tasks named pocket-* are synthetic and embedded in this project; they are not GLUE."
@@ -62,7 +67,13 @@ def draw(table: Table, style: Style, widths: Sequence[int | None] | None = None)
 
 def bounds(low: float, high: float, *, sign: bool = False) -> str:
     """Return ` [low, high]` x 100, nothing where it is undefined."""
-    return "" if math.isnan(low) else f" [{points(low, sign=sign)}, {points(high, sign=sign)}]"
+    return "" if math.isnan(low) else f" [{_bound(low, sign)}, {_bound(high, sign)}]"
+
+
+def _bound(value: float, sign: bool) -> str:
+    """Return a bound x 100; with `sign` it says on which side of 0 it lies, also where it rounds to 0."""
+    text = points(value, sign=sign)
+    return f"{math.copysign(0.0, value):+.1f}" if sign and value and text == "0.0" else text
 
 
 def failed(row: Row | Place) -> str:

@@ -23,7 +23,7 @@ function answer(cell, section, data, pick) {
     ),
   ];
   if (isNumber(best.seconds)) tiles.push(tile("Costs", ...cost(best, section)));
-  return [title, element("dl", {class: "tiles"}, tiles), element("p", {class: "hint"}, rivals(ranked, winners, data))];
+  return [title, element("dl", {class: "tiles"}, tiles), element("p", {class: "rivals"}, rivals(ranked, winners, data))];
 }
 
 // The best mean is chosen after the fact; what cannot be told from it stands in its tier.
@@ -67,7 +67,7 @@ function gain(row, section) {
   return found
     ? [
         `${signed(found.difference)} points`,
-        `${interval(found.low, found.high, signed)} against ${section.baseline}, same restarts`,
+        `${interval(found.low, found.high, bound)} against ${section.baseline}, same restarts`,
       ]
     : ["–", "the baseline is not complete here"];
 }
@@ -91,7 +91,7 @@ function overNext(ranked, best, section, data) {
     tile(
       "Over the next",
       `${signed(-found.difference)} points`,
-      `${interval(-found.high, -found.low, signed)} against ${next.strategy}, same restarts; the best is the baseline itself`,
+      `${interval(-found.high, -found.low, bound)} against ${next.strategy}, same restarts; the best is the baseline itself`,
     ),
     tile(
       "Distinguishable?",

@@ -132,7 +132,7 @@ function costPlot(cell, rows, styleOf) {
   );
   const unit = ratios ? "time of a trial, the baseline's = 1" : "seconds per trial";
   const text = [
-    `Mean ${cell.metric} against the ${ratios ? "time of a trial as a ratio to the baseline's on the same restarts" : "wall-clock seconds of a trial"}; other load on the machines is in it.`,
+    `Mean ${cell.metric} against the ${ratios ? "time of a trial as a ratio to the baseline's on the same restarts" : "wall-clock seconds of a trial"}. Wall-clock under the load of that moment: rows that ran at another time (often those planned with fewer restarts) are not comparable.`,
     best.length
       ? `The line joins the ranked strategies that no other beats in both: ${best.map(row => row.strategy).join("; ")}.`
       : "",

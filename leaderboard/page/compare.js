@@ -5,7 +5,9 @@ function comparison(cells, a, b, section, data, tails, set) {
   const lines = cells
     .map(cell => {
       const [first, second] = [a, b].map(name => cell.rows.find(row => row.strategy === name));
-      return first && second ? {cell, found: pairRows(first, second, tails, data.minimum_restarts)} : null;
+      if (!first || !second) return null;
+      const found = pairRows(first, second, tails, data.minimum_restarts);
+      return {cell, found: found && {...found, interval: told(first, second, section.baseline) ?? found.interval}};
     })
     .filter(line => line?.found);
   const form = element(
@@ -29,7 +31,7 @@ function comparison(cells, a, b, section, data, tails, set) {
       title: "Difference",
       value: line => line.found.difference,
       cell: line =>
-        `${signed(line.found.difference)} ${line.found.interval ? interval(...line.found.interval, signed) : ""}`,
+        `${signed(line.found.difference)} ${line.found.interval ? interval(...line.found.interval, bound) : ""}`,
       number: true,
       falling: true,
     },
@@ -55,18 +57,25 @@ function comparison(cells, a, b, section, data, tails, set) {
     text,
   );
   const table = sortableTable(`${a} minus ${b}, paired by restart`, columns, lines, {});
-  return [form, element("p", {class: "result", role: "status"}, sentence(a, b, lines[0])), plot, table];
+  return [form, element("p", {class: "result", role: "status"}, sentence(a, b, lines[0], data)), plot, table];
+}
+
+// The interval that the tables have of this difference, where one of the two is the baseline.
+function told(first, second, baseline) {
+  const made = [first, second].some(row => row.strategy === baseline) ? (first.comparison ?? second.comparison) : null;
+  if (!isNumber(made?.low)) return null;
+  return first.strategy === baseline ? [-made.high, -made.low] : [made.low, made.high];
 }
 
 const share = line => line.found.differences.filter(value => value > 0).length / line.found.pairs.length;
 
-function sentence(a, b, {cell, found}) {
-  const range = found.interval ? `, 95 % interval ${interval(...found.interval, signed)}` : "";
-  const outside = found.interval && (found.interval[0] > 0 || found.interval[1] < 0);
-  const reading = !found.interval
-    ? ""
-    : outside
-      ? " The interval leaves out 0; p-values of pairs you choose are not corrected."
-      : " The interval includes 0: not distinguishable.";
+function sentence(a, b, {cell, found}, data) {
+  const range = found.interval ? `, 95 % interval ${interval(...found.interval, bound)}` : "";
+  const reading =
+    found.p === null
+      ? ` Too few restarts to test (${data.minimum_restarts} needed): no finding.`
+      : found.p < data.alpha
+        ? ` A sign flip tells them apart (p = ${pValue(found.p)}, not corrected for the pairs you choose from).`
+        : ` A sign flip does not tell them apart (p = ${pValue(found.p)}).`;
   return `On ${nameOf(cell)}, ${a} scores ${signed(found.difference)} points against ${b} over ${plural(found.pairs.length, "shared restart")}${range}.${reading}`;
 }

@@ -38,9 +38,10 @@ function controls(data, state, change) {
 
 function facts(section, data) {
   const protocol = section.protocol,
-    kept = Object.entries(section.versions);
+    kept = Object.entries(section.versions),
+    differs = Object.entries(section.differs).map(([key, value]) => `, ${key} ${value}`);
   const text = [
-    `Model ${section.model}, protocol ${protocol.name}: ${protocol.selection === "best_dev" ? "best epoch on dev" : "last epoch"}, ${protocol.precision}, ${protocol.data} data.`,
+    `Model ${section.model}, protocol ${protocol.name}: ${protocol.selection === "best_dev" ? "best epoch on dev" : "last epoch"}, ${protocol.precision}, ${protocol.data} data${differs.join("")}.`,
     section.ranking.restarts
       ? `Ranked strategies have ${plural(section.ranking.restarts, "restart")}${section.splits > 1 ? ` over ${section.splits} splits` : ""}.`
       : "",

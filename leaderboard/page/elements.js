@@ -100,6 +100,8 @@ const isNumber = value => value !== null && value !== undefined;
 const points = value => (isNumber(value) ? (100 * value).toFixed(1).replace(/^-0\.0$/, "0.0") : "–");
 const signed = value =>
   !isNumber(value) ? "–" : (points(value) !== "0.0" && value > 0 ? "+" : "") + points(value).replace("-", "−");
+// A bound of a difference: its sign says on which side of 0 it lies, also where it rounds to 0.
+const bound = value => (value && points(value) === "0.0" ? (value > 0 ? "+0.0" : "−0.0") : signed(value));
 const interval = (low, high, show = points) => (isNumber(low) ? `[${show(low)}, ${show(high)}]` : "");
 const percent = fraction => `${Number((100 * fraction).toPrecision(6))} %`;
 const pValue = p => (!isNumber(p) ? "–" : p < 0.0001 ? "< 0.0001" : p.toPrecision(2));

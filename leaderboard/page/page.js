@@ -128,7 +128,7 @@ function draw() {
     put("answer", element("h2", {id: "answer-title"}, "Nothing was run there"));
     for (const id of ["table", "notes", "charts", "compare", "published"]) put(id);
   } else {
-    put(
+    putChanged(
       "answer",
       ...(cells.length === 1 ? answer(cells[0], section, data, pick) : summary(cells, section, data, pick)),
     );
@@ -186,6 +186,12 @@ function charts(cells, keep, section, styleOf) {
 
 const put = (id, ...children) => document.getElementById(id).replaceChildren(...children);
 
+// What is read aloud when it is replaced is replaced only where it says something else.
+function putChanged(id, ...children) {
+  const made = element("div", {}, children);
+  if (made.textContent !== document.getElementById(id).textContent) put(id, ...made.childNodes);
+}
+
 function show(id) {
   const place = document.getElementById(id);
   place.focus({preventScroll: true});
@@ -205,6 +211,7 @@ function reading() {
 document.getElementById("controls").addEventListener("submit", event => event.preventDefault());
 narrow.addEventListener("change", draw);
 window.addEventListener("hashchange", () => {
+  if (location.hash && !location.hash.includes("=")) return; // a place on the page, no choice
   readAddress();
   draw();
 });

@@ -27,7 +27,7 @@ function publishedView(cells, section, chosen, select) {
     {
       title: "Ours − published",
       value: pair => pair.gap,
-      cell: pair => [signed(pair.gap), " ", small(interval(pair.gap_low, pair.gap_high, signed))],
+      cell: pair => [signed(pair.gap), " ", small(interval(pair.gap_low, pair.gap_high, bound))],
       ...FALLING,
     },
     {title: "Max", value: pair => pair.max, cell: pair => points(pair.max), ...FALLING},
@@ -43,7 +43,7 @@ function publishedView(cells, section, chosen, select) {
       value: pair => pair.direction?.ours ?? null,
       cell: pair =>
         pair.direction
-          ? [signed(pair.direction.ours), " ", small(interval(pair.direction.low, pair.direction.high, signed))]
+          ? [signed(pair.direction.ours), " ", small(interval(pair.direction.low, pair.direction.high, bound))]
           : "–",
       ...FALLING,
     },
@@ -70,7 +70,7 @@ function publishedView(cells, section, chosen, select) {
     element(
       "p",
       {class: "hint"},
-      "The interval of ours − published is from resampling our restarts alone; the published mean is taken as exact. Maxima grow with the number of restarts. Directions: clear = the interval of our gain leaves out 0, not corrected for the number of comparisons.",
+      "The interval of ours − published is from resampling our restarts alone; the published mean is taken as exact. Maxima grow with the number of restarts. Directions: clear = sign flip p < 0.05, not corrected for the number of comparisons.",
     ),
   ];
 }

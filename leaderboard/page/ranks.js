@@ -1,6 +1,8 @@
 // The critical-difference diagram: mean ranks, and bars over strategies of which no two can be told apart.
 
 const BAR = 16;
+const ABOUT_TIERS =
+  "Tiers and bars correct over all pairs of strategies, p only over those with the baseline: a strategy can be told from the baseline (p) and still share its tier.";
 
 function rankPlot(ranking, styleOf) {
   const {places, groups, tasks, critical_difference: critical} = ranking;
@@ -64,18 +66,19 @@ function rankPlot(ranking, styleOf) {
 const besideOf = (x, y) =>
   x < 0.8 * WIDTH ? {x: x + 11, y: y + 5, "text-anchor": "start"} : {x: x - 11, y: y + 5, "text-anchor": "end"};
 
-function rankText({groups, groups_test: test, tasks, critical_difference: critical}) {
+function rankText({places, groups, groups_test: test, tasks, critical_difference: critical}) {
   const paired = "paired sign flips over all cells, Holm over all pairs, p < 0.05";
   const ranks = "Nemenyi's test of the mean ranks, p < 0.05, because there are too few restarts for a paired one";
   const how = test === "sign flip" ? paired : ranks;
   const said = groups.length
     ? "A bar at the bottom joins strategies of which no two can be told apart"
     : "Every pair can be told apart";
+  if (test !== "sign flip") return `${said} (${how}).`;
   const alone =
-    test === "sign flip"
+    critical <= places.length - 1
       ? ` Ranks alone, over ${plural(tasks, "task")}, would need ${critical.toFixed(2)} between two (Nemenyi).`
       : "";
-  return `${said} (${how}).${alone}`;
+  return `${said} (${how}). ${ABOUT_TIERS}${alone}`;
 }
 
 const rankList = ({places, groups}) =>

@@ -87,7 +87,7 @@ const swatch = style =>
 function versus(row, section) {
   if (row.strategy === section.baseline) return "baseline";
   return row.comparison
-    ? [signed(row.comparison.difference), " ", small(interval(row.comparison.low, row.comparison.high, signed))]
+    ? [signed(row.comparison.difference), " ", small(interval(row.comparison.low, row.comparison.high, bound))]
     : "–";
 }
 
@@ -148,7 +148,7 @@ function overall(section, data, pick, styleOf) {
       cell: row =>
         row.strategy === section.baseline
           ? "baseline"
-          : [signed(row.difference), " ", small(interval(row.low, row.high, signed))],
+          : [signed(row.difference), " ", small(interval(row.low, row.high, bound))],
       number: true,
       falling: true,
     },

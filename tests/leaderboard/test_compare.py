@@ -91,6 +91,38 @@ def test_directions_are_paired_and_compared_by_sign(record: Make) -> None:
     assert "Of 2 published differences: 1 have the same sign here (1 clear), 1 have the opposite sign here (1" in text
 
 
+def test_what_is_clear_does_not_depend_on_the_seed_of_the_bootstrap(
+    record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sign flip decides (p = 64 / 2^11), although the interval, which draws splits too, holds 0 at every seed."""
+    from leaderboard import comparison, resampling
+
+    base = [0.50 + restart / 100 for restart in range(12)]
+    gains = [-0.0005, -0.0005, 0.02, 0.01, -0.0005, -0.0005, 0.05, 0.02, -0.0005, -0.0005, 0.08, 0.015]
+    ours = [round(score + gain, 4) for score, gain in zip(base, gains, strict=True)]
+    records = [*rte(record, DEVLIN, base), *rte(record, MIXOUT, ours)]
+    for item in records:
+        item["config"] |= {"split_seed": (split := item["config"]["restart"] % 4), "split_hash": str(split) * 64}
+    intervals = set()
+    for seed in range(3):
+        monkeypatch.setattr(comparison.resampling, "interval", seeded(resampling.bootstrap_means, seed))
+        found = line(compared(records), "rte", "100 %", MIXOUT, "mean")
+        intervals.add(found[5])
+        assert "[-0.0, " in found[5] and found[6:] == ["same", "yes"]
+        assert "(1 clear)" in compared(records)
+    assert len(intervals) > 1, "the seed changes the interval"
+
+
+def seeded(means: Callable[..., Any], seed: int) -> Callable[..., tuple[float, float]]:
+    """The interval of few bootstrap samples of another seed."""
+    from leaderboard.resampling import interval_of
+
+    def drawn(values: Any, groups: Any = None) -> tuple[float, float]:
+        return interval_of(means(values, groups, resamples=200, seed=seed), len(values))
+
+    return drawn
+
+
 def test_no_difference_is_no_direction(record: Make) -> None:
     text = compared([*rte(record, DEVLIN, [0.5, 0.6]), *rte(record, MIXOUT, [0.6, 0.5])])
     assert line(text, "rte", "100 %", MIXOUT, "mean")[6:] == ["no difference here", "too few"]

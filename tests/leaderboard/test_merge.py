@@ -39,6 +39,7 @@ def test_results_are_added_and_the_page_is_made(submit, command, tmp_path):
     assert code == 0 and "4 records, 4 of them new" in out
     page = (tmp_path / "BOARD.md").read_text()
     assert page == merge.page(tmp_path / "board") and MIX in page
+    assert page.splitlines()[:3] == ["# Leaderboard", "", merge.ABOUT] and "(docs/board.md)" in merge.ABOUT
     code, out, _ = command(submit("second", [BASE, MIX], range(2, 4)))
     assert code == 0 and "8 records, 4 of them new" in out
     assert (tmp_path / "BOARD.md").read_text() != page

@@ -264,9 +264,34 @@ def test_any_two_are_compared_restart_by_restart(open_page):
     choose(browser, "second", MIX)
     said = texts(browser, "#compare [role=status]")[0]
     assert said.startswith("On rte, 10 % of the data, none scores \u2212") and "over 12 shared restarts" in said
+    assert said.endswith(" A sign flip tells them apart (p = 0.00049, not corrected for the pairs you choose from).")
     assert len(browser.find_elements("css selector", "#compare .mark.hollow")) == 12
     choose(browser, "second", "none")
     assert "Choose two different strategies." in texts(browser, "#compare p")
+
+
+def test_a_comparison_is_judged_by_its_test_and_has_the_interval_of_the_tables(open_page):
+    browser = open_page()
+    code = """
+        const told = (p, interval) => sentence("a", "b", {cell: data.sections[0].cells[0],
+            found: {p, interval, difference: 0.02, pairs: Array(12)}}, data);
+        return [told(0.04, [-0.0001, 0.04]), told(0.06, [0.0001, 0.04]), told(null, null)];"""
+    apart, alike, few = browser.execute_script(code)
+    assert "[\u22120.0, +4.0]. A sign flip tells them apart (p = 0.040, " in apart
+    assert alike.endswith("[+0.0, +4.0]. A sign flip does not tell them apart (p = 0.060).")
+    assert few.endswith("shared restarts. Too few restarts to test (12 needed): no finding.")
+    changed = (
+        "data.sections[0].cells.flatMap(c => c.rows).forEach(r => { if (r.comparison) r.comparison.low = -0.77; })"
+    )
+    browser.execute_script(f"{changed}; draw();")
+    choose(browser, "first", "none")
+    for place in ("[role=status]", "tbody"):
+        assert "[\u221277.0, " in texts(browser, f"#compare {place}")[0]
+    choose(browser, "second", "none")
+    choose(browser, "first", BASE)
+    assert ", +77.0]. A sign flip" in texts(browser, "#compare [role=status]")[0]
+    choose(browser, "first", MIX)
+    assert "77.0" not in texts(browser, "#compare")[0]
 
 
 def test_the_page_computes_what_the_tables_say(open_page):
@@ -361,6 +386,8 @@ def test_the_critical_difference_diagram_says_what_it_shows(open_page, planned, 
     assert f"Mean ranks: {MIX} 1.00; {BASE} 2.00" in described and "paired sign flips over all cells" in described
     assert len(browser.find_elements("css selector", "#overall svg line.group")) == described.count("Not told apart:")
     data = json.loads((made / "leaderboard.json").read_text())["sections"][0]["ranking"]
+    assert "a strategy can be told from the baseline (p) and still share its tier." in described
+    assert data["critical_difference"] > len(data["places"]) - 1 and "Nemenyi" not in described
     members = browser.find_elements("css selector", "#overall svg .member")
     assert len(members) == sum(len(group) for group in data["groups"])
 
@@ -453,6 +480,7 @@ def test_every_chart_is_drawn_and_described(open_page):
     browser = open_page()
     assert len(browser.find_elements("css selector", "#charts figure")) == 4
     assert len(browser.find_elements("css selector", "#charts figure:first-child .mark.hollow")) == 3
+    assert "Wall-clock under the load of that moment" in " ".join(texts(browser, "#charts desc"))
     roles = browser.execute_script(
         "return [...document.querySelectorAll('figure > svg')].map(e => [e.getAttribute('role'),"
         " e.querySelector(':scope > title').textContent, e.querySelector(':scope > desc').textContent])"
@@ -509,6 +537,11 @@ def test_everything_is_reached_by_keyboard_and_has_a_name(open_page):
     assert nameless == []
     assert browser.execute_script("return document.querySelectorAll('table:not(:has(caption))').length") == 0
     assert browser.execute_script("return document.documentElement.lang") == "en"
+    sizes = browser.execute_script(
+        "return [...document.querySelectorAll('thead button')].filter(e => e.checkVisibility())"
+        ".map(e => [e.offsetWidth, e.offsetHeight])"
+    )
+    assert sizes and all(width >= 24 and height >= 24 for width, height in sizes)
 
 
 def test_printing_opens_the_trials_and_hides_the_controls(open_page):
@@ -517,7 +550,30 @@ def test_printing_opens_the_trials_and_hides_the_controls(open_page):
     assert browser.execute_script("return [...document.querySelectorAll('details')].every(e => e.open)")
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert not browser.find_element("id", "controls").is_displayed()
+    assert browser.find_element("css selector", "#answer .rivals").is_displayed()
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_the_skip_link_leads_to_the_answer_and_keeps_the_choice(open_page, honest_record, store):
+    """Two sections, told apart under the title; the answer stands, and is not read anew, where it says the same."""
+    records = [honest_record(name, r, 0.6 + r / 100) for name in (BASE, MIX) for r in range(3)]
+    others = [honest_record(name, r, 0.6 + r / 50) for name in (BASE, MIX) for r in range(2)]
+    for item in others:
+        item["config"] |= {"protocol": item["config"]["protocol"] | {"bias_correction": False}}
+    folder = store([*records, *others])
+    build([folder], folder)
+    browser = open_page(folder=folder)
+    first = texts(browser, "#facts")[0]
+    choose(browser, "section", "1")
+    assert ", bias_correction true. " in first and ", bias_correction false. " in texts(browser, "#facts")[0]
+    browser.execute_script("window.kept = document.getElementById('answer-title')")
+    browser.find_element("css selector", ".skip").send_keys("\n")
+    assert browser.switch_to.active_element.get_attribute("id") == "answer"
+    assert browser.find_element("name", "section").get_attribute("value") == "1"
+    choose(browser, "first", MIX if texts(browser, "[name=first] [selected]") == [BASE] else BASE)
+    assert browser.execute_script("return window.kept === document.getElementById('answer-title')")
+    choose(browser, "section", "0")
+    assert not browser.execute_script("return window.kept === document.getElementById('answer-title')")
 
 
 def test_hostile_names_are_shown_as_text(open_page, honest_record, store, tmp_path):

@@ -25,6 +25,13 @@ HOSTILE = [
 ]
 
 
+def test_a_bound_says_on_which_side_of_0_it_lies():
+    from leaderboard.words import bounds
+
+    assert bounds(0.0004, 0.383, sign=True) == " [+0.0, +38.3]" and bounds(-0.01, -0.0004, sign=True) == " [-1.0, -0.0]"
+    assert bounds(0.0, -0.0, sign=True) == " [0.0, 0.0]" and bounds(0.0004, 0.01) == " [0.0, 1.0]"
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("style", ["plain", "markdown"])
 def test_escaped_text_is_one_printable_line(text, style):
