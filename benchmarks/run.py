@@ -273,7 +273,7 @@ class Run:
 
     def _files(self, end: str = ".json") -> list[str]:
         """The records of the output folder, one a file; with `ARCHIVE` the archives there, which no run uses."""
-        found = find_records([self.output], may_be_empty=True) if os.path.isdir(self.output / "records") else []
+        found = find_records([self.output]) if os.path.isdir(self.output / "records") else []
         return [path for path in found if path.endswith(end)]
 
     def _known(self) -> tuple[dict[str, tuple[bool, str]], list[RecordError]]:

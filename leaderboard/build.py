@@ -127,7 +127,7 @@ def load(results: Iterable[Path | str]) -> tuple[list[Line], list[RecordError]]:
 
 
 def _good(given: list[Path], problems: list[RecordError]) -> Iterable[dict[str, Any]]:
-    for item in stream_records(given):
+    for item in stream_records(given, none_empty=True):
         if isinstance(item, RecordError):
             problems.append(item)
         else:

@@ -108,7 +108,7 @@ def export(results: Iterable[Path | str], output: Path | str) -> tuple[int, int,
     strategies, places = set[str](), set[Place]()
 
     def usable() -> Iterable[Record]:
-        for item in stream_records(given):
+        for item in stream_records(given, none_empty=True):
             if isinstance(item, RecordError):
                 problems.append(item)
             else:

@@ -79,7 +79,7 @@ def _noted(given: Iterable[Path], places: set[Place]) -> Iterator[Record]:
 
 
 def _usable(given: Iterable[Path]) -> Iterator[Record]:
-    for item in stream_records(given):
+    for item in stream_records(given, none_empty=True):
         if isinstance(item, RecordError):
             raise item
         yield item

@@ -212,18 +212,18 @@ def _bounded(data: bytes) -> bytes:
     return data
 
 
-def find_records(results: Iterable[Path | str], *, may_be_empty: bool = False) -> list[str]:
+def find_records(results: Iterable[Path | str], *, none_empty: bool = False) -> list[str]:
     """Return the record files of output folders (their `records` folder), record folders and single files, sorted.
 
     Archives of records count as such; hidden files and files that are neither `*.json` nor `*.jsonl.gz` do not. Raises
-    InputError for a path that cannot be listed, and for a folder without any unless it `may_be_empty`.
+    InputError for a path that cannot be listed and, where `none_empty` is asked, for a folder without any.
     """
     found: dict[str, str] = {}
     real = functools.cache(os.path.realpath)
     for given in results:
         try:
             paths = _candidates(given)
-            if not paths and not may_be_empty:
+            if not paths and none_empty:
                 give = "give the --output folder of a run or its records folder"
                 raise InputError(f"no usable record found in {escape(str(given))}; {give}")
             for path in paths:
@@ -246,9 +246,12 @@ def _candidates(given: Path | str) -> list[str]:
     return [start + name for name in names if name not in BESIDE]
 
 
-def stream_records(results: Iterable[Path | str]) -> Iterator[Record | RecordError]:
-    """Yield every record below `results`, or the reason why a file is none, without holding more than one."""
-    for path in find_records(results):
+def stream_records(results: Iterable[Path | str], *, none_empty: bool = False) -> Iterator[Record | RecordError]:
+    """Yield every record below `results`, or the reason why a file is none, without holding more than one.
+
+    Raises InputError as `find_records` does.
+    """
+    for path in find_records(results, none_empty=none_empty):
         if path.endswith(ARCHIVE):
             yield from _read_archive(Path(path))
             continue

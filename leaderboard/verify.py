@@ -50,7 +50,7 @@ def verify(
     given = [Path(path) for path in results]
     plan, faults = read_plan(given)
     findings, trials = [Finding("completeness", str(fault)) for fault in faults], list[Trial]()
-    for item in stream_records(given):
+    for item in stream_records(given, none_empty=True):
         if isinstance(item, RecordError):
             findings.append(Finding("records", str(item)))
             continue

@@ -210,8 +210,8 @@ def test_folders_files_and_rubbish(record, tmp_path):
         records.find_records([tmp_path / "nowhere"])
     (empty := tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"no usable record found in .*empty; give the --output folder"):
-        records.find_records([run, empty])
-    assert records.find_records([empty], may_be_empty=True) == []
+        records.find_records([run, empty], none_empty=True)
+    assert records.find_records([empty]) == []
     with pytest.raises(InputError, match=r"notes\.txt.x cannot be read: Not a directory"):
         records.find_records([more / "notes.txt" / "x"])
 
