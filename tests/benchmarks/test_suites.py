@@ -27,7 +27,7 @@ TRIALS = {
     "lee20-time": 2 * 3,
     "sharma24-figure4": 2 * 5 * 4 * 6 * 5,
     "sharma24-surgical": 2 * 4 * 2 * 5,
-    "board": 6 * 12 * 4 + 4 * 5 * 3 + 2 * 12 * 2,
+    "board": (6 * 12 + 4 * 5) * 4 + 2 * 12 * 2,
     "stability": 2 * 2 * 3 * 4 * 20,
     "paucity": 32 * 4 * 5 * 20,
     "smoke": 32,
