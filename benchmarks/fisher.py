@@ -20,23 +20,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import models
-from benchmarks.batches import Encoded
+from benchmarks.data.batches import Encoded
+from benchmarks.data.sources import examples_hash
+from benchmarks.data.splits import split_hash
 from benchmarks.grid import make_split, seeds
-from benchmarks.protocol import PROTOCOLS, Protocol, make_protocol
-from benchmarks.sources import examples_hash
-from benchmarks.splits import split_hash
 from benchmarks.suite import read_assignment
-from benchmarks.trial import encode_all, labels_of, load_data, resolve_task, split_rows
-from fisher.accumulate import BATCH_TOKENS, Report
-from fisher.checkpoint import require_device
-from fisher.command import carry_out, require_at_least
-from fisher.corpus import subsample_order
-from fisher.errors import InputError
-from fisher.files import require_writable
-from fisher.objectives import Batch, Sample
+from benchmarks.trial import models
+from benchmarks.trial.protocol import PROTOCOLS, Protocol, make_protocol
+from benchmarks.trial.trial import encode_all, labels_of, load_data, resolve_task, split_rows
+from fisher.common.command import carry_out, require_at_least
+from fisher.common.errors import InputError
+from fisher.common.files import require_writable
+from fisher.estimation.accumulate import BATCH_TOKENS, Report
+from fisher.estimation.partial import accumulate_resumably, found_beside
 from fisher.output import produce
-from fisher.partial import accumulate_resumably, found_beside
+from fisher.pretraining.checkpoint import require_device
+from fisher.pretraining.corpus import subsample_order
+from fisher.pretraining.objectives import Batch, Sample
 from fisher.scores import Scores, base_names
 from regularizers.base import criterion, forward
 

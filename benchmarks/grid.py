@@ -7,14 +7,14 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from benchmarks.forward import available
-from benchmarks.metrics import metric_name
-from benchmarks.protocol import Protocol, make_protocol
-from benchmarks.seeds import derive
-from benchmarks.sources import Example, TaskData, examples_hash
-from benchmarks.splits import paucity_split, pooled_split, split_hash
+from benchmarks.data.sources import Example, TaskData, examples_hash
+from benchmarks.data.splits import paucity_split, pooled_split, split_hash
 from benchmarks.suite import Suite
-from fisher.errors import InputError
+from benchmarks.trial.forward import available
+from benchmarks.trial.metrics import metric_name
+from benchmarks.trial.protocol import Protocol, make_protocol
+from benchmarks.trial.seeds import derive
+from fisher.common.errors import InputError
 from regularizers.registry import identity
 from regularizers.strategy import Strategy, parse
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from benchmarks.protocol import make_protocol
+from benchmarks.trial.protocol import make_protocol
 
 AUTO = "auto"  # the objective of Fisher scores that the checkpoint's own head decides
 

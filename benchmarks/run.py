@@ -22,34 +22,34 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import models, timing
-from benchmarks.checkpoints import Plan, remove_done
-from benchmarks.executors import parallel, slurm
-from benchmarks.executors.cluster import RayExecutor
+from benchmarks.data.splits import check_split_hash, remember_split_hashes, split_hash
+from benchmarks.data.tasks import TASKS, Task, task_from_file
+from benchmarks.embedded import on_own_corpus, on_pocket
+from benchmarks.executors import data_parallel, slurm
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, in_words, places
-from benchmarks.executors.schedule import Job, run_trials
-from benchmarks.executors.work import Config, Outcome, Place
-from benchmarks.forward import FAMILIES as PACKABLE
+from benchmarks.executors.progress import Display
+from benchmarks.executors.ray import RayExecutor
+from benchmarks.executors.scheduler import Job, run_trials
+from benchmarks.executors.worker import Config, Outcome, Place
+from benchmarks.fisher_scores import ScoreBook
 from benchmarks.grid import make_grid, unique_strategies
-from benchmarks.progress import Display
-from benchmarks.scores import ScoreBook
-from benchmarks.splits import check_split_hash, remember_split_hashes, split_hash
-from benchmarks.stand_in import on_own_corpus, on_pocket
 from benchmarks.suite import Suite, builtin_suites, load_suite, override
-from benchmarks.tasks import TASKS, Task, task_from_file
-from benchmarks.trial import Resources, environment, load_data, load_tests, resolve_task
-from fisher.command import show
-from fisher.errors import InputError
+from benchmarks.trial import models, timing
+from benchmarks.trial.checkpoints import Plan, remove_done
+from benchmarks.trial.forward import FAMILIES as PACKABLE
+from benchmarks.trial.trial import Resources, environment, load_data, load_tests, resolve_task
+from fisher.common.command import show
+from fisher.common.errors import InputError
 from leaderboard.build import FILES, build
 from leaderboard.errors import InputError as LeaderboardError
-from leaderboard.files import write_atomic
-from leaderboard.identity import record_ids
-from leaderboard.methods import METHODS, encode_methods, read_methods
-from leaderboard.plan import PLAN, encode_plan, joined, plan_of, read_plan
-from leaderboard.records import ARCHIVE, find_records, set_aside, stream_records
-from leaderboard.schema import RecordError, is_done, is_result
-from leaderboard.text import escape, show_any_script
+from leaderboard.records.files import write_atomic
+from leaderboard.records.identity import record_ids
+from leaderboard.records.methods import METHODS, encode_methods, read_methods
+from leaderboard.records.plan import PLAN, encode_plan, joined, plan_of, read_plan
+from leaderboard.records.schema import RecordError, is_done, is_result
+from leaderboard.records.store import ARCHIVE, find_records, set_aside, stream_records
+from leaderboard.render.text import escape, show_any_script
 from regularizers.describe import explain
 from regularizers.registry import load_plugins
 
@@ -148,7 +148,7 @@ class Run:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
-        self.console = Console(soft_wrap=True, quiet=not parallel.is_first())
+        self.console = Console(soft_wrap=True, quiet=not data_parallel.is_first())
         for problem in load_plugins(arguments.plugin):
             print(f"warning: {problem}", file=sys.stderr)
         for name in ("workers", "threads", "timeout", "trials_per_device"):
@@ -157,12 +157,12 @@ class Run:
                 raise InputError(f"--{name.replace('_', '-')} must be positive, got {value:g}")
             if value is not None and name != "timeout" and value > MOST:
                 raise InputError(f"--{name.replace('_', '-')} must be at most {MOST}, got {value:g}")
-        if parallel.processes() > 1 and arguments.executor != "local":
+        if data_parallel.processes() > 1 and arguments.executor != "local":
             raise InputError(f"accelerate launch must come without --executor, got --executor {arguments.executor}")
         for name in ("retries", "checkpoint_every"):
             if getattr(arguments, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')} must be at least 0, got {getattr(arguments, name)}")
-        if parallel.processes() > 1 and arguments.checkpoint_every:
+        if data_parallel.processes() > 1 and arguments.checkpoint_every:
             raise InputError(
                 f"accelerate launch must come without --checkpoint-every, got {arguments.checkpoint_every}; "
                 "trials of several processes have no checkpoints"
@@ -247,8 +247,8 @@ class Run:
         for problem in problems:
             print(f"warning: {problem}; its trial runs again", file=sys.stderr)
         before = {name: checksum for name, (_, checksum) in known.items()}
-        if not parallel.is_first() and not self.arguments.dry_run:
-            parallel.follow(parallel.Team(self._resources(), self.output / "records", self.arguments.timeout))
+        if not data_parallel.is_first() and not self.arguments.dry_run:
+            data_parallel.follow(data_parallel.Team(self._resources(), self.output / "records", self.arguments.timeout))
             return 0
         if self.arguments.dry_run:
             there = stream_records(self._files()) if known else []
@@ -256,13 +256,13 @@ class Run:
             line = timing.estimate(list(left.values()), records, self._resources(), len(where))
             self.console.print(line, soft_wrap=True)
             return 0
-        engine = self._engine(where) if left and parallel.processes() == 1 else None
+        engine = self._engine(where) if left and data_parallel.processes() == 1 else None
         self._keep_suite()
         self._set_aside(problems)
         remove_done(self.output, (name for name, (done, _) in known.items() if done))
         if left:
             self.scores.estimate(lambda text: self.console.print(text, markup=False))
-        if left or parallel.processes() > 1:
+        if left or data_parallel.processes() > 1:
             self._train(left, before, engine)
         return self._report()
 
@@ -380,9 +380,9 @@ class Run:
             yield from slurm.submit_trials(left, job, before=before, engine=engine, **sizes)
             return
         with Leases(job.output) as leases:
-            if parallel.processes() > 1:
-                team = parallel.Team(job.resources, job.records, a.timeout)
-                yield from parallel.lead(left, team, job, leases, before=before, on_start=display.start)
+            if data_parallel.processes() > 1:
+                team = data_parallel.Team(job.resources, job.records, a.timeout)
+                yield from data_parallel.lead(left, team, job, leases, before=before, on_start=display.start)
                 return
             hooks: dict[str, Any] = {"on_start": display.start, "on_retry": display.retry}
             yield from run_trials(left, engine, job, leases, before=before, **hooks)

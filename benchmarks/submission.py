@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.tasks import TASKS, Task
-from fisher.errors import InputError
+from benchmarks.data.tasks import TASKS, Task
+from fisher.common.errors import InputError
 
 HEADER = "index\tprediction"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: equal predictions give equal bytes

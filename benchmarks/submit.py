@@ -19,16 +19,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.sources import examples_hash, load_test
+from benchmarks.data.sources import examples_hash, load_test
+from benchmarks.data.tasks import TASKS
 from benchmarks.submission import FILES, check, pack
-from benchmarks.tasks import TASKS
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from leaderboard.errors import InputError as LeaderboardError
-from leaderboard.files import write_atomic
-from leaderboard.identity import canonical
-from leaderboard.records import read_records
-from leaderboard.schema import is_result
-from leaderboard.text import escape, percent, show_any_script
+from leaderboard.records.files import write_atomic
+from leaderboard.records.identity import canonical
+from leaderboard.records.schema import is_result
+from leaderboard.records.store import read_records
+from leaderboard.render.text import escape, percent, show_any_script
 from regularizers.strategy import parse
 
 Record = dict[str, Any]

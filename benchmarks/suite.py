@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.protocol import FIELDS, PROTOCOLS, make_protocol
-from benchmarks.readers import load_toml
+from benchmarks.data.readers import load_toml
+from benchmarks.data.tasks import Task, find_task
 from benchmarks.request import AUTO, FisherRecipe, Suite, Variant
-from benchmarks.tasks import Task, find_task
-from fisher.errors import InputError
-from fisher.objectives import OBJECTIVES
-from leaderboard.schema import MAX_RESTARTS, MIN_FRACTION
+from benchmarks.trial.protocol import FIELDS, PROTOCOLS, make_protocol
+from fisher.common.errors import InputError
+from fisher.pretraining.objectives import OBJECTIVES
+from leaderboard.records.schema import MAX_RESTARTS, MIN_FRACTION
 from regularizers.strategy import parse
 
 FOLDER = Path(__file__).with_name("suites")

@@ -23,20 +23,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.sources import examples_hash
+from benchmarks.data.splits import check_split_hash, split_hash
 from benchmarks.grid import make_split
-from benchmarks.metrics import judge, metric_name
-from benchmarks.protocol import Protocol
-from benchmarks.rerun import Again, sample
-from benchmarks.seeds import derive
-from benchmarks.sources import examples_hash
-from benchmarks.splits import check_split_hash, split_hash
-from benchmarks.trial import labels_of, load_data
-from fisher.command import require_at_least
-from fisher.errors import InputError
+from benchmarks.trial.metrics import judge, metric_name
+from benchmarks.trial.protocol import Protocol
+from benchmarks.trial.retraining import Again, sample
+from benchmarks.trial.seeds import derive
+from benchmarks.trial.trial import labels_of, load_data
+from fisher.common.command import require_at_least
+from fisher.common.errors import InputError
 from leaderboard.audit import CHECKS, Finding
 from leaderboard.errors import InputError as LeaderboardError
-from leaderboard.schema import is_result
-from leaderboard.text import show_any_script
+from leaderboard.records.schema import is_result
+from leaderboard.render.text import show_any_script
 from leaderboard.verify import report, verify
 from regularizers.registry import identity, load_plugins
 from regularizers.strategy import parse

@@ -24,12 +24,12 @@ from typing import Any
 import torch
 import transformers
 
-from fisher.accumulate import BATCH_TOKENS, batches_agree, length_of, plan
-from fisher.batched import add_squares
-from fisher.command import carry_out
-from fisher.errors import InputError
-from fisher.files import require_writable, write_atomically
-from fisher.objectives import IGNORE, Loss, Sample, collate, objective_loss
+from fisher.common.command import carry_out
+from fisher.common.errors import InputError
+from fisher.common.files import require_writable, write_atomically
+from fisher.estimation.accumulate import BATCH_TOKENS, batches_agree, length_of, plan
+from fisher.estimation.batched import add_squares
+from fisher.pretraining.objectives import IGNORE, Loss, Sample, collate, objective_loss
 from fisher.seeds import generator
 
 SIZES = {"small": (6, 384, 12), "base": (12, 768, 12), "large": (24, 1024, 16)}  # layers, width, heads
@@ -57,7 +57,7 @@ def random_samples(count: int, length: int, vocabulary: int) -> list[Sample]:
 
 
 def batched(model: Any, samples: Sequence[Sample], loss: Loss, batch_tokens: int) -> Diagonal:
-    """What `fisher.accumulate` does once a first batch has been checked."""
+    """What `fisher.estimation.accumulate` does once a first batch has been checked."""
     total = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
     for numbers in plan([length_of(sample) for sample in samples], batch_tokens):
         add_squares(total, model, collate([samples[number] for number in numbers]), loss)

@@ -16,14 +16,16 @@ from typing import Any
 
 import torch
 
-from fisher.accumulate import BATCH_TOKENS, Report, unchanged
-from fisher.checkpoint import checkpoint_hash, load_pretrained, require_device
-from fisher.command import carry_out, require_at_least
-from fisher.corpus import corpus_hash, read_corpus, subsample_order
-from fisher.errors import InputError
-from fisher.files import require_writable
-from fisher.kinds import KINDS, draw_labels, exact_fisher
-from fisher.objectives import (
+from fisher.common.command import carry_out, require_at_least
+from fisher.common.errors import InputError
+from fisher.common.files import require_writable
+from fisher.estimation.accumulate import BATCH_TOKENS, Report, unchanged
+from fisher.estimation.kinds import KINDS, draw_labels, exact_fisher
+from fisher.estimation.partial import accumulate_resumably, found_beside
+from fisher.output import produce
+from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained, require_device
+from fisher.pretraining.corpus import corpus_hash, read_corpus, subsample_order
+from fisher.pretraining.objectives import (
     OBJECTIVES,
     REDUCTIONS,
     SENTINELS,
@@ -34,8 +36,6 @@ from fisher.objectives import (
     choose,
     objective_loss,
 )
-from fisher.output import produce
-from fisher.partial import accumulate_resumably, found_beside
 from fisher.scores import Scores, base_names
 from fisher.seeds import generator
 
@@ -71,7 +71,7 @@ def estimate(
     Args:
         texts: the whole corpus, of which `samples` documents are drawn without replacement.
         max_length: default 512, or what the model's positions allow when that is less.
-        kind: see `fisher.kinds`.
+        kind: see `fisher.estimation.kinds`.
         corpus: what the metadata calls the corpus.
         batch_tokens: padded tokens of a batch; changes speed and memory, not the definition.
         partial: where unfinished work is kept and looked for.

@@ -3,7 +3,7 @@
     python -m fisher.landscape --model M --scores F.safetensors --corpus FILE --samples N \
         --variants all top:50 bottom:50 random:50 --output FOLDER --plot
 
-Figures 1 and 2 of [Sharma et al. 2024], after Li et al. 2018 (`fisher.directions`). All variants of one seed share the
+Figures 1 and 2 of [Sharma et al. 2024], after Li et al. 2018 (`surfaces.directions`). All variants of one seed share the
 two directions. The output folder holds `points.jsonl` (one line for each point, added as it comes: the same command
 goes on after an interruption), `landscape.json` (surfaces and figures), `landscape.md` and, with --plot, two images per
 seed. Sharpness is the mean rise of the loss over the grid, mean_ab L(a, b) - L(0, 0).
@@ -17,17 +17,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fisher.checkpoint import checkpoint_hash
-from fisher.command import carry_out, require_at_least
-from fisher.corpus import corpus_hash, read_corpus
-from fisher.directions import AMONG, NORMALISATIONS, parse_variant
-from fisher.errors import InputError
-from fisher.files import write_atomically
-from fisher.plane import CENTRE, Plane, Request, compute, keys_of
-from fisher.points import Points
-from fisher.progress import progress
+from fisher.common.command import carry_out, require_at_least
+from fisher.common.errors import InputError
+from fisher.common.files import write_atomically
+from fisher.common.progress import progress
+from fisher.pretraining.checkpoint import checkpoint_hash
+from fisher.pretraining.corpus import corpus_hash, read_corpus
 from fisher.scores import load_scores
-from fisher.surface import sharpness
+from fisher.surfaces.directions import AMONG, NORMALISATIONS, parse_variant
+from fisher.surfaces.plane import CENTRE, Plane, Request, compute, keys_of
+from fisher.surfaces.points import Points
+from fisher.surfaces.surface import sharpness
 
 MAX_EXTENT = 1000  # a row moved by a thousand times its own norm
 VARIANTS = ("all", "top:50", "bottom:50", "random:50")
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
     write_atomically(args.output / "landscape.json", text.encode())
     write_atomically(args.output / "landscape.md", table(made, request).encode())
     if args.plot:
-        from fisher.landscape_plot import plot_landscape
+        from fisher.surfaces.plot import plot_landscape
 
         plot_landscape(content, args.output)
     print(table(made, request))

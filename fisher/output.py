@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fisher.accumulate import Report
-from fisher.convergence import convergence_lines
-from fisher.errors import InputError
-from fisher.progress import progress
+from fisher.common.errors import InputError
+from fisher.common.progress import progress
+from fisher.estimation.accumulate import Report
+from fisher.estimation.convergence import convergence_lines
 from fisher.scores import Scores, load_scores, save_scores
 
 Make = Callable[[Path, Report], Scores]  # (where unfinished work is kept, called after each batch) -> scores

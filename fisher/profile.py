@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from fisher.scores import layers_of, load_scores, site_scores
 
 POINTS = 2000  # of a curve of sorted parameters

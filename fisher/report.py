@@ -11,9 +11,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from fisher.command import carry_out
-from fisher.errors import InputError
-from fisher.files import write_atomically
+from fisher.common.command import carry_out
+from fisher.common.errors import InputError
+from fisher.common.files import write_atomically
 from fisher.profile import Profile, layers_for_half, profile
 from fisher.report_plot import plot_report
 

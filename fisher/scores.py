@@ -18,8 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from fisher.errors import InputError
-from fisher.files import write_atomically
+from fisher.common.errors import InputError
+from fisher.common.files import write_atomically
 
 FORMAT = 1
 REQUIRED = ("format", "tensors", "kind", "objective", "reduction", "samples", "seed", "corpus_hash", "model", "weights")
@@ -30,7 +30,7 @@ class Scores:
     """What a score file holds: a diagonal (tensors of the parameters' shapes) or tensor scores (0-d tensors).
 
     `metadata` has at least: format, kind (empirical, mc, exact), objective, reduction (mean, sum), samples, seed,
-    corpus_hash, model (label), weights (SHA-256 as of `fisher.checkpoint.weights_hash`), and, added on writing, tensors
+    corpus_hash, model (label), weights (SHA-256 as of `checkpoint.weights_hash`), and, added on writing, tensors
     (names, in the model's order).
     """
 

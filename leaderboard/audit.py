@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.identity import canonical
-from leaderboard.plan import Plan, expected, place_of
-from leaderboard.schema import ERRORS, RESULTS, Record, is_result
-from leaderboard.text import percent, ranges
+from leaderboard.records.identity import canonical
+from leaderboard.records.plan import Plan, expected, place_of
+from leaderboard.records.schema import ERRORS, RESULTS, Record, is_result
+from leaderboard.render.text import percent, ranges
 
 TIE = 1e-9  # as the failed-run rule has it
 PURPOSES = ("init", "order", "noise")

@@ -4,7 +4,7 @@
 
 RESULTS are output folders of runs, folders of records, or single records. The same records give the same bytes, in
 whatever order and from whatever folder they come; only index.html links to the records where they lie in DIR/records.
-Figures go to DIR/figures (`leaderboard.figures` says which); those of other tables are removed there.
+Figures go to DIR/figures (`leaderboard.render.figures` says which); those of other tables are removed there.
 Exit 0: every file was used; 1: made, but some files could not be used as records (each is named on stderr); 2: the
 request was wrong or no record was found, and nothing was written.
 """
@@ -17,15 +17,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from leaderboard import document, frame, latex, markdown, page, tables, terminal, trials
+from leaderboard import page
 from leaderboard.errors import InputError
-from leaderboard.files import write
-from leaderboard.methods import read_methods
-from leaderboard.plan import read_plan
-from leaderboard.records import stream_records
-from leaderboard.schema import RecordError
-from leaderboard.text import escape, show_any_script
-from leaderboard.trials import Line
+from leaderboard.records.files import write
+from leaderboard.records.methods import read_methods
+from leaderboard.records.plan import read_plan
+from leaderboard.records.schema import RecordError
+from leaderboard.records.store import stream_records
+from leaderboard.render import csv as frame
+from leaderboard.render import json as document
+from leaderboard.render import latex, markdown, terminal
+from leaderboard.render.text import escape, show_any_script
+from leaderboard.tables import sections as tables
+from leaderboard.tables import trials
+from leaderboard.tables.trials import Line
 
 FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "table.tex", "index.html")
 RECORDS = "records"
@@ -72,7 +77,7 @@ def _build(
     beside = {f"{line['id']}.json" for line in found} <= _files(Path(output) / RECORDS)
     write(Path(output), "index.html", page.html(content, methods, records=f"{RECORDS}/" if beside else None))
     if with_figures:
-        from leaderboard.figures import write_figures  # matplotlib: loaded where something is drawn alone
+        from leaderboard.render.figures import write_figures  # matplotlib: loaded where something is drawn alone
 
         remove_figures(Path(output) / FIGURES, but=write_figures(sections, Path(output) / FIGURES))
     elif old != new:

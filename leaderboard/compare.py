@@ -3,7 +3,7 @@
     python -m leaderboard.compare RESULTS... --published SUITE [--output FILE.md]
 
 Directions are differences to the first strategy of the published table: does mixout beat the BERT authors' recipe here
-too? What meets what stands in `leaderboard.side_by_side`. Exit 0: made; 1: made, but some
+too? What meets what stands in `leaderboard.tables.matches`. Exit 0: made; 1: made, but some
 files could not be used as records; 2: the request was wrong or nothing meets.
 """
 
@@ -15,16 +15,16 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from leaderboard import tables
 from leaderboard.build import load, report
 from leaderboard.errors import InputError
-from leaderboard.files import write
-from leaderboard.published import Reference, load_reference
-from leaderboard.side_by_side import Direction, Meeting, Pair, meeting
-from leaderboard.significance import ALPHA, MINIMUM
-from leaderboard.tables import Section
-from leaderboard.text import escape, percent, points, show_any_script
-from leaderboard.words import bounds
+from leaderboard.records.files import write
+from leaderboard.render.text import escape, percent, points, show_any_script
+from leaderboard.render.wording import bounds
+from leaderboard.stats.significance import ALPHA, MINIMUM
+from leaderboard.tables import sections as tables
+from leaderboard.tables.matches import Direction, Meeting, Pair, meeting
+from leaderboard.tables.published import Reference, load_reference
+from leaderboard.tables.sections import Section
 
 ABOUT = (
     "Scores are x 100. ours - published: the difference of the means, with a 95 % interval from resampling our "

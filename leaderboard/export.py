@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.errors import InputError
-from leaderboard.files import write_atomic
-from leaderboard.methods import METHODS, encode_methods, read_methods
-from leaderboard.plan import PLAN, Place, Plan, encode_plan, place_of, read_plan
-from leaderboard.records import ARCHIVE, encode_record, stream_records
-from leaderboard.schema import Record, RecordError, is_result
-from leaderboard.text import escape, show_any_script
+from leaderboard.records.files import write_atomic
+from leaderboard.records.methods import METHODS, encode_methods, read_methods
+from leaderboard.records.plan import PLAN, Place, Plan, encode_plan, place_of, read_plan
+from leaderboard.records.schema import Record, RecordError, is_result
+from leaderboard.records.store import ARCHIVE, encode_record, stream_records
+from leaderboard.render.text import escape, show_any_script
 
 NAME = f"records{ARCHIVE}"
 DIGITS = 6

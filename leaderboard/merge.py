@@ -4,7 +4,7 @@
 
 The board is a folder with one archive of records (`leaderboard.export` says how it looks) of at most 5 MB. Board and
 submissions together must pass `leaderboard.verify`; else nothing is written. A trial that the board has already must
-have the same result; of two plans the wider one counts (`leaderboard.plan`). The page is the `leaderboard.md` of the
+have the same result; of two plans the wider one counts (`records.plan`). The page is the `leaderboard.md` of the
 board's records, with a line that links to docs/board.md. Without SUBMISSION the page is made anew.
 Exit 0: merged; 1: refused, each problem is named; 2: the request was wrong.
 """
@@ -18,12 +18,12 @@ from pathlib import Path
 from leaderboard.build import build
 from leaderboard.errors import InputError
 from leaderboard.export import NAME, pack, portable, write_submission
-from leaderboard.files import write
-from leaderboard.methods import read_methods
-from leaderboard.plan import Place, place_of, read_plan
-from leaderboard.records import stream_records
-from leaderboard.schema import Record, RecordError
-from leaderboard.text import escape, show_any_script
+from leaderboard.records.files import write
+from leaderboard.records.methods import read_methods
+from leaderboard.records.plan import Place, place_of, read_plan
+from leaderboard.records.schema import Record, RecordError
+from leaderboard.records.store import stream_records
+from leaderboard.render.text import escape, show_any_script
 from leaderboard.verify import report, verify
 
 BOARD, PAGE = Path("leaderboard/published"), Path("LEADERBOARD.md")

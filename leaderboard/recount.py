@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from leaderboard.errors import InputError
-from leaderboard.text import escape
+from leaderboard.render.text import escape
 
 TABLE = "leaderboard.csv"
 KEY = ("model", "task", "fraction", "strategy", "protocol_hash", "weights", "data")

@@ -20,11 +20,11 @@ from pathlib import Path
 from leaderboard.audit import CHECKS, Finding, Trial, trial, unrecorded
 from leaderboard.build import build
 from leaderboard.errors import InputError
-from leaderboard.plan import Plan, read_plan
-from leaderboard.records import stream_records
+from leaderboard.records.plan import Plan, read_plan
+from leaderboard.records.schema import Record, RecordError
+from leaderboard.records.store import stream_records
 from leaderboard.recount import disagreements
-from leaderboard.schema import Record, RecordError
-from leaderboard.text import escape, show_any_script
+from leaderboard.render.text import escape, show_any_script
 
 SHOWN = 20
 SCOPE = (

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 import transformers
 
-from fisher.command import show
-from fisher.errors import InputError
+from fisher.common.command import show
+from fisher.common.errors import InputError
 from regularizers.registry import load_plugins
 
 
@@ -81,7 +81,7 @@ def run_describe(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """The conformance checks; 1 if one failed."""
-    from regularizers.check import check, check_all, render, subjects
+    from regularizers.testing.report import check, check_all, render, subjects
 
     torch.set_num_threads(1)
     reports = check_all() if arguments.all else [check(subject) for subject in subjects(arguments.what)]

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from fisher.scores import Scores
 from regularizers.sites import Sites, find_sites
 

@@ -14,14 +14,14 @@ from tabulate import tabulate
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from fisher.scores import Scores, load_scores
 from regularizers.base import Context, Regularizer, SkipTrial
-from regularizers.guided_dropout import GuidedDropout
+from regularizers.methods.guided_dropout import GuidedDropout
 from regularizers.registry import find, methods
-from regularizers.rig import example_scores, tiny_bert
 from regularizers.sites import base_prefix
 from regularizers.strategy import Strategy, parse, usage
+from regularizers.testing.tiny_trial import example_scores, tiny_bert
 
 ABSURD: tuple[Any, ...] = (-1e9, 1e9, "?")  # values that a constructor refuses, saying what it takes
 HOOKS = ("attach", "start", "groups", "draw", "loss", "gradients", "update", "evaluation")

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import nn
 from transformers import get_constant_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from regularizers import shards
+from regularizers import data_parallel as shards
 from regularizers.base import Batch
 from regularizers.resume import Checkpoints, Snapshots
 from regularizers.strategy import BoundStrategy

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from regularizers.base import Context, require
 from regularizers.sites import base_prefix
 

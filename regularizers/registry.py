@@ -18,13 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from regularizers.base import Regularizer
 
 ENTRY_POINTS = "regbench.regularizers"
 _methods: dict[str, type[Regularizer]] = {}
 _identities: dict[str, int | str] = {}
-_hidden = {"base", "registry", "strategy", "sites", "loop", "check", "conformance", "describe", "rig"}
 C = TypeVar("C", bound=type)
 
 
@@ -75,10 +74,9 @@ def identity(name: str) -> int | str:
 
 def load_builtin() -> None:
     """Import every module of this package that may hold a method; a file there is all a built-in needs."""
-    package = importlib.import_module("regularizers")
+    package = importlib.import_module("regularizers.methods")
     for module in pkgutil.iter_modules(package.__path__):
-        if module.name not in _hidden and not module.name.startswith("_"):
-            importlib.import_module(f"regularizers.{module.name}")
+        importlib.import_module(f"regularizers.methods.{module.name}")
 
 
 def load_plugin(reference: str) -> list[str]:

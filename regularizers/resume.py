@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from regularizers.base import Context, Regularizer
-from regularizers.packing import foreign, leaves
+from regularizers.flatten import foreign, leaves
 
 if TYPE_CHECKING:
     from regularizers.loop import History

@@ -25,7 +25,7 @@ from typing import Any
 
 from torch import nn
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 
 Condition = Callable[[Any], bool]  # of a model's config
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import nn
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from regularizers.base import Batch, Context, Output, Regularizer
 from regularizers.registry import find
 from regularizers.sites import set_rate

@@ -18,25 +18,25 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from benchmarks.data.sources import load_task_data
+from benchmarks.data.splits import remember_split_hashes
+from benchmarks.data.tasks import TASKS, task_from_file
 from benchmarks.executors.slurm import read_options
-from benchmarks.sources import load_task_data
-from benchmarks.splits import remember_split_hashes
 from benchmarks.submission import FILES, check
 from benchmarks.suite import load_suite, override
-from benchmarks.tasks import TASKS, task_from_file
 from benchmarks.theory.digits import read_folder
-from fisher.corpus import read_corpus
-from fisher.errors import InputError
-from fisher.partial import load_state
-from fisher.points import Points
+from fisher.common.errors import InputError
+from fisher.estimation.partial import load_state
+from fisher.pretraining.corpus import read_corpus
 from fisher.scores import load_scores
+from fisher.surfaces.points import Points
 from leaderboard.errors import InputError as LeaderboardError
-from leaderboard.identity import canonical
-from leaderboard.methods import TEXTS, read_methods
-from leaderboard.plan import encode_plan, read_plan
-from leaderboard.records import encode_record, read_record, read_records
+from leaderboard.records.identity import canonical
+from leaderboard.records.methods import TEXTS, read_methods
+from leaderboard.records.plan import encode_plan, read_plan
+from leaderboard.records.schema import RecordError
+from leaderboard.records.store import encode_record, read_record, read_records
 from leaderboard.recount import KEY, VALUES, disagreements
-from leaderboard.schema import RecordError
 from regularizers.mixing import _read as read_target
 from regularizers.strategy import parse
 

@@ -12,13 +12,13 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.readers import read_table
+from benchmarks.data.readers import read_table
+from benchmarks.data.tasks import task_from_file
 from benchmarks.run import main
 from benchmarks.suite import load_suite, override
-from benchmarks.tasks import task_from_file
-from fisher.errors import InputError
-from leaderboard.records import read_record, write_record
-from leaderboard.schema import RecordError
+from fisher.common.errors import InputError
+from leaderboard.records.schema import RecordError
+from leaderboard.records.store import read_record, write_record
 from regularizers.strategy import parse
 
 QUICK, MANY = 60, 20_000  # five targets: 100,000 inputs in the long form

@@ -25,7 +25,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 
 BEAT = 5.0
 STALE = 60.0

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 from benchmarks.executors.slot import Slot
-from benchmarks.executors.work import Outcome, Place, Work
+from benchmarks.executors.worker import Outcome, Place, Work
 
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" in microseconds, or "max PERIOD"
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from benchmarks.executors.work import Outcome, Place, Work, start_worker, tail, work
+from benchmarks.executors.worker import Outcome, Place, Work, start_worker, tail, work
 
 TICK = 0.25  # seconds between two looks at the limit and at the process
 STARTS = 3  # tries to get a worker process to take a trial

@@ -16,10 +16,10 @@ from typing import Any
 
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, places
-from benchmarks.executors.schedule import DONE, Job, Trial, checksum_of, done_since, run_trials
-from benchmarks.executors.work import Config, Outcome
-from fisher.errors import InputError
-from leaderboard.text import shorten
+from benchmarks.executors.scheduler import DONE, Job, Trial, checksum_of, done_since, run_trials
+from benchmarks.executors.worker import Config, Outcome
+from fisher.common.errors import InputError
+from leaderboard.render.text import shorten
 
 TRIALS = 20  # per job
 LOOK_EVERY = 2.0  # seconds between two looks at the records and the jobs

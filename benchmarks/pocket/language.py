@@ -22,7 +22,7 @@ from benchmarks.pocket.grammar import (
     write,
 )
 from benchmarks.pocket.lexicon import ADJECTIVE_LIST, ANIMATE, CATEGORIES, NOUN_LIST, PLACE_LIST, VERB_LIST, vocabulary
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 
 __all__ = ["PARTS", "TASKS", "documents", "examples", "vocabulary"]
 

@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy
 from transformers import BertConfig, BertForPreTraining, BertTokenizer
 
 from benchmarks.pocket.language import documents, vocabulary
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, _, CLS, SEP, MASK = range(len(SPECIAL))

@@ -22,13 +22,13 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks import models
 from benchmarks.speed import exact, report, steps, trials
 from benchmarks.speed.bench import Bench
-from benchmarks.trial import isolated
-from fisher.command import carry_out
-from fisher.errors import InputError
-from fisher.files import require_writable, write_atomically
+from benchmarks.trial import models
+from benchmarks.trial.trial import isolated
+from fisher.common.command import carry_out
+from fisher.common.errors import InputError
+from fisher.common.files import require_writable, write_atomically
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from benchmarks import batches, models
-from benchmarks.batches import Encoded
+from benchmarks.data import batches
+from benchmarks.data.batches import Encoded
 from benchmarks.grid import Split, make_grid, make_split
-from benchmarks.protocol import Protocol
 from benchmarks.request import Suite
 from benchmarks.suite import load_suite
-from benchmarks.trial import Resources, attach, encode_all, labels_of, load_data, resolve_task, split_rows
+from benchmarks.trial import models
+from benchmarks.trial.protocol import Protocol
+from benchmarks.trial.trial import Resources, attach, encode_all, labels_of, load_data, resolve_task, split_rows
 from fisher.scores import save_scores
 from regularizers.base import Batch
 from regularizers.loop import make_optimizer, step

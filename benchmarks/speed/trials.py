@@ -14,11 +14,11 @@ import torch
 from torch.utils.data import Dataset
 from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from benchmarks import models
-from benchmarks.cost import Clock
-from benchmarks.protocol import Protocol
 from benchmarks.speed.bench import Bench
-from benchmarks.trial import EVALUATION_BATCH, labels_of, run
+from benchmarks.trial import models
+from benchmarks.trial.cost import Clock
+from benchmarks.trial.protocol import Protocol
+from benchmarks.trial.trial import EVALUATION_BATCH, labels_of, run
 from fisher.bench import summary
 
 STRATEGY = "dropout(0.1) + wdecay(0, 0.01)"

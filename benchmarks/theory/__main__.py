@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.seeds import derive
 from benchmarks.theory import digits, directions, figures, least_squares, report, retention, theorem
-from fisher.errors import InputError
+from benchmarks.trial.seeds import derive
+from fisher.common.errors import InputError
 
 STEPS, QUICK_STEPS = 2000, 400
 

@@ -28,8 +28,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from benchmarks.seeds import derive
-from fisher.errors import InputError
+from benchmarks.trial.seeds import derive
+from fisher.common.errors import InputError
 
 SIDE = 28
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049  # unsigned bytes in 3 dimensions and in 1

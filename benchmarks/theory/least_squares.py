@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from benchmarks.seeds import derive
 from benchmarks.theory.training import train
+from benchmarks.trial.seeds import derive
 from regularizers.base import Context
 from regularizers.sites import Sites
 

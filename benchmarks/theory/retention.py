@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from benchmarks.seeds import derive
 from benchmarks.theory.digits import Domain, Part
 from benchmarks.theory.training import train
+from benchmarks.trial.seeds import derive
 from regularizers.base import Batch, Context, require
 from regularizers.sites import Site, Sites
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from regularizers.methods.mixout import mixout
 from regularizers.mixing import mixconnect
-from regularizers.mixout import mixout
 
 Loss = Callable[[Tensor], Tensor]
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from leaderboard.methods import Methods
-from leaderboard.resampling import tail
+from leaderboard.records.methods import Methods
+from leaderboard.stats.resampling import tail
 
 LIBRARY = ("statistics.js", "elements.js", "drawing.js", "charts.js", "ranks.js")
 SCRIPTS = (*LIBRARY, "controls.js", "answer.js", "tables.js", "compare.js", "published.js", "strategy.js", "page.js")

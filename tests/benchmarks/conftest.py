@@ -7,11 +7,11 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks import models
+from benchmarks.fisher_scores import ScoreBook
 from benchmarks.grid import make_grid
-from benchmarks.scores import ScoreBook
 from benchmarks.suite import FisherRecipe, Suite
-from benchmarks.trial import Resources, load_data
+from benchmarks.trial import models
+from benchmarks.trial.trial import Resources, load_data
 from regularizers.strategy import parse
 
 SMALL = {"lr": 3e-4, "batch_size": 16, "max_length": 40, "epochs": 2}

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import models
 from benchmarks.fisher import main
+from benchmarks.fisher_scores import ScoreBook
 from benchmarks.grid import make_split, seeds
-from benchmarks.protocol import Protocol
-from benchmarks.scores import ScoreBook
 from benchmarks.suite import FisherRecipe
-from benchmarks.trial import load_data
+from benchmarks.trial import models
+from benchmarks.trial.protocol import Protocol
+from benchmarks.trial.trial import load_data
 from fisher.scores import load_scores
 from regularizers.strategy import parse
 

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.grid import make_grid, seeds
 from benchmarks.suite import load_suite
-from benchmarks.trial import load_data
-from fisher.errors import InputError
-from leaderboard.identity import config_hash, record_id
+from benchmarks.trial.trial import load_data
+from fisher.common.errors import InputError
+from leaderboard.records.identity import config_hash, record_id
 
 Make = Callable[..., list[dict[str, Any]]]
 

@@ -47,7 +47,7 @@ from benchmarks.pocket.pretrain import (
     pretrain,
     rate_at,
 )
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 
 PAIRS = ("rte", "mrpc", "stsb")
 

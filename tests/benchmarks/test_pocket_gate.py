@@ -12,10 +12,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from benchmarks import models
 from benchmarks.pocket import MODEL_DIR
 from benchmarks.suite import load_suite
-from benchmarks.trial import Resources, execute
+from benchmarks.trial import models
+from benchmarks.trial.trial import Resources, execute
 
 # task: (pretrained at 100 % at least, random at 100 % at most, their difference at least, 100 % - 10 % at least)
 MARGINS = {

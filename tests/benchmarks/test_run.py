@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 import benchmarks.run
+from benchmarks.data.tasks import TASKS
 from benchmarks.executors.leases import Leases
 from benchmarks.run import Run, main, parser
-from benchmarks.tasks import TASKS
 from benchmarks.verify import main as verify
 from leaderboard.build import build
 from leaderboard.export import pack
-from leaderboard.plan import encode_plan, read_plan
-from leaderboard.records import write_record
+from leaderboard.records.plan import encode_plan, read_plan
+from leaderboard.records.store import write_record
 from leaderboard.recount import disagreements
 
 ROOT = Path(__file__).parents[2]

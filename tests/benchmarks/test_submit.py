@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.sources import examples_hash, load_test
+from benchmarks.data.sources import examples_hash, load_test
+from benchmarks.data.tasks import TASKS, find_task
 from benchmarks.submission import FILES, check, pack
 from benchmarks.submit import main
-from benchmarks.tasks import TASKS, find_task
-from leaderboard.records import write_record
+from leaderboard.records.store import write_record
 
 ROWS = {file.name: file.rows for file in FILES}
 MIXOUT = "mixout(w_pre, 0.7)"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.protocol import make_protocol
-from benchmarks.stand_in import on_own_corpus, on_pocket
+from benchmarks.data.tasks import find_task
+from benchmarks.embedded import on_own_corpus, on_pocket
 from benchmarks.suite import builtin_suites, load_suite, override
-from benchmarks.tasks import find_task
-from fisher.errors import InputError
+from benchmarks.trial.protocol import make_protocol
+from fisher.common.errors import InputError
 from regularizers.strategy import parse
 
 GOOD = {"tasks": ["rte"], "strategies": ["none"], "fractions": [0.1], "restarts": 2}

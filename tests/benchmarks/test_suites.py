@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.protocol import PROTOCOLS, make_protocol
+from benchmarks.data.splits import POOLED_TRAIN
 from benchmarks.request import Suite
 from benchmarks.run import main
-from benchmarks.splits import POOLED_TRAIN
 from benchmarks.suite import builtin_suites, load_suite
-from leaderboard.published import load_reference, task_key
+from benchmarks.trial.protocol import PROTOCOLS, make_protocol
+from leaderboard.tables.published import load_reference, task_key
 from regularizers.registry import methods
 
 TRIALS = {
@@ -85,7 +85,7 @@ def test_figure_3_is_drawn_from_the_runs_of_table_1() -> None:
 
 
 def test_the_control_of_equal_mean_rate_has_the_mean_of_the_schedule() -> None:
-    from regularizers.guided_dropout import schedule
+    from regularizers.methods.guided_dropout import schedule
 
     rates = schedule({str(site): float(site) for site in range(37)}, 0, 0.099).values()
     assert sum(rates) / 37 == pytest.approx(0.0495)

@@ -7,10 +7,11 @@ from argparse import Namespace
 
 import pytest
 
-from benchmarks import rerun, verify
-from benchmarks.trial import execute
+from benchmarks import verify
+from benchmarks.trial import retraining as rerun
+from benchmarks.trial.trial import execute
 from leaderboard.export import export
-from leaderboard.records import write_record
+from leaderboard.records.store import write_record
 
 MIX = "mixout(w_pre, 0.7)"
 

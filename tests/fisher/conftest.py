@@ -5,7 +5,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from fisher.checkpoint import quiet_loading
+from fisher.pretraining.checkpoint import quiet_loading
 
 WORDS = [f"w{number}" for number in range(40)]
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 import transformers
 
-from fisher.accumulate import accumulate, batched_fisher, batches_agree, plan
-from fisher.batched import Unbatchable, add_squares
-from fisher.diagonal import empirical_fisher
-from fisher.errors import InputError
-from fisher.objectives import build_samples, collate, objective_loss
+from fisher.common.errors import InputError
+from fisher.estimation.accumulate import accumulate, batched_fisher, batches_agree, plan
+from fisher.estimation.batched import Unbatchable, add_squares
+from fisher.estimation.diagonal import empirical_fisher
+from fisher.pretraining.objectives import build_samples, collate, objective_loss
 
 
 def assert_same(found, expected):
@@ -48,7 +48,7 @@ def test_tensors_larger_than_a_block_are_taken_in_parts_and_vectors_whole(family
     """The bias over a large vocabulary is a vector longer than a block."""
     model, samples, loss = case(family, 5)
     expected = empirical_fisher(model, samples, loss)
-    monkeypatch.setattr("fisher.batched.ELEMENTS", 8)
+    monkeypatch.setattr("fisher.estimation.batched.ELEMENTS", 8)
     total = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
     add_squares(total, model, collate(samples), loss)
     assert_same({name: value / 5 for name, value in total.items()}, expected)

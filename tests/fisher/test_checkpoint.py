@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fisher.checkpoint import checkpoint_hash, load_pretrained, weights_hash
-from fisher.errors import InputError
+from fisher.common.errors import InputError
+from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained, weights_hash
 
 
 def test_the_hash_is_over_name_dtype_shape_and_bytes_in_name_order():

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from fisher.command import carry_out
-from fisher.errors import InputError
+from fisher.common.command import carry_out
+from fisher.common.errors import InputError
 
 
 def refuse(args):
@@ -38,7 +38,7 @@ def test_a_defect_of_the_program_keeps_its_traceback():
 
 def test_a_reader_that_has_read_enough_is_no_error():
     """As `| head -1`: the pipe is closed before the text is written."""
-    code = "import sys; sys.stdin.read(); from fisher.command import show; show('x' * 100_000); sys.exit(3)"
+    code = "import sys; sys.stdin.read(); from fisher.common.command import show; show('x' * 100_000); sys.exit(3)"
     ours = [sys.executable, "-c", code]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(ours, text=True, **pipes) as process:

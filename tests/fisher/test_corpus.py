@@ -2,8 +2,8 @@
 
 import pytest
 
-from fisher.corpus import corpus_hash, read_corpus, subsample_order
-from fisher.errors import InputError
+from fisher.common.errors import InputError
+from fisher.pretraining.corpus import corpus_hash, read_corpus, subsample_order
 
 
 def test_lines_are_documents_and_a_tab_makes_a_pair(tmp_path):

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from fisher.diagonal import empirical_fisher, require_finite
-from fisher.errors import InputError
-from fisher.objectives import build_samples, objective_loss
+from fisher.common.errors import InputError
+from fisher.estimation.diagonal import empirical_fisher, require_finite
+from fisher.pretraining.objectives import build_samples, objective_loss
 
 FAMILIES = ["bert", "gpt2", "t5"]
 

@@ -9,12 +9,12 @@ import torch
 from safetensors import safe_open
 
 from fisher import estimate as module
-from fisher import partial
-from fisher.checkpoint import checkpoint_hash, load_pretrained
-from fisher.diagonal import empirical_fisher
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from fisher.estimate import draw_samples, estimate, main, number_of_samples, resolve_length
-from fisher.objectives import objective_loss
+from fisher.estimation import partial
+from fisher.estimation.diagonal import empirical_fisher
+from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained
+from fisher.pretraining.objectives import objective_loss
 from fisher.scores import load_scores
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from fisher.estimate import main as estimate
 from fisher.landscape import main as landscape
-from fisher.points import Points
 from fisher.scores import load_scores
+from fisher.surfaces.points import Points
 
 PAGE = 4096
 

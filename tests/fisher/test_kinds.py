@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 import torch
 
-from fisher.errors import InputError
-from fisher.kinds import draw_labels, exact_fisher, require_few_passes
-from fisher.objectives import TokenLoss, collate
+from fisher.common.errors import InputError
+from fisher.estimation.kinds import draw_labels, exact_fisher, require_few_passes
+from fisher.pretraining.objectives import TokenLoss, collate
 from fisher.seeds import generator
 
 

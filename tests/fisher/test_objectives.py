@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from fisher.corruption import draw_single_tokens, draw_spans, mask_tokens, partition, replace_spans
-from fisher.errors import InputError
-from fisher.objectives import IGNORE, build_samples, collate, objective_loss
+from fisher.common.errors import InputError
+from fisher.pretraining.corruption import draw_single_tokens, draw_spans, mask_tokens, partition, replace_spans
+from fisher.pretraining.objectives import IGNORE, build_samples, collate, objective_loss
 from fisher.seeds import generator
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fisher.convergence import average_ranks, convergence, convergence_lines, spearman, stops
-from fisher.errors import InputError
-from fisher.files import require_writable, write_atomically
+from fisher.common.errors import InputError
+from fisher.common.files import require_writable, write_atomically
+from fisher.estimation.convergence import average_ranks, convergence, convergence_lines, spearman, stops
 from fisher.scores import (
     base_names,
     layers_of,

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from leaderboard import tables, trials
 from leaderboard.audit import seed_of, terms_of
-from leaderboard.records import read_records, write_record
+from leaderboard.records.store import read_records, write_record
+from leaderboard.tables import sections as tables
+from leaderboard.tables import trials
 
 SIX = (
     "dropout(0.1) + wdecay(0, 0.01)",

@@ -16,7 +16,7 @@ import pytest
 
 from leaderboard.build import FILES, build, main
 from leaderboard.errors import InputError
-from leaderboard.records import write_record
+from leaderboard.records.store import write_record
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"

@@ -6,13 +6,14 @@ import json
 
 import pytest
 
-from leaderboard import export, records
+from leaderboard import export
 from leaderboard.build import build
 from leaderboard.errors import InputError
-from leaderboard.methods import read_methods
-from leaderboard.plan import PLAN, encode_plan, plan_of
-from leaderboard.records import read_records
-from leaderboard.schema import RecordError
+from leaderboard.records import store as records
+from leaderboard.records.methods import read_methods
+from leaderboard.records.plan import PLAN, encode_plan, plan_of
+from leaderboard.records.schema import RecordError
+from leaderboard.records.store import read_records
 from leaderboard.verify import verify
 
 NAME = export.NAME

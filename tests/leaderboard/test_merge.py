@@ -6,7 +6,7 @@ import pytest
 
 from leaderboard import merge
 from leaderboard.export import NAME, export
-from leaderboard.records import read_records
+from leaderboard.records.store import read_records
 from leaderboard.verify import verify
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.seeds import derive
+from benchmarks.trial.seeds import derive
 from leaderboard.audit import seed_of, terms_of
 from leaderboard.build import build
-from leaderboard.records import read_record, write_record
+from leaderboard.records.store import read_record, write_record
 from leaderboard.verify import main, verify
 
 ROOT = Path(__file__).parents[2]

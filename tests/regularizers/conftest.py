@@ -7,8 +7,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from regularizers.base import Context
 from regularizers.loop import Recipe, make_optimizer, step
-from regularizers.rig import Plain
 from regularizers.strategy import parse
+from regularizers.testing.tiny_trial import Plain
 
 HEAD = frozenset({"classifier.weight", "classifier.bias"})
 ACCELERATOR = Plain()

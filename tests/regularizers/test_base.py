@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from regularizers.base import Context, Regularizer, SkipTrial, criterion, forward, linear_layers, outside_head, require
 
 

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from fisher.checkpoint import checkpoint_hash
+from fisher.pretraining.checkpoint import checkpoint_hash
 from fisher.scores import load_scores, save_scores
-from leaderboard.methods import encode_methods, read_methods
+from leaderboard.records.methods import encode_methods, read_methods
 from regularizers.__main__ import main
 from regularizers.base import Regularizer
 from regularizers.describe import EMBEDDED, KEPT_SCORES, condense, describe, explain, requirement
 from regularizers.registry import methods
-from regularizers.rig import tiny_bert
 from regularizers.strategy import parse
+from regularizers.testing.tiny_trial import tiny_bert
 
 METADATA = {
     "kind": "empirical",

@@ -5,8 +5,8 @@ import torch
 import transformers
 from accelerate import Accelerator
 
-from benchmarks import models
-from fisher.errors import InputError
+from benchmarks.trial import models
+from fisher.common.errors import InputError
 from regularizers.base import Context
 from regularizers.loop import Recipe, fit
 from regularizers.strategy import parse

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from regularizers.packing import flatten, foreign, unflatten
-from regularizers.rig import bits
+from regularizers.flatten import flatten, foreign, unflatten
+from regularizers.testing.tiny_trial import bits
 
 
 def there_and_back(value):

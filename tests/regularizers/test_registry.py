@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from regularizers.base import Regularizer
 from regularizers.describe import first_line
 from regularizers.registry import (
@@ -73,7 +73,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_the_list():
 
 def test_a_name_is_taken_once():
     with pytest.raises(
-        InputError, match=r"the name 'dropout' is already registered by regularizers.dropout; choose an"
+        InputError, match=r"the name 'dropout' is already registered by regularizers.methods.dropout; choose an"
     ):
         register("dropout")(type("Mine", (Regularizer,), {}))
 

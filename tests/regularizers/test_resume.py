@@ -10,11 +10,11 @@ from accelerate import Accelerator
 from torch import nn
 
 from regularizers.base import Context, Regularizer
+from regularizers.flatten import flatten, unflatten
 from regularizers.loop import Recipe, fit
-from regularizers.packing import flatten, unflatten
 from regularizers.resume import BadState, CannotSave, Checkpoints
-from regularizers.rig import HEAD, first_difference, make_batch, tiny_bert
 from regularizers.strategy import Strategy, Term, parse
+from regularizers.testing.tiny_trial import HEAD, first_difference, make_batch, tiny_bert
 
 EPOCHS, BATCHES = 2, 5
 RECIPE = Recipe(

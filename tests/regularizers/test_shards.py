@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from regularizers import shards
+from regularizers import data_parallel as shards
 
 
 def process(rank: int, size: int) -> Any:

@@ -5,7 +5,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, XLNetConfig
 from transformers import XLNetForSequenceClassification as XLNet
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from fisher.scores import published_ranking
 from regularizers.base import Context, SkipTrial
 from regularizers.sites import FAMILIES, find_sites, set_rate

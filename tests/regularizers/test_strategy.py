@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fisher.errors import InputError
+from fisher.common.errors import InputError
 from regularizers.base import Context, spell
 from regularizers.registry import find
 from regularizers.strategy import MAX_LENGTH, parse, silence, usage

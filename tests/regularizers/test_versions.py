@@ -17,8 +17,8 @@ from fisher.scores import Scores
 from regularizers.base import Context
 from regularizers.loop import Recipe, make_optimizer, step
 from regularizers.registry import find, methods
-from regularizers.rig import Plain
 from regularizers.strategy import parse
+from regularizers.testing.tiny_trial import Plain
 
 FILE = Path(__file__).with_name("versions.json")
 TOLERANCE = 1e-6  # relative; far above rounding on other machines, far below any change of an equation

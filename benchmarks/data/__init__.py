@@ -1,0 +1,1 @@
+"""Tasks and their examples: readers, sources, paucity splits and batches."""

@@ -1,0 +1,198 @@
+"""Data-paucity splits: the same examples for every strategy, process, machine and source.
+
+Per class (STS-B: per fifth of the score range) a permutation that depends on task, split seed and class only; a
+fraction is a prefix of each permutation, so splits are stratified and nested by construction.
+
+`python -m benchmarks.data.splits --data-dir GLUE` writes the expected hashes beside this module (`split_hashes.json`).
+"""
+
+import argparse
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data.sources import Example, load_task_data
+from benchmarks.data.tasks import TASKS, Task
+from benchmarks.trial.seeds import derive
+from fisher.common.errors import InputError
+from leaderboard.errors import InputError as LeaderboardError
+from leaderboard.records.files import write, write_atomic
+
+FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
+SPLIT_SEEDS = range(5)
+BINS = 5
+POOLED_TRAIN = 0.8
+EXPECTED_HASHES = Path(__file__).with_name("split_hashes.json")
+_RECORDED_TASKS = ("cola", "rte", "mrpc", "stsb", "pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb")
+
+
+def paucity_split(task: Task, train: Sequence[Example], *, fraction: float, split_seed: int = 0) -> tuple[int, ...]:
+    """Sorted ids of the examples of `train` that a fraction keeps.
+
+    Each stratum of n examples keeps the first floor(fraction * n + 0.5), at least 1, of its permutation. Strata are the
+    classes; for scores, five equal-width bins of the task's range ([0, 1), ..., [4, 5] for STS-B), or of the range that
+    `train` shows where the task has none (own regression tasks). Raises InputError unless 0 < fraction <= 1.
+    """
+    check_fraction(fraction)
+    ids: list[int] = []
+    for stratum, members in _strata(task, train).items():
+        kept = max(1, math.floor(fraction * len(members) + 0.5))
+        order = _permutation(derive("split", task.name, split_seed, stratum), len(members))
+        ids.extend(members[place] for place in order[:kept])
+    return tuple(sorted(ids))
+
+
+def pooled_split(n_train: int, n_dev: int, *, seed: int, fraction: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Training and dev positions of the `pooled` protocol, each sorted.
+
+    Positions count the training file's rows and then the dev file's. All are shuffled with the restart's `seed`; the
+    first 80 % (rounded half up) train, the rest is dev; of the training part only the first floor(fraction * n + 0.5),
+    at least 1, are kept. Not stratified, as in the authors' code [Sharma24].
+    Raises InputError unless 0 < fraction <= 1.
+    """
+    check_fraction(fraction)
+    order = _permutation(seed, n_train + n_dev)
+    cut = math.floor(POOLED_TRAIN * len(order) + 0.5)
+    kept = max(1, math.floor(fraction * cut + 0.5))
+    return tuple(sorted(order[:kept])), tuple(sorted(order[cut:]))
+
+
+def check_fraction(fraction: float) -> None:
+    """Raises InputError unless 0 < fraction <= 1."""
+    if not 0 < fraction <= 1:
+        raise InputError(f"fraction must be in (0, 1], got {fraction}.")
+
+
+def split_hash(task: Task, examples: Iterable[Example]) -> str:
+    """SHA-256 over the lines "id TAB label" in id order, each ended by a newline.
+
+    A label is the class id; scores of a task with an official range (STS-B) have three decimals, others the shortest
+    text that gives the same float back.
+    """
+    digest = hashlib.sha256()
+    for example in sorted(examples, key=lambda example: example.id):
+        digest.update(f"{example.id}\t{_label_text(task, example)}\n".encode())
+    return digest.hexdigest()
+
+
+def check_split_hash(task: Task, fraction: float, split_seed: int, found: str) -> bool:
+    """Compare a split's hash with the one this project keeps; True if it keeps one, False if it knows none.
+
+    Raises InputError on a difference: the training file (or the pocket language) is not the official one.
+    """
+    expected = json.loads(EXPECTED_HASHES.read_text()).get(task.name, {}).get(_key(fraction, split_seed))
+    if expected is not None and expected != found:
+        embedded = "install this package anew, its pocket language was changed"
+        remedy = embedded if task.kind == "embedded" else "use the official training file, all its rows in their order"
+        raise InputError(
+            f"{task.name}: the split of fraction {fraction:g} and split seed {split_seed} must have the hash "
+            f"{expected[:12]}, got {found[:12]}: {remedy}."
+        )
+    return expected is not None
+
+
+def remember_split_hashes(path: Path, splits: Iterable[tuple[Task, float, int, str]]) -> None:
+    """Keep the hashes of splits (task, fraction, split seed, hash) in the JSON file `path`; later uses must agree.
+
+    For tasks whose official hashes the project does not keep. The caller holds the lease of what it writes there.
+    Raises InputError, and writes nothing, when the training data changed since a split's first use or `path` is not
+    such a file, and OSError.
+    """
+    try:
+        known = json.loads(path.read_bytes()) if path.exists() else {}
+        for task, fraction, split_seed, found in splits:
+            first = str(known.setdefault(task.name, {}).setdefault(_key(fraction, split_seed), found))
+            if first != found:
+                raise InputError(
+                    f"{task.name}: the split of fraction {fraction:g} and split seed {split_seed} had the hash "
+                    f"{first[:12]} at its first use here, got {found[:12]}: the training data changed; "
+                    "use another output folder."
+                )
+    except InputError:
+        raise
+    except (ValueError, AttributeError, RecursionError):
+        raise InputError(f"{path}: must be the JSON file of split hashes; delete it to start anew.") from None
+    write_atomic(path, _encoded(known))
+
+
+def expected_hashes(tasks: Iterable[Task], data_dir: Path) -> dict[str, dict[str, str]]:
+    """Hashes by task and "fraction/split seed", at the standard fractions and split seeds."""
+    return {task.name: _task_hashes(task, load_task_data(task, data_dir=data_dir).train) for task in tasks}
+
+
+def _task_hashes(task: Task, train: Sequence[Example]) -> dict[str, str]:
+    hashes = {}
+    for fraction in FRACTIONS:
+        for split_seed in SPLIT_SEEDS:
+            ids = set(paucity_split(task, train, fraction=fraction, split_seed=split_seed))
+            hashes[_key(fraction, split_seed)] = split_hash(task, (row for row in train if row.id in ids))
+    return hashes
+
+
+def _strata(task: Task, train: Sequence[Example]) -> dict[int, list[int]]:
+    """Ids in rising order by class or score bin."""
+    strata: dict[int, list[int]] = defaultdict(list)
+    low, high = task.score_range or _range(task, train)
+    for example in sorted(train, key=lambda example: example.id):
+        strata[_bin(_number(example), low, high) if task.regression else int(_number(example))].append(example.id)
+    return dict(sorted(strata.items()))
+
+
+def _range(task: Task, train: Sequence[Example]) -> tuple[float, float]:
+    if not task.regression:
+        return 0.0, 0.0
+    scores = [_number(example) for example in train]
+    return min(scores), max(scores)
+
+
+def _bin(score: float, low: float, high: float) -> int:
+    """The bin of a score: half-open but for the last one, which holds `high`."""
+    if high == low:
+        return 0
+    return min(int(BINS * ((score - low) / (high - low))), BINS - 1)
+
+
+def _number(example: Example) -> int | float:
+    assert example.label is not None, "a split is made of labelled examples"
+    return example.label
+
+
+def _label_text(task: Task, example: Example) -> str:
+    label = _number(example)
+    return f"{label:.3f}" if task.score_range else repr(label)
+
+
+def _permutation(seed: int, n: int) -> list[int]:
+    """0..n-1 in the order of n raw draws of PCG64: NumPy promises that stream to last, not that of `permutation`."""
+    order: list[int] = np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable").tolist()
+    return order
+
+
+def _key(fraction: float, split_seed: int) -> str:
+    return f"{float(fraction)!r}/{split_seed}"
+
+
+def _encoded(hashes: object) -> bytes:
+    return (json.dumps(hashes, indent=1) + "\n").encode()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the expected hashes of the official and the pocket tasks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.data.splits", description=main.__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder of the official GLUE files")
+    parser.add_argument("--output", type=Path, default=EXPECTED_HASHES, help="file to write (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    try:
+        hashes = expected_hashes([TASKS[name] for name in _RECORDED_TASKS], arguments.data_dir)
+        write(arguments.output.parent, arguments.output.name, _encoded(hashes))
+    except (InputError, LeaderboardError) as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

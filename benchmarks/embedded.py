@@ -1,0 +1,53 @@
+"""A suite made for GLUE on the embedded model: every task is replaced by its embedded counterpart, and said so."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from benchmarks.data.tasks import TASKS
+from benchmarks.request import Suite
+from fisher.common.errors import InputError
+
+OTHERS = {"sst2": "pocket-cola"}  # no counterpart of its own; both classify single sentences
+SAMPLES = 500  # as in the suite `pocket`
+PREFIX = "pocket-"
+
+
+def stand_in(task: str) -> str:
+    """The embedded task that stands in for a task. Raises InputError where none does."""
+    found = OTHERS.get(task, task if task.startswith(PREFIX) else PREFIX + task)
+    if found not in TASKS:
+        known = [*OTHERS, *(name.removeprefix(PREFIX) for name in TASKS if name.startswith(PREFIX))]
+        raise InputError(
+            f"a suite on --model pocket must name tasks with an embedded counterpart ({', '.join(sorted(known))}), "
+            f"got {task}; name the tasks with --tasks"
+        )
+    return found
+
+
+def on_pocket(suite: Suite) -> tuple[Suite, list[str]]:
+    """The suite with embedded tasks, and what was changed, in words.
+
+    The longest embedded example has 31 tokens, so the model's 40 positions cut nothing.
+    """
+    said = [f"{task} -> {stand_in(task)}" for task in suite.every("tasks") if not task.startswith(PREFIX)]
+    said = [f"--model pocket: synthetic tasks stand in, not GLUE: {', '.join(said)}"] if said else []
+    variants = tuple(
+        dataclasses.replace(v, values={k: _stand_ins(x) if k == "tasks" else x for k, x in v.values.items()})
+        for v in suite.variants
+    )
+    return dataclasses.replace(suite, tasks=_stand_ins(suite.tasks), variants=variants), said
+
+
+def on_own_corpus(suite: Suite) -> tuple[Suite, list[str]]:
+    """The suite with Fisher scores from the embedded corpus, at most SAMPLES samples, and what was changed."""
+    if not suite.fisher.corpus:
+        return suite, []
+    recipe = dataclasses.replace(suite.fisher, corpus="", samples=min(suite.fisher.samples, SAMPLES))
+    said = f"--model pocket: Fisher scores from {recipe.samples} documents of the embedded corpus"
+    return dataclasses.replace(suite, fisher=recipe), [said]
+
+
+def _stand_ins(tasks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(stand_in, tasks)))

@@ -1,0 +1,152 @@
+"""Under `accelerate launch`: one trial at a time, data-parallel over all processes; the first one leads and writes.
+
+The first process claims trials and tells the others which one comes next; all train it in step
+(`regularizers.data_parallel`), each evaluates it whole, and the first writes the record. An error that all processes meet becomes the trial's record.
+One that only some meet, or a trial that outlives its limit, ends the launch: the process concerned writes the error's
+record and exits, the launcher ends the others, and the same command goes on with the trials that are left. Nobody
+writes an error over a result, nor anything of a trial whose lease was passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmarks.executors.leases import Lease, Leases
+from benchmarks.executors.scheduler import DONE, Job, Trial, done_since, read_known
+from benchmarks.executors.worker import Config, Outcome
+from fisher.common.errors import InputError
+from leaderboard.records.schema import is_done
+from leaderboard.records.store import write_record
+
+AGREE = 60.0  # seconds that a process with an error waits for the same error of the others
+
+
+def processes() -> int:
+    """How many processes train one trial together; 1 without a launcher."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first() -> bool:
+    """Whether this process leads: plans, shows, writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@dataclass
+class Team:
+    """The processes of one launch, connected; `timeout` limits each trial, in seconds."""
+
+    resources: Any
+    records: Path
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        import torch
+        from accelerate import PartialState
+
+        torch.set_num_threads(self.resources.threads)
+        patience = timedelta(days=7)  # the others wait while the first one estimates Fisher scores
+        self.state = PartialState(cpu=not torch.cuda.is_available(), timeout=patience)
+        if self.state.num_processes != processes():
+            raise InputError(
+                f"the {processes()} processes of the launch must be connected, got {self.state.num_processes}; "
+                "start them with accelerate launch or torchrun"
+            )
+        self.count = 0
+
+    def tell(self, message: Any) -> Any:
+        """What the first process says, in every process."""
+        import torch
+
+        box = [message]
+        torch.distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def execute(self, config: Config, lease: Lease) -> dict[str, Any]:
+        """Train one trial together, under the first process's lease; the record, which all processes have."""
+        from benchmarks.trial.trial import execute
+
+        self.count += 1
+        limit = threading.Timer(self.timeout or 1e9, self._overdue, [config, lease])
+        limit.daemon = True
+        limit.start()
+        record = execute(config, self.resources)
+        limit.cancel()
+        place = {"executor": "accelerate", "processes": self.state.num_processes}
+        record["environment"] = {**record["environment"], **place}
+        if record["result"]["status"] not in DONE and not self._agree():
+            self._end(record, lease)
+        return record
+
+    def _agree(self) -> bool:
+        """Whether all processes have ended this trial with an error, waited for AGREE seconds."""
+        from torch.distributed import distributed_c10d
+
+        store = distributed_c10d._get_default_store()
+        met, until = store.add(f"errors/{self.count}", 1), time.monotonic() + AGREE
+        while met < self.state.num_processes and time.monotonic() < until:
+            time.sleep(0.1)
+            met = store.add(f"errors/{self.count}", 0)
+        return met == self.state.num_processes
+
+    def _overdue(self, config: Config, lease: Lease) -> None:
+        from benchmarks.trial.trial import environment, no_result
+
+        result = no_result("timeout", f"the trial outlived its time limit of {self.timeout:g} s and was stopped")
+        self._end({"config": config, "result": result, "environment": environment(self.resources.threads)}, lease)
+
+    def _end(self, record: dict[str, Any], lease: Lease) -> None:
+        """End this process, and with it the launch; the error becomes the trial's record if it has no result."""
+        result = record["result"]
+        with contextlib.suppress(Exception):
+            known = read_known(self.records, lease.trial)
+            if lease.held() and not (known is not None and is_done(known)):
+                write_record(self.records, record)
+        print(
+            f"{result['status']} in process {self.state.process_index}: {result['reason']}", file=sys.stderr, flush=True
+        )
+        os._exit(1)
+
+
+def lead(
+    configs: Mapping[str, Config],
+    team: Team,
+    job: Job,
+    leases: Leases,
+    *,
+    before: Mapping[str, str],
+    on_start: Callable[[Config], None],
+) -> Iterator[tuple[Config, Outcome]]:
+    """In the first process: yield (config, outcome) as trials end; trials of other launches are left to them."""
+    for name, config in configs.items():
+        lease = leases.claim(name)
+        if lease is None:
+            continue
+        outcome = done_since(job, Trial(config, name, before.get(name)))
+        if outcome is None:
+            on_start(config)
+            team.tell((config, lease))
+            record = team.execute(config, lease)
+            outcome = {key: record["result"].get(key) for key in ("status", "reason", "peak_memory")}
+            if lease.held():
+                write_record(job.records, record)
+            else:
+                outcome["elsewhere"] = True
+        leases.release(lease)
+        yield config, outcome
+    team.tell(None)  # not after an exception: then this process ends with an error and the launcher ends the others
+
+
+def follow(team: Team) -> None:
+    """In every other process: train what the first one says, until it says that nothing is left."""
+    while (task := team.tell(None)) is not None:
+        team.execute(*task)

@@ -1,0 +1,1 @@
+"""One fine-tuning trial, from its config to its record."""

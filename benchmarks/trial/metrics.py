@@ -1,0 +1,215 @@
+"""Scores of a task, and the rule that says when a fine-tuning run failed.
+
+All functions are pure: predictions and labels in, numbers out. Predictions are class ids or, for regression, real
+numbers; scores are fractions (correlations in [-1, 1]).
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+from benchmarks.data.tasks import Task
+from fisher.common.errors import InputError
+
+PERMUTATIONS = 1000
+QUANTILE = 0.95
+TIE = 1e-9  # two formulas for one score differ in the last bits; a run must not pass by that
+_CHUNK = 4_000_000  # permuted predictions held at a time
+
+Array = NDArray[Any]
+Values = Sequence[int] | Sequence[float] | Array
+FailedBy = Literal["diverged", "rule", "chance"]
+
+
+def accuracy(predictions: Values, labels: Values) -> float:
+    """Share of equal class ids."""
+    return float(accuracy_score(labels, predictions))
+
+
+def f1(predictions: Values, labels: Values) -> float:
+    """F1 of class 1 of two: 2 TP / (2 TP + FP + FN), 0 when there is nothing to find and nothing found."""
+    return float(f1_score(labels, predictions, zero_division=0.0))
+
+
+def matthews(predictions: Values, labels: Values) -> float:
+    """Matthews correlation of class ids, of two or more classes [Gorodkin 2004]; 0 when undefined."""
+    if _constant(predictions) or _constant(labels):
+        return 0.0
+    return float(matthews_corrcoef(labels, predictions))
+
+
+def pearson(predictions: Values, labels: Values) -> float:
+    """Pearson correlation; 0 when undefined (a constant or a non-finite value)."""
+    return _correlation(stats.pearsonr, predictions, labels)
+
+
+def spearman(predictions: Values, labels: Values) -> float:
+    """Spearman rank correlation, ties at their mean rank; 0 when undefined (a constant or a non-finite value)."""
+    return _correlation(stats.spearmanr, predictions, labels)
+
+
+METRICS: dict[str, Callable[[Values, Values], float]] = {
+    "accuracy": accuracy,
+    "f1": f1,
+    "matthews": matthews,
+    "pearson": pearson,
+    "spearman": spearman,
+}
+_CHANCE_TESTED = ("matthews", "pearson", "spearman")
+
+
+def _constant(values: Values) -> bool:
+    return np.unique(np.asarray(values)).size <= 1
+
+
+def _correlation(function: Callable[..., Any], predictions: Values, labels: Values) -> float:
+    x, y = np.asarray(predictions, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()) or _constant(x) or _constant(y):
+        return 0.0
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # SciPy warns of nearly constant input; the value is what we report
+        value = float(function(x, y).statistic)
+    return value if np.isfinite(value) else 0.0
+
+
+def metric_name(task: Task, metric: str) -> str:
+    """The score that `metric` ("primary", "combined" or one of the task's own) stands for.
+
+    Raises InputError when the task has no such score.
+    """
+    own = (task.primary, *task.secondary)
+    if metric == "primary":
+        return task.primary
+    if metric != "combined" and metric not in own:
+        raise InputError(f"{task.name}: metric must be primary, combined or one of {', '.join(own)}, got {metric!r}.")
+    return metric
+
+
+def scores(task: Task, predictions: Values, labels: Values) -> dict[str, float]:
+    """The task's scores by name: primary first, then secondary, then `combined`, their mean.
+
+    MNLI's two sections are two dev sets and are scored one at a time. Raises InputError unless there are as many
+    predictions as labels and at least one.
+    """
+    if len(predictions) != len(labels) or len(labels) == 0:
+        raise InputError(
+            f"{task.name}: predictions and labels must be equally many and not none, "
+            f"got {len(predictions)} and {len(labels)}."
+        )
+    values = {name: METRICS[name](predictions, labels) for name in (task.primary, *task.secondary)}
+    return values | {"combined": sum(values.values()) / len(values)}
+
+
+def floor(task: Task, metric: str, labels: Values) -> float:
+    """The best score under `metric` of any constant prediction on these labels.
+
+    Exact: every class is tried; a constant's correlation is undefined, hence 0. For `combined` it is the best constant
+    of the mean, not the mean of the best.
+    """
+    name = metric_name(task, metric)
+    if task.labels is None:
+        return 0.0
+    return max(scores(task, np.full(len(labels), label), labels)[name] for label in range(len(task.labels)))
+
+
+def chance_threshold(task: Task, metric: str, predictions: Values, labels: Values, *, seed: int) -> float | None:
+    """95th percentile of `metric` over 1,000 permutations of these predictions, drawn from PCG64(seed).
+
+    For Matthews, Pearson and Spearman, which noise alone lifts above 0 about half of the time, and for `combined` where
+    it is a mean of these only (STS-B: Pearson and Spearman of one and the same permutation, then their mean, so that
+    the very score that is reported is tested). None for the rest: accuracy and F1 have a floor well above 0, and the
+    rule of the floor alone decides. A permutation leaves both marginals alone, so Matthews depends on the number of
+    hits only, and a correlation on one dot product of standardised values or ranks.
+    """
+    name = metric_name(task, metric)
+    names = (task.primary, *task.secondary) if name == "combined" else (name,)
+    if not set(names) <= set(_CHANCE_TESTED):
+        return None
+    x, y = np.asarray(predictions), np.asarray(labels)
+    if _constant(x) or _constant(y):
+        return 0.0
+    generator = np.random.Generator(np.random.PCG64(seed))
+    rows = max(1, _CHUNK // len(x))
+    values = []
+    for start in range(0, PERMUTATIONS, rows):
+        places = np.tile(np.arange(len(x)), (min(rows, PERMUTATIONS - start), 1))
+        places = generator.permuted(places, axis=1)  # (rows, n)
+        values.append(np.mean([_PERMUTED[name](x, y, places) for name in names], axis=0))
+    return float(np.quantile(np.concatenate(values), QUANTILE))
+
+
+def _permuted_matthews(x: Array, y: Array, places: Array) -> Array:
+    """R_K = (c n - sum_k p_k t_k) / sqrt((n^2 - sum p_k^2)(n^2 - sum t_k^2)): only the hits c change, (rows,)."""
+    classes = np.union1d(x, y)
+    predicted, true = ((v[None, :] == classes[:, None]).sum(axis=1).astype(np.float64) for v in (x, y))  # (K,) each
+    hits: Array = (x[places] == y).sum(axis=1)
+    n = len(x)
+    scale = np.sqrt((n**2 - predicted @ predicted) * (n**2 - true @ true))
+    result: Array = (hits * n - predicted @ true) / scale
+    return result
+
+
+def _permuted_pearson(x: Array, y: Array, places: Array) -> Array:
+    result: Array = (_standardised(x)[places] * _standardised(y)).sum(axis=1)  # (rows, n) -> (rows,)
+    return result
+
+
+def _permuted_spearman(x: Array, y: Array, places: Array) -> Array:
+    return _permuted_pearson(stats.rankdata(x), stats.rankdata(y), places)
+
+
+_PERMUTED = {"matthews": _permuted_matthews, "pearson": _permuted_pearson, "spearman": _permuted_spearman}
+
+
+def _standardised(values: Array) -> Array:
+    """Mean 0 and Euclidean norm 1; scaled first, so that huge values do not overflow; zeros when all are equal."""
+    largest = np.abs(values).max()
+    centred: Array = values / largest if largest > 0 else np.zeros(len(values))
+    centred = centred - centred.mean()
+    norm = np.linalg.norm(centred)
+    return centred / norm if norm > 0 else centred
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the end of a run says: its score, whether it failed and by which part of the rule.
+
+    `failed_plain` is the plain rule's answer (diverged, or not above the floor); `threshold` equals `floor` where no
+    chance test applies, and may lie below it (the higher of the two is the bar); `collapsed`: one single predicted
+    class or value; `imputed`: the score is not measured but the floor, because the run diverged.
+    """
+
+    score: float
+    failed: bool
+    failed_by: FailedBy | None
+    failed_plain: bool
+    floor: float
+    threshold: float
+    collapsed: bool
+    imputed: bool
+
+
+def judge(task: Task, metric: str, predictions: Values | None, labels: Values, *, diverged: bool, seed: int) -> Verdict:
+    """The failed-run rule, on the predictions of the end of training.
+
+    A run failed if it `diverged` (its loss, or a prediction, became NaN or infinite); else by `rule` if its score is
+    not above the floor [Mosbach et al. 2021 §3]; else by `chance` if it is not above `chance_threshold`. The first of
+    these is `failed_by`. A diverged run's score is the floor, whatever was predicted; it may come without predictions.
+    """
+    name = metric_name(task, metric)
+    base = floor(task, name, labels)
+    if diverged or predictions is None or not np.isfinite(np.asarray(predictions, dtype=np.float64)).all():
+        return Verdict(base, True, "diverged", True, base, base, False, True)
+    score = scores(task, predictions, labels)[name]
+    chance = chance_threshold(task, name, predictions, labels, seed=seed)
+    by_rule = score <= base + TIE
+    by_chance = chance is not None and score <= chance + TIE
+    failed_by: FailedBy | None = "rule" if by_rule else "chance" if by_chance else None
+    threshold = base if chance is None else chance
+    return Verdict(score, failed_by is not None, failed_by, by_rule, base, threshold, _constant(predictions), False)

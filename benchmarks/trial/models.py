@@ -1,0 +1,140 @@
+"""Pretrained models: loaded once per process, copied per trial, with a head that depends on the restart alone."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+
+from benchmarks.pocket import MODEL_DIR
+from fisher.common.errors import InputError
+from fisher.pretraining.checkpoint import checkpoint_hash
+from regularizers.sites import FAMILIES
+
+HEAD_STD = 0.02  # [Lee20 C.2]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from: `reference` is a folder or hub id, `label` what records and tables show.
+
+    `family` is the architecture's name in transformers, such as `bert`.
+    """
+
+    reference: str
+    label: str
+    offline: bool
+    family: str = "bert"
+
+
+def find_model(name: str, *, offline: bool) -> Source:
+    """`pocket`, a local folder or a hub id, checked to be a model of a family with a site table.
+
+    Raises InputError when it cannot be found, has no readable config or is of a family without a table.
+    """
+    folder = MODEL_DIR if name == "pocket" else Path(name)
+    local = os.path.isdir(folder)
+    if not local and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise InputError(f"--model must be a hub id or an existing folder, got {name!r}")
+    source = Source(str(folder.resolve()) if local else name, label(name, folder) if local else name, offline)
+    config = _load(AutoConfig, source)
+    if config.model_type not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise InputError(
+            f"--model must be of a family with a site table ({known}), got {config.model_type} in {name!r}"
+        )
+    return dataclasses.replace(source, family=config.model_type)
+
+
+def label(name: str, folder: Path) -> str:
+    """What tables call a local model: its folder's name, with the parent's where that is just `model`."""
+    if name == "pocket":
+        return "pocket"
+    folder = folder.resolve()
+    return f"{folder.parent.name}-{folder.name}" if folder.name in ("model", "checkpoint") else folder.name
+
+
+def _load(auto: Any, source: Source, **options: Any) -> Any:
+    """`from_pretrained` without remote code, its many errors turned into one sentence."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        return auto.from_pretrained(
+            source.reference, local_files_only=source.offline, trust_remote_code=False, **options
+        )
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        hint = "it must be in the local cache when --offline is given" if source.offline else "check the name"
+        raise InputError(f"the model {source.reference!r} could not be loaded; {hint}: {first}") from error
+
+
+@functools.lru_cache(maxsize=2)
+def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
+    """The model's tokenizer."""
+    return _load(AutoTokenizer, source)
+
+
+@functools.lru_cache(maxsize=4)
+def load_template(source: Source, outputs: int) -> tuple[Any, frozenset[str]]:
+    """The pretrained model with `outputs` outputs, and the names of the parameters its checkpoint did not provide."""
+    with torch.random.fork_rng(devices=[]):
+        model, info = _load(
+            AutoModelForSequenceClassification,
+            source,
+            num_labels=outputs,
+            output_loading_info=True,
+            dtype=torch.float32,
+        )
+    if model.config.pad_token_id is None:  # GPT-2 has none: its end token pads, masked in attention and never pooled
+        model.config.pad_token_id = model.config.eos_token_id
+    parameters = dict(model.named_parameters())
+    return model, frozenset(name for name in info["missing_keys"] if name in parameters)
+
+
+@functools.cache
+def weights_of(source: Source) -> str:
+    """SHA-256 of the tensors that the checkpoint holds (`checkpoint_hash`), once per process."""
+    return checkpoint_hash(source.reference)
+
+
+def build(source: Source, outputs: int, *, seed: int, head_init: str) -> tuple[Any, frozenset[str]]:
+    """A fresh copy of the pretrained model whose head is drawn from `seed` alone.
+
+    `normal`: weights N(0, 0.02^2) in name order, biases 0, normalisation layers at 1 and 0 [Lee20 C.2]; `model`: as the
+    model's class initialises it.
+    """
+    template, head = load_template(source, outputs)
+    model = copy.deepcopy(template)
+    if head_init == "model":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for module_name in sorted({name.rpartition(".")[0] for name in head}):
+                model._init_weights(model.get_submodule(module_name))
+        return model, head
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name in sorted(head):
+            parameter = model.get_parameter(name)
+            if parameter.dim() > 1:
+                parameter.normal_(0.0, HEAD_STD, generator=generator)
+            else:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+    return model, head
+
+
+def head_hash(model: nn.Module, head: frozenset[str]) -> str:
+    """SHA-256 of the head's values, so that a record shows which start it had."""
+    digest = hashlib.sha256()
+    for name in sorted(head):
+        digest.update(name.encode() + model.get_parameter(name).detach().cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,132 @@
+"""Fine-tuning protocols: every number that is not the strategy, the task or the model, in one frozen dataclass.
+
+`lee20` is [Lee20 §5, C.2], `sharma24` the authors' code of [Sharma24]. Clip, eps and bias correction of `lee20` and its
+maximum length are assumptions: the paper does not state them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fisher.common.errors import InputError
+from regularizers.loop import Recipe
+
+CHOICES = {
+    "schedule": ("linear", "constant"),
+    "head_init": ("normal", "model"),
+    "metric": ("primary", "combined"),
+    "data": ("official", "pooled"),
+    "selection": ("last", "best_dev"),
+    "precision": ("fp32", "bf16"),
+    "forward": ("packed", "padded", "stock"),
+}
+AT_LEAST = {"epochs": 1, "batch_size": 1, "max_length": 8, "micro_batch": 0, "clip": 0.0, "warmup": 0.0}
+AT_MOST = {"epochs": 10**5, "batch_size": 10**6, "max_length": 10**6, "micro_batch": 10**6, "warmup": 1.0}
+BELOW = {"beta1": 1.0, "beta2": 1.0}
+POSITIVE = ("lr", "eps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How a trial trains and is scored; every field stands in every record.
+
+    Fields as in `regularizers.loop.Recipe`, and: max_length in tokens; head_init `normal` = weights N(0, 0.02^2),
+    biases 0, `model` = the model class's own; metric `primary` = the task's one score, `combined` = the mean of all;
+    data `official` = train scored on dev, `pooled` = both joined, shuffled with the restart's seed and cut 80/20;
+    selection `last` = the last epoch ranks, `best_dev` = the best epoch on dev; precision fp32 or bf16 autocast;
+    forward `packed` = no padding, `padded` = to the longest of the batch, `stock` = the model's own, which is all
+    that families other than BERT have (`benchmarks.trial.forward`).
+    """
+
+    name: str = "lee20"
+    epochs: int = 3
+    lr: float = 2e-5
+    batch_size: int = 32
+    max_length: int = 128
+    warmup: float = 0.1
+    schedule: str = "linear"
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-6
+    clip: float = 1.0
+    bias_correction: bool = True
+    micro_batch: int = 0
+    head_init: str = "normal"
+    metric: str = "primary"
+    data: str = "official"
+    selection: str = "last"
+    precision: str = "fp32"
+    forward: str = "packed"
+
+    def recipe(self) -> Recipe:
+        """The part that the training loop needs."""
+        return Recipe(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Recipe)})
+
+
+PROTOCOLS = {
+    "lee20": Protocol(),
+    "sharma24": Protocol(
+        name="sharma24",
+        batch_size=18,
+        max_length=512,
+        warmup=0.0,
+        head_init="model",
+        metric="combined",
+        data="pooled",
+    ),
+}
+FIELDS = {f.name: f for f in dataclasses.fields(Protocol) if f.name != "name"}
+
+
+def make_protocol(name: str, settings: Mapping[str, Any]) -> Protocol:
+    """The named protocol with some fields set anew; values may be text as typed after `--set`.
+
+    Raises InputError for an unknown protocol or field and for a value out of its range.
+    """
+    if name not in PROTOCOLS:
+        raise InputError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
+    values = {}
+    for key, value in settings.items():
+        if key not in FIELDS:
+            near = difflib.get_close_matches(key, FIELDS, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise InputError(f"unknown protocol field {key!r}; {hint}available: {', '.join(FIELDS)}")
+        values[key] = check(key, read(key, value))
+    return dataclasses.replace(PROTOCOLS[name], **values)
+
+
+def read(key: str, value: Any) -> Any:
+    """A value as the field's type wants it, from TOML or from text."""
+    kind = str(FIELDS[key].type)
+    text = str(value).strip()
+    try:
+        if kind == "bool":
+            return {"true": True, "false": False}[text.lower()]
+        if kind == "int":
+            return int(text)
+        return float(text) if kind == "float" else text
+    except (KeyError, ValueError):
+        wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind]
+        raise InputError(f"{key} must be {wanted}, got {text!r}") from None
+
+
+def check(key: str, value: Any) -> Any:
+    """The value itself if it is in the field's range."""
+    if key in CHOICES and value not in CHOICES[key]:
+        raise InputError(f"{key} must be one of {', '.join(CHOICES[key])}, got {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{key} must be finite, got {value}")
+    if key in AT_LEAST and value < AT_LEAST[key]:
+        raise InputError(f"{key} must be at least {AT_LEAST[key]}, got {value}")
+    if key in AT_MOST and value > AT_MOST[key]:
+        raise InputError(f"{key} must be at most {AT_MOST[key]}, got {value}")
+    if key in POSITIVE and value <= 0:
+        raise InputError(f"{key} must be positive, got {value}")
+    if key in BELOW and not 0 <= value < BELOW[key]:
+        raise InputError(f"{key} must be in [0, 1), got {value}")
+    return value

@@ -1,0 +1,141 @@
+"""Train trials of records once more and compare: the last word of `benchmarks.verify`."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fisher_scores import ScoreBook
+from benchmarks.grid import file_hashes
+from benchmarks.request import FisherRecipe
+from benchmarks.trial import models
+from benchmarks.trial.trial import Resources, execute
+from fisher.common.errors import InputError
+from leaderboard.audit import Finding
+from leaderboard.records.schema import is_result, shown
+from regularizers.strategy import parse
+
+Record = dict[str, Any]
+
+
+def sample(records: Sequence[Record], count: int, seed: int) -> list[Record]:
+    """Draw `count` records without replacement (all where there are fewer), whatever order they come in."""
+    ordered = sorted(records, key=lambda record: record["id"])
+    return random.Random(seed).sample(ordered, min(count, len(ordered)))
+
+
+class Again:
+    """Trains trials with what the command line names: model, data, corpus of the Fisher scores.
+
+    Raises InputError if the model is not the one that the records name.
+    """
+
+    def __init__(self, given: argparse.Namespace, records: Sequence[Record]) -> None:
+        self.given = given
+        self.folder = tempfile.TemporaryDirectory()
+        labels = sorted({record["config"]["model"] for record in records})
+        name = given.model or ("pocket" if labels == ["pocket"] else None)
+        if name is None:
+            raise InputError(f"--model must be given to train trials of {', '.join(labels)} again")
+        self.model = models.find_model(name, offline=given.offline)
+        self.weights = models.weights_of(self.model)
+
+    def compare(self, record: Record) -> Iterator[Finding]:
+        """Train the record's trial again; yield one finding that says how well the two agree."""
+        config = record["config"]
+        if config["weights"] != self.weights:
+            text = f"its weights are {config['weights'][:12]}, those of --model {self.weights[:12]}; not trained again"
+            yield self._finding(record, text)
+            return
+        try:
+            if file_hashes(parse(config["strategy"])) != config.get("files", {}):
+                raise InputError("the files that its strategy names hold something else here")
+            micro_batch = micro_batch_of(record)
+        except InputError as error:
+            yield self._finding(record, f"it cannot be trained again: {error}")
+            return
+        try:
+            scores = self._scores(config)
+        except InputError as error:
+            yield self._finding(record, f"its Fisher scores cannot be made again: {error}")
+            return
+        given = self.given
+        resources = Resources(
+            model=self.model,
+            data_dir=given.data_dir,
+            task_file=given.task_file,
+            offline=given.offline,
+            plugins=tuple(given.plugin),
+            fisher=scores,
+            threads=given.threads,
+            micro_batch=micro_batch,
+        )
+        again = execute(config, resources)
+        if is_result(again):
+            yield compared(record, again, given.tolerance, given.loss_tolerance)
+        else:
+            yield self._finding(record, f"it ended in {again['result']['status']}: {again['result']['reason']}")
+
+    @staticmethod
+    def _finding(record: Record, text: str) -> Finding:
+        return Finding("training", f"{record['id']}: {text}")
+
+    def _scores(self, config: Record) -> dict[str, str]:
+        """Files of the Fisher scores that a trial needs, estimated anew by its own recipe."""
+        wanted = config["fisher"]
+        if wanted is None:
+            return {}
+        recipe = wanted.get("estimate")
+        asked = FisherRecipe(corpus=self.given.fisher_corpus)
+        if isinstance(recipe, dict):
+            own = {key: recipe[key] for key in ("samples", "seed", "objective", "max_length")}
+            asked = FisherRecipe(corpus=self.given.fisher_corpus, **own)
+        strategy = parse(config["strategy"])
+        book = ScoreBook(Path(self.folder.name), self.model, asked)
+        book.plan([strategy])
+        if book.of(strategy) != wanted:
+            raise InputError("corpus or scores are not those that the record names; give its --fisher-corpus")
+        book.estimate(print)
+        return book.files
+
+
+def micro_batch_of(record: Record) -> int | None:
+    """Examples per forward pass of a trial's own, None where they were the protocol's; raises InputError for others."""
+    size, most = record["result"].get("micro_batch"), record["config"]["protocol"].get("batch_size")
+    if size is None:
+        return None
+    if type(size) is not int or type(most) is not int or not 0 <= size <= most:
+        raise InputError(f"micro_batch must be a whole number from 0 to batch_size ({shown(most)}), got {shown(size)}")
+    return size or None
+
+
+def compared(record: Record, again: Record, tolerance: float, loss_tolerance: float) -> Finding:
+    """Say how a record and its repetition agree; a problem where they must and do not.
+
+    Losses are compared by the mean of |difference| over the steps: a run of another strategy shows there first.
+    """
+    told, new = record["result"], again["result"]
+    faults = [f"another {key}" for key in ("head", "batches") if _hash(told, key) != _hash(new, key)]
+    losses = told["train_loss"] or [], new["train_loss"]
+    if len(losses[0]) != len(losses[1]):
+        faults.append(f"{len(losses[0])} training losses, again {len(losses[1])}")
+    drift = sum(abs(a - b) for a, b in zip(*losses, strict=False)) / max(1, len(losses[1]))
+    if drift > loss_tolerance:
+        faults.append(f"training losses differ by {drift:.2g} on average, more than {loss_tolerance:g}")
+    gap = abs(told["score"] - new["score"])
+    if gap > tolerance:
+        faults.append(f"scores differ by {gap:.4g}, more than {tolerance:g}")
+    same = sum(a == b for a, b in zip(told["predictions"], new["predictions"], strict=False))
+    detail = f"score {told['score']:.6g}, again {new['score']:.6g}"
+    detail += f"; {same} of {len(told['predictions'])} predictions equal; losses differ by {drift:.2g}"
+    verdict = f"; {'; '.join(faults)}" if faults else ""
+    return Finding("training", f"{record['id']}: {detail}{verdict}", problem=bool(faults))
+
+
+def _hash(result: Record, key: str) -> Any:
+    hashes = result.get("hashes")
+    return hashes.get(key) if isinstance(hashes, dict) else None

@@ -1,0 +1,1 @@
+"""The Fisher diagonal: slow and exact, batched, resumable."""

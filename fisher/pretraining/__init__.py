@@ -1,0 +1,1 @@
+"""Pretrained checkpoints, corpora and the objectives that they were pretrained with."""

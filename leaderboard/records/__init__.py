@@ -1,0 +1,1 @@
+"""Records: one JSON file per trial, its schema, its identity, and the files beside it."""

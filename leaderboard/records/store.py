@@ -1,0 +1,291 @@
+"""One JSON file per trial: how it is written so that a crash leaves no half of it, and read so that nothing is trusted.
+
+The file is `<id>.json`, canonical JSON of one line. `checksum` is the SHA-256 of the canonical JSON of all the rest. A
+record is plain data: it is read with `json` only, at most `MAX_BYTES` long and `MAX_DEPTH` deep, with finite numbers.
+Many records may also lie in one archive (`*.jsonl.gz`, one record a line), read wherever a folder of records is.
+"""
+
+import functools
+import gzip
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from leaderboard.errors import InputError
+from leaderboard.records import schema
+from leaderboard.records.files import write_atomic
+from leaderboard.records.identity import MAX_DEPTH, canonical, digest, dump, name_of, record_id
+from leaderboard.records.schema import Record, RecordError
+from leaderboard.render.text import escape
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_BAD_LINES = 100  # of one archive: what is no archive must not fill the memory with reasons
+ARCHIVE = ".jsonl.gz"
+BESIDE = ("leaderboard.json", "methods.json", "plan.json", "split_hashes.json")  # what else may lie beside records
+
+_CONTAINERS = {dict, list}  # what JSON nests
+_HEAD = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')  # how a record begins: its keys are sorted
+_HUGE = [re.compile(sign + rb"[+]?[0-9]{3,}\s*[,\]}]") for sign in (b"e", b"E")]  # what may be read as infinite
+_STRIDE = 21  # and 200 digits in a row: at least 9 of them are among every 21st byte
+_LONG = re.compile(rb"[0-9]{9}")
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe from strangers must not block the reader
+
+
+def encode_record(record: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Check a record, add `schema`, `id` and `checksum`; return the id and the canonical JSON as one line.
+
+    Raises RecordError if the record breaks the schema.
+    """
+    schema.check_blocks(record)
+    name = record_id(record["config"])
+    body = {**record, "schema": schema.VERSION, "id": name}
+    body.pop("checksum", None)
+    full = {**body, "checksum": digest(canonical(body))}
+    schema.check_result(full["result"])
+    data = (dump(full) + "\n").encode("utf-8")
+    if len(data) > MAX_BYTES:
+        raise RecordError(f"record {name} must not exceed {MAX_BYTES} bytes, got {len(data)}")
+    return name, data
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
+    """Check a record, add `schema`, `id` and `checksum`, and write it to `folder/<id>.json`; return that path.
+
+    An earlier record of the same trial is replaced. Raises RecordError if the record breaks the schema or the disk
+    refuses it; then nothing is left behind.
+    """
+    name, data = encode_record(record)
+    path = Path(folder) / f"{name}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data)
+    except OSError as error:
+        raise RecordError(f"record {escape(str(path))} cannot be written: {error.strerror}", path) from None
+    return path
+
+
+def _read_bytes(path: str) -> bytes:
+    """Read a regular file of bounded size; a pipe or a device from strangers must not block the reader."""
+    try:
+        file = os.open(path, _FLAGS)
+        try:
+            found = os.fstat(file)
+            if not stat.S_ISREG(found.st_mode):
+                raise RecordError("a record must be a regular file")
+            data = _read_all(file, found.st_size)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise RecordError(f"cannot be read: {error.strerror}") from None
+    return _bounded(data)
+
+
+def _read_all(file: int, size: int) -> bytes:
+    """Read an open file to its end, but no more than one byte above the limit."""
+    parts = [os.read(file, min(size, MAX_BYTES) + 1)]
+    if len(parts[0]) == size:
+        return parts[0]
+    while parts[-1] and (left := MAX_BYTES + 1 - sum(map(len, parts))) > 0:
+        parts.append(os.read(file, left))
+    return b"".join(parts)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    block = dict(pairs)
+    if len(block) < len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return block
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"numbers must be finite, got {name}")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
+
+
+def _is_intact(data: bytes) -> bool:
+    """Return whether a file is byte for byte as it was written: its checksum is that of its other bytes.
+
+    Then nothing that a checksum finds is looked for a second time; what a forger could write is checked all the same,
+    but for a key that occurs twice in one object: its last value counts, for the id and all tables alike.
+    """
+    head = _HEAD.match(data)
+    if head is None or _LONG.search(data[::_STRIDE]) or any(pattern.search(data) for pattern in _HUGE):
+        return False
+    return hashlib.sha256(b"{" + data[head.end() :].removesuffix(b"\n")).hexdigest().encode() == head[1]
+
+
+def _parse(data: bytes, intact: bool) -> Any:
+    try:
+        return (_DECODER if intact else _STRICT).decode(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise RecordError("not UTF-8 text; it is truncated, corrupt or no record") from None
+    except RecursionError:
+        raise RecordError(f"a record must not nest deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        raise RecordError(f"not valid JSON ({error}); it is truncated, corrupt or no record") from None
+
+
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise RecordError(f"a record must not nest deeper than {MAX_DEPTH} levels")
+        blocks = [block.values() if isinstance(block, dict) else block for block in level]
+        nested = (block for block in blocks if not _CONTAINERS.isdisjoint(map(type, block)))
+        level = [item for block in nested for item in block if type(item) in _CONTAINERS]
+
+
+def _check_identity(record: Record, name: str | None, intact: bool) -> None:
+    try:
+        body = {} if intact else {key: value for key, value in record.items() if key != "checksum"}
+        checksum = record["checksum"] if intact else digest(dump(body))
+        expected = name_of(record["config"], digest(dump(record["config"])))
+    except ValueError as error:  # a number like 1e999 is read as infinite
+        raise RecordError(str(error) if isinstance(error, RecordError) else "numbers must be finite") from None
+    if checksum != record["checksum"]:
+        raise RecordError("the checksum does not match the content; the file was changed or damaged")
+    if record["id"] != expected:
+        raise RecordError(f"the id {schema.shown(record['id'])} does not belong to its config; the file was changed")
+    if name is not None and name != f"{record['id']}.json":
+        raise RecordError(f"the file must be named {record['id']}.json after the trial that it holds")
+
+
+def _decode(data: bytes, name: str | None) -> Record:
+    """Check the bytes of one record; `name` is its file's, None for a line of an archive."""
+    intact = _is_intact(data)
+    record = _parse(data, intact)
+    schema.check_version(record)
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        _check_depth(record)
+    schema.check_record(record)
+    _check_identity(record, name, intact)
+    return record
+
+
+def read_record(path: Path | str) -> Record:
+    """Read and check one record: JSON, bounds, schema, types, checksum, and that id, config and file name agree.
+
+    Raises RecordError, a sentence that names the file.
+    """
+    path = os.fspath(path)
+    try:
+        return _decode(_read_bytes(path), os.path.basename(path))
+    except RecordError as error:
+        raise RecordError(f"{escape(path)}: {error}", Path(path)) from None
+
+
+def _read_archive(path: Path) -> Iterator[Record | RecordError]:
+    """Yield the record of every line of an archive, or the reason why a line is none, holding one line at a time."""
+    where, bad, number = escape(str(path)), 0, 0
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError("it must be a regular file")
+        with gzip.open(path) as file:
+            while bad < MAX_BAD_LINES and (line := file.readline(MAX_BYTES + 1)):
+                number += 1
+                try:
+                    yield _decode(_bounded(line), None)
+                except RecordError as error:
+                    bad += 1 if len(line) <= MAX_BYTES else MAX_BAD_LINES  # the rest of that line is no line
+                    yield RecordError(f"{where}, line {number}: {error}", path)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        yield RecordError(f"{where}: the archive cannot be read after line {number}: {reason}", path)
+    if bad >= MAX_BAD_LINES:
+        yield RecordError(f"{where}: not read after line {number}; an archive holds one record a line", path)
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise RecordError(f"a record must not exceed {MAX_BYTES} bytes")
+    return data
+
+
+def find_records(results: Iterable[Path | str], *, none_empty: bool = False) -> list[str]:
+    """Return the record files of output folders (their `records` folder), record folders and single files, sorted.
+
+    Archives of records count as such; hidden files and files that are neither `*.json` nor `*.jsonl.gz` do not. Raises
+    InputError for a path that cannot be listed and, where `none_empty` is asked, for a folder without any.
+    """
+    found: dict[str, str] = {}
+    real = functools.cache(os.path.realpath)
+    for given in results:
+        try:
+            paths = _candidates(given)
+            if not paths and none_empty:
+                give = "give the --output folder of a run or its records folder"
+                raise InputError(f"no usable record found in {escape(str(given))}; {give}")
+            for path in paths:
+                folder, name = os.path.split(path)
+                found[f"{real(folder)}{os.sep}{name}"] = path
+        except FileNotFoundError:
+            known = "give output folders, record folders or record files"
+            raise InputError(f"{escape(str(given))} does not exist; {known}") from None
+        except OSError as error:
+            raise InputError(f"{escape(str(given))} cannot be read: {error.strerror}") from None
+    return sorted(found.values())
+
+
+def _candidates(given: Path | str) -> list[str]:
+    if not stat.S_ISDIR(os.stat(given).st_mode):
+        return [os.fspath(given)]
+    folder = Path(given, "records") if Path(given, "records").is_dir() else Path(given)
+    names = [name for name in os.listdir(folder) if name.endswith((".json", ARCHIVE)) and not name.startswith(".")]
+    start = str(folder / "_")[:-1]
+    return [start + name for name in names if name not in BESIDE]
+
+
+def stream_records(results: Iterable[Path | str], *, none_empty: bool = False) -> Iterator[Record | RecordError]:
+    """Yield every record below `results`, or the reason why a file is none, without holding more than one.
+
+    Raises InputError as `find_records` does.
+    """
+    for path in find_records(results, none_empty=none_empty):
+        if path.endswith(ARCHIVE):
+            yield from _read_archive(Path(path))
+            continue
+        try:
+            yield read_record(path)
+        except RecordError as error:
+            yield error
+
+
+def read_records(results: Iterable[Path | str]) -> tuple[list[Record], list[RecordError]]:
+    """Return all records below `results` (folders or files) and the files that are none; one never spoils another."""
+    records: list[Record] = []
+    problems: list[RecordError] = []
+    for item in stream_records(results):
+        if isinstance(item, RecordError):
+            problems.append(item)
+        else:
+            records.append(item)
+    return records, problems
+
+
+def set_aside(problems: Iterable[RecordError], folder: Path) -> list[str]:
+    """Move files that are no records out of the way, into `folder`, and say for each where it is now.
+
+    Nothing is deleted or replaced. A file that cannot be moved stays and is said to.
+    """
+    said = []
+    for path in dict.fromkeys(problem.path for problem in problems if problem.path is not None):
+        target = folder / f"{path.name[:200]}.{secrets.token_hex(4)}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            os.rename(path, target)
+        except OSError as error:
+            said.append(f"nothing: {escape(str(path))} cannot be moved ({error.strerror})")
+        else:
+            said.append(f"{escape(str(path))} as {escape(str(target))}")
+    return said

@@ -1,0 +1,1 @@
+"""Tables and sections as Markdown, text, LaTeX, CSV, JSON and figures."""

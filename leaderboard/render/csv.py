@@ -1,0 +1,69 @@
+"""The content of `leaderboard.csv`: one line per model, protocol, task, fraction and strategy."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+import pandas as pd
+
+from leaderboard.records.identity import canonical
+from leaderboard.render.text import escape
+from leaderboard.stats.comparison import Comparison
+from leaderboard.tables.cells import Cell, Row, is_synthetic
+from leaderboard.tables.sections import Section
+from leaderboard.tables.trials import short
+
+COST_COLUMNS = ("seconds", "relative_seconds", "peak_memory")
+DIGITS = 10  # of derived numbers
+
+
+def csv(sections: Iterable[Section], *, without_cost: bool = False) -> str:
+    """Return `leaderboard.csv`: scores as fractions, shortest floats that read back equal, empty where undefined."""
+    return to_frame(sections, without_cost=without_cost).to_csv(index=False, lineterminator="\n")
+
+
+def to_frame(parts: Iterable[Section], *, without_cost: bool = False) -> pd.DataFrame:
+    """Return one line per model, protocol, task, fraction and strategy: the content of `leaderboard.csv`.
+
+    Scores are fractions, times seconds, `peak_memory` bytes.
+    """
+    lines = [_csv_line(section, cell, row) for section in parts for cell in section.cells for row in cell.rows]
+    frame = pd.DataFrame(lines).astype({"tier": "Int64"})
+    return frame.drop(columns=list(COST_COLUMNS)) if without_cost else frame
+
+
+def _csv_line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
+    return {
+        "model": escape(section.model),
+        "task": escape(cell.task),
+        "fraction": cell.fraction,
+        "strategy": escape(row.strategy),
+        **{key: getattr(row, key) for key in ("restarts", "mean", "std", "max", "failed", "failed_plain")},
+        **{key: getattr(row, key) for key in ("failure_rate", "failure_low", "failure_high", "mean_not_failed")},
+        **{
+            key: getattr(row, key)
+            for key in ("expected", "missing", "errors", "skipped", "imputed", "complete", "ranked")
+        },
+        **_uncertainty(row),
+        "metric": escape(cell.metric),
+        "synthetic": is_synthetic(cell.task),
+        "protocol": escape(str(section.protocol["name"])),
+        "protocol_hash": short(canonical(section.protocol)),
+        "selection": escape(section.protocol["selection"]),
+        "precision": escape(section.protocol["precision"]),
+        "weights": escape(section.weights[:12]),
+        "data": escape(cell.data[:12]),
+        "baseline": escape(section.baseline or ""),
+        **{key: getattr(row, key) for key in COST_COLUMNS},
+    }
+
+
+def _uncertainty(row: Row) -> dict[str, Any]:
+    """Return intervals and tests, rounded so that machines agree, undefined where nothing was compared."""
+    numbers = {key: getattr(row, key) for key in ("mean_low", "mean_high", "iqm")}
+    for field in fields(Comparison):
+        if field.name != "restarts":
+            name = {"low": "difference_low", "high": "difference_high"}.get(field.name, field.name)
+            numbers[name] = getattr(row.comparison, field.name, math.nan)
+    return {key: round(value, DIGITS) for key, value in numbers.items()} | {"tier": row.tier}

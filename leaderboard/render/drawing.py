@@ -1,0 +1,334 @@
+"""Figures of a section as pure functions of its cells: the same cells and look give the same figure, byte for byte.
+
+Colours are those of Okabe and Ito, told apart by colour-blind readers; markers and dashes repeat what colour says.
+Scores are shown x 100, and the number of failed runs is written in.
+"""
+
+import io
+import math
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from leaderboard.render.text import escape, percent, shorten
+from leaderboard.tables.cells import Cell, Row, is_synthetic
+from leaderboard.tables.trials import Line
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+DASHES = ("-", "--", "-.", ":", "-", "--", "-.", ":")
+MOST = len(MARKERS)  # strategies that one plot can tell apart
+GOLDEN = (math.sqrt(5) - 1) / 2
+SPREAD, ABOVE, BELOW = 0.42, 0.14, 0.26  # rows: height of a strip of dots, its centre over the row's, mean below it
+BAND = 0.09  # share of a panel's height that is kept free for the numbers of failed runs
+DECADES = 30  # from this ratio of the largest to the smallest distance on the axis is logarithmic
+DODGE = 1.025  # shares of two neighbouring strategies are drawn this factor apart, so that their intervals can be told
+DPI = 110
+DISTANCE = r"$\|w - w_{pre}\|^2$"
+WRAP = 110  # characters of a title's line
+LONGEST = 70  # characters of a name
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours on a light or a dark page."""
+
+    name: str
+    page: str
+    ink: str
+    faint: str
+    colours: tuple[str, ...]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What matplotlib must know of it; the salt makes the ids in an SVG depend on its content alone."""
+        inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+        paged = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
+        return {
+            **dict.fromkeys(inked, self.ink),
+            **dict.fromkeys(paged, self.page),
+            "legend.edgecolor": self.faint,
+            "grid.color": self.faint,
+            "grid.linewidth": 0.6,
+            "axes.axisbelow": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 10,
+            "font.size": 8.5,
+            "svg.hashsalt": "regbench",
+        }
+
+
+BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+LIGHT = Theme(
+    "light", "#FFFFFF", "#1A1A1A", "#D9D9D9", (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, "#000000", "#7F7F7F")
+)
+DARK = Theme(
+    "dark", "#0D1117", "#E6EDF3", "#3A424C", (SKY, ORANGE, GREEN, PURPLE, BLUE, VERMILION, "#FFFFFF", "#9AA0A6")
+)
+THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
+
+
+@contextmanager
+def themed(theme: Theme) -> Iterator[Theme]:
+    """Matplotlib's own defaults with the theme's colours, whatever the user's configuration says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(theme.parameters)
+        yield theme
+
+
+def to_files(figure: Figure) -> dict[str, bytes]:
+    """The figure as `svg` and `png`, without dates and names of programs; it is laid out once for both."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # names of records: letters that the font lacks, no room for axes
+        figure.set_dpi(DPI)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        nothing: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+        return {kind: _saved(figure, kind, metadata) for kind, metadata in nothing.items()}
+
+
+def _saved(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+def plain(text: str) -> str:
+    """A text of a record that matplotlib does not take for a formula."""
+    return escape(text).replace("$", r"\$")
+
+
+def named(name: str) -> str:
+    """A strategy's or task's name as figures show it, on one line of bounded length."""
+    return plain(shorten(escape(name), LONGEST))
+
+
+def titled(title: str) -> str:
+    """A section's title, on as many lines as it takes."""
+    return textwrap.fill(plain(title), WRAP)
+
+
+def _heading(axes: Axes, cell: Cell) -> None:
+    axes.set_title(named(cell.task) + (" (synthetic)" if is_synthetic(cell.task) else ""))
+
+
+def _rows(cells: Sequence[Cell], strategies: Sequence[str]) -> Iterator[tuple[int, Cell, Row]]:
+    """(number of the panel, cell, row) of every strategy that has a result, in the order of `strategies`."""
+    for panel, cell in enumerate(cells):
+        for strategy in strategies:
+            row = cell.row(strategy)
+            if row is not None and row.restarts:
+                yield panel, cell, row
+
+
+# --- strips -----------------------------------------------------------------------------------------------------------
+
+
+def strips(title: str, cells: Sequence[Cell], strategies: Sequence[str], theme: Theme, value: str = "score") -> Figure:
+    """Every restart of every strategy as a dot, with mean and standard deviation: a panel per task, a row per strategy.
+
+    value: `score`, with the failed runs marked and counted [Lee20, Figures 3, 4, 6], or `deviation`, the squared
+    distance from w_pre.
+    """
+    width, height = 2.4 + 2.6 * len(cells), 1.4 + 0.36 * len(strategies)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    panels = figure.subplots(1, len(cells), sharey=True, squeeze=False)[0]
+    for axes, cell in zip(panels, cells, strict=True):
+        _heading(axes, cell)
+        axes.set_xlabel(f"{plain(cell.metric)} x 100" if value == "score" else DISTANCE)
+        axes.grid(axis="x")
+        axes.tick_params(axis="y", length=0)
+        if value == "deviation":
+            _logarithmic(axes, cell)
+    for panel, _, row in _rows(cells, strategies):
+        _strip(panels[panel], row, strategies.index(row.strategy), theme, value)
+    panels[0].set_yticks(range(len(strategies)), [named(name) for name in strategies])
+    panels[0].set_ylim(len(strategies) - 0.4, -0.6)
+    figure.suptitle(f"{titled(title)}, {percent(cells[0].fraction)} of the training data")
+    _key(figure, theme, value)
+    if value == "score":
+        _floors(panels, cells, theme)
+    return figure
+
+
+def _strip(axes: Axes, row: Row, at: int, theme: Theme, value: str) -> None:
+    scale = 100 if value == "score" else 1
+    done = [line for line in row.trials if not math.isnan(line["score"]) and not math.isnan(line[value])]
+    for failed, colour, marker in ((False, theme.colours[0], "o"), (True, theme.colours[1], "x")):
+        some = [line for line in done if line["failed"] == failed]
+        heights = [at - ABOVE + SPREAD * (line["restart"] * GOLDEN % 1 - 0.5) for line in some]
+        look: dict[str, Any] = {"color": colour, "marker": marker, "s": 16, "linewidths": 1.0, "zorder": 2}
+        axes.scatter([scale * line[value] for line in some], heights, alpha=0.8, **look)
+    values = scale * np.array([line[value] for line in done])
+    if not len(values):
+        return
+    spread = values.std(ddof=1) if len(values) > 1 else 0.0
+    pen: dict[str, Any] = {
+        "color": theme.ink,
+        "marker": "|",
+        "markersize": 7,
+        "capsize": 2,
+        "linewidth": 1.2,
+        "zorder": 3,
+    }
+    axes.errorbar(values.mean(), at + BELOW, xerr=spread, **pen)
+    if value == "score" and row.failed:
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
+        axes.annotate(f"{row.failed}/{row.restarts}", (1.01, at), color=theme.colours[1], **place)
+
+
+def _logarithmic(axes: Axes, cell: Cell) -> None:
+    """A logarithmic axis where distances differ by more than one tick could show."""
+    values = [line["deviation"] for row in cell.rows for line in row.trials if line["deviation"] > 0]
+    if values and max(values) > DECADES * min(values):
+        axes.set_xscale("log")
+
+
+def _floors(panels: Sequence[Axes], cells: Sequence[Cell], theme: Theme) -> None:
+    """The best constant prediction of each dev set; pooled dev sets differ by restart and have no single one."""
+    for axes, cell in zip(panels, cells, strict=True):
+        floors = {line["floor"] for row in cell.rows for line in row.trials if not math.isnan(line["floor"])}
+        if len(floors) == 1:
+            axes.axvline(100 * floors.pop(), color=theme.ink, linestyle=":", linewidth=1, zorder=1)
+
+
+def _key(figure: Figure, theme: Theme, value: str) -> None:
+    line = matplotlib.lines.Line2D
+    known = {
+        "a restart": line([], [], color=theme.colours[0], marker="o", linestyle="", markersize=5),
+        "a failed run": line([], [], color=theme.colours[1], marker="x", linestyle="", markersize=5),
+        "mean and standard deviation": line([], [], color=theme.ink, marker="|", markersize=7),
+    }
+    if value == "score":
+        known |= {
+            "failed runs of all": line([], [], color=theme.colours[1], marker="$2/3$", linestyle="", markersize=14),
+            "best constant prediction": line([], [], color=theme.ink, linestyle=":"),
+        }
+    figure.legend(list(known.values()), list(known), loc="outside lower center", ncols=3, frameon=False)
+
+
+# --- over the share of the training data ------------------------------------------------------------------------------
+
+
+def boxes(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[str], theme: Theme) -> Figure:
+    """Box plots over falling shares of the training data, a panel per task [Sharma24, Figure 4]; failed runs below."""
+
+    def draw(axes: Axes, cells: Sequence[Cell]) -> None:
+        for panel, _, row in _rows(cells, strategies):
+            _box(axes, row, panel, strategies, theme)
+        axes.set_xticks(range(len(cells)), [percent(cell.fraction) for cell in cells])
+        axes.set_ylabel(f"{plain(cells[0].metric)} x 100")
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - BAND * (high - low), high)
+
+    figure = _by_task(by_task, draw, share_height=2.9)
+    figure.suptitle(f"{titled(title)}; numbers: failed runs")
+    _legend(figure, strategies, theme, line=False)
+    return figure
+
+
+def _box(axes: Axes, row: Row, panel: int, strategies: Sequence[str], theme: Theme) -> None:
+    index, step = strategies.index(row.strategy), 0.8 / len(strategies)
+    colour, at = theme.colours[index], panel + step * (index - (len(strategies) - 1) / 2)
+    values = 100 * row.scores[~np.isnan(row.scores)]
+    pen: dict[str, Any] = {"color": colour, "linewidth": 1.1}
+    axes.boxplot(
+        [values],
+        positions=[at],
+        widths=[0.8 * step],
+        manage_ticks=False,
+        showfliers=False,
+        boxprops=pen,
+        whiskerprops=pen,
+        capprops=pen,
+        medianprops={"color": colour, "linewidth": 2.2},
+    )
+    axes.plot([at] * len(values), values, linestyle="", marker=MARKERS[index], color=colour, markersize=2.6, alpha=0.7)
+    if row.failed:
+        place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 6.5}
+        axes.annotate(str(row.failed), (at, 0.0), color=theme.ink, **place)
+
+
+def curves(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[str], theme: Theme) -> Figure:
+    """Mean score with its 95 % interval, and below it the failure rate, over the share of the training data.
+
+    Points of one share stand a little apart.
+    """
+    figure = Figure(figsize=(3.1 * len(by_task) + 0.4, 5.2), layout="constrained")
+    panels = figure.subplots(2, len(by_task), sharex="col", sharey="row" if len(by_task) == 1 else False, squeeze=False)
+    for column, cells in enumerate(by_task):
+        top, bottom = panels[0][column], panels[1][column]
+        for index, strategy in enumerate(strategies):
+            rows = [(cell.fraction, row) for _, cell, row in _rows(cells, [strategy])]
+            look: dict[str, Any] = {
+                "color": theme.colours[index],
+                "marker": MARKERS[index],
+                "linestyle": DASHES[index],
+                "markersize": 4,
+            }
+            aside = DODGE ** ((len(strategies) - 1) / 2 - index)
+            _curve(top, [(x * aside, row.mean, row.mean_low, row.mean_high) for x, row in rows], look)
+            _curve(bottom, [(x * aside, row.failure_rate, math.nan, math.nan) for x, row in rows], look)
+        _heading(top, cells[0])
+        top.set_ylabel(f"mean {plain(cells[0].metric)} x 100")
+        bottom.set(xlabel="share of the training data", ylabel="failed runs, %", ylim=(-4, 104))
+        _share_axis(bottom, [cell.fraction for cell in cells])
+        top.grid()
+        bottom.grid()
+    figure.suptitle(f"{titled(title)}; bars: 95 % intervals of the mean")
+    _legend(figure, strategies, theme, line=True)
+    return figure
+
+
+def _curve(axes: Axes, points: Sequence[tuple[float, float, float, float]], look: dict[str, Any]) -> None:
+    x, y, low, high = 100 * np.array(points, dtype=np.float64).reshape(-1, 4).T
+    axes.plot(x, y, linewidth=1.4, **look)
+    axes.vlines(x, low, high, color=look["color"], alpha=0.55, linewidth=1)
+
+
+def _share_axis(axes: Axes, fractions: Sequence[float]) -> None:
+    axes.set_xscale("log")
+    axes.set_xticks([100 * fraction for fraction in fractions], [percent(fraction) for fraction in fractions])
+    axes.minorticks_off()
+    axes.invert_xaxis()
+
+
+def _by_task(
+    by_task: Sequence[Sequence[Cell]], draw: Callable[[Axes, Sequence[Cell]], None], *, share_height: float
+) -> Figure:
+    columns = min(2, len(by_task))
+    lines = -(-len(by_task) // columns)
+    figure = Figure(figsize=(5.4 * columns, share_height * lines + 0.5), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).flat
+    for axes, cells in zip(panels, by_task, strict=False):
+        draw(axes, cells)
+        axes.grid(axis="y")
+        _heading(axes, cells[0])
+    for axes in list(panels):
+        axes.set_axis_off()
+    return figure
+
+
+def _legend(figure: Figure, strategies: Sequence[str], theme: Theme, *, line: bool) -> None:
+    handles = [
+        matplotlib.lines.Line2D(
+            [], [], color=theme.colours[i], marker=MARKERS[i], linestyle=DASHES[i] if line else "", markersize=5
+        )
+        for i in range(len(strategies))
+    ]
+    names = [named(name) for name in strategies]
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+
+
+def has_deviation(line: Line) -> bool:
+    """Whether a trial has a distance from w_pre above 0, which a logarithmic axis can show."""
+    return bool(line["deviation"] > 0)

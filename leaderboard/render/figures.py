@@ -1,0 +1,108 @@
+"""The figures of results, which `python -m leaderboard.build` writes: every restart as a dot, boxes and curves, ranks.
+
+Per section (model and protocol): `ranks`, the critical-difference diagram; `restarts` and `deviation` (squared distance
+from w_pre) for every share of the training data; `fractions` and `curves` where there are several. Each as SVG and PNG,
+for light and for dark pages. The same records give the same bytes.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from matplotlib.figure import Figure
+
+from leaderboard.records.files import write
+from leaderboard.render import drawing
+from leaderboard.render.drawing import MOST, THEMES, Theme
+from leaderboard.render.rank_diagram import rank_diagram
+from leaderboard.tables.cells import Cell
+from leaderboard.tables.sections import Section
+
+PANELS = 4  # tasks side by side
+T = TypeVar("T")
+
+
+def natural(strategy: str) -> list[tuple[int, float, str]]:
+    """A key that sorts names by their words and numbers, so that p = 0.2 stands before p = 0.10."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", strategy)
+    return [(1, float(part), "") if part[:1].isdigit() else (0, 0.0, part) for part in parts]
+
+
+def in_order(section: Section) -> list[str]:
+    """The section's strategies with results: the baseline first, the others by name."""
+    names = {row.strategy for cell in section.cells for row in cell.rows if row.restarts}
+    return sorted(names, key=lambda name: (name != section.baseline, natural(name)))
+
+
+def leading(section: Section, strategies: Sequence[str]) -> list[str]:
+    """At most `MOST` strategies, which one plot can tell apart: the baseline and the best ranked, in their order."""
+    if len(strategies) <= MOST:
+        return list(strategies)
+    ranked = [place.strategy for place in section.ranking.places]
+    best = sorted(strategies, key=lambda s: (s != section.baseline, ranked.index(s) if s in ranked else len(ranked)))
+    return [name for name in strategies if name in best[:MOST]]
+
+
+def figures(section: Section, theme: Theme) -> Iterator[tuple[str, Figure]]:
+    """(name, figure) of everything that can be drawn of a section."""
+    strategies = in_order(section)
+    if len(section.ranking.places) > 1:
+        yield "ranks", rank_diagram(section.title, section.ranking, theme)
+    for fraction in sorted({cell.fraction for cell in section.cells}, reverse=True):
+        cells = [cell for cell in section.cells if cell.fraction == fraction and _drawn(cell)]
+        for number, some in enumerate(_parts(cells), start=1):
+            name = f"{100 * fraction:g}" + (f"-{number}" if len(cells) > PANELS else "")
+            yield f"restarts-{name}", drawing.strips(section.title, some, strategies, theme)
+            if any(drawing.has_deviation(line) for cell in some for row in cell.rows for line in row.trials):
+                yield f"deviation-{name}", drawing.strips(section.title, some, strategies, theme, "deviation")
+    by_task = [cells for cells in _tasks(section) if len(cells) > 1]
+    for number, part in enumerate(_parts(by_task), start=1):
+        name, few = f"-{number}" if len(by_task) > PANELS else "", leading(section, strategies)
+        title = section.title + (f"; {len(few)} of {len(strategies)} strategies" if len(few) < len(strategies) else "")
+        yield f"fractions{name}", drawing.boxes(title, part, few, theme)
+        yield f"curves{name}", drawing.curves(title, part, few, theme)
+
+
+def _drawn(cell: Cell) -> bool:
+    return any(row.restarts for row in cell.rows)
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), PANELS):
+        yield items[start : start + PANELS]
+
+
+def _tasks(section: Section) -> list[list[Cell]]:
+    """The cells of each task, metric and dev set by falling share of the training data."""
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in sorted(section.cells, key=lambda cell: -cell.fraction):
+        if _drawn(cell):
+            groups.setdefault((cell.task, cell.metric, cell.data), []).append(cell)
+    return [groups[key] for key in sorted(groups)]
+
+
+def prefixes(sections: Sequence[Section]) -> list[str]:
+    """The sections' parts of file names: model, protocol, what tells them from others; a number where that is cut."""
+    names = [
+        re.sub(r"[^a-z0-9._]+", "-", section.title.replace("protocol ", "").lower())[:80].strip("-._")
+        for section in sections
+    ]
+    return [name if names.count(name) == 1 else f"{name}-{at + 1}" for at, name in enumerate(names)]
+
+
+def write_figures(sections: Sequence[Section], folder: Path) -> list[str]:
+    """Write every figure (`NAME.svg`, `NAME.png`, `NAME-dark.svg`, `NAME-dark.png`); return the names of the files.
+
+    Raises InputError if the folder refuses them.
+    """
+    written = []
+    for prefix, section in zip(prefixes(sections), sections, strict=True):
+        for theme in THEMES.values():
+            with drawing.themed(theme):
+                for name, figure in figures(section, theme):
+                    dark = "-dark" if theme.name == "dark" else ""
+                    for kind, content in drawing.to_files(figure).items():
+                        written.append(f"{prefix}-{name}{dark}.{kind}")
+                        write(folder, written[-1], content)
+    return written

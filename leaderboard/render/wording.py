@@ -1,0 +1,199 @@
+"""What Markdown and terminal say alike: headers, numbers with their uncertainty, footnotes, how to read them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tabulate import tabulate
+
+from leaderboard.render.text import Style, escape, points
+from leaderboard.stats.ranking import Place
+from leaderboard.stats.significance import ALPHA, MINIMUM
+from leaderboard.tables import sections as tables
+from leaderboard.tables.cells import Cell, Row, is_synthetic
+from leaderboard.tables.sections import Section
+
+ABOUT_SCORES = (
+    "Scores are x 100 (correlations too). mean, std and max are over the n restarts, failed runs included; "
+    "failed = runs that ended no better than a constant prediction or than chance, or diverged."
+)
+ABOUT_INTERVALS = (
+    "[low, high] are 95 % bootstrap intervals of means and of paired differences, drawn over restarts within splits, "
+    "and over splits where there are several. They do not cover another dev set, and are not corrected for many "
+    "comparisons."
+)
+ABOUT_TESTS = (
+    "p = sign-flip test of the differences on the same restarts, corrected by Holm over all comparisons under one "
+    f"header; below {ALPHA} two strategies are distinguishable on these splits. Fewer than {MINIMUM} restarts are too "
+    "few to test: differences are then no findings."
+)
+ABOUT_TIERS = (
+    "tier 1 = the best mean and all that cannot be told from it (sign-flip tests of all pairs, Holm), tier 2 = the "
+    "best of the rest and all that cannot be told from that; the order within a tier means nothing. Tiers and bars "
+    "correct over all pairs of strategies, p only over those with the baseline: a strategy can be told from the "
+    "baseline (p) and still share its tier."
+)
+ABOUT_COST = (
+    "time = mean seconds per trial as a ratio to the baseline's. Wall-clock under the load of that moment: rows that "
+    "ran at another time (often those planned with fewer restarts) are not comparable."
+)
+ABOUT_GAPS = "n = 2/3: only 2 of 3 expected restarts have a result; such rows are shown, but neither ranked nor tested."
+BEST = "Best mean per task and share of the training data (in brackets the failed runs of the baseline):"
+SYNTHETIC = "Tasks named pocket-* are synthetic and embedded in this project; they are not GLUE."
+
+
+class Table(NamedTuple):
+    """A heading per column, an alignment ("left" or "right") per column and rows of escaped texts."""
+
+    head: Sequence[str]
+    align: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def draw(table: Table, style: Style, widths: Sequence[int | None] | None = None) -> str:
+    """Return the table as text, cells wrapped at `widths` where given."""
+    return tabulate(
+        table.rows,
+        headers=table.head,
+        tablefmt="pipe" if style == "markdown" else "simple",
+        colalign=table.align if table.rows else None,
+        disable_numparse=True,
+        maxcolwidths=widths,
+    )
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def bounds(low: float, high: float, *, sign: bool = False) -> str:
+    """Return ` [low, high]` x 100, nothing where it is undefined."""
+    return "" if math.isnan(low) else f" [{_bound(low, sign)}, {_bound(high, sign)}]"
+
+
+def _bound(value: float, sign: bool) -> str:
+    """Return a bound x 100; with `sign` it says on which side of 0 it lies, also where it rounds to 0."""
+    text = points(value, sign=sign)
+    return f"{math.copysign(0.0, value):+.1f}" if sign and value and text == "0.0" else text
+
+
+def failed(row: Row | Place) -> str:
+    """Return failed runs of all runs."""
+    return f"{row.failed}/{row.restarts}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with three decimals, `-` where there was no test."""
+    return "-" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def against(row: Row | None) -> list[str]:
+    """Return a row's difference to the baseline with its interval, and the corrected p-value."""
+    found = row.comparison if row else None
+    if found is None:
+        return ["-", "-"]
+    difference = points(found.difference, sign=True) + bounds(found.low, found.high, sign=True)
+    return [difference, "too few" if found.too_few else p_value(found.p_holm)]
+
+
+def count(row: Row) -> str:
+    """Return the number of restarts, with what was expected where some are missing."""
+    return str(row.restarts) if row.complete else f"{row.restarts}/{row.expected}"
+
+
+def remarks(row: Row) -> tuple[str, ...]:
+    """Return everything that must be known of a row beside its numbers."""
+    if not row.short:
+        return row.notes
+    plan = f"{row.expected} restarts by plan, others {row.cell_restarts}: not ranked; vs base on the restarts of both"
+    return (*row.notes, plan)
+
+
+def winner(cell: Cell, style: Style) -> str:
+    """Return the strategy with the best mean, and how many tie with it."""
+    top = max(row.mean for row in cell.ranked)
+    best = [row for row in cell.ranked if row.mean == top]
+    return escape(best[0].strategy, style) + (f" (tied with {len(best) - 1})" if len(best) > 1 else "")
+
+
+def has_cost(section: Section, without_cost: bool) -> bool:
+    """Whether columns of cost have anything to show."""
+    return not without_cost and any(row.restarts for cell in section.cells for row in cell.rows)
+
+
+# --- headers ----------------------------------------------------------------------------------------------------------
+
+
+def task_name(section: Section, cell: Cell) -> str:
+    """Name a task, with the metric or dev set where the section holds several of one name."""
+    metrics = {other.metric for other in section.cells if other.task == cell.task}
+    data = {other.data for other in section.cells if other.task == cell.task}
+    extra = ([cell.metric] if len(metrics) > 1 else []) + ([f"dev set {cell.data[:8]}"] if len(data) > 1 else [])
+    return cell.task + (f" ({', '.join(extra)})" if extra else "")
+
+
+def task_heading(section: Section, cell: Cell) -> str:
+    """Return a task's name with its metric, and that it is synthetic if it is."""
+    kind = ", synthetic, not GLUE" if is_synthetic(cell.task) else ""
+    return f"{task_name(section, cell)} ({cell.metric}{kind})"
+
+
+def by_task(section: Section) -> list[list[Cell]]:
+    """Return the cells of each task, by rising fraction."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in section.cells:
+        groups.setdefault(task_heading(section, cell), []).append(cell)
+    return list(groups.values())
+
+
+def facts(section: Section) -> Iterator[tuple[str, str]]:
+    """Yield (name, value) of everything that a section's rows have in common."""
+    protocol = section.protocol
+    yield "model", f"{section.model} (weights {section.weights[:12]})"
+    yield "protocol", str(protocol["name"])
+    yield "selection", f"{protocol['selection']} epoch" if protocol["selection"] == "last" else protocol["selection"]
+    yield "metric", f"{protocol['metric']}, on {protocol['data']} data"
+    yield "precision", protocol["precision"]
+    yield "baseline", section.baseline or "not among these strategies"
+    yield "intervals", _coverage(section)
+    if section.versions:
+        yield "versions", "; ".join(f"{name} {value}" for name, value in section.versions.items())
+    if section.differs:
+        yield "differs in", "; ".join(f"{name} {value}" for name, value in section.differs.items())
+
+
+def _coverage(section: Section) -> str:
+    if section.protocol["data"] == "pooled":
+        return "95 %, over restarts, each with its own split and dev set"
+    over = f"restarts and {section.splits} splits" if section.splits > 1 else "restarts of one split"
+    return f"95 %, over {over}; another dev set is not covered"
+
+
+def protocol_fields(section: Section) -> str:
+    """Return the fields of the protocol that the header leaves out."""
+    named = ("name", "selection", "metric", "data", "precision")
+    return ", ".join(f"{k} {tables.field_text(v)}" for k, v in sorted(section.protocol.items()) if k not in named)
+
+
+def general_notes(sections: Sequence[Section], problems: int) -> Iterator[str]:
+    """Yield what holds for all sections."""
+    if any(is_synthetic(cell.task) for section in sections for cell in section.cells):
+        yield SYNTHETIC
+    if problems:
+        yield f"Left out, because they could not be used as records: {problems} file{'s' if problems > 1 else ''}."
+
+
+class Notes:
+    """Footnotes of one table: equal texts share a number."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def mark(self, notes: Sequence[str]) -> str:
+        """Return the marks of notes, for the end of a name."""
+        numbers = [self.numbers.setdefault(note, len(self.numbers) + 1) for note in notes]
+        return "".join(f" [{number}]" for number in numbers)
+
+    def lines(self, style: Style) -> Iterator[str]:
+        """Yield the footnotes."""
+        for text, number in self.numbers.items():
+            yield f"[{number}] {escape(text, style)}"

@@ -1,0 +1,143 @@
+"""From trials to sections: what belongs together, under which header, against which baseline.
+
+Trials are put into one *section* only if model, weights and every field of the protocol agree. A section has one *cell*
+per task (its metric and dev set) and fraction, and a ranking over its cells.
+"""
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboard.errors import InputError
+from leaderboard.records.identity import canonical
+from leaderboard.records.schema import RESULTS
+from leaderboard.render.text import escape, shorten
+from leaderboard.stats.ranking import Curve, Ranking, curves, rank
+from leaderboard.tables.cells import Cell, make_cell, with_corrections
+from leaderboard.tables.trials import VERSIONS, Line, grouped
+
+BASELINES = ("dropout(0.1) + wdecay(0, 0.01)", "none")
+
+
+@dataclass(frozen=True)
+class Section:
+    """Everything that may be compared: one model, its weights, one protocol, one selection rule, one precision.
+
+    `differs` names the protocol's fields (and weights) in which the sections of one leaderboard differ, `versions` the
+    software and devices where not all trials agree, each with its value here. `splits` counts those of a cell, at most.
+    """
+
+    title: str
+    model: str
+    weights: str
+    protocol: Mapping[str, Any]
+    differs: Mapping[str, str]
+    versions: Mapping[str, str]
+    baseline: str | None
+    splits: int
+    cells: tuple[Cell, ...]
+    ranking: Ranking
+    curves: tuple[Curve, ...]
+
+
+def field_text(value: Any) -> str:
+    """Return a protocol field's value as it is shown."""
+    return shorten(value if isinstance(value, str) else canonical(value), 60)
+
+
+def _differing(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys whose values are not the same in all mappings."""
+    keys = sorted({key for part in parts for key in part})
+    return [key for key in keys if len({canonical(part[key]) if key in part else "" for part in parts}) > 1]
+
+
+def _identity(key: tuple[str, str, str]) -> dict[str, Any]:
+    model, protocol, weights = key
+    return json.loads(protocol) | {"model": model, "weights": weights[:12]}
+
+
+def _titles(keys: list[tuple[str, str, str]]) -> list[str]:
+    """Return `model, protocol` for each section, and the fields that tell it from others of that name."""
+    parts = [_identity(key) for key in keys]
+    titles = []
+    for part in parts:
+        namesakes = [other for other in parts if (other["model"], other["name"]) == (part["model"], part["name"])]
+        fields = [f"{key} {field_text(part.get(key, 'not set'))}" for key in _differing(namesakes)]
+        titles.append(", ".join([part["model"], f"protocol {part['name']}", *fields]))
+    return titles
+
+
+def choose_baseline(strategies: Iterable[str], wanted: str | None) -> str | None:
+    """Return the strategy that costs and differences refer to: the wanted one, else Devlin's, else `none`."""
+    present = {_squeezed(strategy): strategy for strategy in strategies}
+    return next(
+        (present[_squeezed(name)] for name in ([wanted] if wanted else BASELINES) if _squeezed(name) in present), None
+    )
+
+
+def _squeezed(strategy: str) -> str:
+    return "".join(strategy.split()).lower()
+
+
+def _check_baseline(strategies: Iterable[str], wanted: str | None) -> None:
+    present = sorted(set(strategies))
+    if wanted is None or choose_baseline(present, wanted) is not None:
+        return
+    close = difflib.get_close_matches(wanted, present, n=1, cutoff=0.5)
+    hint = f"did you mean '{escape(close[0])}'? " if close else ""
+    shown = "; ".join(escape(name) for name in present[:20])
+    raise InputError(
+        f"the baseline must be a strategy of the records, got '{escape(wanted)}'; {hint}Available: {shown}"
+    )
+
+
+def sections(lines: list[Line], *, baseline: str | None = None) -> tuple[Section, ...]:
+    """Arrange trials into sections that never mix models, weights or protocols, each with its cells and ranking.
+
+    Raises InputError if `baseline` is no strategy of the trials.
+    """
+    _check_baseline((line["strategy"] for line in lines), baseline)
+    groups = grouped(lines, "model", "protocol", "weights")
+    groups.sort(key=lambda group: (group[0][0], -len(group[1])))  # of one model the protocol with most trials first
+    keys = [key for key, _ in groups]
+    fields = _differing([_identity(key) for key in keys])
+    versions = [key for key in VERSIONS if len({line[key] for line in lines if line["status"] in RESULTS}) > 1]
+    return tuple(
+        _section(key, group, title, fields, versions, baseline)
+        for (key, group), title in zip(groups, _titles(keys), strict=True)
+    )
+
+
+def _section(
+    key: tuple[str, str, str], lines: list[Line], title: str, fields: list[str], versions: list[str], wanted: str | None
+) -> Section:
+    identity, (model, protocol, weights) = _identity(key), key
+    baseline = choose_baseline({line["strategy"] for line in lines}, wanted)
+    places = ("task", "metric", "data", "fraction")
+    cells = with_corrections(make_cell(place, group, baseline) for place, group in grouped(lines, *places))
+    return Section(
+        title=title,
+        model=model,
+        weights=weights,
+        protocol=json.loads(protocol),
+        differs={name: field_text(identity.get(name, "not set")) for name in fields if name not in ("model", "name")},
+        versions={name: _tally(lines, name) for name in versions},
+        baseline=baseline,
+        splits=max(len({line["split"] for row in cell.rows for line in row.trials}) for cell in cells),
+        cells=cells,
+        ranking=rank(cells, baseline),
+        curves=curves(cells, baseline),
+    )
+
+
+def _tally(lines: list[Line], key: str) -> str:
+    counts = Counter(line[key] for line in lines if line["status"] in RESULTS)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return (
+        ", ".join(f"{value} ({count} of {counts.total()} trials)" for value, count in sorted(counts.items()))
+        or "no result"
+    )

@@ -1,0 +1,62 @@
+"""BitFit: train the biases and the head alone, with a learning rate of their own.
+
+    g_i = 0  for everything but biases (those of LayerNorm included) and the head
+
+Deviations: none known. The paper searches learning rates between 1e-4 and 1e-3; the default is the largest of them.
+Reference: Ben Zaken, Ravfogel, Goldberg 2022 (ACL), arXiv:2106.10199.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
+from regularizers.methods.freeze import TRAINED
+from regularizers.registry import register
+
+
+def own_rate(groups: list[dict[str, Any]], context: Context, lr: float) -> list[dict[str, Any]]:
+    """The groups with learning rate `lr`, scaled as other terms scale it, for the parameters in scope."""
+    split = []
+    for group in groups:
+        mine = tuple(name for name in group["names"] if context.in_scope(name))
+        rest = tuple(name for name in group["names"] if not context.in_scope(name))
+        split += [group | {"names": mine, "lr": lr * group.get("scale", 1.0)}, group | {"names": rest}]
+    return split
+
+
+@register("bitfit")
+@dataclass
+class BitFit(Regularizer):
+    """Train biases and head with learning rate `lr` > 0, in place of the protocol's."""
+
+    lr: float = 1e-3
+    summary: ClassVar[str] = "train the biases and the head alone"
+    paper: ClassVar[str] = "Ben Zaken et al. 2022 (ACL)"
+    equation: ClassVar[str] = "g = 0 for everything but biases and head"
+
+    def __post_init__(self) -> None:
+        require(self.lr > 0, "lr of bitfit must be > 0", self.lr)
+
+    def acts_on(self) -> frozenset[str]:
+        """Which weights train."""
+        return frozenset({TRAINED})
+
+    def check_scope(self, scope: str) -> None:
+        """The head always trains."""
+        outside_head(self.name, scope)
+
+    def attach(self, context: Context) -> list[str]:
+        """Freeze the rest; returns the biases that train. Raises SkipTrial for a model without biases."""
+        body = {name: p for name, p in context.parameters().items() if name not in context.head}
+        biases = [name for name in body if name.rsplit(".", 1)[-1] == "bias"]
+        if not biases:
+            raise SkipTrial("bitfit needs a model with biases, got one without")
+        for name in body.keys() - set(biases):
+            body[name].requires_grad_(False)
+        return biases
+
+    def groups(self, groups: list[dict[str, Any]], context: Context) -> list[dict[str, Any]]:
+        """What trains has the technique's own learning rate; a head with a term of its own keeps the protocol's."""
+        return own_rate(groups, context, self.lr)

@@ -1,0 +1,72 @@
+"""Gaussian dropout: multiply activations by noise of mean 1 instead of dropping them.
+
+    h <- h * e,  e ~ N(1, p / (1 - p)) per element         [Srivastava et al. 2014 §10; Wang & Manning 2013]
+
+The *variance* is p / (1 - p), that of inverted dropout's m / (1 - p), so both have the same first two moments. It acts
+at every dropout site of the model, attention probabilities included, in training only.
+Deviations: code of [Sharma24]'s baseline uses p / (1 - p) as the standard deviation and stays in training mode when it
+evaluates; neither is done here. Wang & Manning approximate the sum over units, here each unit has its own noise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from regularizers.base import Context, Regularizer, require
+from regularizers.methods.dropout import SITES
+from regularizers.noise import StepNoise, attach_noise
+from regularizers.registry import register
+
+
+def gaussian_dropout(x: Tensor, p: float, noise: Tensor) -> Tensor:
+    """x * (1 + sqrt(p / (1 - p)) * noise); `noise` is standard normal of x's shape, p in [0, 1) (else ValueError)."""
+    if not 0 <= p < 1:
+        raise ValueError(f"p must be in [0, 1), got {p}")
+    return x if p == 0 else x * (1 + math.sqrt(p / (1 - p)) * noise)
+
+
+class GaussianNoise:
+    """The noise of one strength at all its sites."""
+
+    def __init__(self, p: float, stream: StepNoise) -> None:
+        self.p, self.stream = p, stream
+
+    def __call__(self, module: nn.Module, x: Tensor) -> Tensor:
+        """x of any shape, every element with noise of its own."""
+        return gaussian_dropout(x, self.p, self.stream.normal(x))
+
+
+@register("gaussian_dropout")
+@dataclass
+class GaussianDropout(Regularizer):
+    """Multiplicative Gaussian noise of variance p / (1 - p) at every dropout site in scope, p in [0, 1)."""
+
+    p: float = 0.1
+    summary: ClassVar[str] = "multiplicative Gaussian noise at the dropout sites"
+    paper: ClassVar[str] = "Srivastava et al. 2014 §10; Wang & Manning 2013"
+    equation: ClassVar[str] = "h <- h * e, e ~ N(1, p / (1-p))"
+    deviations: ClassVar[str] = "p/(1-p) is the variance (Sharma et al.'s baseline code: standard deviation)"
+    off: ClassVar[tuple[str, ...]] = ("gaussian_dropout(0)",)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.p < 1, "p of gaussian_dropout must be in [0, 1)", self.p)
+
+    def acts_on(self) -> frozenset[str]:
+        """The dropout sites."""
+        return frozenset({SITES})
+
+    def attach(self, context: Context) -> list[str]:
+        """Put the noise at every site in scope; returns the modules that hold their probabilities."""
+        self._stream = StepNoise()
+        sites = context.dropout_sites()
+        for site in sites if self.p > 0 else []:
+            attach_noise(context.model, site, GaussianNoise(self.p, self._stream))
+        return [site.module for site in sites]
+
+    def draw(self, context: Context) -> None:
+        """A new stream of noise; micro-batches of a step go on with it."""
+        self._stream.reseed(context)

@@ -1,0 +1,53 @@
+"""Mixconnect: mixout with a mask of any distribution; mean and variance of the mask are all that its theory needs.
+
+    Phi(w; u, M) = mu^-1 ((I - M) u + M w - (1 - mu) u),  E M_i = mu,  Var M_i = sigma^2    [Lee20 eq. 4-5]
+    E L(Phi) >= L(w) + m sigma^2 / (2 mu^2) ||w - u||^2   for a strongly convex loss of constant m        [Theorem 1]
+
+`mask=bernoulli`: Bernoulli(1 - p), which is mixout, draw for draw. `mask=gaussian`: N(1 - p, p (1 - p)), the same mean
+and variance, so that Theorem 1 gives both the same strength p / (1 - p). One mask entry per input feature.
+Where it acts and which targets there are: as for mixout. Deviations: [Lee20] trains with Bernoulli masks only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from regularizers.base import require
+from regularizers.methods.mixout import Mixout
+from regularizers.mixing import mixconnect
+from regularizers.registry import register
+
+__all__ = ["Mixconnect", "mixconnect"]
+
+
+def gaussian_mask(count: int, p: float, generator: torch.Generator) -> Tensor:
+    """`count` draws of N(1 - p, p (1 - p))."""
+    return (1 - p) + math.sqrt(p * (1 - p)) * torch.randn(count, generator=generator)
+
+
+@register("mixconnect")
+@dataclass
+class Mixconnect(Mixout):
+    """Mix toward `target` with masks of mean 1 - p and variance p (1 - p), p in [0, 1)."""
+
+    mask: str = field(default="bernoulli", kw_only=True)
+    version: ClassVar[int] = 1
+    summary: ClassVar[str] = "mixout with a mask of any distribution"
+    paper: ClassVar[str] = "Lee, Cho, Kang 2020 (ICLR), eq. 4-5"
+    equation: ClassVar[str] = "w_mix = ((1-M)*u + M*w - (1-mu)*u) / mu, E M = mu = 1-p, Var M = p*(1-p)"
+    deviations: ClassVar[str] = "exact gradient, as for mixout"
+    example: ClassVar[str] = "mixconnect(w_pre, 0.5, mask=gaussian)"
+    off: ClassVar[tuple[str, ...]] = ("mixconnect(w_pre, 0)", "mixconnect(w_pre, 0, mask=gaussian)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.mask in ("bernoulli", "gaussian"), "mask of mixconnect must be bernoulli or gaussian", self.mask)
+
+    def masks(self, count: int, generator: torch.Generator) -> Tensor:
+        """`count` mask entries of mean 1 - p and variance p (1 - p)."""
+        return super().masks(count, generator) if self.mask == "bernoulli" else gaussian_mask(count, self.p, generator)

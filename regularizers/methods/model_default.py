@@ -1,0 +1,30 @@
+"""The checkpoint's own dropout, as its config says; what most fine-tuning scripts do without saying so."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from regularizers.base import Context, Regularizer
+from regularizers.methods.dropout import SITES
+from regularizers.registry import register
+from regularizers.sites import set_rate
+
+
+@register("model_default")
+@dataclass
+class ModelDefault(Regularizer):
+    """Every dropout site keeps the probability that the checkpoint's config gives it; nothing decays."""
+
+    summary: ClassVar[str] = "the checkpoint's own dropout"
+    equation: ClassVar[str] = "p_site = config"
+    exempt: ClassVar[dict[str, str]] = {"off": "its strength is the checkpoint's"}
+
+    def acts_on(self) -> frozenset[str]:
+        """The dropout sites."""
+        return frozenset({SITES})
+
+    def attach(self, context: Context) -> list[str]:
+        """Give every site its own probability back; returns the dropout modules."""
+        sites = context.dropout_sites()
+        for site in sites:
+            set_rate(context.model, site, site.rate)
+        return [site.module for site in sites]

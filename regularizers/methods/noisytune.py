@@ -1,0 +1,61 @@
+"""NoisyTune: shake the pretrained weights once, before fine-tuning.
+
+    w <- w + (U(0, 1) - 1/2) * lambda * std(w)   per parameter tensor, once              [Wu et al. 2022, eq. 1]
+
+A tensor of one element has no standard deviation and is left alone, and so is the head, which is random anyway.
+w_pre stays the checkpoint: terms toward w_pre pull the noise out again.
+Deviations: the authors' code adds noise to the head as well.
+Reference: Wu, Wu, Qi, Huang, Xie 2022 (ACL), arXiv:2202.12024.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from regularizers.base import Context, Regularizer, outside_head, require
+from regularizers.methods.reinit import START
+from regularizers.registry import register
+
+
+def shaken(weight: Tensor, uniform: Tensor, strength: float) -> Tensor:
+    """`w + (u - 1/2) * strength * std(w)` for `uniform` in [0, 1) of the weight's shape; std over n - 1, n >= 2."""
+    return weight + (uniform - 0.5) * (strength * weight.std())
+
+
+@register("noisytune")
+@dataclass
+class NoisyTune(Regularizer):
+    """Uniform noise in proportion to each tensor's standard deviation, of strength `strength` >= 0 (lambda)."""
+
+    strength: float = 0.15
+    summary: ClassVar[str] = "noise on the pretrained weights before fine-tuning"
+    paper: ClassVar[str] = "Wu et al. 2022 (ACL), eq. 1"
+    equation: ClassVar[str] = "w <- w + (U(0, 1) - 1/2) * lambda * std(w), once"
+    deviations: ClassVar[str] = "the head and tensors of one element get no noise"
+    off: ClassVar[tuple[str, ...]] = ("noisytune(0)",)
+
+    def __post_init__(self) -> None:
+        require(self.strength >= 0, "the strength of noisytune must be >= 0", self.strength)
+
+    def acts_on(self) -> frozenset[str]:
+        """The weights at the start."""
+        return frozenset({START})
+
+    def check_scope(self, scope: str) -> None:
+        """The head was not pretrained."""
+        outside_head(self.name, scope)
+
+    @torch.no_grad()
+    def attach(self, context: Context) -> list[str]:
+        """Add the noise; returns the parameters that got some."""
+        shaken_names = []
+        for name, weight in context.parameters().items():
+            if name not in context.head and weight.numel() > 1:
+                uniform = torch.rand(weight.shape, dtype=weight.dtype, generator=context.generator)
+                weight.copy_(shaken(weight, uniform.to(weight.device), self.strength))
+                shaken_names.append(name)
+        return shaken_names

@@ -1,0 +1,53 @@
+"""WiSE-FT: evaluate a point on the line between the start and the fine-tuned weights.
+
+    v = (1 - a) * w_start + a * w,   w_start = w_pre, and the head's own start w_0
+
+Training does not see it. a = 1 is plain fine-tuning, a = 0 the untrained model.
+Deviations: the paper's head starts from a zero-shot classifier; a head drawn at random has no such start, so w_0 is its
+initial value.
+Reference: Wortsman et al. 2022 (CVPR), arXiv:2109.01903.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from regularizers.base import Context, Regularizer, require
+from regularizers.registry import register
+from regularizers.swapping import carry
+
+
+def between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], a: float) -> dict[str, Tensor]:
+    """`(1 - a) * start + a * end` for every name in `end`; exactly `start` at a = 0 and `end` at a = 1."""
+    return {name: torch.lerp(start[name].to(value), value.detach(), a) for name, value in end.items()}
+
+
+@register("wise_ft")
+@dataclass
+class WiseFT(Regularizer):
+    """Evaluate the share `a` in [0, 1] of the way from the start to the fine-tuned weights."""
+
+    a: float = 0.5
+    summary: ClassVar[str] = "evaluate between the start and the fine-tuned weights"
+    paper: ClassVar[str] = "Wortsman et al. 2022 (CVPR)"
+    equation: ClassVar[str] = "v = (1 - a) * w_start + a * w; v is evaluated"
+    deviations: ClassVar[str] = "the head's start is its random initial value, not a zero-shot classifier"
+    off: ClassVar[tuple[str, ...]] = ("wise_ft(1)",)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.a <= 1, "a of wise_ft must be in [0, 1]", self.a)
+
+    def attach(self, context: Context) -> list[str]:
+        """Returns what is interpolated."""
+        return list(context.parameters())
+
+    def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
+        """The model carries the interpolated weights, frozen ones included: another term may have changed them."""
+        weights = {n: p for n, p in context.model.named_parameters() if n in context.initial and context.in_scope(n)}
+        return carry(weights, between(context.initial, weights, self.a))

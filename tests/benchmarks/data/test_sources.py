@@ -1,0 +1,534 @@
+"""The four sources: real files, files laid out here, the hub through `datasets`, and every message."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data, load_test
+from benchmarks.data.tasks import TASKS, find_task, task_from_file
+from fisher.common.errors import InputError
+
+COUNTS = {  # official sizes: train, dev, test
+    "cola": (8551, 1043, 1063),
+    "rte": (2490, 277, 3000),
+    "mrpc": (3668, 408, 1725),
+    "stsb": (5749, 1500, 1379),
+}
+
+
+# ---------------------------------------------------------------------------------------------------- real GLUE files
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_the_official_files_have_their_official_sizes(shared_data: Path, name: str) -> None:
+    data = load_task_data(TASKS[name], data_dir=shared_data / "glue")
+    test = load_test(TASKS[name], data_dir=shared_data / "glue")
+    assert (len(data.train), len(data.dev), len(test)) == COUNTS[name]
+    assert data.source == "folder"
+    for part in (data.train, data.dev, test):
+        assert [example.id for example in part] == list(range(len(part)))
+    assert all(example.label is None for example in test)
+
+
+def test_quotes_in_the_official_files_are_text(shared_data: Path) -> None:
+    """MRPC is full of unbalanced double quotes; a parser with quoting on swallows rows."""
+    train = load_task_data(TASKS["mrpc"], data_dir=shared_data / "glue").train
+    assert sum(example.texts[0].count('"') % 2 for example in train) > 50
+
+
+def test_the_row_is_that_of_the_file(shared_data: Path) -> None:
+    glue = shared_data / "glue"
+    lines = (glue / "CoLA" / "dev.tsv").read_text(encoding="utf-8").split("\n")
+    dev = load_task_data(TASKS["cola"], data_dir=glue).dev
+    assert [(str(example.label), *example.texts) for example in dev] == [
+        (line.split("\t")[1], line.split("\t")[3]) for line in lines
+    ]  # the last line has no newline and is not lost
+
+
+# ------------------------------------------------------------------------------------ every GLUE layout, laid out here
+
+LAYOUT = {  # task -> (train and dev header, a row of each label, test header, a test row)
+    "cola": (None, ["s\t0\t*\tbad it", "s\t1\t\tgood it"], "index\tsentence", "0\tsome it"),
+    "sst2": ("sentence\tlabel", ["bad it\t0", "good it\t1"], "index\tsentence", "0\tsome it"),
+    "mrpc": (
+        "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String",
+        ["0\t1\t2\ta\tb", "1\t3\t4\tc\td"],
+        "index\t#1 ID\t#2 ID\t#1 String\t#2 String",
+        "0\t1\t2\te\tf",
+    ),
+    "qqp": (
+        "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate",
+        ["0\t1\t2\ta\tb\t0", "1\t3\t4\tc\td\t1"],
+        "id\tquestion1\tquestion2",
+        "0\te\tf",
+    ),
+    "stsb": (
+        "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore",
+        ["0\tg\tf\ty\t0\ts\ts\ta\tb\t0.000", "1\tg\tf\ty\t0\ts\ts\tc\td\t3.800"],
+        "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2",
+        "0\tg\tf\ty\t0\ts\ts\te\tf",
+    ),
+    "mnli": (
+        "index\tpairID\tsentence1\tsentence2\tlabel1\tgold_label",
+        ["0\tp\ta\tb\tneutral\tentailment", "1\tp\tc\td\tneutral\tneutral", "2\tp\te\tf\tneutral\tcontradiction"],
+        "index\tpairID\tsentence1\tsentence2",
+        "0\tp\te\tf",
+    ),
+    "qnli": (
+        "index\tquestion\tsentence\tlabel",
+        ["0\ta\tb\tentailment", "1\tc\td\tnot_entailment"],
+        "index\tquestion\tsentence",
+        "0\te\tf",
+    ),
+    "rte": (
+        "index\tsentence1\tsentence2\tlabel",
+        ["0\ta\tb\tentailment", "1\tc\td\tnot_entailment"],
+        "index\tsentence1\tsentence2",
+        "0\te\tf",
+    ),
+    "wnli": (
+        "index\tsentence1\tsentence2\tlabel",
+        ["0\ta\tb\t0", "1\tc\td\t1"],
+        "index\tsentence1\tsentence2",
+        "0\te\tf",
+    ),
+}
+
+
+def lay_out(folder: Path, name: str) -> Path:
+    """A tiny task in the layout of the original release; returns its folder."""
+    files = TASKS[name].glue
+    assert files is not None
+    header, rows, test_header, test_row = LAYOUT[name]
+    place = folder / files.folder
+    place.mkdir(parents=True, exist_ok=True)
+    labelled = "\n".join([header, *rows] if header else rows) + "\n"
+    for file in ("train.tsv", files.dev, *(dev for _, dev, _ in files.extra)):
+        (place / file).write_text(labelled, encoding="utf-8")
+    for file in (files.test, *(test for _, _, test in files.extra)):
+        (place / file).write_text(f"{test_header}\n{test_row}\n", encoding="utf-8")
+    return place
+
+
+@pytest.mark.parametrize("name", LAYOUT)
+def test_every_task_is_read_in_the_layout_of_the_release(tmp_path: Path, name: str) -> None:
+    lay_out(tmp_path, name)
+    task = TASKS[name]
+    data = load_task_data(task, data_dir=tmp_path)
+    expected = [0.0, 3.8] if task.regression else list(range(len(task.labels or ())))
+    assert [example.label for example in data.train] == expected
+    assert data.dev == data.train
+    assert all(len(example.texts) == len(task.text) for example in data.train)
+    (test,) = load_test(task, data_dir=tmp_path)
+    assert test == Example(0, ("some it",) if len(task.text) == 1 else ("e", "f"), None)
+
+
+def test_mnli_has_a_second_dev_and_test_set(tmp_path: Path) -> None:
+    place = lay_out(tmp_path, "mnli")
+    header, rows, test_header, _ = LAYOUT["mnli"]
+    (place / "dev_mismatched.tsv").write_text(f"{header}\n{rows[2]}\n")
+    (place / "test_mismatched.tsv").write_text(f"{test_header}\n7\tp\tother\ttext\n")
+    data = load_task_data(TASKS["mnli"], data_dir=tmp_path)
+    assert dict(data.extra) == {"mismatched": (Example(0, ("e", "f"), 2),)}
+    assert load_test(TASKS["mnli"], name="mismatched", data_dir=tmp_path)[0].texts == ("other", "text")
+    with pytest.raises(InputError, match=r"^mnli has no test set 'matched', it has: test, mismatched\.$"):
+        load_test(TASKS["mnli"], name="matched", data_dir=tmp_path)
+
+
+def test_a_windows_line_end_belongs_to_no_field_and_a_line_separator_to_its_text(tmp_path: Path) -> None:
+    """str.splitlines would cut at U+2028 and shift every id after it."""
+    place = lay_out(tmp_path, "sst2")
+    (place / "dev.tsv").write_bytes("sentence\tlabel\r\none\u2028two\x0bthree\t1".encode())
+    assert load_task_data(TASKS["sst2"], data_dir=tmp_path).dev == (Example(0, ("one\u2028two\x0bthree",), 1),)
+
+
+HEADER = b"index\tsentence1\tsentence2\tlabel\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (HEADER + b"0\ta\tb\tentailment\n1\ta\tentailment\n", ", line 3: expected 4 columns, found 3."),
+        (HEADER + b"0\ta\tb\tentailment\t\n", ", line 2: expected 4 columns, found 5."),
+        (HEADER + b"0\ta\tb\tentailment\n\n", ", line 3: expected 4 columns, found 1."),
+        (
+            HEADER + b"0\ta\tb\tmaybe\n",
+            ", line 2: unknown label 'maybe', expected one of entailment, not_entailment.",
+        ),
+        (HEADER + b"0\ta\t \tentailment\n", ", line 2: an example's text must not be empty."),
+        (HEADER + b"0\ta\tb\tentailment\n1\ta\xff\tb\tentailment\n", ", line 3: is not UTF-8."),
+        (b"\xef\xbb\xbf" + HEADER + b"0\ta\xc3", ", line 2: is not UTF-8."),
+        (HEADER + b"0\ta\0\tb\tentailment\n", ", line 2: holds a NUL byte, so it is not a text file."),
+        (
+            b"index\tsentence1\tlabel\n",
+            ", line 1: the header must name column 'sentence2' once, found not at all in "
+            "['index', 'sentence1', 'label'].",
+        ),
+        (
+            b"sentence1\tsentence2\tsentence2\tlabel\n",
+            ", line 1: the header must name column 'sentence2' once, found more than once in "
+            "['sentence1', 'sentence2', 'sentence2', 'label'].",
+        ),
+        (b"", ": is empty."),
+        (HEADER, ": holds no examples."),
+    ],
+)
+def test_a_malformed_file_is_one_sentence_with_file_and_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = lay_out(tmp_path, "rte") / "dev.tsv"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        load_task_data(TASKS["rte"], data_dir=tmp_path)
+    assert str(refused.value) == f"{path}{message}"
+
+
+@pytest.mark.parametrize("score", ["5.001", "-0.1", "nan", "inf", "high", "", "1_0"])
+def test_a_score_outside_zero_to_five_is_refused(tmp_path: Path, score: str) -> None:
+    path = lay_out(tmp_path, "stsb") / "train.tsv"
+    path.write_text(path.read_text().replace("3.800", score))
+    with pytest.raises(InputError) as refused:
+        load_task_data(TASKS["stsb"], data_dir=tmp_path)
+    assert str(refused.value) == f"{path}, line 3: a score must be a number in [0, 5], got {score!r}."
+
+
+def test_missing_folders_and_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        load_task_data(TASKS["rte"], data_dir=tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path}/RTE: no such folder; the data folder must hold RTE/ as GLUE's release does."
+    )
+    (lay_out(tmp_path, "rte") / "dev.tsv").unlink()
+    with pytest.raises(InputError) as refused:
+        load_task_data(TASKS["rte"], data_dir=tmp_path)
+    assert str(refused.value) == f"{tmp_path}/RTE/dev.tsv: no such file."
+    (tmp_path / "RTE" / "dev.tsv").mkdir()
+    with pytest.raises(InputError, match=r"dev\.tsv: cannot be read \(Is a directory\)\.$"):
+        load_task_data(TASKS["rte"], data_dir=tmp_path)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.one_of(
+        st.binary(max_size=80),
+        st.lists(
+            st.lists(st.sampled_from(["a", "", "entailment", '"', "\r", "\u2028", "\x00", "0", "é"]), max_size=6),
+            max_size=5,
+        ).map(lambda lines: "\n".join("\t".join(cells) for cells in lines).encode()),
+    )
+)
+def test_no_file_whatever_ends_in_a_traceback(tmp_path: Path, body: bytes) -> None:
+    """Any bytes are examples or an InputError that names the file."""
+    place = lay_out(tmp_path, "rte")
+    (place / "dev.tsv").write_bytes(HEADER + body)
+    try:
+        data = load_task_data(TASKS["rte"], data_dir=tmp_path)
+    except InputError as error:
+        assert str(error).startswith(f"{place}/dev.tsv")
+        assert "\n" not in str(error)
+    else:
+        assert all(text.strip() for example in data.dev for text in example.texts)
+
+
+# ------------------------------------------------------------------------------------------------------ one's own task
+
+
+def own_task(folder: Path, file: str, content: str, extra: str) -> TaskData:
+    """Load an own task whose train and dev are one and the same file."""
+    (folder / file).write_text(content, encoding="utf-8")
+    toml = folder / "task.toml"
+    toml.write_text(f'name = "mine"\ntrain = "{file}"\ndev = "{file}"\nlabel = "y"\n{extra}\n')
+    return load_task_data(task_from_file(toml))
+
+
+BINARY = 'text = ["a", "b"]\nlabels = ["no", "yes"]\nmetric = "accuracy"'
+REGRESSION = 'text = "a"\nregression = true\nmetric = "spearman"'
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("data.csv", 'y,a,b\nyes,"one, ""two""\nthree",four\nno,five,six\n'),
+        (
+            "data.jsonl",
+            '{"a": "one, \\"two\\"\\nthree", "b": "four", "y": "yes"}\n{"b": "six", "a": "five", "y": "no"}',
+        ),
+    ],
+)
+def test_csv_and_jsonl_give_the_same_examples(tmp_path: Path, file: str, content: str) -> None:
+    data = own_task(tmp_path, file, content, BINARY)
+    assert data.train == (Example(0, ('one, "two"\nthree', "four"), 1), Example(1, ("five", "six"), 0))
+    assert data.source == "file"
+
+
+def test_tsv_is_read_without_quoting_as_glue_s(tmp_path: Path) -> None:
+    data = own_task(tmp_path, "data.tsv", 'a\tb\ty\n"one\ttwo\tyes\n', BINARY)
+    assert data.dev == (Example(0, ('"one', "two"), 1),)
+
+
+def test_numbers_and_truth_values_are_labels_by_their_json_text(tmp_path: Path) -> None:
+    lines = '{"a": "x", "b": "y", "y": 1}\n{"a": "x", "b": "y", "y": true}'
+    data = own_task(tmp_path, "data.jsonl", lines, BINARY.replace('["no", "yes"]', '["1", "true"]'))
+    assert [example.label for example in data.train] == [0, 1]
+
+
+def test_own_scores_may_be_any_finite_number(tmp_path: Path) -> None:
+    data = own_task(tmp_path, "data.jsonl", '{"a": "x", "y": -12.5}\n{"a": "z", "y": "1e3"}', REGRESSION)
+    assert [example.label for example in data.train] == [-12.5, 1000.0]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "extra", "message"),
+    [
+        ("d.csv", 'y,a,b\nyes,"one,two\n', BINARY, ", line 2: is not valid CSV (unexpected end of data)."),
+        ("d.csv", 'y,a,b\nyes,"x\ny",z\nyes,z\n', BINARY, ", line 4: expected 3 columns, found 2."),
+        (
+            "d.csv",
+            "y,a\nno,x\n",
+            BINARY,
+            ", line 1: the header must name column 'b' once, found not at all in ['y', 'a'].",
+        ),
+        ("d.csv", "", BINARY, ": is empty."),
+        ("d.jsonl", "", BINARY, ": holds no examples."),
+        ("d.jsonl", '{"a": "x"', BINARY, ", line 1: is not valid JSON."),
+        ("d.jsonl", "[" * 100_000, BINARY, ", line 1: is not valid JSON."),
+        ("d.jsonl", "[1]", BINARY, ", line 1: must be a JSON object, got '[1]'."),
+        ("d.jsonl", '{"a": "x", "y": "no"}', BINARY, ", line 1: key 'b' is missing."),
+        ("d.jsonl", '{"a": "x", "b": 3, "y": "no"}', BINARY, ", line 1: a text must be a string, got 3."),
+        (
+            "d.jsonl",
+            '{"a": "x", "b": "\\ud800", "y": "no"}',
+            BINARY,
+            ", line 1: a text must be valid Unicode without NUL, got '\\ud800'.",
+        ),
+        (
+            "d.jsonl",
+            '{"a": "x", "b": "z", "y": null}',
+            BINARY,
+            ", line 1: unknown label 'null', expected one of no, yes.",
+        ),
+        ("d.jsonl", '{"a": "x", "y": true}', REGRESSION, ", line 1: a score must be a finite number, got True."),
+        ("d.jsonl", '{"a": "x", "y": NaN}', REGRESSION, ", line 1: a score must be a finite number, got nan."),
+        ("d.jsonl", '{"a": "x", "y": [1]}', REGRESSION, ", line 1: a score must be a finite number, got [1]."),
+        (
+            "d.jsonl",
+            f'{{"a": "x", "y": 1{"0" * 400}}}',
+            REGRESSION,
+            f", line 1: a score must be a finite number, got 1{'0' * 400}.",
+        ),
+    ],
+)
+def test_a_malformed_own_file_is_one_sentence(
+    tmp_path: Path, file: str, content: str, extra: str, message: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        own_task(tmp_path, file, content, extra)
+    assert str(refused.value) == f"{tmp_path / file}{message}"
+
+
+def test_an_own_test_file_needs_no_label_column(tmp_path: Path) -> None:
+    own_task(tmp_path, "data.csv", "y,a,b\nyes,p,q\n", BINARY)
+    toml = tmp_path / "task.toml"
+    with pytest.raises(InputError) as refused:
+        load_test(task_from_file(toml))
+    assert str(refused.value) == f"{toml}: names no test file."
+    (tmp_path / "test.csv").write_text("a,b\nr,s\n")
+    toml.write_text(toml.read_text() + 'test = "test.csv"\n')
+    assert load_test(task_from_file(toml)) == (Example(0, ("r", "s"), None),)
+
+
+# ------------------------------------------------------------------------------------------------------------- the hub
+
+
+def hub_rows(name: str) -> datasets.Features:
+    task = TASKS[name]
+    label = datasets.Value("float32") if task.labels is None else datasets.ClassLabel(names=list(task.labels))
+    columns = {column: datasets.Value("string") for column in task.text}
+    return datasets.Features(columns | {"label": label, "idx": datasets.Value("int32")})
+
+
+def fill_cache(cache: Path, name: str, rows: list[tuple[str, str, object]], features: datasets.Features) -> None:
+    """What `load_dataset("nyu-mll/glue", name)` leaves in the cache, built by `datasets` from parquet files."""
+    task = TASKS[name]
+    assert task.hub is not None
+    repository, configs = cache.parent / f"repository-{name}" / "glue", []
+    splits = ["train", task.hub.dev, task.hub.test]
+    splits += [split for _, dev, test in task.hub.extra for split in (dev, test)]
+    for split in splits:
+        file = repository / name / f"{split}-00000-of-00001.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        configs.append({"split": split, "path": f"{name}/{split}-*"})
+        labels = [row[2] if not split.startswith("test") else -1 for row in rows]
+        columns = dict(zip(task.text, zip(*((a, b)[: len(task.text)] for a, b, _ in rows), strict=True), strict=True))
+        table = {column: list(values) for column, values in columns.items()}
+        table |= {"label": labels, "idx": [900 - number for number in range(len(rows))]}
+        datasets.Dataset.from_dict(table, features=features).to_parquet(file)
+    card = json.dumps({"configs": [{"config_name": name, "data_files": configs}]})  # JSON is YAML
+    (repository / "README.md").write_text(f"---\n{card}\n---\n")
+    datasets.load_dataset(str(repository), name, cache_dir=str(cache))
+    (cache / "glue").rename(cache / "nyu-mll___glue")
+
+
+Fill = Callable[..., None]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fill:
+    """Fill this test's own cache of the hub, which `datasets` then reads as if it had downloaded it before."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    datasets.disable_progress_bars()
+
+    def fill(name: str, rows: list[tuple[str, str, object]], features: datasets.Features | None = None) -> None:
+        fill_cache(tmp_path / "cache", name, rows, features or hub_rows(name))
+
+    return fill
+
+
+def test_the_hub_gives_the_same_examples_as_the_folder(hub: Fill, tmp_path: Path) -> None:
+    """Ids are row positions, not the hub's `idx`; class ids need no translation."""
+    hub("rte", [("a", "b", 0), ("c", "d", 1)])
+    lay_out(tmp_path / "folder", "rte")
+    from_hub = load_task_data(TASKS["rte"], offline=True)
+    from_folder = load_task_data(TASKS["rte"], data_dir=tmp_path / "folder")
+    assert (from_hub.source, from_folder.source) == ("hub", "folder")
+    assert (from_hub.train, from_hub.dev) == (from_folder.train, from_folder.dev)
+    assert load_test(TASKS["rte"], offline=True)[1] == Example(1, ("c", "d"), None)
+
+
+def test_the_hub_s_float32_scores_are_the_official_ones(hub: Fill, tmp_path: Path) -> None:
+    hub("stsb", [("a", "b", 0.0), ("c", "d", 3.8)])
+    lay_out(tmp_path / "folder", "stsb")
+    from_hub = load_task_data(TASKS["stsb"], offline=True)
+    from_folder = load_task_data(TASKS["stsb"], data_dir=tmp_path / "folder")
+    assert from_hub.dev == from_folder.dev
+    assert examples_hash(from_hub.dev) == examples_hash(from_folder.dev)
+
+
+def test_mnli_s_sections_are_splits_of_the_hub(hub: Fill) -> None:
+    hub("mnli", [("a", "b", 0), ("c", "d", 2)])
+    data = load_task_data(TASKS["mnli"], offline=True)
+    assert data.extra["mismatched"] == data.dev == data.train
+    assert len(load_test(TASKS["mnli"], name="mismatched", offline=True)) == 2
+
+
+def test_one_text_tasks_come_from_the_hub_too(hub: Fill) -> None:
+    hub("cola", [("good it", "", 1)])
+    assert load_task_data(TASKS["cola"], offline=True).train == (Example(0, ("good it",), 1),)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("a", "b", -1), "row 1: a class id must be in 0..1, got -1."),
+        (("a", "", 1), "row 1: an example's text must not be empty."),
+        (("a", None, 1), "row 1: a text must be a string, got None."),
+    ],
+)
+def test_a_bad_row_of_the_hub_is_named(hub: Fill, row: tuple[str, str, object], message: str) -> None:
+    hub("rte", [("x", "y", 0), row])
+    with pytest.raises(InputError) as refused:
+        load_task_data(TASKS["rte"], offline=True)
+    assert str(refused.value) == f"nyu-mll/glue (rte), train, {message}"
+
+
+def test_other_classes_on_the_hub_are_refused(hub: Fill) -> None:
+    features = hub_rows("rte") | {"label": datasets.ClassLabel(names=["not_entailment", "entailment"])}
+    hub("rte", [("x", "y", 0)], datasets.Features(features))
+    with pytest.raises(InputError) as refused:
+        load_task_data(TASKS["rte"], offline=True)
+    assert str(refused.value) == (
+        "nyu-mll/glue (rte), train: the classes must be entailment, not_entailment, found not_entailment, entailment."
+    )
+
+
+def test_a_task_that_was_never_downloaded_is_one_sentence_offline(hub: Fill) -> None:
+    with pytest.raises(InputError) as refused:
+        load_task_data(TASKS["rte"], offline=True)
+    assert str(refused.value) == (
+        "nyu-mll/glue (rte) is not in this machine's Hugging Face cache (offline): Couldn't reach 'nyu-mll/glue' on "
+        "the Hub (OfflineModeIsEnabled); run once with the network or give the GLUE files with --data-dir."
+    )
+    hub("rte", [("x", "y", 0)])
+    with pytest.raises(
+        InputError, match=r"^nyu-mll/glue \(qnli\) is not in this .* \(offline\): Couldn't find cache for "
+    ):
+        load_task_data(TASKS["qnli"], offline=True)
+
+
+def test_an_unreachable_hub_is_one_sentence(hub: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the hub's client waits 23 s between its retries
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    with pytest.raises(InputError) as refused:
+        load_task_data(TASKS["rte"])
+    assert str(refused.value).startswith("nyu-mll/glue (rte) cannot be loaded from the hub: ")
+    assert str(refused.value).endswith("; check the network or give the GLUE files with --data-dir.")
+    assert "\n" not in str(refused.value)
+
+
+def test_offline_lasts_for_one_call_only(hub: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    hub("rte", [("x", "y", 0)])
+    load_task_data(TASKS["rte"], offline=True)
+    assert datasets.config.HF_HUB_OFFLINE is False
+
+
+def test_the_cache_of_a_fresh_process_is_found_through_hf_home(hub: Fill, tmp_path: Path) -> None:
+    """The user's own settings decide where the cache lies."""
+    hub("rte", [("x", "y", 0)])
+    (tmp_path / "home").mkdir()
+    (tmp_path / "cache").rename(tmp_path / "home" / "datasets")
+    code = (
+        "from benchmarks.data.sources import load_task_data; from benchmarks.data.tasks import TASKS; "
+        "print(load_task_data(TASKS['rte'], offline=True).train)"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"HF_HOME": str(tmp_path / "home")},
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "(Example(id=0, texts=('x', 'y'), label=0),)\n"
+
+
+# ------------------------------------------------------------------------------------------------- embedded, and hashes
+
+
+@pytest.mark.parametrize("name", ["pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb"])
+def test_pocket_tasks_come_with_the_package(name: str) -> None:
+    task = find_task(name)
+    data = load_task_data(task, data_dir="/nowhere", offline=True)
+    assert data.source == "embedded"
+    assert [example.id for example in data.train] == list(range(len(data.train)))
+    assert all(len(example.texts) == len(task.text) for example in data.dev)
+    if task.labels:
+        assert {example.label for example in data.dev} == {0, 1}
+    else:
+        assert all(0 <= example.label <= 5 for example in data.dev if example.label is not None)
+    assert all(example.label is None for example in load_test(task))
+
+
+def test_the_hash_of_examples_covers_texts_labels_and_order() -> None:
+    one, two = Example(0, ("a", "b"), 1), Example(1, ("c", "d"), 0)
+    hashes = {
+        examples_hash(examples)
+        for examples in (
+            [one, two],
+            [two, one],
+            [one],
+            [Example(0, ("a b",), 1), two],
+            [Example(0, ("a", "b"), 0), two],
+            [Example(0, ("a", "B"), 1), two],
+        )
+    }
+    assert len(hashes) == 6
+    assert examples_hash([one]) == examples_hash(iter([one]))

@@ -1,0 +1,231 @@
+"""Paucity splits: stratified, nested, the same everywhere; and the hashes that prove it."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.data import splits
+from benchmarks.data.sources import Example, load_task_data
+from benchmarks.data.splits import (
+    EXPECTED_HASHES,
+    FRACTIONS,
+    SPLIT_SEEDS,
+    check_split_hash,
+    paucity_split,
+    pooled_split,
+    remember_split_hashes,
+    split_hash,
+)
+from benchmarks.data.tasks import TASKS, Task
+from benchmarks.trial.seeds import derive
+from fisher.common.errors import InputError
+
+RTE, STSB = TASKS["rte"], TASKS["stsb"]
+OWN_REGRESSION = Task("prices", ("text",), None, "pearson")
+
+
+def rows(labels: list[int] | list[float]) -> list[Example]:
+    return [Example(number, (f"text {number}",), label) for number, label in enumerate(labels)]
+
+
+CLASSES = rows([0] * 71 + [1] * 29)
+SCORES = rows([round(number * 0.013 % 5.0, 3) for number in range(997)] + [5.0, 4.0, 3.999])
+
+
+def test_derive_is_the_first_eight_bytes_of_sha256_without_the_top_bit() -> None:
+    assert derive("a") == 0x4A978112CA1BBDCA  # printf a | sha256sum: ca978112ca1bbdca...
+    assert derive("split", "rte", 0) == derive("split/rte/0") != derive("split", "rte", 1)
+
+
+@pytest.mark.parametrize(("task", "train"), [(RTE, CLASSES), (STSB, SCORES), (OWN_REGRESSION, SCORES)])
+@pytest.mark.parametrize("split_seed", range(3))
+def test_fractions_are_nested(task: Task, train: list[Example], split_seed: int) -> None:
+    """A learning curve must add examples, never swap them."""
+    kept = [set(paucity_split(task, train, fraction=f, split_seed=split_seed)) for f in sorted(FRACTIONS)]
+    assert all(small < large for small, large in pairwise(kept))
+    assert kept[-1] == {example.id for example in train}
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 40), min_size=2, max_size=2),
+    fraction=st.floats(0.001, 1.0),
+    split_seed=st.integers(0, 9),
+)
+def test_every_class_keeps_its_rounded_share_and_at_least_one(
+    counts: list[int], fraction: float, split_seed: int
+) -> None:
+    train = rows([0] * counts[0] + [1] * counts[1])
+    ids = paucity_split(RTE, train, fraction=fraction, split_seed=split_seed)
+    assert list(ids) == sorted(set(ids))
+    kept = Counter(train[number].label for number in ids)
+    assert kept == {label: max(1, math.floor(fraction * n + 0.5)) for label, n in enumerate(counts)}
+
+
+def test_stsb_is_stratified_by_five_bins_of_width_one() -> None:
+    """5.0 belongs to the last bin, 4.0 too, 3.999 to the one before."""
+    whole = Counter(min(int(example.label or 0), 4) for example in SCORES)
+    kept = Counter(min(int(SCORES[number].label or 0), 4) for number in paucity_split(STSB, SCORES, fraction=0.1))
+    assert kept == {score: math.floor(0.1 * n + 0.5) for score, n in whole.items()}
+
+
+def test_own_scores_are_stratified_over_the_range_that_the_training_file_shows() -> None:
+    train = rows([100.0 + number for number in range(100)])
+    kept = paucity_split(OWN_REGRESSION, train, fraction=0.1)
+    assert Counter(number // 20 for number in kept) == dict.fromkeys(range(5), 2)
+    assert len(paucity_split(OWN_REGRESSION, rows([3.5] * 20), fraction=0.1)) == 2  # a single value is one stratum
+
+
+def test_the_split_depends_on_task_and_seed_and_not_on_the_order_of_the_rows() -> None:
+    split = paucity_split(RTE, CLASSES, fraction=0.25)
+    assert paucity_split(RTE, CLASSES[::-1], fraction=0.25) == split
+    assert paucity_split(RTE, CLASSES, fraction=0.25, split_seed=1) != split
+    assert paucity_split(TASKS["mrpc"], CLASSES, fraction=0.25) != split
+
+
+def test_a_class_is_permuted_whatever_the_other_classes_hold() -> None:
+    """Class 0 has the same examples before and after class 1 grows."""
+    grown = rows([0] * 71 + [1] * 290)
+    first = [number for number in paucity_split(RTE, CLASSES, fraction=0.25) if number < 71]
+    assert first == [number for number in paucity_split(RTE, grown, fraction=0.25) if number < 71]
+
+
+def test_another_process_with_another_hash_seed_gets_the_same_split() -> None:
+    """Python randomises hash(str) per process; a split that leans on it would differ between workers."""
+    code = (
+        "from benchmarks.data.sources import Example; from benchmarks.data.splits import paucity_split; "
+        "from benchmarks.data.tasks import TASKS; train = [Example(i, ('t',), int(i >= 71)) for i in range(100)]; "
+        "print(list(paucity_split(TASKS['rte'], train, fraction=0.25)))"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": "4321"}
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == list(paucity_split(RTE, CLASSES, fraction=0.25))
+
+
+def test_the_split_is_the_one_it_always_was() -> None:
+    """Frozen: a change here makes every published record incomparable."""
+    assert paucity_split(RTE, CLASSES, fraction=0.05) == (1, 5, 48, 53, 75)
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.0001, 10, float("nan")])
+def test_a_fraction_outside_its_range_is_refused(fraction: float) -> None:
+    message = rf"^fraction must be in \(0, 1\], got {fraction}\.$"
+    with pytest.raises(InputError, match=message):
+        paucity_split(RTE, CLASSES, fraction=fraction)
+    with pytest.raises(InputError, match=message):
+        pooled_split(80, 20, seed=0, fraction=fraction)
+
+
+def test_pooled_joins_train_and_dev_and_cuts_only_the_training_part() -> None:
+    train, dev = pooled_split(3668, 408, seed=5, fraction=1.0)
+    assert len(train) == math.floor(0.8 * 4076 + 0.5)
+    assert sorted(train + dev) == list(range(4076))
+    small, same_dev = pooled_split(3668, 408, seed=5, fraction=0.1)
+    assert same_dev == dev
+    assert set(small) < set(train)
+    assert len(small) == math.floor(0.1 * len(train) + 0.5)
+    assert pooled_split(3668, 408, seed=6, fraction=1.0) != (train, dev)
+
+
+def test_the_hash_covers_ids_and_labels_in_id_order_and_no_text() -> None:
+    some = rows([0, 1, 1])
+    assert split_hash(RTE, some) == split_hash(RTE, some[::-1])
+    assert split_hash(RTE, some) == split_hash(RTE, [Example(row.id, ("other",), row.label) for row in some])
+    assert split_hash(RTE, some) != split_hash(RTE, some[:2])
+    assert split_hash(RTE, some) != split_hash(RTE, rows([0, 1, 0]))
+    # printf '0\t0\n1\t1\n' | sha256sum
+    assert split_hash(RTE, rows([0, 1])).startswith("949a856b6412")
+
+
+def test_stsb_scores_are_hashed_with_three_decimals_and_own_scores_in_full() -> None:
+    assert split_hash(STSB, rows([3.8])) == split_hash(STSB, rows([3.7999999523]))  # float32 on the hub
+    assert split_hash(OWN_REGRESSION, rows([1e-6])) != split_hash(OWN_REGRESSION, rows([2e-6]))
+
+
+@pytest.mark.parametrize("name", ["cola", "rte", "mrpc", "stsb"])
+def test_official_files_give_the_hashes_kept_in_the_project(shared_data: Path, name: str) -> None:
+    found = splits.expected_hashes([TASKS[name]], shared_data / "glue")
+    kept = json.loads(EXPECTED_HASHES.read_text())
+    assert found[name] == kept[name]
+    assert len(found[name]) == len(FRACTIONS) * len(SPLIT_SEEDS)
+
+
+@pytest.mark.parametrize("name", ["pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb"])
+def test_pocket_gives_the_hashes_kept_in_the_project(name: str, tmp_path: Path) -> None:
+    found = splits.expected_hashes([TASKS[name]], tmp_path)  # embedded: the folder is not read
+    assert found[name] == json.loads(EXPECTED_HASHES.read_text())[name]
+
+
+@pytest.mark.parametrize("name", ["cola", "rte", "mrpc", "stsb"])
+def test_official_splits_are_stratified_at_every_standard_fraction(shared_data: Path, name: str) -> None:
+    task = TASKS[name]
+    train = load_task_data(task, data_dir=shared_data / "glue").train
+
+    def stratum(example: Example) -> int:
+        return min(int(example.label or 0), 4)
+
+    whole = Counter(map(stratum, train))
+    for fraction in FRACTIONS:
+        kept = Counter(stratum(train[number]) for number in paucity_split(task, train, fraction=fraction))
+        assert kept == {key: max(1, math.floor(fraction * n + 0.5)) for key, n in whole.items()}
+
+
+def test_a_training_file_that_is_not_the_official_one_is_refused() -> None:
+    good = json.loads(EXPECTED_HASHES.read_text())["rte"]["0.1/0"]
+    assert check_split_hash(RTE, 0.1, 0, good)
+    with pytest.raises(InputError) as refused:
+        check_split_hash(RTE, 0.1, 0, "f" * 64)
+    assert str(refused.value) == (
+        f"rte: the split of fraction 0.1 and split seed 0 must have the hash {good[:12]}, got ffffffffffff: "
+        "use the official training file, all its rows in their order."
+    )
+    with pytest.raises(InputError, match=r"install this package anew, its pocket language was changed\.$"):
+        check_split_hash(TASKS["pocket-rte"], 0.1, 0, "f" * 64)
+    assert check_split_hash(RTE, 1, 0, json.loads(EXPECTED_HASHES.read_text())["rte"]["1.0/0"])  # 1 and 1.0 are one
+    assert not check_split_hash(RTE, 0.33, 0, "f" * 64)  # no standard fraction: nothing is known
+    assert not check_split_hash(TASKS["qnli"], 0.1, 0, "f" * 64)
+
+
+def test_the_first_use_of_another_task_records_its_hash(tmp_path: Path) -> None:
+    path, task = tmp_path / "split_hashes.json", TASKS["qnli"]
+    remember_split_hashes(path, [(task, 0.1, 0, "a" * 64)])
+    remember_split_hashes(path, [(task, 0.1, 0, "a" * 64), (task, 0.1, 1, "b" * 64)])
+    assert json.loads(path.read_text()) == {"qnli": {"0.1/0": "a" * 64, "0.1/1": "b" * 64}}
+    assert [file.name for file in path.parent.iterdir()] == ["split_hashes.json"]  # no temporary file stays
+    with pytest.raises(InputError) as refused:
+        remember_split_hashes(path, [(task, 0.25, 0, "d" * 64), (task, 0.1, 0, "c" * 64)])
+    assert json.loads(path.read_text()) == {"qnli": {"0.1/0": "a" * 64, "0.1/1": "b" * 64}}, "nothing is written"
+    assert str(refused.value) == (
+        "qnli: the split of fraction 0.1 and split seed 0 had the hash aaaaaaaaaaaa at its first use here, "
+        "got cccccccccccc: the training data changed; use another output folder."
+    )
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"qnli": 3}', '{"qnli": []}'])
+def test_a_spoiled_file_of_hashes_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "split_hashes.json"
+    path.write_text(content)
+    with pytest.raises(
+        InputError, match=r"split_hashes\.json: must be the JSON file of split hashes; delete it to start"
+    ):
+        remember_split_hashes(path, [(TASKS["qnli"], 0.1, 0, "a" * 64)])
+
+
+def test_the_command_refuses_a_folder_without_the_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        splits.main(["--data-dir", str(tmp_path), "--output", str(tmp_path / "hashes.json")])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}/CoLA: no such folder")
+    assert not (tmp_path / "hashes.json").exists()

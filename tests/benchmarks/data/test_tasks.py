@@ -1,0 +1,170 @@
+"""Tasks as data: names, labels, scores, and the TOML file of a user's own task."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.data.tasks import TASKS, Task, find_task, task_from_file
+from benchmarks.trial.metrics import METRICS
+from fisher.common.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("SST-2", "sst2"),
+        ("STS-B", "stsb"),
+        ("CoLA", "cola"),
+        ("pocket-RTE", "pocket-rte"),
+        ("Pocket_STS-B", "pocket-stsb"),
+    ],
+)
+def test_a_task_is_found_whatever_the_case_and_hyphens(written: str, name: str) -> None:
+    assert find_task(written).name == name
+
+
+def test_an_unknown_task_is_refused_with_the_nearest_name_and_the_list() -> None:
+    with pytest.raises(InputError) as refused:
+        find_task("mrcp")
+    assert str(refused.value) == f"unknown task 'mrcp'. Did you mean mrpc? Available: {', '.join(TASKS)}."
+    with pytest.raises(
+        InputError, match=r"^unknown task 'zzzzzz'\. Available: cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte"
+    ):
+        find_task("zzzzzz")
+
+
+def test_primary_scores_are_those_of_the_protocol() -> None:
+    assert {name: task.primary for name, task in TASKS.items()} == {
+        "cola": "matthews",
+        "sst2": "accuracy",
+        "mrpc": "f1",
+        "qqp": "f1",
+        "stsb": "spearman",
+        "mnli": "accuracy",
+        "qnli": "accuracy",
+        "rte": "accuracy",
+        "wnli": "accuracy",
+        "pocket-cola": "matthews",
+        "pocket-rte": "accuracy",
+        "pocket-mrpc": "f1",
+        "pocket-stsb": "spearman",
+    }
+
+
+def test_class_ids_are_those_of_the_hub() -> None:
+    """A user who compares predictions with the hub's labels must not find them swapped."""
+    assert find_task("rte").labels == find_task("qnli").labels == ("entailment", "not_entailment")
+    assert find_task("wnli").labels == ("not_entailment", "entailment")
+    assert find_task("mnli").labels == ("entailment", "neutral", "contradiction")
+    assert find_task("mrpc").labels == ("not_equivalent", "equivalent")
+    assert find_task("stsb").labels is None
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=str)
+def test_every_task_is_consistent(task: Task) -> None:
+    assert set((task.primary, *task.secondary)) <= set(METRICS)
+    assert task.regression == (task.score_range == (0.0, 5.0))
+    assert task.kind == ("embedded" if task.name.startswith("pocket-") else "glue")
+    if task.glue is not None and task.hub is not None:
+        assert len(task.glue.text) == len(task.text)
+        assert [name for name, _, _ in task.glue.extra] == [name for name, _, _ in task.hub.extra]
+        assert task.glue.codes is None or len(task.glue.codes) == len(task.labels or ())
+
+
+OWN = """
+name = "reviews"
+train = "train.csv"
+dev = "dev.csv"
+text = "review"
+label = "mood"
+labels = ["bad", "good"]
+metric = "f1"
+"""
+
+
+def own_task(folder: Path, toml: str = OWN) -> Path:
+    """A task file and the (empty) files that it names."""
+    for name in ("train.csv", "dev.csv"):
+        (folder / name).touch()
+    path = folder / "task.toml"
+    path.write_text(toml)
+    return path
+
+
+def test_an_own_task_is_read_relative_to_its_file(tmp_path: Path) -> None:
+    task = task_from_file(own_task(tmp_path))
+    assert (task.name, task.text, task.labels, task.primary) == ("reviews", ("review",), ("bad", "good"), "f1")
+    assert task.kind == "own"
+    assert task.own is not None
+    assert task.own.train == tmp_path / "train.csv"
+    assert hash(task) == hash(task_from_file(tmp_path / "task.toml"))
+
+
+def test_an_own_regression_task_has_no_labels(tmp_path: Path) -> None:
+    toml = OWN.replace('labels = ["bad", "good"]', "regression = true").replace('"f1"', '"pearson"')
+    task = task_from_file(own_task(tmp_path, toml))
+    assert task.regression
+    assert task.score_range is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "reviews"\n', "", "key 'name' is missing."),
+        ('"reviews"', "3", "name must be a non-empty text, got 3."),
+        ('"reviews"', '"My Reviews"', "name must be lower case letters, digits and single hyphens, got 'My Reviews'."),
+        ('"reviews"', '"sst-2"', "name must not be that of a task this project knows, got 'sst-2'."),
+        ('train = "train.csv"\n', "", "key 'train' is missing."),
+        ('"train.csv"', '"train.xlsx"', "train must be a file ending in .csv, .tsv, .jsonl, got 'train.xlsx'."),
+        (
+            '"dev.csv"',
+            '"lost.csv"',
+            "dev must be a file relative to the task file, but {folder}/lost.csv does not exist.",
+        ),
+        ('text = "review"\n', "", "key 'text' is missing."),
+        (
+            '"review"',
+            '["a", "b", "c"]',
+            "text must be one or two column names other than the label's, got ['a', 'b', 'c'].",
+        ),
+        ('"review"', '["mood"]', "text must be one or two column names other than the label's, got ['mood']."),
+        ('"review"', "[1]", "text must be one or two column names other than the label's, got [1]."),
+        ('"review"', "7", "text must be one or two column names other than the label's, got 7."),
+        ('label = "mood"\n', "", "key 'label' is missing."),
+        ('["bad", "good"]', "[0, 1]", "labels must be at least two different texts in quotes, got [0, 1]."),
+        ('["bad", "good"]', '["x"]', "labels must be at least two different texts in quotes, got ['x']."),
+        ('["bad", "good"]', '["x", "x"]', "labels must be at least two different texts in quotes, got ['x', 'x']."),
+        (
+            'labels = ["bad", "good"]\n',
+            "",
+            "give either labels = [...] or regression = true, not both and not neither.",
+        ),
+        (
+            'labels = ["bad", "good"]',
+            'labels = ["bad", "good"]\nregression = true',
+            "give either labels = [...] or regression = true, not both and not neither.",
+        ),
+        ('labels = ["bad", "good"]', "regression = 1", "regression must be true or false, got 1."),
+        ('metric = "f1"\n', "", "key 'metric' is missing."),
+        ('"f1"', '"pearson"', "metric must be one of accuracy, f1, matthews for these labels, got 'pearson'."),
+        ('["bad", "good"]', '["a", "b", "c"]', "metric must be one of accuracy, matthews for these labels, got 'f1'."),
+        (
+            'metric = "f1"',
+            'metrics = "f1"',
+            "unknown key 'metrics'. Did you mean metric? Available: "
+            "name, train, dev, test, text, label, labels, regression, metric.",
+        ),
+        ('name = "reviews"', "name = ", "not a valid TOML file (Invalid value (at line 2, column 8))."),
+    ],
+)
+def test_a_bad_key_is_one_sentence_with_file_and_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in OWN
+    path = own_task(tmp_path, OWN.replace(old, new))
+    with pytest.raises(InputError) as refused:
+        task_from_file(path)
+    assert str(refused.value) == f"{path}: {message}".format(folder=tmp_path)
+
+
+def test_a_missing_task_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"lost\.toml: cannot read the task file \(No such file or directory\)\.$"):
+        task_from_file(tmp_path / "lost.toml")

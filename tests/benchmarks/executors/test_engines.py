@@ -1,0 +1,510 @@
+"""The executors beyond one machine, each with its real engine: two gloo processes, a Ray cluster, a SLURM daemon."""
+
+import contextlib
+import functools
+import importlib.util
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchmarks.executors import slurm
+from benchmarks.executors.leases import Lease, Leases
+from benchmarks.executors.ray import RayExecutor
+from benchmarks.executors.scheduler import Job
+from benchmarks.run import main
+from fisher.common.errors import InputError
+from leaderboard.records.identity import record_id
+from leaderboard.records.store import read_records, write_record
+
+spec = importlib.util.spec_from_file_location("launcher", Path(__file__).with_name("launcher.py"))
+assert spec is not None and spec.loader is not None
+launcher = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(launcher)
+ROOT = Path(__file__).parents[3]
+TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--offline", "--set", "epochs=1")
+STRATEGIES = ("none", "mixout(w_pre, 0.7)", "wdecay(w_pre, 0.01)")
+
+
+def run(output: Path, *more: str, launcher: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
+    """Records by strategy of a small request, run as a user runs it."""
+    command = [sys.executable, "-m", *(launcher or ()), *(("-m",) if launcher else ()), "benchmarks.run", *TINY]
+    request = [*command, "--strategies", *STRATEGIES, "--restarts", "1", "--output", str(output), *more]
+    done = subprocess.run(request, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return by_strategy(output)
+
+
+def by_strategy(output: Path) -> dict[str, dict[str, Any]]:
+    return {record["config"]["strategy"]: record for record in read_records([output])[0]}
+
+
+@pytest.mark.long
+def test_two_processes_train_a_trial_as_one_does(tmp_path: Path) -> None:
+    """Masks agree (the loop compares the weights after every epoch) and scores are those of the whole batch."""
+    alone = run(tmp_path / "alone")
+    launcher = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
+    launcher += ("--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no")  # 0: any free port
+    pair = run(tmp_path / "pair", launcher=launcher)
+    for strategy in STRATEGIES:
+        one, two = alone[strategy]["result"], pair[strategy]["result"]
+        assert pair[strategy]["environment"]["processes"] == 2
+        assert (one["score"], one["predictions"], one["hashes"]) == (two["score"], two["predictions"], two["hashes"])
+        assert two["train_loss"] == pytest.approx(one["train_loss"], abs=1e-4)
+        assert two["deviation"] == pytest.approx(one["deviation"], rel=1e-4)
+    assert not (tmp_path / "pair" / "leases").exists()
+
+
+def test_one_trial_over_several_processes_has_no_further_executor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main([*TINY, "--strategies", "none", "--executor", "ray", "--output", str(tmp_path / "out")]) == 2
+    said = "error: accelerate launch must come without --executor, got --executor ray\n"
+    assert capsys.readouterr().err == said and not (tmp_path / "out").exists()
+
+
+def pass_over(lease: Lease) -> None:
+    """As a launcher does that holds the lease's own for dead."""
+    Path(lease.path).with_suffix(".1").write_text("another-launcher 0")
+
+
+@pytest.mark.parametrize(
+    ("result", "passed_over", "status"),
+    [(launcher.RESULT, False, "ok"), (None, False, "timeout"), (None, True, None)],
+    ids=["a result", "none yet", "passed over"],
+)
+def test_a_process_that_ends_its_launch_writes_over_no_result_and_for_no_other_launcher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: dict[str, Any] | None, passed_over: bool, status: str
+) -> None:
+    """The second process outlives the limit; the first one may have written, or have been asleep too long."""
+    config, codes, records = launcher.config(0), [], tmp_path / "records"
+    monkeypatch.setattr(os, "_exit", codes.append)
+    team: Any = object.__new__(data_parallel.Team)
+    team.records, team.timeout, team.state = records, 1.0, SimpleNamespace(process_index=1)
+    team.resources = SimpleNamespace(threads=1)
+    with Leases(tmp_path) as leases:
+        lease = leases.claim(record_id(config))
+        assert lease is not None
+        if result is not None:
+            write_record(records, {"config": config, "result": result, "environment": {}})
+        if passed_over:
+            pass_over(lease)
+        team._overdue(config, lease)
+    assert codes == [1], "a process that may be stuck does not stay"
+    assert [record["result"]["status"] for record in read_records([tmp_path])[0]] == [status][: status is not None]
+
+
+@pytest.mark.parametrize("passed_over", [False, True])
+def test_who_leads_writes_under_its_lease_alone(tmp_path: Path, passed_over: bool) -> None:
+    def execute(config: dict[str, Any], lease: Lease) -> dict[str, Any]:
+        if passed_over:
+            pass_over(lease)
+        return {"config": config, "result": launcher.RESULT, "environment": {}}
+
+    told: list[Any] = []
+    team: Any = SimpleNamespace(tell=told.append, execute=execute)
+    config, job = launcher.config(0), Job(None, tmp_path, 0, {})
+    with Leases(tmp_path) as leases:
+        ((_, outcome),) = data_parallel.lead(
+            {record_id(config): config}, team, job, leases, before={}, on_start=lambda config: None
+        )
+    assert ("elsewhere" in outcome) == passed_over and len(list(job.records.glob("*.json"))) == (not passed_over)
+    (shown, lease), end = told
+    assert shown == config and lease.trial == record_id(config) and end is None
+
+
+# --- Ray
+
+
+WAITS = """
+import os, pathlib, time
+from dataclasses import dataclass
+from regularizers import Regularizer, register
+
+@register("waits")
+@dataclass
+class Waits(Regularizer):
+    def attach(self, context):
+        name = ".".join([os.environ["NODE"], str(os.getpid()), str(time.monotonic_ns())])
+        pathlib.Path("{folder}", "begun", name).touch()
+        while not pathlib.Path("{folder}", "go").exists():
+            time.sleep(0.05)
+        pathlib.Path("{folder}", "trained", name).touch()
+        return super().attach(context)
+"""
+
+
+@pytest.fixture
+def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
+    """A head without CPUs and two nodes of one CPU each on this machine; what runs on them finds its node's name."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("needs Ray: pip install 'regbench[ray]'")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = {name: cluster.add_node(num_cpus=1, env_vars={"NODE": name}) for name in ("kept", "lost")}
+    try:
+        yield cluster.address, lambda name: cluster.remove_node(nodes[name], allow_graceful=False)
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.long
+def test_a_lost_ray_node_costs_its_trial_one_attempt(
+    tmp_path: Path, ray_cluster: tuple[str, Any], await_that: Callable[..., None], ended: Callable[[int], bool]
+) -> None:
+    """Trials begin and wait; the node that holds one of them is killed; then all may go on."""
+    address, lose_node = ray_cluster
+    for name in ("begun", "trained"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "waits.py").write_text(WAITS.format(folder=tmp_path))
+    request = [*TINY, "--plugin", str(tmp_path / "waits.py"), "--strategies", "waits", "--restarts", "3"]
+    request += ["--output", str(tmp_path / "out"), "--executor", "ray", "--ray-address", address]
+    command = [sys.executable, "-m", "benchmarks.run", *request]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        await_that(lambda: process.poll() is not None or len(list((tmp_path / "begun").iterdir())) >= 2)
+        begun = dict(path.name.split(".")[:2] for path in (tmp_path / "begun").iterdir())
+        assert set(begun) == {"kept", "lost"}, process.communicate()
+        lose_node("lost")
+        await_that(lambda: ended(int(begun["lost"])))
+        (tmp_path / "go").touch()
+        said, error = process.communicate(timeout=3600)
+    finally:
+        process.kill()
+    assert process.returncode == 0, error[-3000:]
+    assert said.count("will be tried again") == 1 and "Ray lost the trial" in said
+    records, problems = read_records([tmp_path / "out"])
+    assert len(records) == 3 and not problems
+    assert {record["environment"]["executor"] for record in records} == {"ray"}
+    assert sorted(record["environment"]["attempt"] for record in records) == [1, 1, 2]
+    assert len(list((tmp_path / "begun").iterdir())) == 4, "three trials, one of them begun twice"
+    assert [path.name.split(".")[0] for path in (tmp_path / "trained").iterdir()] == ["kept"] * 3
+    print("Ray: 3 trials on two nodes, one node killed while it ran one: 1 tried again, 0 lost, 0 trained twice")
+
+
+def test_ray_that_is_not_installed_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main([*TINY, "--strategies", "none", "--executor", "ray", "--output", str(tmp_path)]) == 2
+    assert "pip install 'regbench[ray]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([{"CPU": 2.0}, {"CPU": 2.0}, {}], "--threads must be at most 2, the CPUs of the largest node of the cluster"),
+        (
+            [{"CPU": 8.0}, {"CPU": 2.0, "GPU": 1.0}],
+            "--threads must be at most 2, the CPUs of the largest node with a GPU of the cluster",
+        ),
+        ([{"CPU": 2.0}, {"CPU": 4.0}], ""),
+        ([{"CPU": 2.0}, {"CPU": 4.0, "GPU": 2.0}], ""),
+    ],
+)
+def test_ray_refuses_more_threads_than_any_node_has(
+    nodes: list[dict[str, float]], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray itself would wait for ever for such a node; one that is gone does not count."""
+    gone, ended = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}, list[bool]()
+    total = {key: sum(node.get(key, 0) for node in nodes) for key in ("CPU", "GPU")}
+    ray: Any = SimpleNamespace(
+        init=lambda address, **options: None,
+        cluster_resources=lambda: {key: value for key, value in total.items() if value},
+        nodes=lambda: [gone, *({"Alive": True, "Resources": node} for node in nodes)],
+        remote=lambda function: SimpleNamespace(options=lambda **options: None),
+        shutdown=lambda: ended.append(True),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    limits: dict[str, Any] = {"workers": None, "per_device": 1, "threads": 4, "timeout": None}
+    if not message:
+        assert RayExecutor(None, **limits).capacity == (2 if total["GPU"] else 1)
+        return
+    with pytest.raises(InputError) as error:
+        RayExecutor(None, **limits)
+    assert str(error.value) == f"{message}, got 4" and ended == [True]
+
+
+# --- SLURM
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["partition"], "--slurm must be given key=value, got 'partition'"),
+        (["a b=1"], "--slurm must be given key=value, got 'a b=1'"),
+        (["trials=0"], "--slurm trials must be a whole number of at least 1, got 0"),
+        (["trials=x"], "--slurm trials must be a whole number of at least 1, got 'x'"),
+    ],
+)
+def test_wrong_slurm_options_are_one_sentence(texts: list[str], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        slurm.read_options(texts, 1)
+    assert str(error.value) == message
+
+
+def test_submitit_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(InputError, match=r"--executor slurm needs submitit, .*: pip install 'regbench\[slurm\]'"):
+        slurm._submitit()
+
+
+def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path) -> None:
+    """As one that SLURM cancels before its node has started it; the second of three trials was done all the same."""
+
+    class Engine:
+        batch = contextlib.nullcontext
+
+        def submit(self, task: dict[str, Any]) -> Any:
+            for config in list(task.values())[1:]:
+                write_record(tmp_path / "records", {"config": config, "result": launcher.RESULT, "environment": {}})
+            return SimpleNamespace(job_id=len(task), done=lambda: True)
+
+    configs = {record_id(config): config for config in map(launcher.config, range(3))}
+    more: dict[str, Any] = {"before": {}, "engine": Engine(), "size": 2, "batch": lambda configs, before: configs}
+    ended = slurm.submit_trials(configs, Job(None, tmp_path, 0, {}), **more)
+    assert [(outcome["status"], outcome["reason"]) for _, outcome in ended] == [
+        ("killed", "SLURM job 2 ended without a record"),
+        ("ok", None),
+        ("killed", "SLURM job 1 ended without a record"),
+    ]
+
+
+def test_slurm_options_are_submitits_parameters() -> None:
+    size, options = slurm.read_options(["partition=gpu", "time=60", "trials=5"], 4)
+    assert size == 5 and options == {"cpus_per_task": 4, "partition": "gpu", "time": 60}
+
+
+@pytest.mark.parametrize(
+    ("srun", "option", "message"),
+    [
+        (
+            2,
+            "partitions=gpu",
+            "--slurm must be given parameters of submitit's SlurmExecutor: Unavailable parameter(s): ['",
+        ),
+        (2, "setup=ls", "--slurm must be given parameters of submitit's SlurmExecutor: can only concatenate list"),
+        (-1, "partition=gpu", "--executor slurm must be started where SLURM's commands are: Could not detect"),
+    ],
+)
+def test_what_slurm_does_not_have_is_refused_before_anything_is_written(
+    srun: int,
+    option: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    submitit = pytest.importorskip("submitit", reason="needs submitit: pip install 'regbench[slurm]'")
+    monkeypatch.setattr(submitit.SlurmExecutor, "affinity", classmethod(lambda cls: srun))
+    request = ["--strategies", "guided_dropout(0, 0.1)", "--executor", "slurm", "--slurm", option]
+    assert main([*TINY, *request, "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {message}") and said.count("\n") == 1
+    assert not (tmp_path / "out").exists(), "no folder, no Fisher scores"
+
+
+class Array:
+    """What stands for submitit's executor: it takes jobs that end without a record, or refuses them."""
+
+    def __init__(self, refusal: str = "") -> None:
+        self.refusal, self.given = refusal, list[Any]()
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        yield
+        if self.refusal:
+            raise RuntimeError(self.refusal)
+
+    def submit(self, one: Any) -> Any:
+        self.given.append(one)
+        return SimpleNamespace(done=lambda: True, job_id="7")
+
+
+def submitted(folder: Path, before: dict[str, str], refusal: str = "") -> list[Any]:
+    """What SLURM gets for three trials, two a job."""
+    array, job = Array(refusal), Job(None, folder, 0, {})
+    batch = functools.partial(slurm.Batch, job=job, per_device=1, threads=1, timeout=None)
+    more: dict[str, Any] = {"engine": array, "size": 2, "batch": batch}
+    ended = list(slurm.submit_trials({name: {} for name in "abc"}, job, before=before, **more))
+    assert {outcome["reason"] for _, outcome in ended} == {"SLURM job 7 ended without a record"}
+    return array.given
+
+
+def test_a_slurm_job_carries_the_checksums_of_its_own_records_alone(tmp_path: Path) -> None:
+    own = {"a": "00" * 32, "c": "11" * 32}
+    alone = submitted(tmp_path, own)
+    assert [(list(batch.configs), batch.before) for batch in alone] == [
+        (["a", "b"], {"a": "00" * 32}),
+        (["c"], {"c": "11" * 32}),
+    ]
+    among = submitted(tmp_path, own | {f"trial {number}": "22" * 32 for number in range(1000)})
+    assert [len(pickle.dumps(batch)) for batch in among] == [len(pickle.dumps(batch)) for batch in alone]
+
+
+def test_an_array_that_slurm_refuses_is_one_sentence(tmp_path: Path) -> None:
+    said = "sbatch: error: invalid partition specified: gpus\nsbatch: error: Batch job submission failed"
+    with pytest.raises(InputError) as error:
+        submitted(tmp_path, {}, said)
+    first = said.splitlines()[0]
+    assert str(error.value) == f"--slurm must name what this SLURM has, it refused the jobs: {first}"
+
+
+CONF = """ClusterName=test
+SlurmctldHost={host}
+SlurmUser=root
+AuthType=auth/none
+CredType=cred/none
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+JobAcctGatherType=jobacct_gather/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=1000000
+MinJobAge=600
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+NodeName={host} CPUs=1 State=UNKNOWN
+PartitionName=low Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=high Nodes={host} MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+"""
+
+
+def sinfo() -> str:
+    try:
+        return subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, timeout=60).stdout
+    except subprocess.TimeoutExpired:
+        return ""
+
+
+@pytest.fixture
+def slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """slurmctld and slurmd of one core on this machine, with two partitions of which one preempts the other."""
+    if not shutil.which("slurmctld") or not shutil.which("slurmd") or os.geteuid() != 0:
+        pytest.skip("needs root and Debian's packages slurmctld, slurmd and slurm-client")
+    if importlib.util.find_spec("submitit") is None:
+        pytest.skip("needs submitit: pip install 'regbench[slurm]'")
+    folder = tmp_path / "cluster"
+    for name in ("state", "spool"):
+        (folder / name).mkdir(parents=True)
+    with socket.create_server(("", 0)) as one, socket.create_server(("", 0)) as two:
+        ports = one.getsockname()[1], two.getsockname()[1]
+    host = socket.gethostname().split(".")[0]
+    (folder / "slurm.conf").write_text(CONF.format(host=host, folder=folder, ports=ports))
+    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+    daemons = [subprocess.Popen([name, "-D"], stderr=subprocess.DEVNULL) for name in ("slurmctld", "slurmd")]
+    try:
+        until = time.monotonic() + 300
+        while "idle" not in sinfo():
+            if time.monotonic() > until:
+                said = "".join((folder / f"{n}.log").read_text()[-500:] for n in ("slurmctld", "slurmd"))
+                pytest.skip(f"SLURM did not start here: {said}")
+            time.sleep(0.5)
+        yield
+    finally:
+        for daemon in daemons:
+            daemon.terminate()
+        for daemon in daemons:
+            daemon.wait(timeout=300)
+
+
+@pytest.mark.long
+def test_a_preempted_slurm_job_is_requeued_and_goes_on(tmp_path: Path, slurm_here: None) -> None:
+    output = tmp_path / "out"
+    request = [*TINY, "--strategies", *STRATEGIES, "--restarts", "4", "--output", str(output)]
+    more = ["--executor", "slurm", "--slurm", "partition=low", "time=30", "trials=12"]
+    command = [sys.executable, "-m", "benchmarks.run", *request, *more]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while process.poll() is None and not list(output.glob("records/*.json")):
+        time.sleep(0.2)
+    before = len(list(output.glob("records/*.json")))
+    kept = {path: path.read_bytes() for path in output.glob("records/*.json")}
+    subprocess.run(["sbatch", "-p", "high", "-o", "/dev/null", "--wrap", "sleep 5"], check=True, capture_output=True)
+    said, _ = process.communicate(timeout=3600)
+    assert process.returncode == 0, said[-3000:]
+    records, problems = read_records([output])
+    assert len(records) == 12 and not problems and {r["environment"]["executor"] for r in records} == {"slurm"}
+    assert all(path.read_bytes() == content for path, content in kept.items()), "what was done is not done again"
+    restarts = subprocess.run(["scontrol", "show", "job"], capture_output=True, text=True).stdout
+    assert "Restarts=1" in restarts
+    print(f"SLURM: 12 trials in one job, preempted after {before}, requeued once; 0 lost, 0 done twice")
+
+
+HANGS = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from regularizers import Regularizer, register
+
+
+@register("hangs_once")
+@dataclass
+class HangsOnce(Regularizer):
+    def draw(self, context):
+        mark = Path(__file__).with_name("hangs")
+        if context.training.step == 5 and not mark.exists():
+            mark.touch()
+            time.sleep(3600)
+"""
+
+
+@pytest.mark.long
+def test_a_trial_of_a_preempted_slurm_job_goes_on_from_its_checkpoint(tmp_path: Path, slurm_here: None) -> None:
+    """Preempted at step 5, where it hangs once; the requeued job goes on at step 4."""
+    (tmp_path / "hangs_once.py").write_text(HANGS)
+    request = ["--tasks", "pocket-rte", "--fractions", "0.02", "--offline", "--set", "epochs=3", "--restarts", "1"]
+    request += ["--strategies", "hangs_once", "--plugin", str(tmp_path / "hangs_once.py"), "--checkpoint-every", "2"]
+    request += ["--executor", "slurm", "--slurm", "partition=low", "time=30", "--output", str(tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.run", *request], cwd=ROOT, env=environment)
+    while process.poll() is None and not (tmp_path / "hangs").exists():
+        time.sleep(0.2)
+    subprocess.run(["sbatch", "-p", "high", "-o", "/dev/null", "--wrap", "true"], check=True, capture_output=True)
+    assert process.wait() == 0
+    ((record,), problems) = read_records([tmp_path / "out"])
+    assert not problems and record["environment"]["resumed"] == [4]
+    assert not list((tmp_path / "out").rglob("*.safetensors"))
+
+
+def test_a_requeued_batch_tries_errors_again_and_leaves_results_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preemption ends the workers first, so that their trials have an error's record when the batch comes again."""
+    configs = {record_id(config): config for config in map(launcher.config, range(3))}
+    names = list(configs)
+    killed = {"status": "killed", "reason": "preempted", "score": None, "failed": None}
+    for config, result in ((configs[names[0]], launcher.RESULT), (configs[names[1]], killed)):
+        write_record(tmp_path / "records", {"config": config, "result": result, "environment": {}})
+    executor = launcher.Instant(1, 0.0)
+    monkeypatch.setattr(slurm, "places", lambda *given, **more: [])
+    monkeypatch.setattr(slurm, "LocalExecutor", lambda *given, **more: executor)
+    batch = slurm.Batch(configs, {}, Job(None, tmp_path, 0, {}), 1, 1, None)
+    assert batch() == 2 and sorted(executor.done) == sorted(names[1:])
+    assert {record["result"]["status"] for record in read_records([tmp_path])[0]} == {"ok"}

@@ -1,0 +1,77 @@
+"""A hundred thousand trials: what planning, resuming and the tables cost. Nothing is trained; figures are printed."""
+
+import gc
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.run import Run, parser
+from leaderboard.records.identity import record_id
+from leaderboard.records.store import read_record, write_record
+
+ROOT = Path(__file__).parents[3]
+TRIALS = 100_000  # 4 tasks x 5 fractions x 25 strategies x 200 restarts
+STRATEGIES = ["none", *(f"dropout({at / 100:g})" for at in range(1, 25))]  # the first is the baseline of all others
+GRID = ["--fractions", "0.02", "0.1", "0.25", "0.5", "1", "--restarts", "200", "--strategies", *STRATEGIES]
+BUILD = "import sys; from leaderboard.build import main; sys.exit(main(sys.argv[1:]))"
+
+
+def calibration() -> float:
+    """Processor seconds of a loop that does what all this does, to tell a busy or slow machine from slow code."""
+    gc.disable()  # a large grid in memory is no part of it
+    begin = time.process_time()
+    block = {str(at): [at, at / 7, {"a": str(at)}] for at in range(1000)}
+    for _ in range(200):
+        hashlib.sha256(json.dumps(json.loads(json.dumps(block, sort_keys=True))).encode()).hexdigest()
+    seconds = time.process_time() - begin
+    gc.enable()
+    return seconds
+
+
+def plan(output: Path) -> tuple[float, Run]:
+    """Processor seconds of a dry run, which plans, reads what is there and says what is left."""
+    begin = time.process_time()
+    run = Run(parser().parse_args([*GRID, "--dry-run", "--offline", "--output", str(output)]))
+    assert run.go() == 0
+    return time.process_time() - begin, run
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    speed = calibration()
+    plan(tmp_path)  # loads the model and the tasks
+    planned, run = plan(tmp_path)
+    assert len(run.grid) == TRIALS
+    for at, config in enumerate(run.grid.values()):
+        score = (139 + at * 7919 % 109) / 277  # as accuracies of a dev set of 277, many of them equal
+        numbers = {"floor": 0.5, "threshold": 0.5, "seconds": {"total": 1.0}, "peak_memory": 400_000_000}
+        lists = {"epochs": [{"epoch": 1, "scores": {"accuracy": score}}], "train_loss": [0.7] * 24}
+        said = {"status": "ok", "reason": None, "score": score, "failed": False, "failed_by": None}
+        flags = {"failed_plain": False, "collapsed": False, "imputed": False, "predictions": [at % 2, 1] * 50}
+        write_record(
+            tmp_path / "records",
+            {"config": config, "result": said | flags | numbers | lists, "environment": {"torch": "2"}},
+        )
+    resumed, run = plan(tmp_path)
+    assert not run._left(run._known()[0])
+    begin = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-c", BUILD, str(tmp_path), "--output", str(tmp_path / "board"), "--without-figures"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    built = end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
+    name = next(iter(run.grid))
+    assert read_record(tmp_path / "records" / f"{name}.json")["id"] == record_id(run.grid[name]) == name
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"processor seconds of the calibration loop: {speed:.2f} before, {calibration():.2f} after")
+    print(
+        f"{TRIALS} trials: planned {planned:.1f}, resumed {resumed:.1f} (with {own / 2**20:.2f} GiB), "
+        f"leaderboard {built:.1f} with {end.ru_maxrss / 2**20:.2f} GiB"
+    )

@@ -1,0 +1,614 @@
+"""Checkpoints of trials: whatever is interrupted ends like what is not, bit for bit; no file makes a trial wrong."""
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+
+from benchmarks.executors.progress import Display
+from benchmarks.executors.worker import Place, Work, attempt, work
+from benchmarks.grid import make_grid
+from benchmarks.run import main
+from benchmarks.suite import FisherRecipe, Suite
+from benchmarks.trial import checkpoints, models, trial
+from benchmarks.trial.checkpoints import Checkpoint, Plan, remove_done
+from benchmarks.trial.cost import together
+from benchmarks.trial.trial import Resources, execute, load_data
+from leaderboard.records.identity import record_id
+from leaderboard.records.store import read_record, read_records, write_record
+from regularizers.flatten import flatten, unflatten
+from regularizers.registry import find, load_plugin, methods
+
+ROOT = Path(__file__).parents[3]
+COST = ("seconds", "peak_memory")
+MORE = (
+    "child_tuning(0.3, variant=D)",
+    "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)",
+    "dropout(0.1) + ema(0.9) + wdecay(w_pre, 0.01, form=coupled)",
+    "lora + wise_ft(0.5)",
+    "sam + gaussian_dropout(0.1)",
+)
+Make = Callable[..., dict[str, Any]]
+
+
+class Killed(BaseException):
+    """What a test ends a trial with; no trial catches it."""
+
+
+@pytest.fixture(autouse=True)
+def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out fsync: nothing here has to survive a power cut."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def own_task(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A task of 22 training examples and 12 of dev, so that a trial takes a moment."""
+    folder, draw = tmp_path_factory.mktemp("own"), random.Random(0)
+    words = ["the", "dog", "sees", "a", "cat", "and", "every", "bird", "sings"]
+    for part, count in (("train", 22), ("dev", 12)):
+        texts = (" ".join(draw.choices(words, k=draw.randint(3, 9))) for _ in range(count))
+        rows = [f"{text}\t{at % 2}\t{at % 5}.5" for at, text in enumerate(texts)]
+        (folder / f"{part}.tsv").write_text("\n".join(["text\tlabel\tvalue", *rows]) + "\n")
+    common = 'name = "own"\ntrain = "train.tsv"\ndev = "dev.tsv"\ntext = ["text"]\n'
+    (folder / "own.toml").write_text(common + 'label = "label"\nlabels = ["0", "1"]\nmetric = "accuracy"\n')
+    (folder / "value.toml").write_text(common + 'label = "value"\nregression = true\nmetric = "spearman"\n')
+    return str(folder / "own.toml")
+
+
+@pytest.fixture
+def plain(source: models.Source, own_task: str, fisher_file: str) -> Resources:
+    return Resources(model=source, offline=True, task_file=own_task, fisher={"estimate": fisher_file})
+
+
+@pytest.fixture
+def make(source: models.Source) -> Make:
+    """The config of a trial of 2 epochs of 3 steps; keyword arguments are protocol fields."""
+
+    def one(strategy: str, resources: Resources, **settings: Any) -> dict[str, Any]:
+        fields = {"lr": 3e-3, "batch_size": 8, "max_length": 16, "epochs": 2} | settings
+        suite = Suite(name="t", tasks=("own",), strategies=(strategy,), fractions=(1.0,), restarts=1, protocol="lee20",
+                      settings=fields, fisher=FisherRecipe(samples=3))  # fmt: skip
+        (config,) = make_grid(
+            suite,
+            lambda name: load_data(name, None, resources.task_file, True),
+            model="pocket",
+            weights=models.weights_of(source),
+            family="bert",
+            fisher=lambda strategy: None,
+        )
+        return config
+
+    return one
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
+    """The final weights and optimizer states of the trials that end, in their order."""
+    ended: list[dict[str, torch.Tensor]] = []
+
+    def fit(strategy: Any, *given: Any, **more: Any) -> Any:
+        history = real(strategy, *given, **more)
+        moments = strategy.context.training.optimizer.state.values()
+        state = {f"{at} {key}": value.clone() for at, m in enumerate(moments) for key, value in m.items()}
+        ended.append({**{k: v.clone() for k, v in strategy.context.model.state_dict().items()}, **state})
+        return history
+
+    real = trial.fit
+    monkeypatch.setattr(trial, "fit", fit)
+    return ended
+
+
+def same_weights(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(value, two[key]) for key, value in one.items())
+
+
+def outcome(record: dict[str, Any]) -> dict[str, Any]:
+    """All that must be equal, as a record holds it."""
+    return json.loads(json.dumps({key: value for key, value in record["result"].items() if key not in COST}))
+
+
+def interrupted(config: dict[str, Any], resources: Resources, output: Path, every: int, parts: int = 1) -> Resources:
+    """Run a trial and end it each time it has written a checkpoint, `parts` times; returns what the next part needs."""
+    real, with_plan = Checkpoint.keep, dataclasses.replace(resources, checkpoints=Plan(str(output), every))
+
+    def keep(self: Checkpoint, *given: Any) -> None:
+        real(self, *given)
+        raise Killed(self.notes)
+
+    Checkpoint.keep = keep  # type: ignore[method-assign]
+    try:
+        for _ in range(parts):
+            with pytest.raises(Killed, match=r"^\[\]$"):
+                execute(config, with_plan)
+    finally:
+        Checkpoint.keep = real  # type: ignore[method-assign]
+    return with_plan
+
+
+def every_strategy() -> Iterator[Any]:
+    for name in methods():
+        if find(name).__module__.startswith("regularizers."):
+            yield pytest.param(find(name).example or name, id=name)
+    for strategy in MORE:
+        yield pytest.param(strategy, marks=[] if "variant=D" in strategy else pytest.mark.long)
+
+
+@pytest.mark.parametrize("strategy", list(every_strategy()))
+def test_every_technique_ends_like_an_uninterrupted_trial(
+    strategy: str, make: Make, plain: Resources, tmp_path: Path, trained: list[dict[str, torch.Tensor]]
+) -> None:
+    """Killed in the middle of the second epoch; the record, the last weights and the optimizer's state are the same."""
+    config = make(strategy, plain)
+    whole = execute(config, plain)
+    assert whole["result"]["status"] in ("ok", "failed"), whole["result"]["reason"]
+    resumed = execute(config, interrupted(config, plain, tmp_path, 4))
+    assert resumed["environment"]["resumed"] == [4] and "notes" not in resumed["environment"]
+    assert outcome(resumed) == outcome(whole) and len(whole["result"]["train_loss"]) == 6
+    assert len(trained) == 2 and same_weights(*trained)
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "packed": {"forward": "packed"},
+    "padded": {"forward": "padded"},
+    "stock": {"forward": "stock"},
+    "micro-batches": {"micro_batch": 3},
+    "best epoch": {"selection": "best_dev", "epochs": 3, "schedule": "constant"},
+    "bfloat16": {"precision": "bf16"},
+    "no bias correction, no clipping": {"bias_correction": False, "clip": 0.0},
+    "bias correction": {"bias_correction": True, "clip": 0.1},
+}
+LONG = ("stock", "no bias correction, no clipping")
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.long if case in LONG else []) for case in CASES])
+def test_every_way_of_training_goes_on(
+    case: str, make: Make, plain: Resources, tmp_path: Path, trained: list[dict[str, torch.Tensor]]
+) -> None:
+    """Killed after every step or after every epoch."""
+    config = make("dropout(0.2) + mixout(w_pre, 0.7) + ema(0.5)", plain, **CASES[case])
+    whole = execute(config, plain)
+    assert whole["result"]["status"] in ("ok", "failed"), whole["result"]["reason"]
+    every = 1 if case == "packed" else 3
+    last = len(whole["result"]["train_loss"]) - 1
+    resumed = execute(config, interrupted(config, plain, tmp_path, every, parts=last // every))
+    assert resumed["environment"]["resumed"] == list(range(every, last + 1, every)) and last >= 3
+    assert outcome(resumed) == outcome(whole) and same_weights(*trained)
+
+
+def test_a_regression_and_the_test_set_go_on_too(make: Make, plain: Resources, tmp_path: Path) -> None:
+    resources = dataclasses.replace(
+        plain, task_file=plain.task_file and plain.task_file.replace("own.toml", "value.toml")
+    )
+    config = make("variational_dropout + ema(0.9)", resources)
+    whole = execute(config, resources)
+    assert outcome(execute(config, interrupted(config, resources, tmp_path, 5))) == outcome(whole)
+    assert whole["result"]["score"] is not None
+
+
+def test_seconds_are_those_of_all_parts_and_the_peak_is_the_largest(
+    make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make("none", plain)
+    resources = interrupted(config, plain, tmp_path, 2)
+    path = Plan(str(tmp_path), 2).path(config)
+    content = unflatten(load_file(path))
+    assert content["cost"].keys() == {"build", "train", "evaluate", "checkpoint", "total", "peak_memory"}
+    content["cost"] = {"build": 100.0, "train": 200.0, "evaluate": 400.0, "total": 1000.0, "peak_memory": 1e14}
+    save_file(flatten(content), path)
+    result = execute(config, resources)["result"]
+    assert result["peak_memory"] == 10**14
+    least = {"build": 100, "train": 200, "evaluate": 400, "judge": 0, "checkpoint": 0, "total": 1000}
+    assert result["seconds"].keys() == least.keys()
+    assert all(result["seconds"][phase] >= seconds for phase, seconds in least.items())
+    assert together({"a": 1.0, "peak_memory": 5.0}, {"a": 2.0, "b": 1.0, "peak_memory": 3.0}) == {
+        "a": 3.0, "b": 1.0, "peak_memory": 5.0,
+    }  # fmt: skip
+
+
+# --- files that are no checkpoint of this trial
+
+
+def damaged(how: str, path: Path) -> None:
+    whole = path.read_bytes()
+    if how == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    if how == "empty":
+        path.write_bytes(b"")
+    if how == "one bit":
+        path.write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
+    if how == "text":
+        path.write_text("not a checkpoint")
+    if how == "weights":
+        save_file({"w": torch.zeros(2)}, path)
+    if how == "pickle":
+        torch.save({"w": torch.zeros(2)}, path)
+    if how == "folder":
+        path.unlink()
+        path.mkdir()
+    if how == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    if how == "dangling link":
+        path.unlink()
+        path.symlink_to("absent")
+    changes: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "other trial": lambda content: content["of"].update(config="0" * 64),
+        "other model": lambda content: content["state"]["model"].popitem(),
+        "no step": lambda content: content["state"].update(step="<script>"),
+        "mixed keys": lambda content: content["of"].update({3: "x", "torch": "0"}),
+        "a tensor for a version": lambda content: content["of"].update(schema=torch.zeros(2)),
+        "no state": lambda content: content.pop("state"),
+        "other optimizer": lambda content: content["state"]["optimizer"]["state"][0].update(exp_avg=torch.zeros(3)),
+    }
+    if how in changes:
+        content = unflatten(load_file(path))
+        changes[how](content)
+        save_file(flatten(content), path)
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the tests of damaged files share: an uninterrupted record, and the checkpoint of the same trial."""
+    return {"folder": tmp_path_factory.mktemp("kept")}
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("truncated", "empty", "one bit", "text", "weights", "pickle", "folder", "pipe", "dangling link"),
+        *("other trial", "other model", "no step", "no state", "other optimizer"),
+        *("mixed keys", "a tensor for a version"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_set_aside_and_the_trial_starts_anew(
+    how: str, make: Make, plain: Resources, tmp_path: Path, kept: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = make("dropout(0.1)", plain)
+    if "whole" not in kept:
+        interrupted(config, plain, kept["folder"], 4)
+        kept["whole"] = execute(config, plain)
+        kept["bytes"] = Plan(str(kept["folder"]), 4).path(config).read_bytes()
+    resources = dataclasses.replace(plain, checkpoints=Plan(str(tmp_path), 4))
+    path = Plan(str(tmp_path), 4).path(config)
+    path.parent.mkdir()
+    path.write_bytes(kept["bytes"])
+    damaged(how, path)
+    record = execute(config, resources)
+    assert outcome(record) == outcome(kept["whole"]) and "resumed" not in record["environment"]
+    (note,) = record["environment"]["notes"]
+    assert note.startswith("the checkpoint cannot be used (") and note.endswith("was set aside; its trial starts anew")
+    assert note in capfd.readouterr().err
+    assert len(list((tmp_path / "set_aside").iterdir())) == 1
+    assert unflatten(load_file(path))["state"]["step"] == 4, "the new part keeps its own"
+
+
+@pytest.mark.parametrize("change", ["torch", "micro_batch", "git"])
+def test_other_software_or_another_micro_batch_starts_anew(
+    change: str, make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make("dropout(0.1)", plain)
+    resources = interrupted(config, plain, tmp_path, 4)
+    here = trial.environment(1)
+    if change == "micro_batch":
+        resources = dataclasses.replace(resources, micro_batch=3)
+    else:
+        monkeypatch.setattr(trial, "environment", lambda threads: {**here, change: "another"})
+    record = execute(config, resources)
+    assert record["environment"]["notes"] == [f"the checkpoint was made with another {change}; the trial starts anew"]
+    assert "resumed" not in record["environment"] and record["result"]["score"] is not None
+
+
+def test_an_error_right_after_going_on_does_not_happen_for_ever(
+    make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a checkpoint leads to is not gone on from twice; an error after further checkpoints keeps them."""
+    config = make("none", plain)
+    resources = interrupted(config, plain, tmp_path, 4)
+    real = trial.Evaluation.judge
+    monkeypatch.setattr(trial.Evaluation, "judge", lambda *given: 1 / 0)
+    record = execute(config, resources)
+    assert record["result"]["status"] == "error" and "ended in an error" in record["environment"]["notes"][0]
+    assert not resources.checkpoints.path(config).exists()  # type: ignore[union-attr]
+    execute(config, resources)
+    monkeypatch.setattr(trial.Evaluation, "judge", real)
+    assert execute(config, resources)["environment"]["resumed"] == [4]
+
+
+def test_a_disk_that_takes_no_checkpoint_costs_no_trial(
+    make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    config = make("none", plain)
+    monkeypatch.setattr(checkpoints, "write_atomic", full)
+    record = execute(config, dataclasses.replace(plain, checkpoints=Plan(str(tmp_path), 1)))
+    assert outcome(record) == outcome(execute(config, plain))
+    assert record["environment"]["notes"] == [
+        "a checkpoint could not be written (No space left on device); the trial goes on without it"
+    ]
+
+
+# --- plugins
+
+PLUGIN = '''
+import os, signal, time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from regularizers import Regularizer, register
+
+
+@register("counts")
+@dataclass
+class Counts(Regularizer):
+    """Shrinks the weights by its own count of steps, drawn from a momentum of its own."""
+
+    def attach(self, context):
+        self.count, self.mean = 0, {}
+        return list(context.parameters())
+
+    def update(self, apply, context):
+        apply()
+        self.count += 1
+        for name, p in context.parameters().items():
+            self.mean[name] = 0.5 * self.mean.get(name, 0) + p.detach().mean()
+            p.data.sub_(0.01 * self.count * self.mean[name])
+
+
+@register("diverges")
+@dataclass
+class Diverges(Counts):
+    """Its loss is NaN at step 7."""
+
+    def loss(self, compute, batch, context):
+        output = compute(batch)
+        return output._replace(loss=output.loss * float("nan")) if context.training.step == 7 else output
+
+
+@register("hides")
+@dataclass
+class Hides(Counts):
+    """The same, hidden where no checkpoint finds it."""
+
+    def attach(self, context):
+        self._counts = deque([0])
+        return super().attach(context)
+
+    def update(self, apply, context):
+        self._counts.append(1)
+        self.count = len(self._counts)
+        super().update(apply, context)
+
+
+@register("breaks_off")
+@dataclass
+class BreaksOff(Counts):
+    """Kills its process at step 5 and hangs at step 9, each once."""
+
+    def draw(self, context):
+        folder, step = Path(__file__).parent, context.training.step
+        if step == 5 and not (folder / "killed").exists():
+            (folder / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if step == 9 and not (folder / "hangs").exists():
+            (folder / "hangs").touch()
+            time.sleep(3600)
+'''
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("plugin") / "breaks_off.py"
+    path.write_text(PLUGIN)
+    return str(path)
+
+
+def test_a_plugin_with_state_goes_on_and_one_that_hides_it_runs_without_checkpoints(
+    make: Make, plain: Resources, tmp_path: Path, plugin: str
+) -> None:
+    load_plugin(plugin)
+    resources = dataclasses.replace(plain, plugins=(plugin,))
+    config = make("counts", resources)
+    resumed = execute(config, interrupted(config, resources, tmp_path, 4))
+    assert resumed["environment"]["resumed"] == [4] and outcome(resumed) == outcome(execute(config, resources))
+    config = make("hides", resources)
+    with_plan = dataclasses.replace(resources, checkpoints=Plan(str(tmp_path), 1))
+    record = execute(config, with_plan)
+    assert outcome(record) == outcome(execute(config, resources))
+    (note,) = record["environment"]["notes"]
+    assert note.startswith("hides cannot be saved in a checkpoint: its '_counts' changes in training")
+    assert note.endswith("; the trial runs without checkpoints") and not with_plan.checkpoints.path(config).exists()  # type: ignore[union-attr]
+
+
+def test_a_trial_that_diverges_does_so_at_the_same_step_and_keeps_no_checkpoint_of_it(
+    make: Make, plain: Resources, tmp_path: Path, plugin: str
+) -> None:
+    load_plugin(plugin)
+    resources = dataclasses.replace(plain, plugins=(plugin,))
+    config = make("diverges", resources, epochs=4)
+    resumed = execute(config, with_plan := interrupted(config, resources, tmp_path, 2, parts=3))
+    assert outcome(resumed) == outcome(execute(config, resources))
+    assert resumed["result"]["failed_by"] == "diverged" and resumed["result"]["diverged_at"] == 7
+    assert unflatten(load_file(with_plan.checkpoints.path(config)))["state"]["step"] == 6  # type: ignore[union-attr]
+
+
+# --- the worker and the command
+
+
+def test_the_checkpoint_is_gone_when_the_record_is_written(make: Make, plain: Resources, tmp_path: Path) -> None:
+    config = make("none", plain)
+    resources = interrupted(config, plain, tmp_path, 4)
+    path = resources.checkpoints.path(config)  # type: ignore[union-attr]
+    unfinished = path.with_name(f".{path.name}.0123.tmp")
+    unfinished.write_bytes(b"a process was killed while it wrote")
+    place = Place("local", 0, None, 1, "here")
+    ended = work(Work(config, resources, str(tmp_path / "records"), 2), place, str(tmp_path / "out"))
+    assert ended["status"] in ("ok", "failed") and ended["notes"] == []
+    assert not list(path.parent.iterdir())
+    record = read_record(tmp_path / "records" / f"{record_id(config)}.json")
+    assert record["environment"]["resumed"] == [4] and record["environment"]["attempt"] == 2
+
+
+def test_after_a_gpus_memory_ran_out_the_smaller_micro_batches_start_anew(
+    make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make("dropout(0.1)", plain)
+    resources = interrupted(config, plain, tmp_path, 4)
+    whole = outcome(execute(config, dataclasses.replace(plain, micro_batch=2)))
+    real = trial.run
+
+    def run(config: Any, given: Resources, *more: Any) -> Any:
+        if given.micro_batch is None:
+            raise torch.OutOfMemoryError("planted")
+        return real(config, given, *more)
+
+    monkeypatch.setattr(trial, "run", run)
+    record = attempt(config, resources)
+    assert outcome(record) == whole and whole["micro_batch"] == 2
+    assert record["environment"]["notes"] == ["the checkpoint was made with another micro_batch; the trial starts anew"]
+
+
+def test_a_trial_that_went_on_with_smaller_micro_batches_keeps_them_when_it_is_interrupted(
+    make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make("dropout(0.1)", plain)
+    small = dataclasses.replace(plain, micro_batch=2)
+    whole = outcome(execute(config, small))
+    resources = dataclasses.replace(interrupted(config, small, tmp_path, 4), micro_batch=None)
+    tried, real = [], trial.run
+
+    def run(config: Any, given: Resources, *more: Any) -> Any:
+        tried.append(given.micro_batch)
+        return real(config, given, *more)
+
+    monkeypatch.setattr(trial, "run", run)
+    record = attempt(config, resources)
+    assert tried == [2] and outcome(record) == whole
+    assert record["environment"]["resumed"] == [4] and "notes" not in record["environment"]
+
+
+@pytest.mark.parametrize("what", ["", "empty", "folder", "text", "pipe"])
+def test_a_file_that_is_no_checkpoint_names_no_micro_batch(
+    what: str, make: Make, plain: Resources, tmp_path: Path
+) -> None:
+    config = make("none", plain)
+    plan = Plan(str(tmp_path), 4)
+    if what:
+        plan.path(config).parent.mkdir()
+        plan.path(config).touch()
+        damaged(what, plan.path(config))
+    assert plan.micro_batch(config) is None
+
+
+def test_what_cannot_be_removed_costs_no_trial(
+    make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if "checkpoints" in self.parts:
+            raise PermissionError(13, "Permission denied")
+        os.unlink(self)
+
+    config = make("none", plain)
+    resources = dataclasses.replace(plain, checkpoints=Plan(str(tmp_path), 4))
+    path = Plan(str(tmp_path), 4).path(config)
+    path.parent.mkdir()
+    path.with_name(f".{path.name}.0123.tmp").touch()
+    monkeypatch.setattr(Path, "unlink", refuse)
+    place = Place("local", 0, None, 1, "here")
+    ended = work(Work(config, resources, str(tmp_path / "records"), 1), place, str(tmp_path / "out"))
+    assert ended["written"] and ended["status"] in ("ok", "failed") and path.exists()
+    remove_done(tmp_path, [record_id(config)])
+
+
+def test_checkpoints_of_trials_that_are_done_are_removed_and_others_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    remove_done(tmp_path, ["a"])
+    folder.mkdir()
+    for name in ("a.safetensors", ".a.safetensors.77.tmp", "b.safetensors", "notes.txt"):
+        (folder / name).touch()
+    remove_done(tmp_path, ["a", "c", "../b"])
+    assert sorted(path.name for path in folder.iterdir()) == ["b.safetensors", "notes.txt"]
+
+
+def test_the_display_says_a_note_once(capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"task": "rte", "fraction": 0.1, "strategy": "hides", "restart": 0}
+    with Display(2, Console(soft_wrap=True)) as display:
+        for _ in range(2):
+            display.end(config, {"status": "ok", "reason": None, "notes": ["it is [red]not\x1b saved"]})
+    shown = capsys.readouterr().out
+    assert shown.count("note: it is [red]not\\x1b saved (rte 0.1 hides restart 0)") == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "processes", "message"),
+    [
+        (["--checkpoint-every", "-1"], 1, "--checkpoint-every must be at least 0, got -1"),
+        (
+            ["--checkpoint-every", "50"],
+            2,
+            "accelerate launch must come without --checkpoint-every, got 50; trials of several processes have no "
+            "checkpoints",
+        ),
+    ],
+)
+def test_a_wrong_request_is_refused(
+    argv: list[str],
+    processes: int,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    assert main([*argv, "--output", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_worker_and_then_the_whole_run_are_killed_and_the_next_run_ends_with_the_same_record(
+    own_task: str, plugin: str, tmp_path: Path, plain: Resources
+) -> None:
+    """SIGKILL for real: of the worker at step 5 (tried again in the same run), of the process group at step 9."""
+    request = ["--task-file", own_task, "--model", "pocket", "--strategies", "breaks_off", "--restarts", "1"]
+    request += ["--fractions", "1", "--set", "epochs=4", "batch_size=8", "max_length=16", "--plugin", plugin]
+    request += ["--workers", "1", "--checkpoint-every", "2", "--offline", "--output", str(tmp_path / "out")]
+    hangs = Path(plugin).with_name("hangs")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.run", *request],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while process.poll() is None and not hangs.exists():
+        time.sleep(0.05)
+    assert hangs.exists(), "the run ended before it hung"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    ((before,), _) = read_records([tmp_path / "out"])
+    assert before["result"]["status"] == "killed", "of the worker; its second try left a checkpoint and no record"
+    assert len(list((tmp_path / "out").rglob("*.safetensors"))) == 1
+    assert main(request) == 0
+    ((record,), problems) = read_records([tmp_path / "out"])
+    assert not problems and record["environment"]["resumed"] == [4, 8] and "notes" not in record["environment"]
+    load_plugin(plugin)
+    alone = execute(record["config"], dataclasses.replace(plain, plugins=(plugin,)))
+    assert outcome(record) == outcome(alone) and len(alone["result"]["train_loss"]) == 12
+    assert not list((tmp_path / "out").rglob("*.safetensors")), "nothing is left of the checkpoints"
+    again = write_record(tmp_path / "again", {**alone, "environment": {}})
+    assert read_record(again)["id"] == record["id"], "how often a checkpoint is made is no part of a trial's identity"

@@ -1,0 +1,266 @@
+"""Scores against slow or independent formulas, the floor of constant predictions, and the failed-run rule."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import matthews_corrcoef
+
+from benchmarks.data.sources import load_task_data
+from benchmarks.data.tasks import TASKS, Task
+from benchmarks.trial import metrics
+from benchmarks.trial.metrics import QUANTILE, chance_threshold, floor, judge, metric_name, scores
+from fisher.common.errors import InputError
+
+COLA, RTE, MRPC, STSB, MNLI = (TASKS[name] for name in ("cola", "rte", "mrpc", "stsb", "mnli"))
+
+
+def draws(n: int, seed: int = 0) -> tuple[list[int], list[float]]:
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 2, n).tolist(), generator.normal(size=n).tolist()
+
+
+def test_f1_and_matthews_follow_their_formulas_on_a_table_of_counts() -> None:
+    """TP 3, FP 1, FN 2, TN 4."""
+    predictions = [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+    labels = [1, 1, 1, 0, 1, 1, 0, 0, 0, 0]
+    assert metrics.f1(predictions, labels) == pytest.approx(2 * 3 / (2 * 3 + 1 + 2))
+    assert metrics.matthews(predictions, labels) == pytest.approx((3 * 4 - 1 * 2) / np.sqrt(4 * 5 * 5 * 6))
+    assert metrics.accuracy(predictions, labels) == 0.7
+
+
+def test_correlations_know_perfect_reversed_and_monotone() -> None:
+    labels = [0.0, 1.0, 2.0, 5.0]
+    assert metrics.pearson(labels, labels) == pytest.approx(1)
+    assert metrics.pearson([-value for value in labels], labels) == pytest.approx(-1)
+    assert metrics.spearman([value**3 for value in labels], labels) == pytest.approx(1)
+    assert metrics.pearson([value**3 for value in labels], labels) < 1
+
+
+@pytest.mark.parametrize("function", [metrics.matthews, metrics.pearson, metrics.spearman])
+def test_an_undefined_correlation_is_zero(function: object) -> None:
+    assert callable(function)
+    assert function([1, 1, 1], [0, 1, 1]) == 0.0
+    assert function([0, 1, 1], [1, 1, 1]) == 0.0
+    assert function([1], [1]) == 0.0
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_non_finite_prediction_has_no_correlation(bad: float) -> None:
+    assert metrics.pearson([bad, 1.0, 2.0], [1.0, 2.0, 3.0]) == 0.0
+    assert metrics.spearman([bad, 1.0, 2.0], [1.0, 2.0, 3.0]) == 0.0
+
+
+def test_scores_hold_the_task_s_own_and_their_mean() -> None:
+    labels, values = [1, 1, 0, 0], [1, 1, 1, 0]
+    assert scores(MRPC, values, labels) == pytest.approx({"f1": 0.8, "accuracy": 0.75, "combined": 0.775})
+    assert list(scores(MRPC, values, labels)) == ["f1", "accuracy", "combined"]
+    assert scores(RTE, values, labels) == {"accuracy": 0.75, "combined": 0.75}
+    assert set(scores(STSB, [1.0, 2.0], [0.5, 4.0])) == {"spearman", "pearson", "combined"}
+
+
+def test_scores_refuse_missing_predictions() -> None:
+    message = "rte: predictions and labels must be equally many and not none, got"
+    with pytest.raises(InputError, match=rf"^{message} 1 and 2\.$"):
+        scores(RTE, [1], [1, 0])
+    with pytest.raises(InputError, match=rf"^{message} 0 and 0\.$"):
+        scores(RTE, [], [])
+
+
+def test_a_metric_is_primary_combined_or_one_of_the_task_s() -> None:
+    assert metric_name(MRPC, "primary") == "f1"
+    assert metric_name(MRPC, "accuracy") == "accuracy"
+    assert metric_name(RTE, "combined") == "combined"
+    with pytest.raises(InputError) as refused:
+        metric_name(MRPC, "spearman")
+    assert str(refused.value) == "mrpc: metric must be primary, combined or one of f1, accuracy, got 'spearman'."
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels=st.lists(st.integers(0, 2), min_size=1, max_size=30), name=st.sampled_from(["primary", "combined"]))
+def test_the_floor_is_the_best_of_all_constants(labels: list[int], name: str) -> None:
+    task = MNLI if 2 in labels else MRPC
+    constants = [[label] * len(labels) for label in range(len(task.labels or ()))]
+    best = max(scores(task, constant, labels)[metric_name(task, name)] for constant in constants)
+    assert floor(task, name, labels) == best
+
+
+def test_the_floor_of_f1_is_that_of_all_positive() -> None:
+    """With a share q of positives, all-positive has precision q and recall 1: F1 = 2q / (1 + q)."""
+    labels = [1] * 30 + [0] * 70
+    assert floor(MRPC, "f1", labels) == pytest.approx(2 * 0.3 / 1.3)
+    assert floor(MRPC, "accuracy", labels) == 0.7
+    assert floor(MRPC, "f1", [0, 0, 0]) == 0.0
+
+
+def test_the_floor_of_combined_is_one_constant_s_mean_and_not_a_mean_of_best() -> None:
+    labels = [1] * 30 + [0] * 70  # all positive: (0.4615 + 0.30) / 2 = 0.381; all negative: (0 + 0.70) / 2 = 0.35
+    assert floor(MRPC, "combined", labels) == pytest.approx((2 * 0.3 / 1.3 + 0.3) / 2)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("cola", 0.0), ("rte", 0.5271), ("mrpc", 0.8122), ("stsb", 0.0)])
+def test_a_constant_predictor_reaches_the_floor_and_no_more_on_the_real_tasks(
+    shared_data: Path, name: str, expected: float
+) -> None:
+    task = TASKS[name]
+    labels = [example.label for example in load_task_data(task, data_dir=shared_data / "glue").dev]
+    values = [label for label in labels if label is not None]
+    assert floor(task, "primary", values) == pytest.approx(expected, abs=5e-5)
+    best = 0.0
+    for constant in (0, 1) if task.labels else (0.0, 2.5):
+        verdict = judge(task, "primary", [constant] * len(values), values, diverged=False, seed=0)
+        assert (verdict.failed, verdict.failed_by, verdict.failed_plain, verdict.collapsed) == (
+            True,
+            "rule",
+            True,
+            True,
+        )
+        best = max(best, verdict.score)
+    assert best == floor(task, "primary", values)
+
+
+def slow_threshold(task: Task, metric: str, predictions: list[float], labels: list[float], seed: int) -> float:
+    """The definition, one permutation at a time, with SciPy's and scikit-learn's own functions."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    values = []
+    for _ in range(metrics.PERMUTATIONS):
+        order = generator.permuted(np.arange(len(predictions)))
+        permuted = np.asarray(predictions)[order]
+        values.append(scores(task, permuted, labels)[metric])
+    return float(np.quantile(values, QUANTILE))
+
+
+@pytest.mark.parametrize(
+    ("task", "metric"),
+    [
+        (COLA, "matthews"),
+        (COLA, "combined"),
+        (STSB, "spearman"),
+        (STSB, "pearson"),
+        (STSB, "combined"),
+        (Task("own", ("text",), ("a", "b", "c"), "matthews"), "matthews"),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_the_fast_chance_threshold_is_that_of_the_slow_loop(
+    task: Task, metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "PERMUTATIONS", 100)
+    generator = np.random.default_rng(3)
+    if task.labels:
+        predictions, labels = generator.integers(0, len(task.labels), (2, 60)).tolist()
+    else:
+        predictions, labels = generator.integers(0, 12, (2, 60)).astype(float).tolist()  # with ties
+    fast = chance_threshold(task, metric, predictions, labels, seed=11)
+    assert fast == pytest.approx(slow_threshold(task, metric, predictions, labels, 11), abs=1e-12)
+
+
+def test_the_chance_threshold_of_many_predictions_is_drawn_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictions, _ = draws(50)
+    labels, _ = draws(50, seed=1)
+    whole = chance_threshold(COLA, "matthews", predictions, labels, seed=0)
+    monkeypatch.setattr(metrics, "_CHUNK", 50 * 7)
+    assert chance_threshold(COLA, "matthews", predictions, labels, seed=0) == whole
+
+
+def test_the_chance_threshold_agrees_with_theory() -> None:
+    """Under permutation sqrt(n - 1) r is about standard normal: the 95th percentile of r is 1.645 / sqrt(n - 1)."""
+    _, predictions = draws(1000)
+    _, labels = draws(1000, seed=1)
+    for metric in ("pearson", "spearman"):
+        threshold = chance_threshold(STSB, metric, predictions, labels, seed=0)
+        assert threshold == pytest.approx(stats.norm.ppf(0.95) / np.sqrt(999), rel=0.1)
+
+
+def test_accuracy_and_f1_have_no_chance_threshold() -> None:
+    assert chance_threshold(RTE, "accuracy", [0, 1], [1, 0], seed=0) is None
+    assert chance_threshold(MRPC, "combined", [0, 1], [1, 0], seed=0) is None
+    assert judge(RTE, "primary", [0, 1, 1], [0, 1, 0], diverged=False, seed=0).threshold == pytest.approx(2 / 3)
+
+
+def test_two_calls_with_one_seed_agree_and_another_seed_differs() -> None:
+    _, predictions = draws(100)
+    _, labels = draws(100, seed=1)
+    values = [chance_threshold(STSB, "spearman", predictions, labels, seed=seed) for seed in (0, 0, 1)]
+    assert values[0] == values[1] != values[2]
+
+
+def test_a_run_above_floor_and_chance_did_not_fail() -> None:
+    labels = [0, 1] * 50
+    predictions = [1 - label if number < 10 else label for number, label in enumerate(labels)]
+    verdict = judge(COLA, "primary", predictions, labels, diverged=False, seed=0)
+    assert verdict.score == pytest.approx(matthews_corrcoef(labels, predictions)) == pytest.approx(0.8)
+    assert (verdict.failed, verdict.failed_by, verdict.failed_plain) == (False, None, False)
+    assert 0 < verdict.threshold < 0.3
+    assert not verdict.collapsed
+    assert not verdict.imputed
+
+
+def test_a_lucky_coin_fails_by_chance_and_not_by_the_plain_rule() -> None:
+    """Noise exceeds a Matthews of 0 about half of the time; the plain rule would call that a success."""
+    labels = [0, 1] * 50
+    predictions = [0, 1] * 26 + [1, 0] * 24
+    verdict = judge(COLA, "primary", predictions, labels, diverged=False, seed=0)
+    assert verdict.score == pytest.approx(0.04)
+    assert (verdict.failed, verdict.failed_by, verdict.failed_plain) == (True, "chance", False)
+
+
+def test_about_one_random_run_in_twenty_passes() -> None:
+    passed = []
+    for seed in range(100):
+        predictions, _ = draws(80, seed=seed)
+        passed.append(not judge(COLA, "primary", predictions, [0, 1] * 40, diverged=False, seed=seed).failed)
+    assert 1 <= sum(passed) <= 12  # 5 expected; 1 to 12 holds 99 % of the binomial
+
+
+def test_below_the_floor_the_rule_is_named_before_chance() -> None:
+    verdict = judge(COLA, "primary", [1, 0] * 50, [0, 1] * 50, diverged=False, seed=0)
+    assert verdict.score == pytest.approx(-1)
+    assert (verdict.failed_by, verdict.failed_plain) == ("rule", True)
+
+
+def test_the_floor_itself_fails_whatever_the_last_bits_say() -> None:
+    """An accuracy of exactly the majority share, by predictions that are not constant."""
+    verdict = judge(RTE, "primary", [0, 0, 1, 0], [0, 0, 0, 1], diverged=False, seed=0)
+    assert verdict.score == 0.5
+    assert verdict.failed_by == "rule"
+    tied = judge(RTE, "primary", [0, 0, 1, 1], [0, 1, 1, 1], diverged=False, seed=0)
+    assert (tied.score, tied.floor, tied.failed_by) == (0.75, 0.75, "rule")
+
+
+@pytest.mark.parametrize("predictions", [[1, 1, 0, 0], None])
+def test_a_diverged_run_is_imputed_with_the_floor_even_if_it_predicted_well(predictions: list[int] | None) -> None:
+    verdict = judge(MRPC, "primary", predictions, [1, 1, 0, 0], diverged=True, seed=0)
+    assert verdict.score == verdict.floor == verdict.threshold == pytest.approx(2 / 3)
+    assert (verdict.failed, verdict.failed_by, verdict.failed_plain, verdict.imputed) == (True, "diverged", True, True)
+
+
+def test_a_nan_prediction_is_a_diverged_run() -> None:
+    verdict = judge(STSB, "primary", [float("nan"), 1.0, 2.0], [1.0, 2.0, 3.0], diverged=False, seed=0)
+    assert (verdict.failed_by, verdict.score, verdict.imputed) == ("diverged", 0.0, True)
+
+
+@pytest.mark.parametrize("predictions", [None, [], [float("nan")] * 3, [1.0, 1.0, 1.0]])
+def test_a_diverged_run_has_not_collapsed_to_one_answer(predictions: list[float] | None) -> None:
+    assert not judge(STSB, "primary", predictions, [1.0, 2.0, 3.0], diverged=True, seed=0).collapsed
+
+
+def test_combined_is_judged_by_the_mean() -> None:
+    _, noise = draws(200)
+    labels = np.linspace(0, 5, 200).tolist()
+    verdict = judge(
+        STSB, "combined", [a + b for a, b in zip(noise, labels, strict=True)], labels, diverged=False, seed=0
+    )
+    assert verdict.score == scores(STSB, [a + b for a, b in zip(noise, labels, strict=True)], labels)["combined"]
+    assert not verdict.failed
+    assert 0.05 < verdict.threshold < 0.2
+
+
+def test_huge_predictions_do_not_overflow_the_chance_test() -> None:
+    predictions = [value * 1e300 for value in (1.0, -2.0, 3.0, 0.5, 9.0, -4.0)]
+    threshold = chance_threshold(STSB, "pearson", predictions, [1.0, 2.0, 3.0, 4.0, 5.0, 0.0], seed=0)
+    assert threshold is not None
+    assert 0 < threshold <= 1

@@ -1,0 +1,68 @@
+"""Models: copied from one template, with a head that depends on the restart alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.trial import models
+from fisher.common.errors import InputError
+
+
+def test_the_head_is_what_the_checkpoint_did_not_provide(source: models.Source) -> None:
+    _, head = models.build(source, 3, seed=1, head_init="normal")
+    assert head == {"classifier.weight", "classifier.bias"}
+
+
+def test_the_head_depends_on_the_seed_only_and_the_template_stays_untouched(source: models.Source) -> None:
+    first, head = models.build(source, 2, seed=1, head_init="normal")
+    torch.rand(3)
+    again, _ = models.build(source, 2, seed=1, head_init="normal")
+    other, _ = models.build(source, 2, seed=2, head_init="normal")
+    assert models.head_hash(first, head) == models.head_hash(again, head) != models.head_hash(other, head)
+    with torch.no_grad():
+        first.bert.embeddings.word_embeddings.weight.zero_()
+    fresh, _ = models.build(source, 2, seed=1, head_init="normal")
+    assert torch.equal(fresh.bert.embeddings.word_embeddings.weight, again.bert.embeddings.word_embeddings.weight)
+
+
+def test_the_normal_head_has_the_papers_scale(source: models.Source) -> None:
+    weights = [models.build(source, 2, seed=s, head_init="normal")[0].classifier.weight for s in range(40)]
+    assert abs(float(torch.cat(weights).detach().std()) - 0.02) < 0.001
+    assert not models.build(source, 2, seed=0, head_init="normal")[0].classifier.bias.any()
+
+
+def test_the_models_own_head_is_paired_as_well(source: models.Source) -> None:
+    state = torch.get_rng_state()
+    one, head = models.build(source, 2, seed=3, head_init="model")
+    two, _ = models.build(source, 2, seed=3, head_init="model")
+    assert models.head_hash(one, head) == models.head_hash(two, head)
+    assert torch.equal(state, torch.get_rng_state()), "building must not consume the default generator"
+
+
+def test_a_local_folder_is_labelled_by_its_name_and_a_package_folder_by_its_parents(tmp_path: Path) -> None:
+    assert models.label("x", tmp_path / "bert-mini") == "bert-mini"
+    assert models.label("x", tmp_path / "bert-mini" / "model") == "bert-mini-model"
+
+
+def test_a_family_without_a_table_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    with pytest.raises(InputError, match=r"family with a site table \(bert.*\), got llama"):
+        models.find_model(str(tmp_path), offline=True)
+
+
+@pytest.mark.parametrize("name", ["./absent", "/absent/model", "a/b/c"])
+def test_a_folder_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="--model must be a hub id or an existing folder, got"):
+        models.find_model(name, offline=True)
+
+
+def test_a_hub_model_that_is_not_cached_is_refused_offline() -> None:
+    with pytest.raises(InputError, match="must be in the local cache when --offline is given"):
+        models.find_model("nobody/no-such-model", offline=True)
+
+
+def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="could not be loaded"):
+        models.find_model(str(tmp_path), offline=True)

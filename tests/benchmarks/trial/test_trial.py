@@ -1,0 +1,179 @@
+"""One trial: paired, repeatable, isolated, and honest about what became of it."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.data.sources import examples_hash, load_test
+from benchmarks.data.tasks import find_task
+from benchmarks.grid import make_split
+from benchmarks.pocket.language import examples
+from benchmarks.trial import metrics
+from benchmarks.trial.protocol import Protocol
+from benchmarks.trial.trial import Resources, execute, isolated, load_data
+from leaderboard.records.store import read_record, write_record
+
+Make = Callable[..., list[dict[str, Any]]]
+SIX = (
+    "dropout(0.1) + wdecay(0, 0.01)",
+    "wdecay(w_pre, 0.01)",
+    "mixout(w_pre, 0.7)",
+    "mixout(w_pre, 0.7) + wdecay(w_pre, 0.01)",
+    "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)",
+    "guided_dropout(0, 0.1)",
+)
+UNMEASURED = ("seconds", "peak_memory")
+
+
+def outcome(record: dict[str, Any]) -> dict[str, Any]:
+    """The part of a record that must repeat."""
+    return {key: value for key, value in record["result"].items() if key not in UNMEASURED}
+
+
+def test_all_strategies_of_a_restart_share_split_head_and_batches(
+    make_configs: Make, resources: Resources, fisher_file: str
+) -> None:
+    """Pairing is what makes `score[a] - score[b]` a difference between methods and nothing else."""
+    with_scores = Resources(model=resources.model, offline=True, fisher={"estimate": fisher_file})
+    records = [execute(config, with_scores) for config in make_configs("none", "model_default", *SIX, epochs=1)]
+    assert [r["result"]["status"] in ("ok", "failed") for r in records] == [True] * 8
+    assert len({json.dumps(r["result"]["hashes"]) for r in records}) == 1
+    losses = {r["config"]["strategy"]: tuple(r["result"]["train_loss"]) for r in records}
+    assert len({losses["none"], losses[SIX[0]], losses["mixout(w_pre, 0.7)"]}) == 3, "they must train differently"
+
+
+def test_another_restart_changes_head_and_order_but_not_the_split(make_configs: Make, resources: Resources) -> None:
+    first, second = (execute(c, resources)["result"]["hashes"] for c in make_configs("none", restarts=2, epochs=1))
+    assert first["split"] == second["split"]
+    assert first["head"] != second["head"]
+    assert first["batches"] != second["batches"]
+
+
+@pytest.mark.parametrize("strategy", ["dropout(0.1)", "mixout(w_pre, 0.7)"])
+def test_the_same_config_gives_the_same_result_whatever_ran_before(
+    make_configs: Make, resources: Resources, strategy: str
+) -> None:
+    (config,) = make_configs(strategy)
+    first = execute(config, resources)
+    torch.rand(7), random.random(), np.random.rand()
+    assert outcome(execute(config, resources)) == outcome(first)
+
+
+def test_a_trial_leaves_every_global_random_state_as_it_was(make_configs: Make, resources: Resources) -> None:
+    torch.manual_seed(5), random.seed(5), np.random.seed(5)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    execute(make_configs("dropout(0.1)")[0], resources)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1:] == (random.getstate(), np.random.get_state()[1].tolist())
+
+
+def test_the_fork_restores_determinism_and_generator_after_an_error() -> None:
+    state, deterministic = torch.get_rng_state(), torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(RuntimeError), isolated(3):
+        raise RuntimeError
+    assert torch.equal(state, torch.get_rng_state())
+    assert torch.are_deterministic_algorithms_enabled() == deterministic
+
+
+def test_the_stored_predictions_give_the_stored_score_exactly(make_configs: Make, resources: Resources) -> None:
+    (config,) = make_configs("none", task="pocket-stsb", fraction=0.1)
+    result = execute(config, resources)["result"]
+    data = load_data("pocket-stsb", None, None, True)
+    labels = [example.label for example in data.dev]
+    assert metrics.scores(data.task, result["predictions"], labels)["spearman"] == result["score"]
+
+
+def test_a_diverged_run_is_a_failed_run_with_the_floor_as_its_score(make_configs: Make, resources: Resources) -> None:
+    (config,) = make_configs("none", lr=1e30, warmup=0.0, clip=0.0, fraction=0.2)
+    result = execute(config, resources)["result"]
+    assert (result["status"], result["failed_by"], result["imputed"]) == ("failed", "diverged", True)
+    assert result["score"] == result["floor"]
+
+
+def test_weights_that_break_in_the_last_step_are_a_diverged_run(
+    make_configs: Make, resources: Resources, tmp_path: Path
+) -> None:
+    """Every loss is finite, the predictions are not: nothing may be scored with such weights, nor stored."""
+    settings = {"lr": 1e30, "warmup": 0.0, "clip": 0.0, "epochs": 1, "batch_size": 10_000}
+    (config,) = make_configs("none", **settings)
+    record = execute(config, replace(resources, predict_test=True))
+    result = read_record(write_record(tmp_path, record))["result"]
+    assert len(result["train_loss"]) == 1 and result["diverged_at"] is None
+    assert (result["status"], result["failed_by"], result["imputed"]) == ("failed", "diverged", True)
+    assert result["test"] == result["extra"] == {} and result["epochs"] == [] and not result["collapsed"]
+
+
+def test_best_dev_and_last_differ_where_they_must(make_configs: Make, resources: Resources) -> None:
+    """A high rate makes epochs go up and down; `best` kept as an alias of the live weights would equal `last`.
+
+    Which runs end below their best epoch hangs on the last bits: the first of several that does is looked at.
+    """
+    settings = {"task": "pocket-mrpc", "fraction": 0.1, "epochs": 6, "lr": 2e-3, "schedule": "constant", "restarts": 8}
+    lasts, bests = (make_configs("none", selection=selection, **settings) for selection in ("last", "best_dev"))
+    for last, best in zip(lasts, bests, strict=True):
+        result = execute(last, resources)["result"]
+        scores = [epoch["scores"]["f1"] for epoch in result["epochs"]]
+        if scores[-1] < max(scores):
+            assert result["score"] == scores[-1]
+            assert execute(best, resources)["result"]["score"] == max(scores)
+            return
+    pytest.fail("one of the runs must end below its best epoch")
+
+
+def test_the_record_passes_the_schema_and_names_what_was_touched(
+    make_configs: Make, resources: Resources, tmp_path: Path
+) -> None:
+    record = execute(make_configs("mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)")[0], resources)
+    read = read_record(write_record(tmp_path, record))
+    assert read["result"]["touched"]["head:mixout(w_0, 0.7)"] == ["classifier"]
+    assert len(read["result"]["touched"]["mixout(w_pre, 0.7)"]) == 3 * 5 + 1  # q, k, v, attention output, intermediate
+    assert read["result"]["deviation"] > 0
+    assert set(read["result"]["seconds"]) >= {"build", "train", "evaluate", "total"}
+
+
+def test_an_exception_in_a_trial_is_an_error_record_with_its_reason(make_configs: Make, resources: Resources) -> None:
+    (config,) = make_configs("guided_dropout(0, 0.1)")  # no scores were given
+    result = execute(config, resources)["result"]
+    assert (result["status"], result["score"], result["failed"]) == ("error", None, None)
+    assert "must be given Fisher scores" in result["reason"]
+
+
+def test_pooled_data_trains_and_is_scored_on_other_rows(make_configs: Make, resources: Resources) -> None:
+    (config,) = make_configs("none", protocol="sharma24", epochs=1)
+    data = load_data("pocket-rte", None, None, True)
+    split = make_split(data, Protocol(**config["protocol"]), fraction=0.02, split_seed=0, restart=0)
+    assert not {e.id for e in split.train} & {e.id for e in split.dev}
+    assert len(split.dev) == 480  # 20 % of 2,000 + 400
+    result = execute(config, resources)["result"]
+    assert len(result["predictions"]) == 480
+    assert config["metric"] == "combined"
+
+
+def test_all_parts_of_the_model_get_a_deviation_but_the_head(make_configs: Make, resources: Resources) -> None:
+    """With a rate of almost 0 nothing moves, so the distance from w_pre must be almost 0, head start or not."""
+    (config,) = make_configs("none", lr=1e-12)
+    assert execute(config, resources)["result"]["deviation"] < 1e-12
+
+
+def test_test_predictions_come_beside_a_result_that_they_do_not_change(
+    make_configs: Make, resources: Resources
+) -> None:
+    (config,) = make_configs("dropout(0.1)", task="pocket-stsb", epochs=1)
+    plain = outcome(execute(config, resources))
+    with_test = outcome(execute(config, replace(resources, predict_test=True)))
+    stored = with_test.pop("test")
+    assert with_test == plain
+    assert stored.keys() == {"test"}
+    assert len(stored["test"]["predictions"]) == 400
+    assert stored["test"]["hash"] == examples_hash(load_test(find_task("pocket-stsb")))
+    gold = [float(label) for _, label in examples("stsb", "test")]
+    found = metrics.spearman(stored["test"]["predictions"], gold)
+    assert abs(found) > 0.4, "out of order they would be noise"
+    assert found == pytest.approx(plain["score"], abs=0.1), "the pocket's test labels are known"

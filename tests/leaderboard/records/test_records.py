@@ -1,0 +1,270 @@
+"""Records: atomic writing, checksums, and that reading fails only with a sentence that names the file."""
+
+import errno
+import json
+import math
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from leaderboard.build import build
+from leaderboard.errors import InputError
+from leaderboard.records import identity, schema
+from leaderboard.records import store as records
+from leaderboard.records.identity import config_hash
+from leaderboard.records.schema import RecordError
+from leaderboard.records.store import read_record, read_records, write_record
+
+
+def resigned(record: dict) -> bytes:
+    """Return a record's bytes with the checksum that belongs to its content, as a careful forger would write it."""
+    body = {key: value for key, value in record.items() if key != "checksum"}
+    return json.dumps(body | {"checksum": identity.digest(identity.dump(body))}).encode()
+
+
+# --- writing
+
+
+def test_a_record_comes_back_as_it_was_written(record, tmp_path):
+    given = record(0.1 + 0.2)
+    path = write_record(tmp_path / "records", given)
+    back = read_record(path)
+    assert {key: back[key] for key in given} == given
+    assert path.name == f"{back['id']}.json" and back["schema"] == 1
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_writing_again_replaces_an_error_and_is_idempotent(record, tmp_path):
+    first = write_record(tmp_path, record(None, status="timeout"))
+    assert not schema.is_done(read_record(first))
+    second = write_record(tmp_path, read_record(write_record(tmp_path, record(0.7))))
+    assert first == second and read_record(first)["result"]["score"] == 0.7
+    assert len(os.listdir(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "change", "message"),
+    [
+        ("ok", {"score": 71.2}, "result.score must be a number in [-1, 1], got 71.2"),
+        ("ok", {"score": None}, "result.score must be a number in [-1, 1], got None"),
+        ("ok", {"failed": True}, "result.failed must be false, got True"),
+        ("failed", {"failed_by": "luck"}, "result.failed_by must be one of rule, chance, diverged, got 'luck'"),
+        ("error", {"score": 0.0}, "result.score must be null, got 0.0"),
+        ("error", {"reason": None}, "result.reason must be a text, got None"),
+        ("ok", {"status": "fine"}, "result.status must be one of ok, failed, skipped, error, oom, timeout, killed"),
+        ("ok", {"seconds": {}}, "result.seconds.total is missing; it must be a number >= 0"),
+        ("ok", {"peak_memory": -1}, "result.peak_memory must be a number >= 0 or null, got -1"),
+        ("ok", {"train_loss": [math.nan]}, "numbers in a record must be finite, got nan"),
+        ("ok", {"note": "\ud800"}, "texts in a record must be valid Unicode, got a lone surrogate"),
+    ],
+)
+def test_a_wrong_result_is_not_written(record, tmp_path, status, change, message):
+    with pytest.raises(RecordError, match=re.escape(message)):
+        write_record(tmp_path, record(0.5, status=status, result=change))
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_content_is_on_disk_before_the_name(record, tmp_path, monkeypatch):
+    steps = []
+    replace = os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: steps.append(stat.S_ISDIR(os.fstat(number).st_mode)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (steps.append("rename"), replace(old, new)))
+    write_record(tmp_path, record())
+    assert steps == [False, "rename", True]  # file, rename, folder
+
+
+def test_a_full_disk_leaves_the_old_record_and_no_rubbish(record, tmp_path, monkeypatch):
+    path = write_record(tmp_path, record(None, status="killed"))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RecordError, match="cannot be written: No space left on device"):
+        write_record(tmp_path, record(0.7))
+    assert os.listdir(tmp_path) == [path.name]
+    assert read_record(path)["result"]["status"] == "killed"
+
+
+def test_a_folder_that_is_a_file_is_a_sentence(record, tmp_path):
+    (tmp_path / "records").write_text("")
+    with pytest.raises(RecordError, match=r"record .* cannot be written: "):
+        write_record(tmp_path / "records", record())
+
+
+# --- reading
+
+
+def test_each_truncation_is_a_sentence_and_costs_one_record(record, tmp_path):
+    other = write_record(tmp_path, record(0.6, restart=1))
+    path = write_record(tmp_path, record(0.7))
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 1, 64):
+        path.write_bytes(whole[:length])
+        with pytest.raises(RecordError, match=f"{path.name}: not valid JSON .* truncated, corrupt or no record"):
+            read_record(path)
+    good, problems = read_records([tmp_path])
+    assert [item["id"] for item in good] == [other.stem]
+    assert [problem.path for problem in problems] == [path]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not valid JSON"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
+        (b"[]", "not a record: it must be an object with the key 'schema'"),
+        (b'{"name": "some other tool"}', "not a record"),
+        (b'{"schema": 2}', "schema must be 1, got 2; it needs another version of this tool"),
+        (b'{"schema": true}', "schema must be 1, got True"),
+        (b'{"schema": 1}', "id is missing"),
+        (b'{"schema": 1, "schema": 1}', "a key occurs twice in one object"),
+        (b'{"schema": NaN}', "numbers must be finite, got NaN"),
+        (b'{"schema": ' + b"9" * 5000 + b"}", "not valid JSON"),
+        (b'{"schema": 1, "id": ' + b"[" * 40 + b"]" * 40 + b"}", "must not nest deeper than 32 levels"),
+        (b"[" * 100_000, "must not nest deeper than 32 levels"),
+    ],
+)
+def test_foreign_files_are_refused(tmp_path, data, message):
+    path = tmp_path / "x.json"
+    path.write_bytes(data)
+    with pytest.raises(RecordError, match=f"x.json: .*{re.escape(message)}"):
+        read_record(path)
+
+
+def test_a_changed_score_breaks_the_checksum(record, tmp_path):
+    path = write_record(tmp_path, record(0.7))
+    path.write_bytes(path.read_bytes().replace(b'"score":0.7,', b'"score":0.9,'))
+    with pytest.raises(RecordError, match="the checksum does not match the content"):
+        read_record(path)
+
+
+def test_a_forged_config_or_name_is_refused(record, tmp_path):
+    path = write_record(tmp_path, record(0.7))
+    forged = read_record(path)
+    forged["config"]["strategy"] = "mixout(w_pre, 0.7)"
+    path.write_bytes(resigned(forged))
+    with pytest.raises(RecordError, match="does not belong to its config"):
+        read_record(path)
+    path = write_record(tmp_path, record(0.7))
+    moved = path.rename(tmp_path / "other.json")
+    with pytest.raises(RecordError, match=r"the file must be named rte-.*\.json after the trial that it holds"):
+        read_record(moved)
+
+
+def test_an_infinite_number_written_as_digits_is_refused(record, tmp_path):
+    path = write_record(tmp_path, record(0.7))
+    path.write_bytes(path.read_bytes().replace(b"[0.7,0.6]", b"[0.7,1e999]"))
+    with pytest.raises(RecordError, match="numbers must be finite"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("number", ["1e999", "1e999 ", "1E+0309\n", f"1{'0' * 309}.0", f"{'9' * 210}e99"])
+def test_an_infinite_number_is_refused_where_a_forger_has_signed_it(record, tmp_path, number):
+    path = write_record(tmp_path, record(0.7))
+    body = identity.dump({key: value for key, value in read_record(path).items() if key != "checksum"})
+    body = body.replace("[0.7,0.6]", f"[0.7,{number}]")
+    assert f"[0.7,{number}]" in body
+    path.write_text(f'{{"checksum":"{identity.digest(body)}",{body[1:]}\n')
+    with pytest.raises(RecordError, match="numbers must be finite"):
+        read_record(path)
+
+
+def test_size_is_bounded(record, tmp_path, monkeypatch):
+    path = write_record(tmp_path, record(0.7))
+    monkeypatch.setattr(records, "MAX_BYTES", 1000)
+    with pytest.raises(RecordError, match="a record must not exceed 1000 bytes"):
+        read_record(path)
+    with pytest.raises(RecordError, match="must not exceed 1000 bytes, got"):
+        write_record(tmp_path, record(0.7, restart=1))
+
+
+def test_a_pipe_does_not_block_the_reader(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(RecordError, match=r"pipe\.json: a record must be a regular file"):
+        read_record(tmp_path / "pipe.json")
+
+
+def test_a_missing_file_and_a_hostile_file_name(tmp_path):
+    with pytest.raises(RecordError, match=r"a\.json: cannot be read: No such file"):
+        read_record(tmp_path / "a.json")
+    hostile = tmp_path / "\x1b[2J.json"
+    hostile.write_text("{}")
+    _, (problem,) = read_records([tmp_path])
+    assert str(problem).isprintable()
+
+
+def test_folders_files_and_rubbish(record, tmp_path):
+    run, more = tmp_path / "run", tmp_path / "more"
+    first = write_record(run / "records", record(0.7))
+    second = write_record(more, record(0.6, restart=1))
+    (run / "leaderboard.json").write_text("{}")
+    (more / ".half.json.1f.tmp").write_text("{")
+    (more / "notes.txt").write_text("")
+    assert records.find_records([run, more, second, run / "records"]) == sorted(map(str, [first, second]))
+    with pytest.raises(InputError, match="nowhere does not exist; give output folders, record folders or record files"):
+        records.find_records([tmp_path / "nowhere"])
+    (empty := tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no usable record found in .*empty; give the --output folder"):
+        records.find_records([run, empty], none_empty=True)
+    assert records.find_records([empty]) == []
+    with pytest.raises(InputError, match=r"notes\.txt.x cannot be read: Not a directory"):
+        records.find_records([more / "notes.txt" / "x"])
+
+
+# --- fuzzing
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def refuses_or_reads(path: Path) -> dict | None:
+    try:
+        return read_record(path)
+    except RecordError as error:
+        assert str(error).isprintable()
+        return None
+
+
+@QUICK
+@given(data=st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_a_record_or_a_record_error(tmp_path, data):
+    path = tmp_path / "x.json"
+    path.write_bytes(data)
+    assert refuses_or_reads(path) is None
+
+
+def _places(value: object, path: tuple = ()) -> list[tuple]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in _places(item, (*path, key)))]
+
+
+@settings(QUICK, max_examples=80)
+@given(data=st.data())
+def test_a_changed_and_resigned_record_is_refused_or_makes_a_table(record, tmp_path, data):
+    """A careful forger keeps checksum, id and name right; whatever passes must not break the tables."""
+    source = write_record(tmp_path / "clean", record(0.7))
+    changed = read_record(source)
+    place = data.draw(st.sampled_from(_places(changed)[1:]))
+    block = changed
+    for key in place[:-1]:
+        block = block[key]
+    block[place[-1]] = data.draw(JSON)
+    try:
+        changed["id"] = identity.name_of(changed["config"], config_hash(changed["config"]))
+        path = tmp_path / f"{changed['id']}.json"
+        path.write_bytes(resigned(changed))
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):  # not even a forger can sign or name this
+        return
+    if refuses_or_reads(path) is not None:
+        assert build([path], tmp_path / "out")
+    path.unlink()

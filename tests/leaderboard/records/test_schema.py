@@ -1,0 +1,46 @@
+"""What a record may hold, and which trials count as done."""
+
+import re
+
+import pytest
+
+from leaderboard.records.identity import record_id
+from leaderboard.records.schema import STATUSES, RecordError, check_config, is_done, is_result
+
+
+@pytest.mark.parametrize("checked", [check_config, record_id])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fraction": 1.5}, "config.fraction must be a float in (0, 1], got 1.5"),
+        ({"fraction": 1}, "config.fraction must be a float in (0, 1], got 1"),
+        ({"restart": -1}, "config.restart must be a whole number in [0, 10000), got -1"),
+        ({"restart": True}, "config.restart must be a whole number in [0, 10000), got True"),
+        (
+            {"task": ""},
+            "config.task must be a text of 1 to 500 characters that does not start with =, +, - or @, got ''",
+        ),
+        ({"task": "=cmd()"}, "config.task must be a text of 1 to 500 characters that does not start with =, +, - or @"),
+        ({"seeds": {"init": "1"}}, "config.seeds must be an object of whole numbers, got an object of 1"),
+        ({"fisher": 3}, "config.fisher must be an object or null, got 3"),
+        ({"protocol": {"selection": None}}, "config.protocol.selection must be a text of 1 to 500 characters"),
+    ],
+)
+def test_a_wrong_config_is_refused_before_training(record, checked, change, message):
+    with pytest.raises(RecordError, match=re.escape(message)):
+        checked(record(**change)["config"])
+
+
+@pytest.mark.parametrize("checked", [check_config, record_id])
+def test_a_missing_field_is_named(record, checked):
+    config = record()["config"]
+    del config["weights"]
+    with pytest.raises(RecordError, match=r"config\.weights is missing; it must be a text"):
+        checked(config)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_what_is_done_and_what_is_tried_again(record, status):
+    entry = record(0.6 if status in ("ok", "failed") else None, status=status)
+    assert is_done(entry) == (status in ("ok", "failed", "skipped"))
+    assert is_result(entry) == (status in ("ok", "failed"))

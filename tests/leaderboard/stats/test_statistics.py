@@ -1,0 +1,114 @@
+"""The statistics on arrays checked by hand and against independent implementations."""
+
+import itertools
+import math
+import statistics as standard
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, trim_mean
+
+from leaderboard.stats import aggregates as statistics
+
+
+def test_mean_std_max_by_hand():
+    scores = [0.5, 0.7, 0.9]
+    assert statistics.mean(scores) == pytest.approx(0.7)
+    assert statistics.std(scores) == pytest.approx(0.2)  # sqrt((0.04 + 0 + 0.04) / 2)
+    assert statistics.maximum(scores) == 0.9
+
+
+def test_missing_entries_are_left_out():
+    assert statistics.mean([0.5, math.nan, 0.7]) == pytest.approx(0.6)
+    assert statistics.std([0.5, math.nan, 0.7]) == pytest.approx(math.sqrt(0.02))
+    assert statistics.maximum([math.nan, 0.7]) == 0.7
+
+
+def test_undefined_numbers_are_nan():
+    assert math.isnan(statistics.std([0.5]))
+    assert all(math.isnan(f([])) for f in (statistics.mean, statistics.std, statistics.maximum))
+    assert math.isnan(statistics.mean_not_failed([0.5], [True]))
+    assert all(map(math.isnan, statistics.wilson(0, 0)))
+
+
+def test_mean_and_std_agree_with_the_standard_library_and_ignore_order():
+    scores = np.random.Generator(np.random.PCG64(0)).normal(0.6, 0.1, 57).tolist()
+    assert statistics.mean(scores) == pytest.approx(standard.fmean(scores), rel=1e-15)
+    assert statistics.std(scores) == pytest.approx(standard.stdev(scores), rel=1e-14)
+    for function in (statistics.mean, statistics.std):
+        assert function(scores) == function(scores[::-1]) == function(sorted(scores))
+
+
+def test_mean_and_std_are_exact_until_the_last_rounding():
+    """Against fractions, at magnitudes where a sum of floats would lose the small ones."""
+    scores = [1e9, 1.0, -1e9, 5e-324, 0.1, -(2.0**-40), 0.0]
+    centre = sum(map(Fraction, scores)) / len(scores)
+    assert statistics.mean(scores) == float(centre)
+    spread = sum((Fraction(score) - centre) ** 2 for score in scores) / (len(scores) - 1)
+    assert statistics.std(scores) == math.sqrt(spread)
+
+
+def test_equal_scores_have_no_spread():
+    assert statistics.std([0.1, 0.1, 0.1]) == 0
+
+
+def test_mean_not_failed_leaves_out_failed_runs_only():
+    assert statistics.mean_not_failed([0.5, 0.7, 0.9], [True, False, False]) == pytest.approx(0.8)
+
+
+def test_wilson_by_hand():
+    # n = 3, k = 0: low 0, high z^2 / (n + z^2) with z = 1.959964
+    low, high = statistics.wilson(0, 3)
+    assert low == 0
+    assert high == pytest.approx(3.841459 / 6.841459, rel=1e-6)
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 20, 400])
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_wilson_agrees_with_scipy(total: int, confidence: float):
+    for count in {0, 1, total // 2, total}:
+        reference = binomtest(count, total).proportion_ci(confidence, method="wilson")
+        assert statistics.wilson(count, total, confidence) == pytest.approx((reference.low, reference.high), abs=1e-12)
+
+
+def test_ranks_give_ties_their_average():
+    assert statistics.ranks([0.7, 0.9, 0.7, 0.5]) == [2.5, 1, 2.5, 4]
+
+
+def test_mean_ranks_by_hand():
+    assert statistics.mean_ranks([[0.9, 0.5, 0.7], [0.5, 0.9, 0.7]]) == [2, 2, 2]
+    assert statistics.mean_ranks([[0.9, 0.5, 0.5]]) == [1, 2.5, 2.5]
+
+
+def test_places_share_the_better_place():
+    assert statistics.places([2.0, 1.5, 1.5, 3.0]) == [3, 1, 1, 4]
+
+
+def test_the_interquartile_mean_by_hand_and_by_scipy():
+    assert statistics.iqm([0.0, 0.5, 0.7, 9.0]) == pytest.approx(0.6)
+    assert statistics.iqm([0.1, 0.2, 0.6]) == pytest.approx(0.3)  # too few to cut
+    assert math.isnan(statistics.iqm([math.nan]))
+    for count in (5, 8, 20, 23):
+        scores = np.random.Generator(np.random.PCG64(count)).normal(0.6, 0.1, count)
+        assert statistics.iqm(scores) == pytest.approx(trim_mean(scores, 0.25), rel=1e-14)
+
+
+def test_the_expected_maximum_agrees_with_all_draws():
+    """Every way of drawing k of n with replacement, one by one; 0.5 occurs twice."""
+    scores = [0.9, 0.5, 0.7, 0.5]
+    for k, found in enumerate(statistics.expected_max(scores), start=1):
+        assert found == pytest.approx(np.mean([max(drawn) for drawn in itertools.product(scores, repeat=k)]))
+
+
+def test_the_expected_maximum_starts_at_the_mean_and_leaves_missing_runs_out():
+    found = statistics.expected_max([0.5, math.nan, 0.7, 0.9])
+    assert len(found) == 3 and found[0] == pytest.approx(0.7)
+    assert statistics.expected_max([]) == []
+
+
+def test_the_area_under_a_paucity_curve_by_hand():
+    """log10: widths 1 and 1; (0.4 + 0.6) / 2 and (0.6 + 1.0) / 2, averaged."""
+    assert statistics.area([0.01, 0.1, 1.0], [0.4, 0.6, 1.0]) == pytest.approx(0.65)
+    assert statistics.area([0.1, 0.25, 1.0], [0.7, 0.7, 0.7]) == pytest.approx(0.7)
+    assert math.isnan(statistics.area([0.1], [0.7])) and math.isnan(statistics.area([0.1, 1.0], [0.7, math.nan]))

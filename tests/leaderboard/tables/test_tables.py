@@ -1,0 +1,278 @@
+"""What belongs together, what is complete, what is ranked."""
+
+import copy
+import math
+import random
+
+import pytest
+
+from leaderboard.errors import InputError
+from leaderboard.records.store import read_records, write_record
+from leaderboard.render.csv import to_frame
+from leaderboard.tables import sections as tables
+from leaderboard.tables import trials
+
+BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
+
+
+def grid(record, scores, **config):
+    """Return one record per restart for each strategy; a score of None is left out."""
+    return [
+        record(score, strategy=strategy, restart=restart, **copy.deepcopy(config))
+        for strategy, values in scores.items()
+        for restart, score in enumerate(values)
+        if score is not None
+    ]
+
+
+def only_cell(sections):
+    (section,) = sections
+    (cell,) = section.cells
+    return cell
+
+
+def test_a_row_holds_the_statistics_of_its_restarts(record, arrange):
+    entries = grid(record, {BASE: [0.6, 0.8]})
+    entries.append(record(0.5, status="failed", strategy=BASE, restart=2))
+    row = only_cell(arrange(entries)).row(BASE)
+    assert (row.restarts, row.expected, row.failed, row.failed_plain) == (3, 3, 1, 1)
+    assert row.mean == pytest.approx(1.9 / 3) and row.max == 0.8  # the failed run counts
+    assert row.std == pytest.approx(math.sqrt((0.0333333**2 + 0.1666667**2 + 0.1333333**2) / 2), rel=1e-5)
+    assert row.mean_not_failed == pytest.approx(0.7)
+    assert row.failure_rate == pytest.approx(1 / 3)
+    assert (row.failure_low, row.failure_high) == pytest.approx((0.0615, 0.7923), abs=1e-4)
+    assert (row.seconds, row.relative_seconds, row.peak_memory) == (2.0, 1.0, 400e6)
+
+
+def test_the_plain_rule_is_counted_apart(record, arrange):
+    chance = {"failed_by": "chance", "failed_plain": False}
+    row = only_cell(arrange([record(0.51, status="failed", result=chance)])).rows[0]
+    assert (row.failed, row.failed_plain) == (1, 0)
+
+
+def test_an_imputed_run_counts_and_is_named(record, arrange):
+    diverged = record(0.5, status="failed", result={"imputed": True, "failed_by": "diverged"}, restart=1)
+    row = only_cell(arrange([record(0.7), diverged])).rows[0]
+    assert (row.mean, row.imputed, row.complete) == (0.6, 1, True)
+    assert row.notes == ("restart 1: training diverged, the floor counts as score (imputed)",)
+
+
+def test_rows_stand_by_falling_mean(record, arrange):
+    cell = only_cell(arrange(grid(record, {"a": [0.5], "b": [0.9], "c": [0.7]})))
+    assert [row.strategy for row in cell.rows] == ["b", "c", "a"]
+
+
+# --- missing restarts and errors
+
+
+def test_a_missing_restart_is_named_and_not_ranked(record, arrange):
+    (section,) = arrange(grid(record, {BASE: [0.5, 0.6, 0.7], MIX: [0.9, None, 0.9]}))
+    row = section.cells[0].row(MIX)
+    assert (row.restarts, row.expected, row.missing, row.complete) == (2, 3, 1, False)
+    assert row.notes == ("restart 1: no record: not ranked",)
+    assert [row.strategy for row in section.cells[0].rows] == [BASE, MIX]  # not first in spite of its mean
+    assert [place.strategy for place in section.ranking.places] == [BASE]
+    assert section.ranking.unranked == ((MIX, "2 of 3 restarts at rte 10 %"),)
+
+
+def test_a_gap_that_all_strategies_share_is_missing(record, arrange):
+    cell = only_cell(arrange(grid(record, {BASE: [0.5, None, 0.7, None, 0.6], MIX: [0.5, None, 0.7, None, 0.6]})))
+    assert {row.notes for row in cell.rows} == {("restarts 1, 3: no record: not ranked",)}
+    assert cell.ranked == ()
+
+
+@pytest.mark.parametrize("status", ["error", "oom", "timeout", "killed", "skipped"])
+def test_what_ends_without_result_is_shown_with_its_reason(record, arrange, status):
+    entries = grid(record, {BASE: [0.5, 0.6]})
+    entries += [record(None, status=status, strategy=MIX, restart=restart) for restart in (0, 1)]
+    (section,) = arrange(entries)
+    row = section.cells[0].row(MIX)
+    assert (row.restarts, row.missing, row.failed) == (0, 0, 0)
+    assert (row.errors, row.skipped) == ((0, 2) if status == "skipped" else (2, 0))
+    assert math.isnan(row.mean) and math.isnan(row.failure_rate)
+    assert row.notes == (f"restarts 0-1: {status}: it broke",)
+    assert section.ranking.unranked == ((MIX, "0 of 2 restarts at rte 10 %"),)
+
+
+def test_a_strategy_that_lacks_a_task_is_not_ranked(record, arrange):
+    entries = grid(record, {BASE: [0.5], MIX: [0.6]}) + grid(record, {BASE: [0.5]}, task="cola")
+    (section,) = arrange(entries)
+    assert section.ranking.unranked == ((MIX, "no trial at cola 10 %"),)
+
+
+def test_other_seeds_or_splits_are_not_the_same_restart(record, arrange):
+    other = {"split": 0, "init": 1, "order": 2, "noise": 3}
+    cell = only_cell(arrange([record(0.5, strategy=BASE), record(0.9, strategy=MIX, seeds=other)]))
+    assert cell.ranked == ()
+    assert all("restart 0" in row.notes[0] and "data or seeds" in row.notes[0] for row in cell.rows)
+
+
+def test_split_seeds_are_told_apart(record, arrange):
+    entries = [record(0.5, strategy=BASE), record(0.5, strategy=BASE, split_seed=1), record(0.9, strategy=MIX)]
+    row = only_cell(arrange(entries)).row(MIX)
+    assert row.notes == ("restart 0 with split seed 1: no record: not ranked",)
+
+
+# --- what is never mixed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"protocol": {"epochs": 20}},
+        {"protocol": {"selection": "best_dev"}},
+        {"protocol": {"metric": "combined"}},
+        {"protocol": {"precision": "bf16"}},
+        {"protocol": {"name": "sharma24"}},
+        {"protocol": {"warmup": 0.1}},
+        {"weights": "11" * 32},
+        {"model": "other-bert"},
+    ],
+)
+def test_sections_are_never_mixed(record, arrange, change):
+    entries = [record(0.5, strategy=BASE), record(0.7, strategy=BASE, **copy.deepcopy(change))]
+    first, second = arrange(entries)
+    assert {section.cells[0].rows[0].mean for section in (first, second)} == {0.5, 0.7}
+    assert first.title != second.title
+
+
+def test_the_fields_that_differ_are_named(record, arrange):
+    first, second = arrange([record(), record(protocol={"bias_correction": False, "warmup": 0.1})])
+    by_title = {section.title: dict(section.differs) for section in (first, second)}
+    assert by_title == {
+        "small-bert, protocol lee20, bias_correction true, warmup not set": {
+            "bias_correction": "true",
+            "warmup": "not set",
+        },
+        "small-bert, protocol lee20, bias_correction false, warmup 0.1": {
+            "bias_correction": "false",
+            "warmup": "0.1",
+        },
+    }
+
+
+@pytest.mark.parametrize("change", [{"metric": "f1"}, {"dev_hash": "22" * 32}])
+def test_another_metric_or_dev_set_is_another_cell(record, arrange, change):
+    (section,) = arrange([record(0.5), record(0.7, **change)])
+    assert sorted(cell.rows[0].mean for cell in section.cells) == [0.5, 0.7]
+
+
+def test_pooled_restarts_may_have_their_own_dev_sets(record, arrange):
+    pooled = {"protocol": {"data": "pooled"}}
+    entries = [
+        record(0.5, restart=r, dev_hash=f"{r:064d}", split_hash=f"{r:064d}", **copy.deepcopy(pooled)) for r in (0, 1)
+    ]
+    assert only_cell(arrange(entries)).rows[0].restarts == 2
+
+
+def test_versions_are_named_only_where_they_differ(record, arrange):
+    newer = record(0.7, restart=1)
+    newer["environment"]["torch"] = "2.14.0"
+    (section,) = arrange([record(0.5), newer])
+    failing = record(None, status="error", restart=2)
+    failing["environment"]["device"] = "a broken one"  # it made no score
+    assert arrange([failing])[0].versions == section.versions
+    assert section.versions == {"torch": "2.13.0 (1 of 2 trials), 2.14.0 (1 of 2 trials)"}
+
+
+def test_variants_of_a_strategy_are_rows_of_their_own(record, arrange):
+    entries = [record(0.5, strategy=MIX), record(0.7, strategy=MIX, methods={"mixout": 2}), record(0.6, strategy=BASE)]
+    cell = only_cell(arrange(entries))
+    names = [row.strategy for row in cell.rows]
+    assert len(names) == 3 and BASE in names
+    assert sum(name.startswith(f"{MIX} (variant ") for name in names) == 2
+
+
+# --- several records of one trial
+
+
+def test_a_result_wins_over_an_error_of_the_same_trial(record, tmp_path):
+    write_record(tmp_path / "a", record(None, status="error"))
+    write_record(tmp_path / "b", record(0.7))
+    for order in (["a", "b"], ["b", "a"]):
+        found, _ = read_records([tmp_path / name for name in order])
+        lines, conflicts = trials.trials(found)
+        assert [line["score"] for line in lines] == [0.7] and not conflicts
+
+
+def test_of_equal_results_the_same_one_is_used_in_any_order(record, tmp_path):
+    write_record(tmp_path / "a", record(0.7, result={"seconds": {"total": 1.0}}))
+    write_record(tmp_path / "b", record(0.7, result={"seconds": {"total": 9.0}}))
+    found, _ = read_records([tmp_path / "a", tmp_path / "b"])
+    first, conflicts = trials.trials(found)
+    assert len(first) == 1 and not conflicts
+    assert trials.trials(found[::-1])[0] == first
+
+
+def test_records_of_one_trial_that_disagree_are_not_used(record, tmp_path):
+    write_record(tmp_path / "a", record(0.6))
+    write_record(tmp_path / "b", record(0.7))
+    lines, (conflict,) = trials.trials(read_records([tmp_path / "a", tmp_path / "b"])[0])
+    assert not lines
+    assert "2 records of this trial disagree; none of them is used" in str(conflict)
+
+
+# --- ranking
+
+
+def test_mean_rank_by_hand(record, arrange):
+    entries = grid(record, {"a": [0.9], "b": [0.5], "none": [0.7]}, task="t1")
+    entries += grid(record, {"a": [0.6], "b": [0.6], "none": [0.7]}, task="t2")
+    (section,) = arrange(entries)
+    assert section.baseline == "none"
+    places = [(p.place, p.strategy, p.mean_rank, p.wins) for p in section.ranking.places]
+    assert places == [(1, "none", 1.5, 1), (2, "a", 1.75, 1), (3, "b", 2.75, 0)]
+    assert section.ranking.places[1].difference == pytest.approx((0.2 - 0.1) / 2)
+
+
+def test_equal_mean_ranks_share_the_place(record, arrange):
+    entries = grid(record, {"a": [0.9], "b": [0.5]}, task="t1") + grid(record, {"a": [0.5], "b": [0.9]}, task="t2")
+    (section,) = arrange(entries)
+    assert [(p.place, p.mean_rank) for p in section.ranking.places] == [(1, 1.5), (1, 1.5)]
+
+
+def test_the_protocol_with_most_trials_stands_first(record, arrange):
+    entries = [record(), record(restart=1), record(protocol={"bias_correction": False})]
+    assert [section.protocol["bias_correction"] for section in arrange(entries)] == [True, False]
+
+
+# --- baseline
+
+
+def test_the_baseline_is_devlins_else_none_else_nothing(record, arrange):
+    assert tables.choose_baseline([MIX, "none", BASE], None) == BASE
+    assert tables.choose_baseline([MIX, "none"], None) == "none"
+    assert tables.choose_baseline([MIX], None) is None
+    assert tables.choose_baseline([MIX], "mixout( w_pre,0.7 )") == MIX
+    assert math.isnan(only_cell(arrange(grid(record, {MIX: [0.5]}))).rows[0].relative_seconds)
+
+
+def test_relative_cost_is_the_ratio_of_means(record, arrange):
+    slow = {"seconds": {"total": 5.0}}
+    entries = [record(strategy=BASE), record(strategy=BASE, restart=1, result={"seconds": {"total": 4.0}})]
+    entries += [record(strategy=MIX, restart=restart, result=slow) for restart in (0, 1)]
+    assert only_cell(arrange(entries)).row(MIX).relative_seconds == pytest.approx(5 / 3)
+
+
+def test_an_unknown_baseline_is_refused_with_a_suggestion(record, arrange):
+    message = (
+        r"the baseline must be a strategy of the records, got 'mixout\(w_pre, 0\.8\)'; "
+        r"did you mean 'mixout\(w_pre, 0\.7\)'\? Available: dropout.*; mixout"
+    )
+    with pytest.raises(InputError, match=message):
+        arrange(grid(record, {MIX: [0.5], BASE: [0.5]}), baseline="mixout(w_pre, 0.8)")
+
+
+# --- order
+
+
+def test_the_order_of_records_changes_nothing(realistic_records, tmp_path):
+    for entry in realistic_records():
+        write_record(tmp_path, entry)
+    found, _ = read_records([tmp_path])
+    lines = trials.trials(found)[0]
+    first = to_frame(tables.sections(lines))
+    for seed in range(3):
+        random.Random(seed).shuffle(found)
+        assert trials.trials(found)[0] == lines
+        assert to_frame(tables.sections(trials.trials(found)[0])).equals(first)

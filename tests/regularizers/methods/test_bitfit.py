@@ -1,0 +1,31 @@
+import pytest
+import torch
+from torch import nn
+
+from regularizers.base import Context, SkipTrial
+from regularizers.methods.bitfit import BitFit
+
+
+def test_biases_and_head_train_with_its_rate_and_nothing_else_moves(lab):
+    trial, plain = lab("bitfit(0.004)"), lab("none", lr=0.004)
+    trained = {name for name in trial.start if name.endswith("bias") or name.startswith("classifier")}
+    assert trial.rates() == dict.fromkeys(trained, 0.004) and set(trial.touched) == trained - {
+        "classifier.weight",
+        "classifier.bias",
+    }
+    trial.run(1), plain.run(1)
+    moved = plain.parameters()
+    for name, p in trial.parameters().items():
+        torch.testing.assert_close(p, moved[name] if name in trained else trial.start[name], rtol=1e-10, atol=1e-12)
+
+
+def test_a_model_without_biases_is_skipped():
+    with pytest.raises(SkipTrial, match="bitfit needs a model with biases, got one without"):
+        BitFit().attach(Context(nn.Linear(2, 2, bias=False)))
+
+
+def test_frozen_weights_still_pass_the_gradient_on(lab):
+    trial = lab("bitfit(0.004)")
+    trial.run(1)
+    assert float(trial.model.bert.embeddings.LayerNorm.bias.grad.abs().sum()) > 0
+    assert not torch.equal(trial.evaluate(), lab("none").evaluate())

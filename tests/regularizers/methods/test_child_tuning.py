@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from regularizers.methods.child_tuning import top_share
+
+HEAD = ("classifier.weight", "classifier.bias")
+
+
+def slow_fisher(trial):
+    """Squares of the gradients of one example at a time, in evaluation mode."""
+    trial.model.eval()
+    weights = dict(trial.model.named_parameters())
+    total = {name: torch.zeros_like(p) for name, p in weights.items()}
+    count = 0
+    for batch in trial.batches:
+        for at in range(len(batch["labels"])):
+            trial.model.zero_grad()
+            trial.context.compute({k: v[at : at + 1] for k, v in batch.items()}).loss.backward()
+            for name, p in weights.items():
+                total[name] += p.grad.square()
+            count += 1
+    trial.model.zero_grad()
+    return {name: value / count for name, value in total.items()}
+
+
+@pytest.mark.parametrize("text", ["child_tuning(0.2, variant=D)", "child_tuning(0.2, variant=D) + dropout(0.5)"])
+def test_d_keeps_the_weights_of_highest_fisher_score(text, lab):
+    trial = lab(text)
+    fisher = {name: value for name, value in slow_fisher(lab("none")).items() if name not in HEAD}
+    scores = np.concatenate([value.flatten().numpy() for value in fisher.values()])
+    threshold = np.sort(scores)[::-1][round(0.2 * len(scores)) - 1]
+    assert trial.term.masks.keys() == fisher.keys()
+    for name, mask in trial.term.masks.items():
+        clear = (fisher[name] - threshold).abs() > 1e-10 * threshold
+        assert torch.equal(mask[clear], (fisher[name] >= threshold)[clear]), name
+    kept = sum(int(mask.sum()) for mask in trial.term.masks.values())
+    assert kept == pytest.approx(0.2 * len(scores), abs=1)
+
+
+def test_d_moves_the_child_and_the_head_alone(lab):
+    trial = lab("child_tuning(0.2, variant=D)")
+    plain = lab("none")
+    trial.run(1), plain.run(1)
+    full = dict(plain.model.named_parameters())
+    for name, p in trial.model.named_parameters():
+        mask = trial.term.masks.get(name, torch.ones_like(p, dtype=torch.bool))
+        assert torch.equal(p.grad, full[name].grad * mask), name
+        assert torch.equal(p[~mask], trial.start[name][~mask])
+
+
+def test_top_share_keeps_ties_together():
+    masks = top_share({"a": torch.tensor([3.0, 1.0]), "b": torch.tensor([[1.0], [0.0]])}, 0.5)
+    assert masks["a"].tolist() == [True, True] and masks["b"].tolist() == [[True], [False]]
+
+
+def test_f_scales_by_a_fresh_mask_per_step_that_all_gradients_of_the_step_share(lab):
+    trial, plain = lab("child_tuning(0.25)", lr=0.0), lab("none", lr=0.0)
+    ratios = []
+    for _ in range(2):
+        trial.run(1), plain.run(1)
+        full = dict(plain.model.named_parameters())
+        parts = []
+        for name, p in trial.model.named_parameters():
+            seen = full[name].grad != 0
+            parts.append((p.grad[seen] / full[name].grad[seen]).flatten())
+        ratios.append(torch.cat(parts))
+        trial.done = plain.done = 0
+    for ratio in ratios:
+        scaled = ratio[ratio != 0]
+        torch.testing.assert_close(scaled, torch.full_like(scaled, 4.0), rtol=1e-12, atol=0)
+        spread = (0.25 * 0.75 / len(ratio)) ** 0.5
+        assert len(scaled) / len(ratio) == pytest.approx(0.25, abs=5 * spread)
+    assert not torch.equal(ratios[0], ratios[1])
+    once = [p.grad.clone() for p in trial.model.parameters()]
+    trial.term.gradients(lambda: [p.grad.fill_(1.0) for p in trial.model.parameters()], trial.context)
+    for p, before in zip(trial.model.parameters(), once, strict=True):
+        assert torch.equal(p.grad[before != 0], torch.full_like(p.grad[before != 0], 4.0))

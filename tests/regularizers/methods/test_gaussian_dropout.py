@@ -1,0 +1,175 @@
+"""Gaussian dropout: moments of the noise, every site acts, evaluation stays clean."""
+
+import math
+
+import pytest
+import torch
+
+from benchmarks.trial.forward import IMPLEMENTATION as PACKED
+from benchmarks.trial.forward import prepare
+from fisher.common.errors import InputError
+from regularizers.base import Context, SkipTrial
+from regularizers.methods.gaussian_dropout import gaussian_dropout
+from regularizers.noise import IMPLEMENTATION, StepNoise, attach_noise, attention, holder
+from regularizers.sites import find_sites
+from regularizers.strategy import parse
+
+
+def numbers(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def bound_to(model, head, text="gaussian_dropout(0.3)"):
+    bound = parse(text).bind(Context(model, head, torch.Generator().manual_seed(1)))
+    return bound, next(iter(bound.attach().values()))
+
+
+def output(model, batch):
+    with torch.no_grad():
+        return model(**{name: value for name, value in batch.items() if name != "labels"}).logits
+
+
+def test_equals_the_slow_reference():
+    x, noise, p = numbers(3, 4), numbers(3, 4, seed=1), 0.2
+    pairs = zip(x.flatten().tolist(), noise.flatten().tolist(), strict=True)
+    slow = torch.tensor([a * (1 + math.sqrt(p / (1 - p)) * e) for a, e in pairs], dtype=torch.float64).view(3, 4)
+    assert ((gaussian_dropout(x, p, noise) - slow).norm() / slow.norm()).item() <= 1e-10
+
+
+def test_gradient_is_exact():
+    noise = numbers(3, 2, seed=1)
+    assert torch.autograd.gradcheck(lambda x: gaussian_dropout(x, 0.2, noise), numbers(3, 2).requires_grad_())
+
+
+def test_p_over_one_minus_p_is_the_variance_and_not_the_standard_deviation():
+    p, ones = 0.1, torch.ones(200_000, dtype=torch.float64)
+    stream = StepNoise()
+    stream.generator.manual_seed(0)
+    draws = gaussian_dropout(ones, p, stream.normal(ones))
+    assert abs(draws.mean().item() - 1) < 0.005
+    assert abs(draws.var().item() / (p / (1 - p)) - 1) < 0.02
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_the_noise_of_every_single_site_changes_the_output(family, family_model, batch, implementation):
+    if family == "deberta-v2" and implementation == "sdpa":
+        pytest.skip("DeBERTa-v2 has one attention of its own")
+    model, head = family_model(family, attn_implementation=implementation)
+    bound, touched = bound_to(model, head)
+    sites = find_sites(model, head).dropouts
+    assert touched == [site.module for site in sites]
+    noises = {site.name: holder(model, site).site_noise for site in sites}
+    for site in sites:
+        holder(model, site).site_noise = None
+    model.train()
+    plain = output(model, batch)
+    for site in sites:
+        holder(model, site).site_noise = noises[site.name]
+        bound.draw()
+        assert not torch.equal(plain, output(model, batch)), site.name
+        holder(model, site).site_noise = None
+
+
+def test_evaluation_is_deterministic_and_leaves_the_mode_alone(family, family_model, batch):
+    model, head = family_model(family)
+    model.eval()
+    clean = output(model, batch)
+    bound, _ = bound_to(model, head)
+    bound.draw()
+    assert torch.equal(output(model, batch), output(model, batch))
+    assert torch.allclose(output(model, batch), clean, atol=1e-5)  # eager sums in another order than sdpa
+    assert not any(module.training for module in model.modules())
+    model.train()
+    output(model, batch)
+    assert all(module.training for module in model.modules())
+
+
+def test_our_attention_equals_sdpa_without_noise(family_model, batch):
+    for family in ("bert", "gpt2", "t5"):
+        model, _ = family_model(family)
+        model.double().eval()
+        clean = output(model, batch)
+        model.set_attn_implementation(IMPLEMENTATION)
+        assert torch.allclose(output(model, batch), clean, rtol=1e-9, atol=1e-9), family
+
+
+def test_noise_acts_on_the_probabilities():
+    module = torch.nn.Identity()
+    module.site_noise = lambda owner, x: x * 2
+    query, key, value = (numbers(1, 2, 3, 4, seed=seed) for seed in range(3))
+    plain, _ = attention(module.eval(), query, key, value, None)
+    noisy, probabilities = attention(module.train(), query, key, value, None)
+    slow = torch.softmax(query @ key.mT / math.sqrt(4), -1)
+    assert torch.allclose(noisy, 2 * plain) and torch.allclose(probabilities, 2 * slow)
+    assert torch.allclose(plain, (slow @ value).transpose(1, 2))
+
+
+def test_draws_come_from_the_trials_generator_alone(lab):
+    trial = lab("gaussian_dropout(0.3)")
+    state = torch.get_rng_state()
+    losses = trial.run(3)
+    assert torch.equal(state, torch.get_rng_state())
+    assert losses == lab("gaussian_dropout(0.3)").run(3) != lab("none").run(3)
+
+
+def test_micro_batches_of_a_step_have_noise_of_their_own(lab):
+    trial, seen = lab("gaussian_dropout(0.3)", micro_batch=2), []
+    trial.model.dropout.register_forward_hook(lambda module, inputs, out: seen.append((out / inputs[0]).tolist()))
+    trial.run(1)
+    assert len(seen) == 2 and seen[0] != seen[1]
+
+
+def test_strength_zero_is_none_bit_for_bit(lab):
+    assert lab("gaussian_dropout(0)").run(3) == lab("none").run(3)
+
+
+def test_head_alone(lab):
+    trial = lab("head:gaussian_dropout(0.5)")
+    assert trial.touched == ["dropout"]
+    assert trial.model.config._attn_implementation == "sdpa"
+
+
+def test_a_model_whose_attention_knows_of_the_noise_keeps_it(family_model):
+    model, head = family_model("bert")
+    model.set_attn_implementation(PACKED)
+    bound_to(model, head)
+    assert model.config._attn_implementation == PACKED
+
+
+def test_packed_attention_applies_the_noise(family_model, batch):
+    model, head = family_model("bert")
+    forward = prepare(model, "packed")
+    clean = forward(model.eval(), batch)
+    bound, _ = bound_to(model, head)
+    sites = find_sites(model, head).dropouts
+    for site in sites:
+        if site.kind != "attention":
+            holder(model, site).site_noise = None
+    bound.draw()
+    noisy = forward(model.train(), batch)
+    assert not torch.equal(clean, noisy)
+    for site in sites:
+        attach_noise(model, site, lambda module, x: x)  # noise that does nothing: the same function as without
+    assert torch.allclose(forward(model, batch), clean, atol=1e-6)
+
+
+def test_a_model_without_sites_is_skipped():
+    with pytest.raises(SkipTrial, match="has no dropout site in scope 'all'"):
+        parse("gaussian_dropout(0.1)").bind(Context(torch.nn.Linear(2, 2))).attach()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gaussian_dropout(1)", r"p of gaussian_dropout must be in \[0, 1\), got 1"),
+        ("gaussian_dropout(0.1) + dropout(0.1)", "one sum must set the dropout sites once"),
+    ],
+)
+def test_what_it_refuses(text, message):
+    with pytest.raises(InputError, match=message):
+        parse(text)
+
+
+def test_p_outside_its_range_is_refused():
+    with pytest.raises(ValueError, match=r"p must be in \[0, 1\), got 1"):
+        gaussian_dropout(torch.ones(1), 1, torch.ones(1))

@@ -1,0 +1,132 @@
+"""Guided dropout: the published schedule by name, ties, shuffling, and the scores it accepts."""
+
+import pytest
+import torch
+
+from fisher.common.errors import InputError
+from fisher.scores import Scores, published_ranking
+from regularizers.base import Context
+from regularizers.methods.guided_dropout import schedule
+from regularizers.sites import find_sites
+from regularizers.strategy import parse
+
+
+def test_the_published_ranking_gives_the_published_probabilities():
+    ranking = published_ranking()
+    rates = schedule({site: float(at) for at, site in enumerate(ranking)}, 0, 0.099)
+    expected = {site: 0.099 - 0.00275 * at for at, site in enumerate(ranking)}
+    assert list(rates) == list(expected)
+    assert max(abs(rates[site] - expected[site]) for site in ranking) <= 1e-12
+    assert rates["layer.7.attention.self"] == 0.099 and rates["embeddings"] == 0
+    assert rates["layer.11.attention.self"] == pytest.approx(0.099 - 0.00275 * 6)
+
+
+def test_it_is_linear_in_rank_and_not_in_score():
+    assert schedule({"a": 5.0, "b": 1e9, "c": 0.1}, 0.1, 0.3) == pytest.approx({"a": 0.2, "b": 0.1, "c": 0.3})
+
+
+def test_sites_of_equal_score_keep_their_order():
+    assert schedule({"a": 1.0, "b": 1.0, "c": 1.0}, 0, 0.2) == pytest.approx({"a": 0.2, "b": 0.1, "c": 0})
+
+
+def test_a_single_site_gets_the_upper_bound():
+    assert schedule({"a": 1.0}, 0, 0.2) == {"a": 0.2}
+
+
+def test_equal_bounds_are_plain_dropout():
+    assert set(schedule({"a": 1.0, "b": 2.0}, 0.1, 0.1).values()) == {0.1}
+
+
+@pytest.mark.parametrize(
+    ("scores", "low", "high", "message"),
+    [
+        ({}, 0, 0.1, "scores must name at least one site, got none"),
+        ({"a": 1.0}, 0.2, 0.1, "bounds must satisfy 0 <= p_lower <= p_upper < 1, got 0.2 and 0.1"),
+        ({"a": 1.0}, 0, 1, "bounds must satisfy 0 <= p_lower <= p_upper < 1, got 0 and 1"),
+    ],
+)
+def test_schedule_refuses(scores, low, high, message):
+    with pytest.raises(ValueError, match=message):
+        schedule(scores, low, high)
+
+
+def attached(lab, text, values=None):
+    """Rates by site of a three-layer BERT whose tensors have made-up scores."""
+    trial = lab("none")
+    generator = torch.Generator().manual_seed(2)
+    made = {
+        n.removeprefix("bert."): torch.rand((), generator=generator, dtype=torch.float64) * torch.ones(p.shape)
+        for n, p in trial.start.items()
+        if n.startswith("bert.")
+    }
+    scores = Scores(made if values is None else values)
+    context = Context(trial.model, frozenset(trial.context.head), fisher={"estimate": scores})
+    touched = parse(text).bind(context).attach()
+    rates = {site.name: trial.model.get_submodule(site.module).p for site in context.sites.dropouts}
+    return rates, made, touched
+
+
+def test_rates_follow_the_mean_of_the_tensors_scores_before_each_site(lab):
+    rates, made, touched = attached(lab, "guided_dropout(0, 0.2)")
+    sites = [site for site in find_sites(lab("none").model).dropouts if site.kind != "head"]
+    slow = {
+        s.name: sum(made[n.removeprefix("bert.")].mean().item() for n in s.parameters) / len(s.parameters)
+        for s in sites
+    }
+    ranked = sorted(slow, key=lambda name: slow[name])
+    assert rates.pop("head") == 0.1
+    assert rates == pytest.approx({name: 0.2 * (1 - ranked.index(name) / 9) for name in slow})
+    assert len(touched["guided_dropout(0, 0.2)"]) == 11
+
+
+def test_the_head_has_a_probability_of_its_own(lab):
+    assert attached(lab, "guided_dropout(0, 0.2, head=0.4)")[0]["head"] == 0.4
+    assert attached(lab, "guided_dropout(0, 0.2) + head:none")[0]["head"] == 0
+
+
+def test_shuffled_has_the_same_probabilities_elsewhere_and_always_the_same(lab):
+    ranked, _, _ = attached(lab, "guided_dropout(0, 0.2)")
+    import random
+
+    state = random.getstate()
+    shuffled, _, _ = attached(lab, "guided_dropout(0, 0.2, order=shuffled)")
+    assert random.getstate() == state
+    assert sorted(shuffled.values()) == sorted(ranked.values()) and shuffled != ranked
+    assert shuffled == attached(lab, "guided_dropout(0, 0.2, order=shuffled)")[0]
+
+
+def test_the_published_ranking_needs_a_model_of_its_shape(lab):
+    with pytest.raises(
+        InputError, match=r"ranks the 37 sites of a 12-layer BERT .*, got 10 sites; use fisher=estimate"
+    ):
+        lab("guided_dropout(0, 0.1, fisher=published)")
+
+
+def test_it_needs_scores_of_its_tensors(lab):
+    with pytest.raises(
+        InputError, match="guided_dropout must be given Fisher scores from estimate, got none; estimate"
+    ):
+        lab("guided_dropout(0, 0.1)")
+    with pytest.raises(InputError, match="site embeddings must have a score for each of its tensors, but there is no"):
+        attached(lab, "guided_dropout(0, 0.1)", values={})
+
+
+def test_it_names_its_source():
+    assert parse("guided_dropout(0, 0.1)").fisher_sources() == ["estimate"]
+    assert parse("guided_dropout(0, 0.1, fisher=published)").fisher_sources() == ["published"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("guided_dropout(0.2, 0.1)", "guided_dropout must have 0 <= p_lower <= p_upper < 1, got 0.2 and 0.1"),
+        ("guided_dropout(0, 1)", "guided_dropout must have 0 <= p_lower <= p_upper < 1, got 0.0 and 1.0"),
+        ("guided_dropout(0, 0.1, head=1)", r"head of guided_dropout must be in \[0, 1\), got 1"),
+        ("guided_dropout(0, 0.1, order=up)", "order of guided_dropout must be ranked or shuffled, got up"),
+        ("head:guided_dropout(0, 0.1)", "must act outside the head, got head:guided_dropout; use head:dropout"),
+        ("dropout(0.1) + guided_dropout(0, 0.1)", "one sum must set the dropout sites once"),
+    ],
+)
+def test_what_it_refuses(text, message):
+    with pytest.raises(InputError, match=message):
+        parse(text)

@@ -1,0 +1,293 @@
+"""Mixout against a slow reference, and the defects that public copies of it have."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from fisher.common.errors import InputError
+from regularizers.base import Context, SkipTrial
+from regularizers.methods.mixout import mixout
+from regularizers.mixing import MixedLinear, adopt, set_mask
+from regularizers.mixing import mixconnect as mix
+from regularizers.strategy import parse
+
+
+def numbers(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def slow_mixout(weight, target, p, kept):
+    """[Lee20 eq. 8] entry by entry, with Python's numbers."""
+    rows = [
+        [((w if kept[j] else u) - p * u) / (1 - p) for j, (w, u) in enumerate(zip(ws, us, strict=True))]
+        for ws, us in zip(weight.tolist(), target.tolist(), strict=True)
+    ]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.7, 0.9])
+def test_equals_the_slow_reference(p):
+    weight, target = numbers(5, 4), numbers(5, 4, seed=1)
+    mask = torch.tensor([1.0, 0.0, 1.0, 0.0], dtype=torch.float64)
+    ours, slow = mixout(weight, target, p, mask), slow_mixout(weight, target, p, mask.bool().tolist())
+    assert ((ours - slow).norm() / slow.norm()).item() <= 1e-10
+
+
+def test_ends_of_p():
+    weight, target, mask = numbers(3, 2), numbers(3, 2, seed=1), torch.tensor([1.0, 0.0]).double()
+    assert torch.equal(mixout(weight, target, 0, mask), weight)
+    assert torch.equal(mixout(weight, target, 1, mask), target)
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1, math.nan])
+def test_p_outside_its_range_is_refused(p):
+    with pytest.raises(ValueError, match=r"p must be in \[0, 1\], got"):
+        mixout(numbers(2, 2), numbers(2, 2), p, torch.ones(2))
+
+
+def test_gradient_is_exact():
+    weight, target = numbers(3, 4).requires_grad_(), numbers(3, 4, seed=1)
+    mask = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda w: mixout(w, target, 0.7, mask), weight)
+
+
+def test_the_authors_gradient_lacks_the_factor_and_only_that():
+    target, mask = numbers(3, 4, seed=1), torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
+    grads, values = {}, {}
+    for form in ("exact", "authors"):
+        weight = numbers(3, 4).requires_grad_()
+        values[form] = mixout(weight, target, 0.7, mask, form)
+        values[form].sum().backward()
+        grads[form] = weight.grad
+    assert torch.allclose(values["exact"], values["authors"], rtol=1e-12, atol=0)
+    assert torch.allclose(grads["authors"], grads["exact"] * 0.3, rtol=1e-12, atol=0)
+
+
+def test_expectation_over_all_masks_is_the_weight():
+    weight, target, p = numbers(2, 3), numbers(2, 3, seed=1), 0.7
+    mean = torch.zeros_like(weight)
+    for bits in range(8):
+        mask = torch.tensor([bits >> j & 1 for j in range(3)], dtype=torch.float64)
+        kept = int(mask.sum())
+        mean += (1 - p) ** kept * p ** (3 - kept) * mixout(weight, target, p, mask)
+    assert torch.allclose(mean, weight, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv1d"])
+def test_with_one_mask_it_is_dropout_before_the_layer_forward_and_backward(kind):
+    p, x = 0.4, numbers(2, 3, 5, seed=2)
+    mask = torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0], dtype=torch.float64)
+    layer = (nn.Linear(5, 4) if kind == "linear" else Conv1D(4, 5)).double()
+    layer(x * mask / (1 - p)).square().sum().backward()
+    expected = {name: parameter.grad.clone() for name, parameter in layer.named_parameters()}
+    dropped = layer(x * mask / (1 - p))
+    layer.zero_grad()
+    mixed = adopt(layer, torch.zeros_like(layer.weight), p)
+    set_mask(mixed, mask)
+    out = layer(x)
+    out.square().sum().backward()
+    assert torch.allclose(out, dropped, rtol=1e-12, atol=1e-12)
+    for name, parameter in layer.named_parameters():
+        assert torch.allclose(parameter.grad, expected[name], rtol=1e-12, atol=1e-12), name
+
+
+def test_conv1d_mixes_rows_as_linear_mixes_columns():
+    linear, conv = nn.Linear(5, 4).double(), Conv1D(4, 5).double()
+    target, mask, x = numbers(4, 5), torch.tensor([1, 0, 0, 1, 1]).double(), numbers(2, 5, seed=3)
+    with torch.no_grad():
+        conv.weight.copy_(linear.weight.t())
+        conv.bias.copy_(linear.bias)
+    for layer, u in ((linear, target), (conv, target.t())):
+        set_mask(adopt(layer, u, 0.6), mask)
+    assert torch.allclose(linear(x), conv(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("gradient", ["exact", "authors"])
+@pytest.mark.parametrize("mask", [[1, 0, 0, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [0.3, -0.2, 0, 1.4, 0.7]])
+@pytest.mark.parametrize("kind", ["linear", "conv1d"])
+@pytest.mark.parametrize("chosen", [True, False])
+def test_kept_columns_alone_give_the_plain_layers_output_and_gradients(monkeypatch, chosen, kind, mask, gradient):
+    """Against autograd through the whole mixed weight, for inputs of three dimensions, bias and input included."""
+    monkeypatch.setattr("regularizers.mixing.WORTHWHILE", 0 if chosen else 1e9)
+    p, mask, x = 0.7, torch.tensor(mask, dtype=torch.float64), numbers(2, 3, 5, seed=4).requires_grad_()
+    layer = (nn.Linear(5, 4) if kind == "linear" else Conv1D(4, 5)).double()
+    target, weight = numbers(*layer.weight.shape, seed=5), layer.weight.detach().clone().requires_grad_()
+    bias, plain_x = numbers(4, seed=6).requires_grad_(), x.detach().clone().requires_grad_()
+    with torch.no_grad():
+        layer.bias.copy_(bias)
+    wide = mask if kind == "linear" else mask[:, None]
+    mixed = mix(weight, target, p, wide, gradient)
+    expected = plain_x @ (mixed.t() if kind == "linear" else mixed) + bias
+    set_mask(adopt(layer, target, p, gradient=gradient), mask)
+    assert (layer.mix_kept is not None) == (chosen and not mask.all())
+    got = layer(x)
+    assert torch.allclose(got, expected, rtol=1e-12, atol=1e-12)
+    for out in (got, expected):
+        out.pow(3).sum().backward()
+    for one, other in ((layer.weight, weight), (layer.bias, bias), (x, plain_x)):
+        assert torch.allclose(one.grad, other.grad, rtol=1e-12, atol=1e-12)
+    columns = layer.weight.grad if kind == "linear" else layer.weight.grad.t()
+    assert torch.equal(columns[:, mask == 0], torch.zeros(4, int((mask == 0).sum())).double())
+
+
+def test_under_autocast_the_products_are_computed_in_its_type(monkeypatch):
+    monkeypatch.setattr("regularizers.mixing.WORTHWHILE", 0)
+    layer, x = nn.Linear(8, 4), numbers(3, 8).float()
+    target, mask = numbers(4, 8, seed=1).float(), torch.tensor([1.0, 0, 0, 1, 0, 0, 0, 1])
+    plain = nn.functional.linear(x, mix(layer.weight, target, 0.7, mask), layer.bias)
+    plain.sum().backward()
+    expected = layer.weight.grad.clone()
+    layer.zero_grad()
+    set_mask(adopt(layer, target, 0.7), mask)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = layer(x)
+    out.float().sum().backward()
+    assert out.dtype == torch.bfloat16 and layer.weight.grad.dtype == torch.float32
+    assert torch.allclose(out.float(), plain, rtol=0.05, atol=0.1)
+    assert torch.allclose(layer.weight.grad, expected, rtol=0.05, atol=0.1)
+
+
+def test_target_and_mask_move_with_the_model_and_the_target_is_saved():
+    layer, target = nn.Linear(3, 2), numbers(2, 3)
+    adopt(layer, target, 0.5)
+    layer.to(torch.float64)
+    assert layer.mix_target.dtype == layer.mix_mask.dtype == torch.float64
+    assert layer.to("meta").mix_mask.device.type == "meta"
+    saved, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    adopt(saved, target, 0.5)
+    adopt(other, torch.zeros(2, 3), 0.5)
+    other.load_state_dict(saved.state_dict())
+    assert torch.equal(other.mix_target, saved.mix_target) and "mix_mask" not in saved.state_dict()
+
+
+def test_attaching_draws_nothing_and_keeps_names_and_values(lab):
+    before = lab("none").parameters()
+    trial = lab("mixout(w_pre, 0.7)")
+    state = torch.get_rng_state()
+    generator = trial.context.generator.get_state()
+    assert torch.equal(state, torch.manual_seed(21).get_state())
+    assert torch.equal(generator, torch.Generator().manual_seed(31).get_state())
+    assert {n: p.tolist() for n, p in trial.parameters().items()} == {n: p.tolist() for n, p in before.items()}
+
+
+def test_masks_come_from_one_draw_of_the_trials_generator(lab):
+    trial = lab("mixout(w_pre, 0.7)")
+    trial.bound.draw()
+    layers = [trial.model.get_submodule(name) for name in trial.touched]
+    expected = torch.rand(sum(x.in_features for x in layers), generator=torch.Generator().manual_seed(31)) >= 0.7
+    assert torch.equal(torch.cat([layer.mix_mask for layer in layers]).bool(), expected)
+
+
+def test_the_mask_is_fresh_every_step_and_the_same_within_it(lab):
+    trial = lab("mixout(w_pre, 0.5)", micro_batch=2)
+    seen = []
+    layer = trial.model.get_submodule(trial.touched[0])
+    assert isinstance(layer, MixedLinear)
+    layer.register_forward_pre_hook(lambda module, inputs: seen.append(module.mix_mask.tolist()))
+    trial.run(2)
+    assert len(seen) == 4 and seen[0] == seen[1] and seen[2] == seen[3] and seen[0] != seen[2]
+
+
+def test_touches_the_papers_layers_of_bert(lab):
+    layer = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
+    expected = [f"bert.encoder.layer.{i}.{name}" for i in range(3) for name in (*layer, "intermediate.dense")]
+    assert lab("mixout(w_pre, 0.7)").touched == [*expected, "bert.pooler.dense"]
+
+
+def test_all_layers_and_the_head(lab):
+    everything = lab("mixout(w_pre, 0.7, layers=all)").touched
+    assert len(everything) == 3 * 6 + 1 and "bert.encoder.layer.0.output.dense" in everything
+    assert "classifier" not in everything
+    assert lab("head:mixout(w_0, 0.7)").touched == ["classifier"]
+
+
+def test_evaluation_uses_the_clean_weight(lab):
+    assert torch.equal(lab("mixout(0, 0.7)").evaluate(), lab("none").evaluate())
+
+
+def test_strength_zero_is_none_bit_for_bit(lab):
+    assert lab("mixout(w_pre, 0)").run(3) == lab("none").run(3)
+
+
+def test_gpt2s_layers_are_mixed(family_model, batch):
+    model, head = family_model("gpt2")
+    bound = parse("mixout(0, 0.5)").bind(Context(model, head, torch.Generator().manual_seed(0)))
+    bound.attach()
+    model.eval()
+    plain = model(input_ids=batch["input_ids"]).logits
+    model.train()
+    bound.draw()
+    assert not torch.equal(plain, model(input_ids=batch["input_ids"]).logits)
+    assert torch.equal(plain, model.eval()(input_ids=batch["input_ids"]).logits)
+
+
+def stored(tmp_path, model, change=lambda name, value: value):
+    """The model's own weights under base names, each shifted by 1."""
+    path = tmp_path / "target.safetensors"
+    values = {n.removeprefix("bert."): change(n, p.detach() + 1) for n, p in model.named_parameters()}
+    save_file({name: value for name, value in values.items() if value is not None}, path)
+    return path
+
+
+def test_a_stored_target_is_read_by_base_model_names(lab, tmp_path):
+    path = stored(tmp_path, lab("none").model)
+    trial = lab(f"mixout({path}, 0.5)")
+    layer = trial.model.get_submodule(trial.touched[0])
+    assert torch.equal(layer.mix_target, layer.weight.detach() + 1)
+    head = lab(f"head:mixout({path}, 0.5)").model.classifier
+    assert torch.equal(head.mix_target, head.weight.detach() + 1)
+
+
+def test_a_stored_target_must_fit(lab, tmp_path):
+    name = "bert.encoder.layer.0.attention.self.key.weight"
+    short = stored(tmp_path, lab("none").model, lambda n, value: value[:1].clone() if n == name else value)
+    with pytest.raises(InputError, match=r"must hold bert.*key.weight in the shape \(12, 12\), got \(1, 12\)"):
+        lab(f"mixout({short}, 0.5)")
+    lacking = stored(tmp_path, lab("none").model, lambda n, value: None if n == name else value)
+    with pytest.raises(InputError, match=r"a target for every mixed weight, got none for encoder.*key.weight"):
+        lab(f"mixout({lacking}, 0.5)")
+
+
+def test_a_stored_target_must_be_readable(lab, tmp_path):
+    with pytest.raises(InputError, match=r"an existing .safetensors file, got .*absent.safetensors"):
+        lab(f"mixout({tmp_path / 'absent.safetensors'}, 0.5)")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match="must be a safetensors file, but it cannot be read"):
+        lab(f"mixout({broken}, 0.5)")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mixout(w_post, 0.5)", "the target of mixout must be 0, w_pre, w_0 or a .safetensors file, got w_post"),
+        ("mixout(w_pre, 1)", r"p of mixout must be in \[0, 1\), got 1"),
+        ("mixout(w_pre, 0.5, layers=some)", "layers of mixout must be paper or all, got some"),
+        ("mixout(w_pre, 0.5, gradient=half)", "gradient of mixout must be exact or authors, got half"),
+        (
+            "mixout(w_0, 0.5)",
+            r"the target of mixout on the all must exist there, got w_0; write head:mixout\(w_0, ...\)",
+        ),
+        ("head:mixout(w_pre, 0.5)", "the target of mixout on the head must exist there, got w_pre; the head has w_0"),
+        *(
+            (
+                f"head:{text}, layers=all)",
+                f"layers of {text.partition('(')[0]} must be left out on the head, .* got all",
+            )
+            for text in ("mixout(w_0, 0.5", "mixconnect(w_0, 0.5", "dropconnect(0.5", "tuneout(0.5")
+        ),
+    ],
+)
+def test_what_it_refuses(text, message):
+    with pytest.raises(InputError, match=message):
+        parse(text)
+
+
+def test_a_model_without_linear_layers_is_skipped():
+    context = Context(nn.Embedding(3, 2))
+    with pytest.raises(SkipTrial, match="the none model has no layer to mix in scope 'all'"):
+        parse("mixout(w_pre, 0.5)").bind(context).attach()

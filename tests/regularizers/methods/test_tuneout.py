@@ -1,0 +1,122 @@
+"""Tuneout against a slow reference; its masks follow the examples, packed or padded."""
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.trial.forward import prepare
+from fisher.common.errors import InputError
+from regularizers.methods.mixout import mixout
+from regularizers.methods.tuneout import Examples, tuneout
+from regularizers.strategy import parse
+
+
+def numbers(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_equals_the_slow_reference_example_by_example():
+    x, weight, target, p = numbers(3, 2, 4), numbers(5, 4, seed=1), numbers(5, 4, seed=2), 0.3
+    mask = (torch.rand(3, 1, 4, generator=torch.Generator().manual_seed(3)) >= p).double()
+    ours = tuneout(x, weight, target, p, mask)
+    for example in range(3):
+        mixed = target + (weight - target) @ torch.diag(mask[example, 0]) / (1 - p)
+        for position in range(2):
+            slow = torch.stack([sum(w * v for w, v in zip(row, x[example, position], strict=True)) for row in mixed])
+            assert ((ours[example, position] - slow).norm() / slow.norm()).item() <= 1e-10
+
+
+def test_one_mask_for_all_examples_is_mixout_toward_the_target():
+    x, weight, target = numbers(3, 2, 4), numbers(5, 4, seed=1), numbers(5, 4, seed=2)
+    mask = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
+    mixed = nn.functional.linear(x, mixout(weight, target, 0.3, mask))
+    assert torch.allclose(tuneout(x, weight, target, 0.3, mask), mixed, rtol=1e-12, atol=1e-12)
+
+
+def test_gradient_is_exact():
+    x, weight = numbers(2, 3).requires_grad_(), numbers(4, 3, seed=1).requires_grad_()
+    mask = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda a, w: tuneout(a, w, numbers(4, 3, seed=2), 0.3, mask), (x, weight))
+
+
+def test_at_the_start_it_changes_nothing_whatever_the_mask(lab):
+    """W = W_pre: the difference that is dropped is 0."""
+    tuned, plain = lab("tuneout(0.5)"), lab("none")
+    for trial in (tuned, plain):
+        trial.model.train()
+        trial.bound.draw()
+    outputs = [trial.context.compute(trial.batches[0]).logits for trial in (tuned, plain)]
+    assert torch.allclose(*outputs, rtol=1e-10, atol=1e-12)
+
+
+def test_masks_differ_between_examples_and_not_between_positions():
+    examples = Examples()
+    mask = examples.mask(numbers(4, 7, 50), 0.5)
+    assert mask.shape == (4, 1, 50) and len({tuple(row) for row in mask[:, 0].tolist()}) == 4
+
+
+def test_a_packed_row_has_one_mask_per_sequence():
+    examples = Examples()
+    examples(nn.Identity(), (), {"sequence_lengths": (2, 3)})
+    mask = examples.mask(numbers(1, 5, 50), 0.5)
+    first, second = mask[0, :2], mask[0, 2:]
+    assert mask.shape == (1, 5, 50) and torch.equal(first[0], first[1]) and torch.equal(second[0], second[2])
+    assert not torch.equal(first[0], second[0])
+
+
+def test_the_last_layer_of_a_packed_batch_has_one_mask_per_example_too(lab):
+    """It computes the first position of each example alone: (1, examples, width)."""
+    trial = lab("tuneout(0.5)", start=False)
+    layer = trial.model.bert.encoder.layer[-1].intermediate.dense
+    forward, seen = prepare(trial.model, "packed"), []
+    taken = layer.tune_examples.mask
+    layer.tune_examples.mask = lambda x, p: seen.append((tuple(x.shape), taken(x, p))) or seen[-1][1]
+    trial.model.train()
+    trial.bound.draw()
+    lengths = (3, 5, 2, 4)
+    mask = torch.arange(5) < torch.tensor(lengths).unsqueeze(1)
+    forward(trial.model, {"input_ids": mask.long() * 7, "attention_mask": mask.long()})
+    rows = [(shape[:-1], mask) for shape, mask in seen if len(shape) == 3]  # the pooler's have two
+    assert {shape for shape, _ in rows} == {(1, sum(lengths)), (1, len(lengths))}
+    for _, mask in rows:
+        assert len({tuple(row) for row in mask[0].tolist()}) == len(lengths)
+
+
+def test_evaluation_is_clean_and_strength_zero_is_none(lab):
+    assert torch.equal(lab("tuneout(0.5)").evaluate(), lab("none").evaluate())
+    assert lab("tuneout(0)").run(3) == lab("none").run(3)
+
+
+def test_it_acts_once_the_weights_have_moved(lab):
+    assert lab("tuneout(0.5)").run(3) == lab("tuneout(0.5)").run(3) != lab("none").run(3)
+
+
+def test_gpt2s_layers_too(family_model, batch):
+    from regularizers.base import Context
+
+    model, head = family_model("gpt2")
+    bound = parse("tuneout(0.5)").bind(Context(model, head, torch.Generator().manual_seed(0)))
+    bound.attach()
+    with torch.no_grad():
+        model.transformer.h[0].mlp.c_fc.weight.add_(0.5)
+    bound.draw()
+    outputs = [model.train(mode)(input_ids=batch["input_ids"]).logits for mode in (False, True, False)]
+    assert torch.equal(outputs[0], outputs[2]) and not torch.equal(outputs[0], outputs[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tuneout(1)", r"p of tuneout must be in \[0, 1\), got 1"),
+        ("tuneout(0.1, layers=few)", "layers of tuneout must be paper or all, got few"),
+        ("tuneout(0.1) + mixout(0, 0.1)", "one sum must set the mixed weights once"),
+    ],
+)
+def test_what_it_refuses(text, message):
+    with pytest.raises(InputError, match=message):
+        parse(text)
+
+
+def test_p_outside_its_range_is_refused():
+    with pytest.raises(ValueError, match=r"p must be in \[0, 1\), got 1"):
+        tuneout(numbers(1, 2), numbers(2, 2), numbers(2, 2), 1, torch.ones(2))

@@ -1,0 +1,150 @@
+"""Weight decay: exactly the named parameters, exactly lr * lambda * (w - u)."""
+
+import pytest
+import torch
+
+from fisher.common.errors import InputError
+from regularizers.methods.wdecay import decay
+from regularizers.strategy import parse
+
+LR, STRENGTH = 1e-2, 0.3
+
+
+def numbers(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("target", ["zero", "other"])
+def test_decay_equals_the_slow_reference(target):
+    weight = numbers(3, 2)
+    other = None if target == "zero" else numbers(3, 2, seed=1)
+    pairs = zip(weight.flatten().tolist(), (weight * 0 if other is None else other).flatten().tolist(), strict=True)
+    slow = torch.tensor([w - 0.01 * (w - u) for w, u in pairs], dtype=torch.float64).view(3, 2)
+    decay([weight], None if other is None else [other], 0.01)
+    assert ((weight - slow).norm() / slow.norm()).item() <= 1e-10
+
+
+def shifted(lab, text):
+    """A trial whose weights were moved off their start, with gradients of 0 everywhere."""
+    trial = lab(text, lr=LR)
+    with torch.no_grad():
+        for at, parameter in enumerate(trial.model.parameters()):
+            parameter.add_(0.1 * numbers(*parameter.shape, seed=at))
+            parameter.grad = torch.zeros_like(parameter)
+    trial.moved = trial.parameters()
+    trial.bound.update(trial.context.training.optimizer.step)
+    return trial
+
+
+def expected_names(start, head):
+    names = [n for n in start if not n.endswith("bias") and "LayerNorm" not in n]
+    return [n for n in names if head or not n.startswith("classifier")]
+
+
+@pytest.mark.parametrize("target", ["0", "w_pre"])
+def test_with_gradient_zero_one_step_moves_by_lr_lambda_distance_and_nothing_else(lab, target):
+    trial = shifted(lab, f"wdecay({target}, {STRENGTH})")
+    names = expected_names(trial.start, head=target == "0")
+    assert trial.touched == names
+    for name, parameter in trial.parameters().items():
+        before, goal = trial.moved[name], 0 if target == "0" else trial.start[name]
+        want = before - LR * STRENGTH * (before - goal) if name in names else before
+        if name in names:
+            assert torch.allclose(parameter, want, rtol=1e-12, atol=1e-15), name
+        else:
+            assert torch.equal(parameter, before), name
+
+
+def test_on_the_head_it_pulls_to_the_heads_own_start(lab):
+    trial = shifted(lab, f"head:wdecay(w_0, {STRENGTH})")
+    assert trial.touched == ["classifier.weight"]
+    before, start = trial.moved["classifier.weight"], trial.start["classifier.weight"]
+    assert torch.allclose(trial.model.classifier.weight, before - LR * STRENGTH * (before - start), rtol=1e-12)
+
+
+def test_plain_decay_leaves_the_head_to_its_own_term(lab):
+    assert "classifier.weight" in lab("wdecay(0, 0.1)").touched
+    assert "classifier.weight" not in lab("wdecay(0, 0.1) + head:none").touched
+
+
+def test_t5s_normalisation_layers_do_not_decay(family_model):
+    from regularizers.base import Context
+
+    model, head = family_model("t5")
+    touched = parse("wdecay(0, 0.1)").bind(Context(model, head)).attach()["wdecay(0, 0.1)"]
+    assert not any("layer_norm" in name for name in touched) and "transformer.shared.weight" in touched
+
+
+def test_coupled_form_adds_to_the_gradient_and_does_not_decay_beside_it(lab):
+    trial = lab(f"wdecay(w_pre, {STRENGTH}, form=coupled)", lr=LR)
+    plain = lab("none", lr=LR)
+    for each in (trial, plain):
+        with torch.no_grad():
+            for at, parameter in enumerate(each.model.parameters()):
+                parameter.add_(0.1 * numbers(*parameter.shape, seed=at))
+        each.bound.gradients(lambda each=each: each.bound.loss(each.batches[0]).loss.backward())
+    for (name, coupled), (_, own) in zip(trial.model.named_parameters(), plain.model.named_parameters(), strict=True):
+        pull = STRENGTH * (own.detach() - trial.start[name]) if name in trial.touched else 0
+        assert torch.allclose(coupled.grad, own.grad + pull, rtol=1e-10, atol=1e-12), name
+    before = trial.parameters()
+    for parameter in trial.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    trial.bound.update(trial.context.training.optimizer.step)
+    assert all(torch.equal(p, before[name]) for name, p in trial.parameters().items())
+
+
+def test_decay_follows_the_learning_rate_of_each_group(lab):
+    trial = lab("wdecay(0, 0.5)", lr=LR)
+    optimizer, name = trial.context.training.optimizer, "bert.embeddings.word_embeddings.weight"
+    first = optimizer.param_groups[0]["params"]
+    at = next(i for i, p in enumerate(first) if p is trial.model.get_parameter(name))
+    optimizer.add_param_group({"params": [first.pop(at)], "lr": 10 * LR})
+    trial.bound.update(lambda: None)
+    for each in trial.touched:
+        shrink = 1 - 0.5 * LR * (10 if each == name else 1)
+        assert torch.allclose(trial.model.get_parameter(each), trial.start[each] * shrink, rtol=1e-12, atol=0), each
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "layerwise_lr(0.9) + head:wdecay(0, 0.01)",
+        "variational_dropout(0.1) + wdecay(0, 0.01)",
+        "lora(2, 4) + head:wdecay(0, 0.01)",
+        "bitfit(0.005) + head:wdecay(0, 0.01)",
+    ],
+)
+def test_a_learning_rate_at_which_nothing_decays_is_passed_over(lab, text):
+    """Each of these has a group of parameters, at a rate of its own, of which none decays."""
+    assert all(loss > 0 for loss in lab(text, lr=7e-3).run(2))
+
+
+def test_strength_zero_is_none(lab):
+    assert lab("wdecay(0, 0)").run(3) == lab("none").run(3)
+    assert lab("wdecay(w_pre, 0)").run(3) == lab("none").run(3)
+
+
+def test_mixout_and_decay_pull_toward_the_same_target(lab):
+    text = "mixout(w_pre, 0.7) + wdecay(w_pre, 0.01)"
+    assert (
+        lab(text).run(3) == lab("wdecay(w_pre, 0.01) + mixout(w_pre, 0.7)").run(3) != lab("mixout(w_pre, 0.7)").run(3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("wdecay(w_post, 0.1)", "the target of wdecay must be 0, w_pre or w_0, got w_post"),
+        ("wdecay(0, -1)", "the strength of wdecay must be >= 0, got -1"),
+        ("wdecay(0, 0.1, form=loose)", "the form of wdecay must be decoupled or coupled, got loose"),
+        (
+            "wdecay(w_0, 0.1)",
+            r"the target of wdecay on the all must exist there, got w_0; write head:wdecay\(w_0, ...\)",
+        ),
+        ("head:wdecay(w_pre, 0.1)", "the target of wdecay on the head must exist there, got w_pre; the head has w_0"),
+        ("wdecay(0, 0.1) + wdecay(w_pre, 0.1)", "one sum must set wdecay once"),
+    ],
+)
+def test_what_it_refuses(text, message):
+    with pytest.raises(InputError, match=message):
+        parse(text)

@@ -1,0 +1,186 @@
+"""The conformance kit: every planted defect is caught by the check that is meant to, every registered method passes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from regularizers import registry
+from regularizers.__main__ import main
+from regularizers.registry import load_plugin, methods
+from regularizers.strategy import parse
+from regularizers.testing.conformance import CHECKS, run_check
+from regularizers.testing.report import check, render, subject_of, subjects, summary
+from regularizers.testing.tiny_trial import Trial, first_difference, recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:std:UserWarning")  # the planted one-element standard deviation
+FAULTY = Path(__file__).parents[1] / "faulty" / "defects.py"
+DEFECTS = {
+    "gradient_without_factor": ("gradient", "the gradient of bert.encoder.layer.* is off"),
+    "biased_mix": ("expectation", "the mean output of bert.encoder.layer.*"),
+    "target_no_buffer": ("moves", "is a tensor that is no buffer"),
+    "attach_draws": ("pairing", "attaching draws from torch's default generator"),
+    "mixes_head": ("head start", "depends on the head's random start"),
+    "redraws_mask": ("step noise", "drawn anew for every micro-batch"),
+    "private_generator": ("reproducible", "a source other than context.generator"),
+    "python_random": ("random sources", "moves the state of Python's random"),
+    "numpy_random": ("random sources", "moves NumPy's random state"),
+    "default_random": ("random sources", "torch.rand draws from torch's default generator"),
+    "ignores_p": ("acts", "p is ignored"),
+    "touches_nothing": ("touched", "attach lists nothing"),
+    "touches_ghosts": ("touched", "no module or parameter of the model"),
+    "std_for_variance": ("expectation", "relative variance"),
+    "switches_training_on": ("evaluation", "switches .* to training mode"),
+    "noise_at_evaluation": ("evaluation", "there is noise at evaluation"),
+    "replaces_attention_dropout": ("touched", "the model never calls it"),
+    "decays_head": ("head start", "depends on the head's random start"),
+    "decays_norms": ("decay", "biases and normalisation parameters are never decayed"),
+    "decays_unlisted": ("decay", "which attach does not list"),
+    "decay_without_rate": ("decay", "at learning rate 0 it still moves"),
+    "kl_sum": ("mean over examples", "the loss of a duplicated batch is"),
+    "undeclared_pass": ("cost", "one step takes .* passes, declared"),
+    "nan_std": ("regression head", "on a regression head"),
+    "loses_state": ("resume", "some state was not saved"),
+    "aliased_snapshot": ("evaluation", "is a snapshot an alias"),
+    "never_off": ("off", "differs from none"),
+}
+GOOD = """
+from dataclasses import dataclass
+from regularizers import Regularizer, register
+
+@register("halved_loss")
+@dataclass
+class HalvedLoss(Regularizer):
+    factor: float = 0.5
+
+    def attach(self, context):
+        return list(context.parameters())
+
+    def loss(self, compute, batch, context):
+        output = compute(batch)
+        return output._replace(loss=output.loss * self.factor)
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def defects():
+    """The faulty regularizers, registered for this module's tests alone."""
+    methods()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_methods", dict(registry._methods))
+        yield load_plugin(str(FAULTY))
+
+
+@pytest.mark.parametrize(("name", "caught_by", "reason"), [(n, *expected) for n, expected in DEFECTS.items()])
+def test_a_planted_defect_is_caught_by_its_check(defects, name, caught_by, reason):
+    finding = run_check(caught_by, subject_of(name))
+    assert finding.status == "fail"
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(finding.reason)
+
+
+def test_every_planted_defect_is_expected(defects):
+    assert set(defects) - {"right_mixing"} == set(DEFECTS)
+
+
+def test_the_control_without_a_defect_passes(defects):
+    report = check(subject_of("right_mixing"))
+    assert not report.failures
+    assert {f.check for f in report.findings if f.status == "skip"} == {"decay"}
+
+
+@pytest.mark.parametrize("name", list(methods()))
+def test_every_registered_method_passes(name):
+    report = check(subject_of(name))
+    assert not report.failures, render([report])
+
+
+def test_variants_pass():
+    for text in ("mixout(w_pre, 0.5) + head:mixout(w_0, 0.5)", "wdecay(0, 0.01, form=coupled)", "head:dropout(0.3)"):
+        report = check(subjects(text)[0])
+        assert not report.failures, render([report])
+
+
+def test_the_exact_gradient_is_not_the_authors():
+    assert run_check("gradient", subjects("mixout(w_pre, 0.5, gradient=authors)")[0]).status == "fail"
+
+
+def test_a_check_leaves_the_default_generator_alone():
+    before = torch.get_rng_state()
+    run_check("acts", subject_of("dropout"))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_small_trial_goes_through_the_loop_of_real_trials():
+    from accelerate import Accelerator
+
+    from regularizers.loop import fit
+
+    real, small = (Trial(parse("mixout(w_pre, 0.5) + wdecay(w_pre, 0.1)")) for _ in range(2))
+    batches = [real.batch(at) for at in range(4)]
+    torch.manual_seed(3)
+    fit(real.bound, lambda epoch: batches, recipe(), accelerator=Accelerator())
+    torch.manual_seed(3)
+    small.begin().train(4)
+    assert first_difference(real.weights(), small.weights()) is None
+
+
+def test_exempt_checks_are_shown_with_their_reason(defects, monkeypatch):
+    monkeypatch.setattr(registry.find("kl_sum"), "exempt", {"mean over examples": "summed on purpose"})
+    finding = run_check("mean over examples", subject_of("kl_sum"))
+    assert (finding.status, finding.reason) == ("skip", "declared: summed on purpose")
+
+
+def test_an_exception_of_the_method_is_a_failure_with_its_text(defects, monkeypatch):
+    monkeypatch.setattr(registry.find("right_mixing"), "draw", lambda self, context: 1 / 0)
+    finding = run_check("resume", subject_of("right_mixing"))
+    assert (finding.status, finding.reason) == ("fail", "it raised ZeroDivisionError: division by zero")
+
+
+def test_command_checks_a_file_and_exits_with_its_verdict(tmp_path, capsys):
+    good, bad = tmp_path / "good.py", tmp_path / "bad.py"
+    good.write_text(GOOD)
+    bad.write_text(GOOD.replace("halved_loss", "ignored_factor").replace("* self.factor", "* 0.5"))
+    assert main(["check", str(good)]) == 0
+    shown = capsys.readouterr().out
+    assert "halved_loss(0.5)" in shown and "1 of 1 methods pass" in shown
+    assert main(["check", str(bad), "--markdown"]) == 1
+    shown = capsys.readouterr().out
+    assert "| acts" in shown and "FAIL" in shown and "failed: ignored_factor (acts)" in shown
+    assert all(name in shown for name in CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "mixot"], "unknown regularizer 'mixot'; did you mean mixout?"),
+        (["check", "missing.py"], "the plugin missing.py could not be imported"),
+        (["check", "mixout(w_pre, 2)"], "p of mixout must be in [0, 1), got 2"),
+        (["list", "--plugin", "no_such_module"], "the plugin no_such_module could not be imported"),
+    ],
+)
+def test_wrong_requests_exit_with_two_and_one_sentence(capsys, arguments, message):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+def test_a_method_without_a_strategy_to_check_is_told_what_to_declare(tmp_path, capsys):
+    plugin = tmp_path / "bare.py"
+    plugin.write_text(GOOD.replace("halved_loss", "bare").replace("factor: float = 0.5", "factor: float"))
+    assert main(["check", str(plugin)]) == 2
+    assert "bare must declare a strategy to check, example = 'bare(...)'" in capsys.readouterr().err
+
+
+def test_summary_names_the_failed_checks(defects):
+    report = check(subject_of("touches_nothing"), ["touched", "canonical"])
+    assert summary([report]).startswith("0 of 1 methods pass in ")
+    assert summary([report]).endswith("failed: touches_nothing (touched)")
