@@ -42,7 +42,6 @@ from benchmarks.trial.trial import Resources, environment, load_data, load_tests
 from fisher.common.command import show
 from fisher.common.errors import InputError
 from leaderboard.build import FILES, build
-from leaderboard.errors import InputError as LeaderboardError
 from leaderboard.records.files import write_atomic
 from leaderboard.records.identity import record_ids
 from leaderboard.records.methods import METHODS, encode_methods, read_methods
@@ -66,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.list:
             return print_list(arguments.list)
         return Run(arguments).go()
-    except (InputError, LeaderboardError) as error:
+    except InputError as error:
         print(f"error: {escape(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -23,7 +23,6 @@ from benchmarks.data.sources import examples_hash, load_test
 from benchmarks.data.tasks import TASKS
 from benchmarks.submission import FILES, check, pack
 from fisher.common.errors import InputError
-from leaderboard.errors import InputError as LeaderboardError
 from leaderboard.records.files import write_atomic
 from leaderboard.records.identity import canonical
 from leaderboard.records.schema import is_result
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not given.results or not given.output:
             raise InputError("RESULTS and --output DIR must be given, or --check ZIP")
         submit(given)
-    except (InputError, LeaderboardError) as error:
+    except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -34,7 +34,6 @@ from benchmarks.trial.trial import labels_of, load_data
 from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
 from leaderboard.audit import CHECKS, Finding
-from leaderboard.errors import InputError as LeaderboardError
 from leaderboard.records.schema import is_result
 from leaderboard.render.text import show_any_script
 from leaderboard.verify import report, verify
@@ -169,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     try:
         return _run(given)
-    except (InputError, LeaderboardError) as error:
+    except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -3,8 +3,8 @@
     python -m fisher.landscape --model M --scores F.safetensors --corpus FILE --samples N \
         --variants all top:50 bottom:50 random:50 --output FOLDER --plot
 
-Figures 1 and 2 of [Sharma et al. 2024], after Li et al. 2018 (`surfaces.directions`). All variants of one seed share the
-two directions. The output folder holds `points.jsonl` (one line for each point, added as it comes: the same command
+Figures 1 and 2 of [Sharma et al. 2024], after Li et al. 2018 (`surfaces.directions`). All variants of one seed share
+the two directions. The output folder holds `points.jsonl` (one line for each point, added as it comes: the same command
 goes on after an interruption), `landscape.json` (surfaces and figures), `landscape.md` and, with --plot, two images per
 seed. Sharpness is the mean rise of the loss over the grid, mean_ab L(a, b) - L(0, 0).
 """

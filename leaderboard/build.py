@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fisher.common.errors import InputError
 from leaderboard import page
-from leaderboard.errors import InputError
 from leaderboard.records.files import write
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import read_plan

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from fisher.common.errors import InputError
 from leaderboard.build import load, report
-from leaderboard.errors import InputError
 from leaderboard.records.files import write
 from leaderboard.render.text import escape, percent, points, show_any_script
 from leaderboard.render.wording import bounds

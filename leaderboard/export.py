@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from leaderboard.errors import InputError
+from fisher.common.errors import InputError
 from leaderboard.records.files import write_atomic
 from leaderboard.records.methods import METHODS, encode_methods, read_methods
 from leaderboard.records.plan import PLAN, Place, Plan, encode_plan, place_of, read_plan

@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from fisher.common.errors import InputError
 from leaderboard.build import build
-from leaderboard.errors import InputError
 from leaderboard.export import NAME, pack, portable, write_submission
 from leaderboard.records.files import write
 from leaderboard.records.methods import read_methods

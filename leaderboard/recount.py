@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from leaderboard.errors import InputError
+from fisher.common.errors import InputError
 from leaderboard.render.text import escape
 
 TABLE = "leaderboard.csv"

@@ -17,9 +17,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from fisher.common.errors import InputError
 from leaderboard.audit import CHECKS, Finding, Trial, trial, unrecorded
 from leaderboard.build import build
-from leaderboard.errors import InputError
 from leaderboard.records.plan import Plan, read_plan
 from leaderboard.records.schema import Record, RecordError
 from leaderboard.records.store import stream_records

@@ -20,7 +20,6 @@ from benchmarks.data.sources import Example, load_task_data
 from benchmarks.data.tasks import TASKS, Task
 from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
-from leaderboard.errors import InputError as LeaderboardError
 from leaderboard.records.files import write, write_atomic
 
 FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
@@ -190,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         hashes = expected_hashes([TASKS[name] for name in _RECORDED_TASKS], arguments.data_dir)
         write(arguments.output.parent, arguments.output.name, _encoded(hashes))
-    except (InputError, LeaderboardError) as error:
+    except InputError as error:
         parser.exit(2, f"error: {error}\n")
 
 

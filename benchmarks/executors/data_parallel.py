@@ -1,7 +1,8 @@
 """Under `accelerate launch`: one trial at a time, data-parallel over all processes; the first one leads and writes.
 
 The first process claims trials and tells the others which one comes next; all train it in step
-(`regularizers.data_parallel`), each evaluates it whole, and the first writes the record. An error that all processes meet becomes the trial's record.
+(`regularizers.data_parallel`), each evaluates it whole, and the first writes the record. An error that all processes
+meet becomes the trial's record.
 One that only some meet, or a trial that outlives its limit, ends the launch: the process concerned writes the error's
 record and exits, the launcher ends the others, and the same command goes on with the trials that are left. Nobody
 writes an error over a result, nor anything of a trial whose lease was passed over.

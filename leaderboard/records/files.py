@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from leaderboard.errors import InputError
+from fisher.common.errors import InputError
 from leaderboard.records.schema import RecordError
 from leaderboard.render.text import escape
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from leaderboard.errors import InputError
+from fisher.common.errors import InputError
 
 VERSION = 1
 MAX_RESTARTS = 10_000

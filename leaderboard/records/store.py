@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from leaderboard.errors import InputError
+from fisher.common.errors import InputError
 from leaderboard.records import schema
 from leaderboard.records.files import write_atomic
 from leaderboard.records.identity import MAX_DEPTH, canonical, digest, dump, name_of, record_id

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leaderboard.errors import InputError
+from fisher.common.errors import InputError
 from leaderboard.render.text import escape
 
 FIGURES = Path(__file__).with_name("published_results.csv")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.errors import InputError
+from fisher.common.errors import InputError
 from leaderboard.records.identity import canonical
 from leaderboard.records.schema import RESULTS
 from leaderboard.render.text import escape, shorten

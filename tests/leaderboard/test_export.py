@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from fisher.common.errors import InputError
 from leaderboard import export
 from leaderboard.build import build
-from leaderboard.errors import InputError
 from leaderboard.records import store as records
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import PLAN, encode_plan, plan_of

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.executors import slurm
+from benchmarks.executors import data_parallel, slurm
 from benchmarks.executors.leases import Lease, Leases
 from benchmarks.executors.ray import RayExecutor
 from benchmarks.executors.scheduler import Job

@@ -21,8 +21,7 @@ from typing import Any
 import pytest
 
 from benchmarks.executors import leases as lease_module
-from benchmarks.executors import local, schedule, slot
-from benchmarks.executors import work as worker
+from benchmarks.executors import local, scheduler, slot, worker
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.slot import Slot, _ended
 from leaderboard.records.identity import record_id
@@ -250,7 +249,7 @@ def test_a_trial_whose_lease_was_passed_over_is_done_again_if_the_other_launcher
                 self.script.clear()
             return super().submit(task)
 
-    monkeypatch.setattr(schedule, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(scheduler, "LOOK_EVERY", 0.0)
     executor = PassedOver({0: [status]})
     ((_, outcome),) = launcher.launch(tmp_path, range(1), executor, retries=0, stale=0.0)
     assert executor.attempts == [(0, 1), (0, 1)] and outcome["status"] == "ok" and "elsewhere" not in outcome
@@ -413,7 +412,7 @@ def test_a_worker_that_loses_its_launcher_goes_and_takes_its_output_with_it(
 ) -> None:
     (tmp_path / "waits.py").write_text(
         "import os, sys, time\nfrom pathlib import Path\n"
-        "from benchmarks.executors import slot, work as worker\n\n\n"
+        "from benchmarks.executors import slot, worker\n\n\n"
         "def work(task, place, output):\n    with worker.captured(Path(output)):\n"
         "        Path(task.folder, 'pid').write_text(str(os.getpid()))\n        time.sleep(600)\n\n\n"
         "def run():\n    slot.work = work\n"

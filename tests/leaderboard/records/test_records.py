@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fisher.common.errors import InputError
 from leaderboard.build import build
-from leaderboard.errors import InputError
 from leaderboard.records import identity, schema
 from leaderboard.records import store as records
 from leaderboard.records.identity import config_hash

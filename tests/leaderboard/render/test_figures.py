@@ -9,8 +9,8 @@ import matplotlib
 import numpy as np
 import pytest
 
+from fisher.common.errors import InputError
 from leaderboard.build import build, main
-from leaderboard.errors import InputError
 from leaderboard.render import drawing
 from leaderboard.render.drawing import DARK, LIGHT, MOST, boxes, curves, strips, themed
 from leaderboard.render.figures import figures, in_order, leading, natural, prefixes

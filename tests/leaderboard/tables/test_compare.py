@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from fisher.common.errors import InputError
 from leaderboard.compare import main, markdown
-from leaderboard.errors import InputError
-from leaderboard.tables import sections
 from leaderboard.tables.published import load_reference, task_key
+from leaderboard.tables.sections import sections
 from leaderboard.tables.trials import trials
 
 DEVLIN, MIXOUT, DECAY = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)", "wdecay(w_pre, 0.01)"

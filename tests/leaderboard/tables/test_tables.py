@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from leaderboard.errors import InputError
+from fisher.common.errors import InputError
 from leaderboard.records.store import read_records, write_record
 from leaderboard.render.csv import to_frame
 from leaderboard.tables import sections as tables
