@@ -70,6 +70,7 @@ def _section(section: Section, found: Meeting) -> Iterator[str]:
 
 def _scores(pairs: Sequence[Pair]) -> str:
     head = ["task", "data", "strategy", "n", "mean", "published", "ours - published", "max", "published", "difference"]
+    head += ["failed", "published"]
     rows = []
     for pair in sorted(pairs, key=_by_cell):
         row, figure = pair.row, pair.figure
@@ -77,8 +78,9 @@ def _scores(pairs: Sequence[Pair]) -> str:
         count = str(row.restarts) if row.complete else f"{row.restarts}/{row.expected}"
         line = [_safe(pair.cell.task), percent(pair.cell.fraction), _safe(row.strategy), count, points(row.mean)]
         line += [points(figure.mean), gap, points(row.max), points(figure.max), points(row.max - figure.max, sign=True)]
-        rows.append([*line, f"{row.failed}/{row.restarts}"])
-    return _draw([*head, "failed"], rows, left=3)
+        published = f"{figure.failed} of {figure.restarts}" if figure.failed else "-"
+        rows.append([*line, f"{row.failed}/{row.restarts}", published])
+    return _draw(head, rows, left=3)
 
 
 def _by_cell(pair: Pair) -> tuple[str, float]:

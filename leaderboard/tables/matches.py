@@ -117,8 +117,8 @@ def meetings(section: Section) -> list[Meeting]:
 
 
 def plain(strategy: str) -> str:
-    """A strategy as it is written, without the mark that tells variants of it apart."""
-    return strategy.split(" (variant ")[0]
+    """A strategy as papers write it: without the number of a variant, and without the form of a weight decay."""
+    return strategy.split(" (variant ")[0].replace(", form=coupled)", ")")
 
 
 def pairs_of(reference: Reference, section: Section) -> list[Pair]:
@@ -146,7 +146,8 @@ def directions_of(reference: Reference, pairs: Sequence[Pair]) -> list[Direction
     found = []
     for pair in pairs:
         base = bases.get(pair.place)
-        if base and pair.figure.strategy != first and (made := compare_rows(pair.row, base.row)):
+        scored = not (math.isnan(pair.figure.mean) and math.isnan(pair.figure.max))
+        if base and scored and pair.figure.strategy != first and (made := compare_rows(pair.row, base.row)):
             found.append(_direction(pair, base, made))
     return found
 

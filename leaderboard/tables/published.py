@@ -23,9 +23,10 @@ SOURCES = Path(__file__).with_name("published.toml")
 
 @dataclass(frozen=True)
 class Figure:
-    """One published cell of a table; mean and max are fractions, NaN where only the other is printed.
+    """One published cell of a table; mean and max are fractions, NaN where they are not printed.
 
-    restarts: None where not stated; split: what the figure was scored on; note: what else must be known.
+    restarts: None where not stated; split: what the figure was scored on; failed: runs, as printed; note: what else
+    must be known.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Figure:
     restarts: int | None
     mean: float
     max: float
+    failed: str
     note: str
 
 
@@ -109,6 +111,7 @@ def _figure(line: dict[str, str]) -> Figure:
         restarts=int(line["restarts"]) if line["restarts"] else None,
         mean=_score(line["mean"]),
         max=_score(line["max"]),
+        failed=line["failed"],
         note=line["note"],
     )
 

@@ -122,7 +122,7 @@ def test_lists_name_what_the_command_line_takes(capsys: pytest.CaptureFixture[st
 def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dry-run", "--offline", "--output", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
-    assert "168 trials: 0 done, 168 left" in shown
+    assert "204 trials: 0 done, 204 left" in shown
     assert "by one training step measured now" in shown
     assert "strategies = [" in shown, "the resolved suite is printed"
     assert not (tmp_path / "out").exists()

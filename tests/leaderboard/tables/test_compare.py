@@ -45,6 +45,10 @@ def test_the_shipped_figures_are_those_of_the_papers() -> None:
     assert (first.strategy, first.task, first.mean, first.max) == (DEVLIN, "RTE", 0.565, 0.736)
     assert [len(load_reference(f"lee20-table{n}").figures) for n in (2, 3, 4)] == [2, 12, 8]
     assert load_reference("lee20-figure3").figures == table.figures
+    failed = {(f.strategy, f.task): f.failed for f in (*table.figures, *load_reference("lee20-figure4").figures)}
+    assert [failed[name, "CoLA"] for name in (DEVLIN, DECAY, MIXOUT)] == ["7", "6", "1"]
+    assert [failed[name, "STS-B"] for name in (DEVLIN, DECAY, MIXOUT, f"{MIXOUT} + {DECAY}")] == ["2", "1", "0", "0"]
+    assert failed["dropout(0.1) + head:none", "RTE"] == "at least 15" and failed[DEVLIN, "RTE"] == ""
     assert load_reference("sharma24-surgical").fractions == (1.0, 0.5)
     assert {task_key(name) for name in ("STS-B", "stsb", "pocket-stsb")} == {"stsb"}
 
@@ -55,7 +59,7 @@ def test_a_cell_stands_beside_its_published_figure(record: Make) -> None:
     found = line(text, "rte", "100 %", MIXOUT)[3:]
     assert found[:3] == ["2", "60.0", "61.6"], "n, mean, published mean"
     assert found[3].startswith("-1.6 ["), "with an interval"
-    assert found[4:8] == ["65.0", "74.0", "-9.0", "0/2"], "max, published, difference, failed"
+    assert found[4:9] == ["65.0", "74.0", "-9.0", "0/2", "-"], "max, published, difference, failed, published"
     assert "Not run here: 42 of the 44 published cells." in text
     assert "Model, data and protocol are the published ones" not in text, "there are 2 restarts, not 20"
     assert "- restarts: 2, published: 20" in text
@@ -121,6 +125,22 @@ def seeded(means: Callable[..., Any], seed: int) -> Callable[..., tuple[float, f
         return interval_of(means(values, groups, resamples=200, seed=seed), len(values))
 
     return drawn
+
+
+def test_failed_runs_stand_next_to_those_the_paper_prints(record: Make) -> None:
+    text = compared(rte(record, MIXOUT, [0.5, 0.0], task="cola"))
+    assert line(text, "cola", "100 %", MIXOUT)[-2:] == ["0/2", "1 of 20"]
+    names = ["dropout(0.1) + head:none", "mixout(w_pre, 0.8) + head:none"]
+    text = compared([item for name in names for item in rte(record, name, [0.5])], "lee20-figure4")
+    assert [line(text, "rte", "100 %", name)[-1] for name in names] == ["at least 15 of 20", "4 of 20"]
+    assert "None can be told" in text, "no score is printed, so there is no direction"
+
+
+def test_both_forms_of_a_decay_meet_its_figure(record: Make) -> None:
+    coupled = "wdecay(w_pre, 0.01, form=coupled)"
+    text = compared([*rte(record, DEVLIN, [0.5]), *rte(record, DECAY, [0.6]), *rte(record, coupled, [0.7])])
+    assert [line(text, "rte", "100 %", name)[4:6] for name in (DECAY, coupled)] == [["60.0", "56.3"], ["70.0", "56.3"]]
+    assert "Not run here: 42 of the 44" in text
 
 
 def test_no_difference_is_no_direction(record: Make) -> None:
