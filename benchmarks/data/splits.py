@@ -25,7 +25,6 @@ from leaderboard.records.files import write, write_atomic
 FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
 SPLIT_SEEDS = range(5)
 BINS = 5
-POOLED_TRAIN = 0.8
 EXPECTED_HASHES = Path(__file__).with_name("split_hashes.json")
 _RECORDED_TASKS = ("cola", "rte", "mrpc", "stsb", "pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb")
 
@@ -50,13 +49,13 @@ def pooled_split(n_train: int, n_dev: int, *, seed: int, fraction: float) -> tup
     """Training and dev positions of the `pooled` protocol, each sorted.
 
     Positions count the training file's rows and then the dev file's. All are shuffled with the restart's `seed`; the
-    first 80 % (rounded half up) train, the rest is dev; of the training part only the first floor(fraction * n + 0.5),
-    at least 1, are kept. Not stratified, as in the authors' code [Sharma24].
+    first 80 % (rounded down, as scikit-learn does) train, the rest is dev; of the training part only the first
+    floor(fraction * n + 0.5), at least 1, are kept. Not stratified, as in the authors' code [Sharma24].
     Raises InputError unless 0 < fraction <= 1.
     """
     check_fraction(fraction)
     order = _permutation(seed, n_train + n_dev)
-    cut = math.floor(POOLED_TRAIN * len(order) + 0.5)
+    cut = len(order) * 4 // 5
     kept = max(1, math.floor(fraction * cut + 0.5))
     return tuple(sorted(order[:kept])), tuple(sorted(order[cut:]))
 
