@@ -146,16 +146,24 @@ def parse(text: str) -> Strategy:
     `true`/`false`, word or quoted string. Raises InputError for what it cannot read, for unknown names and arguments
     out of range, and for sums that contradict themselves.
     """
-    if len(text) > MAX_LENGTH:
-        raise InputError(f"a strategy must have at most {MAX_LENGTH} characters, got {len(text)}")
-    raw = _read_terms(_tokens(text), text)
-    has_head = any(head for head, _ in raw)
-    terms = [Term(regularizer, "head" if head else "body" if has_head else "all") for head, regularizer in raw]
+    raw = read_sum(text)
+    has_head = any(head for head, _, _ in raw)
+    terms = [Term(_make(cls, values), "head" if head else "body" if has_head else "all") for head, cls, values in raw]
     for term in terms:
         term.regularizer.check_scope(term.scope)
     terms.sort(key=lambda term: (term.scope == "head", str(term)))
     _refuse_contradictions(terms)
     return Strategy(tuple(terms))
+
+
+def read_sum(text: str) -> list[tuple[bool, type[Regularizer], dict[str, Any]]]:
+    """The terms of a sum as they are written: (whether it is a `head:` term, technique, the arguments given).
+
+    Raises InputError for what cannot be read and for unknown names; ranges and missing arguments are not checked.
+    """
+    if len(text) > MAX_LENGTH:
+        raise InputError(f"a strategy must have at most {MAX_LENGTH} characters, got {len(text)}")
+    return _read_terms(_tokens(text), text)
 
 
 def _refuse_contradictions(terms: list[Term]) -> None:
@@ -183,8 +191,8 @@ def _tokens(text: str) -> list[str]:
     return tokens
 
 
-def _read_terms(tokens: list[str], text: str) -> list[tuple[bool, Regularizer]]:
-    """Split the tokens into (is head term, regularizer) pairs."""
+def _read_terms(tokens: list[str], text: str) -> list[tuple[bool, type[Regularizer], dict[str, Any]]]:
+    """Split the tokens into (is head term, technique, arguments)."""
 
     def expect(condition: bool, what: str) -> None:
         if not condition:
@@ -203,15 +211,17 @@ def _read_terms(tokens: list[str], text: str) -> list[tuple[bool, Regularizer]]:
             end = tokens.index(")", at)
             words = tokens[at + 1 : end]
             at = end + 1
-        terms.append((head, _build(name, words, expect)))
+        terms.append((head, *_read_term(name, words, expect)))
         if at == len(tokens):
             return terms
         expect(tokens[at] == "+", f"a + must follow {name}")
         at += 1
 
 
-def _build(name: str, words: list[str], expect: Callable[[bool, str], None]) -> Regularizer:
-    """One regularizer from its name and the tokens between its brackets."""
+def _read_term(
+    name: str, words: list[str], expect: Callable[[bool, str], None]
+) -> tuple[type[Regularizer], dict[str, Any]]:
+    """One technique and its arguments from its name and the tokens between its brackets."""
     cls = find(name)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
     positional = [f.name for f in fields.values() if not f.kw_only]
@@ -229,15 +239,21 @@ def _build(name: str, words: list[str], expect: Callable[[bool, str], None]) -> 
             raise InputError(f"the argument {key!r} of {name} is {problem}; it must be written {usage(cls)}")
         expect(argument[-1] not in "(),+=:", f"an argument of {name} is missing")
         values[key] = _value(argument[-1], fields[key], cls)
-    missing = [f for f in positional if f not in values and fields[f].default is dataclasses.MISSING]
+    return cls, values
+
+
+def _make(cls: type[Regularizer], values: dict[str, Any]) -> Regularizer:
+    """One regularizer with these arguments."""
+    given = {f.name: f for f in dataclasses.fields(cls) if f.init and not f.kw_only}
+    missing = [name for name, f in given.items() if name not in values and f.default is dataclasses.MISSING]
     if missing:
-        raise InputError(f"{name} must be given {', '.join(missing)}; write {usage(cls)}")
+        raise InputError(f"{cls.name} must be given {', '.join(missing)}; write {usage(cls)}")
     try:
         return cls(**values)
     except InputError:
         raise
     except Exception as error:  # a plugin's own check of its arguments
-        raise InputError(f"{name} refuses its arguments: {type(error).__name__}: {error}") from error
+        raise InputError(f"{cls.name} refuses its arguments: {type(error).__name__}: {error}") from error
 
 
 def _split(words: list[str]) -> list[list[str]]:
