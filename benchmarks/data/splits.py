@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +37,9 @@ def paucity_split(task: Task, train: Sequence[Example], *, fraction: float, spli
     `train` shows where the task has none (own regression tasks). Raises InputError unless 0 < fraction <= 1.
     """
     check_fraction(fraction)
-    ids: list[int] = []
-    for stratum, members in _strata(task, train).items():
-        kept = max(1, math.floor(fraction * len(members) + 0.5))
-        order = _permutation(derive("split", task.name, split_seed, stratum), len(members))
-        ids.extend(members[place] for place in order[:kept])
-    return tuple(sorted(ids))
+    permuted = _permuted_strata(task, train, split_seed)
+    counts = [max(1, math.floor(fraction * len(members) + 0.5)) for members in permuted]
+    return tuple(sorted(id for members, count in zip(permuted, counts, strict=True) for id in members[:count]))
 
 
 def pooled_split(n_train: int, n_dev: int, *, seed: int, fraction: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -58,6 +55,40 @@ def pooled_split(n_train: int, n_dev: int, *, seed: int, fraction: float) -> tup
     cut = len(order) * 4 // 5
     kept = max(1, math.floor(fraction * cut + 0.5))
     return tuple(sorted(order[:kept])), tuple(sorted(order[cut:]))
+
+
+def size_split(task: Task, train: Sequence[Example], *, size: int, split_seed: int = 0) -> tuple[int, ...]:
+    """Sorted ids of `size` examples of `train`, nested over sizes and stratified.
+
+    All examples stand in one order, by (rank within their stratum's permutation + 0.5) / (size of the stratum), ties by
+    id; the first `size` are kept. Permutations and strata are those of `paucity_split`. A prefix of n of N examples
+    holds n / N of every stratum but for less than one example and half a stratum's rounding.
+    Raises InputError unless 1 <= size <= len(train).
+    """
+    if not 1 <= size <= len(train):
+        raise InputError(f"{task.name}: size must be in 1..{len(train)}, the training set's examples, got {size}.")
+    return tuple(sorted(split_order(task, train, split_seed)[:size]))
+
+
+def per_class_split(task: Task, train: Sequence[Example], *, per_class: int, split_seed: int = 0) -> tuple[int, ...]:
+    """Sorted ids of the first `per_class` examples of every class's permutation, that of `paucity_split`.
+
+    Raises InputError for a regression task and for a class that has fewer examples.
+    """
+    if task.regression:
+        raise InputError(f"{task.name}: per_class must be used with classes, but its labels are scores; use sizes.")
+    permuted = _permuted_strata(task, train, split_seed)
+    smallest = min(map(len, permuted))
+    if not 1 <= per_class <= smallest:
+        raise InputError(f"{task.name}: per_class must be in 1..{smallest}, its smallest class, got {per_class}.")
+    return tuple(sorted(id for members in permuted for id in members[:per_class]))
+
+
+def split_order(task: Task, train: Sequence[Example], split_seed: int) -> list[int]:
+    """All ids of `train` in the order whose prefixes are the splits of `size_split`."""
+    permuted = _permuted_strata(task, train, split_seed)
+    keyed = [((2 * rank + 1) / len(members), id) for members in permuted for rank, id in enumerate(members)]
+    return [id for _, id in sorted(keyed)]
 
 
 def check_fraction(fraction: float) -> None:
@@ -132,18 +163,32 @@ def _task_hashes(task: Task, train: Sequence[Example]) -> dict[str, str]:
     return hashes
 
 
+def _permuted_strata(task: Task, train: Sequence[Example], split_seed: int) -> list[list[int]]:
+    """The ids of each stratum, in the order in which splits take them."""
+    return [
+        [members[place] for place in _permutation(derive("split", task.name, split_seed, stratum), len(members))]
+        for stratum, members in _strata(task, train).items()
+    ]
+
+
 def _strata(task: Task, train: Sequence[Example]) -> dict[int, list[int]]:
     """Ids in rising order by class or score bin."""
     strata: dict[int, list[int]] = defaultdict(list)
-    low, high = task.score_range or _range(task, train)
+    stratum = stratifier(task, train)
     for example in sorted(train, key=lambda example: example.id):
-        strata[_bin(_number(example), low, high) if task.regression else int(_number(example))].append(example.id)
+        strata[stratum(example)].append(example.id)
     return dict(sorted(strata.items()))
 
 
-def _range(task: Task, train: Sequence[Example]) -> tuple[float, float]:
+def stratifier(task: Task, train: Sequence[Example]) -> Callable[[Example], int]:
+    """The stratum of an example: its class, or the bin of its score in the task's range (or `train`'s)."""
     if not task.regression:
-        return 0.0, 0.0
+        return lambda example: int(_number(example))
+    low, high = task.score_range or _range(train)
+    return lambda example: _bin(_number(example), low, high)
+
+
+def _range(train: Sequence[Example]) -> tuple[float, float]:
     scores = [_number(example) for example in train]
     return min(scores), max(scores)
 

@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,8 +23,10 @@ from benchmarks.data.splits import (
     SPLIT_SEEDS,
     check_split_hash,
     paucity_split,
+    per_class_split,
     pooled_split,
     remember_split_hashes,
+    size_split,
     split_hash,
 )
 from benchmarks.data.tasks import TASKS, Task
@@ -230,3 +234,58 @@ def test_the_command_refuses_a_folder_without_the_tasks(tmp_path: Path, capsys: 
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}/CoLA: no such folder")
     assert not (tmp_path / "hashes.json").exists()
+
+
+@settings(max_examples=50, deadline=None)
+@given(counts=st.lists(st.integers(1, 60), min_size=2, max_size=2), split_seed=st.integers(0, 9), data=st.data())
+def test_sizes_are_nested_and_stratified(counts: list[int], split_seed: int, data: st.DataObject) -> None:
+    train = rows([0] * counts[0] + [1] * counts[1])
+    small, large = sorted(data.draw(st.lists(st.integers(1, len(train)), min_size=2, max_size=2)))
+    kept = [set(size_split(RTE, train, size=size, split_seed=split_seed)) for size in (small, large)]
+    assert kept[0] <= kept[1]
+    assert [len(ids) for ids in kept] == [small, large]
+    for label, n in enumerate(counts):
+        share = n / len(train)
+        found = sum(train[id].label == label for id in kept[0])
+        assert abs(found - small * share) <= 0.5 + share  # half a stratum's rounding, and that of both strata together
+
+
+@pytest.mark.parametrize("split_seed", range(3))
+def test_sizes_order_examples_by_their_rank_within_the_class(split_seed: int) -> None:
+    """Written out with fractions: (rank + 1/2) / n of the class, ties by id."""
+    ranks = {}
+    for label, n in ((0, 71), (1, 29)):
+        members = [example.id for example in CLASSES if example.label == label]
+        draws = np.random.PCG64(derive("split", "rte", split_seed, label)).random_raw(n).tolist()
+        order = sorted(range(n), key=draws.__getitem__)
+        ranks |= {members[place]: Fraction(2 * rank + 1, 2 * n) for rank, place in enumerate(order)}
+    order = sorted(ranks, key=lambda id: (ranks[id], id))
+    assert size_split(RTE, CLASSES, size=40, split_seed=split_seed) == tuple(sorted(order[:40]))
+
+
+def test_sizes_and_fractions_take_the_same_examples_of_a_class_first() -> None:
+    """71 and 29 examples: 36 and 15 of them are half, and 51 examples by size are these."""
+    assert size_split(RTE, CLASSES, size=51) == paucity_split(RTE, CLASSES, fraction=0.5)
+
+
+@pytest.mark.parametrize("split_seed", range(3))
+def test_per_class_is_nested_and_even(split_seed: int) -> None:
+    small, large = (set(per_class_split(RTE, CLASSES, per_class=k, split_seed=split_seed)) for k in (16, 29))
+    assert small < large
+    assert Counter(CLASSES[id].label for id in small) == {0: 16, 1: 16}
+
+
+@pytest.mark.parametrize("size", [0, 101])
+def test_a_size_beyond_the_training_set_is_refused(size: int) -> None:
+    with pytest.raises(InputError, match=f"rte: size must be in 1..100, the training set's examples, got {size}"):
+        size_split(RTE, CLASSES, size=size)
+
+
+def test_per_class_beyond_the_smallest_class_is_refused() -> None:
+    with pytest.raises(InputError, match=r"rte: per_class must be in 1..29, its smallest class, got 30"):
+        per_class_split(RTE, CLASSES, per_class=30)
+
+
+def test_per_class_of_scores_is_refused() -> None:
+    with pytest.raises(InputError, match="stsb: per_class must be used with classes, but its labels are scores"):
+        per_class_split(STSB, SCORES, per_class=3)

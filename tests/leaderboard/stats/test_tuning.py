@@ -1,0 +1,76 @@
+"""Choosing between configurations, against every subset written out."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from fisher.common.errors import InputError
+from leaderboard.stats.tuning import agreement, budget_curve, choice_probabilities, chosen, expected_score
+
+FEW_SCORES = st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.3, math.nan]), st.floats(-1, 1)), min_size=1, max_size=7)
+
+
+def by_brute_force(holdout: list[float], dev: list[float], budget: int) -> tuple[list[float], float]:
+    """Every subset once: how often each draw is chosen, and the mean dev score of the choices."""
+    counts, values = [0] * len(holdout), []
+    for subset in itertools.combinations(range(1, len(holdout)), budget - 1):
+        seen = [draw for draw in (0, *subset) if not math.isnan(holdout[draw])] or [0]
+        best = max(holdout[draw] for draw in seen) if not math.isnan(holdout[seen[0]]) else math.nan
+        winner = min((draw for draw in seen if holdout[draw] == best), default=0)
+        counts[winner] += 1
+        values.append(dev[winner])
+    return [count / len(values) for count in counts], sum(values) / len(values)
+
+
+@given(FEW_SCORES)
+def test_equals_the_mean_over_all_subsets(pairs: list[tuple[float, float]]) -> None:
+    """Ties, undefined holdout scores and a draw 0 in any place included."""
+    holdout, dev = map(list, zip(*pairs, strict=True))
+    for budget in range(1, len(pairs) + 1):
+        shares, expected = by_brute_force(holdout, dev, budget)
+        assert choice_probabilities(holdout, budget) == pytest.approx(shares, abs=1e-15)
+        assert expected_score(holdout, dev, budget) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_largest_budget_is_the_choice_itself() -> None:
+    holdout, dev = [0.5, 0.7, 0.7, 0.2], [0.6, 0.55, 0.9, 0.99]
+    assert chosen(holdout) == 1  # the tie goes to the lower draw
+    assert budget_curve(holdout, dev)[-1] == 0.55
+    assert budget_curve(holdout, dev)[0] == 0.6  # nothing but draw 0
+    assert expected_score(dev, dev, 4) == 0.99  # the oracle
+
+
+def test_the_oracle_is_never_below_and_never_falls() -> None:
+    generator = np.random.default_rng(0)
+    holdout, dev = generator.normal(size=(2, 12))
+    oracle = budget_curve(dev, dev)
+    assert (np.diff(oracle) >= -1e-15).all()
+    assert (np.array(oracle) >= np.array(budget_curve(holdout, dev)) - 1e-15).all()
+
+
+def test_an_undefined_dev_score_counts_only_where_it_can_be_chosen() -> None:
+    assert expected_score([0.5, 0.1], [0.6, math.nan], 2) == 0.6
+    assert math.isnan(expected_score([0.5, 0.9], [0.6, math.nan], 2))
+
+
+def test_agreement_is_spearman() -> None:
+    generator = np.random.default_rng(1)
+    holdout, dev = generator.integers(0, 5, size=(2, 20)) / 5
+    assert agreement(holdout, dev) == pytest.approx(spearmanr(holdout, dev).statistic)
+    assert agreement([*holdout, math.nan], [*dev, 0.5]) == agreement(holdout, dev)
+
+
+@pytest.mark.parametrize("holdout", [[0.1, 0.2], [0.3, 0.3, 0.3], [math.nan, 0.1, 0.2]])
+def test_agreement_is_undefined_for_too_few_or_constant_scores(holdout: list[float]) -> None:
+    assert math.isnan(agreement(holdout, [0.1, 0.5, 0.2][: len(holdout)]))
+
+
+@pytest.mark.parametrize("budget", [0, 4])
+def test_a_budget_out_of_bounds_is_refused(budget: int) -> None:
+    with pytest.raises(InputError, match=f"budget must be in 1..3, the number of configurations, got {budget}"):
+        choice_probabilities([0.1, 0.2, 0.3], budget)
