@@ -34,6 +34,7 @@ from transformers.pytorch_utils import Conv1D
 
 from fisher.common.errors import InputError
 from fisher.scores import Scores
+from regularizers.search import Search
 from regularizers.sites import Sites, find_sites
 
 Batch = dict[str, Tensor]
@@ -182,6 +183,7 @@ class Regularizer:
         off: strategies that must equal `none` bit for bit, such as `mixout(w_pre, 0)`.
         loss_order: losses of lower order are wrapped by those of higher order; below 0 for what changes the task's own
             loss, so that penalties of other terms are added to the changed one.
+        search: {hyperparameter: range}, where a tuner looks for values (`regularizers.search`).
         exempt: {check: reason} for the checks whose premise the method denies by design.
     """
 
@@ -195,6 +197,7 @@ class Regularizer:
     loss_order: ClassVar[int] = 0
     example: ClassVar[str] = ""
     off: ClassVar[tuple[str, ...]] = ()
+    search: ClassVar[Mapping[str, Search]] = {}
     exempt: ClassVar[Mapping[str, str]] = {}
 
     def acts_on(self) -> frozenset[str]:

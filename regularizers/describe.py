@@ -137,13 +137,23 @@ def settings(regularizer: Regularizer) -> dict[str, str]:
 
 
 def parameters(cls: type[Regularizer], strategy: Strategy) -> str:
-    """A table of the hyperparameters: name, default, and what the constructor says a value must be."""
+    """A table of the hyperparameters: name, default, what the constructor says a value must be, where tuners look."""
     example = next(term.regularizer for term in strategy.terms if type(term.regularizer) is cls)
     rows = []
     for field in dataclasses.fields(cls):
         default = "required" if field.default is dataclasses.MISSING else field.default
-        rows.append((field.name, default, requirement(example, field)))
-    return tabulate(rows, ("parameter", "default", "must be"), "simple", disable_numparse=True) if rows else ""
+        rows.append((field.name, default, requirement(example, field), searched(cls, field.name)))
+    headers = ("parameter", "default", "must be", "searched")
+    return tabulate(rows, headers, "simple", disable_numparse=True) if rows else ""
+
+
+def searched(cls: type[Regularizer], name: str) -> str:
+    """Where tuners look for a hyperparameter, with the paper's value; `-` where they leave it alone."""
+    if (space := cls.search.get(name)) is None:
+        return "-"
+    paper = "" if space.paper is None else f"; paper {space.paper:g}"
+    own = f"; in place of the shared {space.replaces}" if space.replaces else ""
+    return f"{space}{paper}{own}"
 
 
 def requirement(example: Regularizer, field: dataclasses.Field[Any]) -> str:

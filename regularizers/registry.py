@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import difflib
 import functools
 import hashlib
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 
 from fisher.common.errors import InputError
 from regularizers.base import Regularizer
+from regularizers.search import require_search
 
 ENTRY_POINTS = "regbench.regularizers"
 _methods: dict[str, type[Regularizer]] = {}
@@ -43,6 +45,8 @@ def register(name: str) -> Callable[[C], C]:
         fields = [name for name, kind in inspect.get_annotations(cls).items() if "ClassVar" not in str(kind)]
         if fields and "__dataclass_fields__" not in vars(cls):
             raise InputError(f"{cls.__name__} must be a dataclass; put @dataclass under @register({name!r})")
+        known = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
+        require_search(name, cls.search, known)
         cls.name = name
         _methods[name] = cls
         return cls

@@ -8,12 +8,14 @@ Reference: Ben Zaken, Ravfogel, Goldberg 2022 (ACL), arXiv:2106.10199.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
 from regularizers.methods.freeze import TRAINED
 from regularizers.registry import register
+from regularizers.search import Log, Search
 
 
 def own_rate(groups: list[dict[str, Any]], context: Context, lr: float) -> list[dict[str, Any]]:
@@ -35,6 +37,7 @@ class BitFit(Regularizer):
     summary: ClassVar[str] = "train the biases and the head alone"
     paper: ClassVar[str] = "Ben Zaken et al. 2022 (ACL)"
     equation: ClassVar[str] = "g = 0 for everything but biases and head"
+    search: ClassVar[Mapping[str, Search]] = {"lr": Log(1e-4, 1e-2, replaces="lr")}
 
     def __post_init__(self) -> None:
         require(self.lr > 0, "lr of bitfit must be > 0", self.lr)

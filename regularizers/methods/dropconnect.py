@@ -10,6 +10,7 @@ Gaussian; here one mask serves the whole step (as mixout's does) and evaluation 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from regularizers.base import Context, Regularizer, require
 from regularizers.mixing import WEIGHTS, adopt, check_layers_scope, mixconnect, set_mask, step_generator
 from regularizers.registry import register
+from regularizers.search import Linear, Search
 
 
 def dropconnect(weight: Tensor, p: float, mask: Tensor) -> Tensor:
@@ -39,6 +41,7 @@ class Dropconnect(Regularizer):
     deviations: ClassVar[str] = "one mask per step instead of one per example; evaluates with the mean weight"
     example: ClassVar[str] = "dropconnect(0.1)"
     off: ClassVar[tuple[str, ...]] = ("dropconnect(0)",)
+    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.05, 0.7, paper=0.5)}
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of dropconnect must be in [0, 1)", self.p)

@@ -12,7 +12,7 @@ The default of 0.999 is the usual one and no paper's.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
+from regularizers.search import Linear, Search
 from regularizers.swapping import carry
 
 
@@ -40,6 +41,7 @@ class EMA(Regularizer):
     equation: ClassVar[str] = "v <- decay * v + (1 - decay) * w; v is evaluated"
     deviations: ClassVar[str] = "the start is part of the average with weight decay^steps"
     off: ClassVar[tuple[str, ...]] = ("ema(0)",)
+    search: ClassVar[Mapping[str, Search]] = {"decay": Linear(0.5, 0.99)}
 
     def __post_init__(self) -> None:
         require(0 <= self.decay < 1, "the decay of ema must be in [0, 1)", self.decay)

@@ -11,7 +11,7 @@ Deviations: none from the equation; F is of the pretraining corpus, not of a pre
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, outside_head, require
 from regularizers.registry import register
+from regularizers.search import Log, Search
 from regularizers.sites import base_prefix
 
 
@@ -42,6 +43,7 @@ class EWC(Regularizer):
     deviations: ClassVar[str] = "F of the pretraining loss, not of a previous task"
     example: ClassVar[str] = "ewc(10)"
     off: ClassVar[tuple[str, ...]] = ("ewc(0)",)
+    search: ClassVar[Mapping[str, Search]] = {"strength": Log(1.0, 1e5)}
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of ewc must be >= 0", self.strength)

@@ -11,7 +11,7 @@ Reference: Ishida, Yamane, Sakai, Niu, Sugiyama 2020 (ICML), arXiv:2002.08709.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from regularizers.base import Batch, Context, Output, Regularizer, outside_head, require
 from regularizers.registry import register
+from regularizers.search import Log, Search
 
 
 def flooded(loss: Tensor, b: float) -> Tensor:
@@ -39,6 +40,7 @@ class Flooding(Regularizer):
     loss_order: ClassVar[int] = -1
     example: ClassVar[str] = "flooding(2)"  # above the loss of an untrained model, where it acts
     off: ClassVar[tuple[str, ...]] = ("flooding(0)",)
+    search: ClassVar[Mapping[str, Search]] = {"b": Log(0.01, 0.3)}
 
     def __post_init__(self) -> None:
         require(self.b >= 0, "b of flooding must be >= 0", self.b)

@@ -9,12 +9,14 @@ Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146; Lee, Tang, Lin 2019, arX
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
 from regularizers.layers import stages
 from regularizers.registry import register
+from regularizers.search import Layers, Search
 
 TRAINED = "which weights train"
 
@@ -30,6 +32,7 @@ class Freeze(Regularizer):
     equation: ClassVar[str] = "g = 0 in the embeddings and layers 0 .. k-1"
     deviations: ClassVar[str] = "no gradual unfreezing"
     example: ClassVar[str] = "freeze(1)"
+    search: ClassVar[Mapping[str, Search]] = {"k": Layers(0, 11)}
 
     def __post_init__(self) -> None:
         require(isinstance(self.k, int) and self.k >= 0, "k of freeze must be an integer >= 0", self.k)

@@ -11,6 +11,7 @@ evaluates; neither is done here. Wang & Manning approximate the sum over units, 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from regularizers.base import Context, Regularizer, require
 from regularizers.methods.dropout import SITES
 from regularizers.noise import StepNoise, attach_noise
 from regularizers.registry import register
+from regularizers.search import Linear, Search
 
 
 def gaussian_dropout(x: Tensor, p: float, noise: Tensor) -> Tensor:
@@ -51,6 +53,7 @@ class GaussianDropout(Regularizer):
     equation: ClassVar[str] = "h <- h * e, e ~ N(1, p / (1-p))"
     deviations: ClassVar[str] = "p/(1-p) is the variance (Sharma et al.'s baseline code: standard deviation)"
     off: ClassVar[tuple[str, ...]] = ("gaussian_dropout(0)",)
+    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.02, 0.5)}
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of gaussian_dropout must be in [0, 1)", self.p)

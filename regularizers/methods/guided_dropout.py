@@ -22,6 +22,7 @@ from fisher.scores import published_ranking, site_scores
 from regularizers.base import Context, Regularizer, require
 from regularizers.methods.dropout import SITES
 from regularizers.registry import register
+from regularizers.search import Linear, Search
 from regularizers.sites import base_prefix, set_rate
 
 
@@ -59,6 +60,7 @@ class GuidedDropout(Regularizer):
     equation: ClassVar[str] = "p(site) = p_upper - (p_upper - p_lower) * rank / (n - 1)"
     off: ClassVar[tuple[str, ...]] = ("guided_dropout(0, 0, head=0)",)
     deviations: ClassVar[str] = "bounds are arguments (the authors' code: 0.099 to 0; their text: 0.1)"
+    search: ClassVar[Mapping[str, Search]] = {"p_upper": Linear(0.02, 0.5, paper=0.1)}
 
     def __post_init__(self) -> None:
         ordered = 0 <= self.p_lower <= self.p_upper < 1

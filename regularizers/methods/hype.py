@@ -10,6 +10,7 @@ Reference: Yuan, Yuan, Tan, Huang, Huang 2023 (ACL), arXiv:2212.08853.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from regularizers.base import Context, Regularizer, outside_head, require
 from regularizers.layers import layer_modules
 from regularizers.registry import register
+from regularizers.search import Log, Search
 
 
 def noise_like(hidden: Tensor, noise: str, generator: torch.Generator) -> Tensor:
@@ -40,6 +42,7 @@ class HyPe(Regularizer):
     equation: ClassVar[str] = "h_l <- h_l + e, e ~ N(0, eps^2) or U(-eps, eps)"
     deviations: ClassVar[str] = "the first layer's input is perturbed too"
     off: ClassVar[tuple[str, ...]] = ("hype(0)",)
+    search: ClassVar[Mapping[str, Search]] = {"eps": Log(1e-5, 0.1, paper=1e-5)}
 
     def __post_init__(self) -> None:
         require(self.eps >= 0, "eps of hype must be >= 0", self.eps)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ from regularizers.methods.freeze import TRAINED
 from regularizers.methods.reinit import START
 from regularizers.mixing import WEIGHTS
 from regularizers.registry import register
+from regularizers.search import Choice, Log, Search
 from regularizers.swapping import carry
 
 
@@ -66,6 +67,7 @@ class LoRA(Regularizer):
     paper: ClassVar[str] = "Hu et al. 2022 (ICLR), eq. 3"
     equation: ClassVar[str] = "W = W_0 + alpha / r * B A, W_0 frozen"
     deviations: ClassVar[str] = "no dropout of its own; merged for evaluation; defaults of alpha and lr not verified"
+    search: ClassVar[Mapping[str, Search]] = {"r": Choice((2, 4, 8, 16)), "lr": Log(1e-4, 1e-2, replaces="lr")}
 
     def __post_init__(self) -> None:
         require(isinstance(self.r, int) and self.r >= 1, "r of lora must be an integer >= 1", self.r)

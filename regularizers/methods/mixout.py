@@ -17,6 +17,7 @@ hardly sees and a global-norm clip does; `gradient=authors` is that variant.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -37,6 +38,7 @@ from regularizers.mixing import (
 )
 from regularizers.mixing import mixconnect as mix
 from regularizers.registry import register
+from regularizers.search import Linear, Search
 
 
 def mixout(weight: Tensor, target: Tensor, p: float, mask: Tensor, gradient: str = "exact") -> Tensor:
@@ -75,6 +77,7 @@ class Mixout(Regularizer):
     deviations: ClassVar[str] = "exact gradient; the authors' code leaves out 1/(1-p) (gradient=authors)"
     example: ClassVar[str] = "mixout(w_pre, 0.5)"
     off: ClassVar[tuple[str, ...]] = ("mixout(w_pre, 0)", "mixout(0, 0, layers=all)")
+    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.1, 0.9, paper=0.7)}
 
     def __post_init__(self) -> None:
         check_target(self.name, self.target)

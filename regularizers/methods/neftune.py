@@ -10,6 +10,7 @@ Reference: Jain et al. 2023, arXiv:2310.05914. The paper's alpha of 5 was found 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
 from regularizers.methods.hype import noise_like
 from regularizers.registry import register
+from regularizers.search import Log, Search
 
 
 def token_lengths(shape: tuple[int, ...], mask: Tensor | None, packed: tuple[int, ...]) -> Tensor:
@@ -50,6 +52,7 @@ class NEFTune(Regularizer):
     paper: ClassVar[str] = "Jain et al. 2023, alg. 1"
     equation: ClassVar[str] = "x <- x + alpha / sqrt(length * d) * U(-1, 1)"
     off: ClassVar[tuple[str, ...]] = ("neftune(0)",)
+    search: ClassVar[Mapping[str, Search]] = {"alpha": Log(1.0, 15.0, paper=5.0)}
 
     def __post_init__(self) -> None:
         require(self.alpha >= 0, "alpha of neftune must be >= 0", self.alpha)

@@ -10,6 +10,7 @@ Reference: Wu, Wu, Qi, Huang, Xie 2022 (ACL), arXiv:2202.12024.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from regularizers.base import Context, Regularizer, outside_head, require
 from regularizers.methods.reinit import START
 from regularizers.registry import register
+from regularizers.search import Linear, Search
 
 
 def shaken(weight: Tensor, uniform: Tensor, strength: float) -> Tensor:
@@ -37,6 +39,7 @@ class NoisyTune(Regularizer):
     equation: ClassVar[str] = "w <- w + (U(0, 1) - 1/2) * lambda * std(w), once"
     deviations: ClassVar[str] = "the head and tensors of one element get no noise"
     off: ClassVar[tuple[str, ...]] = ("noisytune(0)",)
+    search: ClassVar[Mapping[str, Search]] = {"strength": Linear(0.05, 0.3, paper=0.15)}
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of noisytune must be >= 0", self.strength)

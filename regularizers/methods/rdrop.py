@@ -12,7 +12,7 @@ Reference: Wu et al. 2021 (NeurIPS), arXiv:2106.14448.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from regularizers.base import Batch, Context, Output, Regularizer, outside_head, require
 from regularizers.registry import register
+from regularizers.search import Log, Search
 
 
 def disagreement(first: Tensor, second: Tensor) -> Tensor:
@@ -46,6 +47,7 @@ class RDrop(Regularizer):
     example: ClassVar[str] = "rdrop(1) + dropout(0.1)"
     off: ClassVar[tuple[str, ...]] = ("rdrop(0)",)
     passes: ClassVar[tuple[int, int]] = (2, 2)
+    search: ClassVar[Mapping[str, Search]] = {"strength": Log(0.1, 5.0)}
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of rdrop must be >= 0", self.strength)

@@ -10,6 +10,7 @@ Reference: Zhang, Wu, Katiyar, Weinberger, Artzi 2021 (ICLR), arXiv:2006.05987.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ import torch
 from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
 from regularizers.layers import norm_prefixes, stages
 from regularizers.registry import register
+from regularizers.search import Layers, Search
 
 START = "the weights at the start"
 STD = 0.02  # BERT's own initialisation
@@ -41,6 +43,7 @@ class Reinit(Regularizer):
     paper: ClassVar[str] = "Zhang et al. 2021 (ICLR), §5"
     equation: ClassVar[str] = "top k layers and pooler ~ N(0, 0.02^2), LayerNorm (1, 0)"
     example: ClassVar[str] = "reinit(1)"
+    search: ClassVar[Mapping[str, Search]] = {"k": Layers(1, 6)}
 
     def __post_init__(self) -> None:
         require(isinstance(self.k, int) and self.k >= 1, "k of reinit must be an integer >= 1", self.k)

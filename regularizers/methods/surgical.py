@@ -19,6 +19,7 @@ from regularizers.base import Context, Regularizer, outside_head, require
 from regularizers.layers import layer_modules
 from regularizers.methods.freeze import TRAINED
 from regularizers.registry import register
+from regularizers.search import Layers, Search
 from regularizers.sites import base_prefix
 
 
@@ -40,6 +41,7 @@ class Surgical(Regularizer):
     equation: ClassVar[str] = "g_layer = 0 unless sum F over the layer is among the k highest"
     deviations: ClassVar[str] = "F of the pretraining loss by default, not of the downstream task"
     example: ClassVar[str] = "surgical(1)"
+    search: ClassVar[Mapping[str, Search]] = {"k": Layers(1, 12)}
 
     def __post_init__(self) -> None:
         require(isinstance(self.k, int) and self.k >= 1, "k of surgical must be a whole number >= 1", self.k)

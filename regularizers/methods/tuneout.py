@@ -11,6 +11,7 @@ Costs two matrix products per layer in training.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from regularizers.base import Context, Regularizer, require
 from regularizers.mixing import WEIGHTS, check_layers_scope
 from regularizers.noise import StepNoise
 from regularizers.registry import register
+from regularizers.search import Linear, Search
 
 
 def tuneout(x: Tensor, weight: Tensor, target: Tensor, p: float, mask: Tensor) -> Tensor:
@@ -120,6 +122,7 @@ class Tuneout(Regularizer):
     deviations: ClassVar[str] = "the equation is our reading; not checked against the paper's text"
     example: ClassVar[str] = "tuneout(0.1)"
     off: ClassVar[tuple[str, ...]] = ("tuneout(0)",)
+    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.05, 0.7)}
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of tuneout must be in [0, 1)", self.p)

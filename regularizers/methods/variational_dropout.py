@@ -17,7 +17,7 @@ scaled down with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ from regularizers.base import Batch, Context, Output, Regularizer, require
 from regularizers.methods.dropout import SITES
 from regularizers.noise import StepNoise, attach_noise, holder
 from regularizers.registry import register
+from regularizers.search import Linear, Log, Search
 
 C1, C2, C3 = 1.16145124, -1.50204118, 0.58629921
 PARAMETER = "log_alpha"
@@ -68,6 +69,7 @@ class VariationalDropout(Regularizer):
     paper: ClassVar[str] = "Kingma, Salimans, Welling 2015 (NeurIPS)"
     equation: ClassVar[str] = "h <- h * e, e ~ N(1, alpha); L + KL(alpha) / n"
     deviations: ClassVar[str] = "one alpha per dropout site, with a learning rate of its own"
+    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.02, 0.5), "lr": Log(1e-3, 0.1)}
 
     def __post_init__(self) -> None:
         require(0 < self.p <= 0.5, "p of variational_dropout must be in (0, 0.5], so that alpha <= 1", self.p)

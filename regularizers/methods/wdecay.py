@@ -11,7 +11,7 @@ lr a step; it is an option for comparison with code that does so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -22,6 +22,7 @@ from regularizers.base import Context, Regularizer, require
 from regularizers.layers import norm_prefixes
 from regularizers.mixing import check_target_scope
 from regularizers.registry import register
+from regularizers.search import Log, Search
 
 
 def decay(weights: list[Tensor], targets: list[Tensor] | None, rate: float) -> None:
@@ -51,6 +52,7 @@ class WeightDecay(Regularizer):
     equation: ClassVar[str] = "w <- w - lr * lambda * (w - u)"
     example: ClassVar[str] = "wdecay(w_pre, 0.01)"
     off: ClassVar[tuple[str, ...]] = ("wdecay(w_pre, 0)", "wdecay(0, 0)")
+    search: ClassVar[Mapping[str, Search]] = {"strength": Log(1e-3, 1.0, paper=0.01)}
 
     def __post_init__(self) -> None:
         require(self.target in ("0", "w_pre", "w_0"), "the target of wdecay must be 0, w_pre or w_0", self.target)

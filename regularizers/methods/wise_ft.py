@@ -20,6 +20,7 @@ from torch import Tensor
 
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
+from regularizers.search import Linear, Search
 from regularizers.swapping import carry
 
 
@@ -39,6 +40,7 @@ class WiseFT(Regularizer):
     equation: ClassVar[str] = "v = (1 - a) * w_start + a * w; v is evaluated"
     deviations: ClassVar[str] = "the head's start is its random initial value, not a zero-shot classifier"
     off: ClassVar[tuple[str, ...]] = ("wise_ft(1)",)
+    search: ClassVar[Mapping[str, Search]] = {"a": Linear(0.1, 0.9, paper=0.5)}
 
     def __post_init__(self) -> None:
         require(0 <= self.a <= 1, "a of wise_ft must be in [0, 1]", self.a)

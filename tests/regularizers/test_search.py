@@ -1,0 +1,90 @@
+"""Declared search spaces: what they draw, what they refuse, and that every technique's own is one."""
+
+import math
+from dataclasses import dataclass, replace
+
+import pytest
+
+from fisher.common.errors import InputError
+from regularizers.base import Regularizer
+from regularizers.describe import describe
+from regularizers.registry import find, methods, register
+from regularizers.search import Choice, Layers, Linear, Log, Whole
+from regularizers.strategy import parse
+
+POINTS = [at / 1000 for at in range(1000)]
+
+
+def test_points_of_the_unit_interval_become_values():
+    assert [Linear(0.1, 0.9).at(u) for u in (0, 0.25, 0.5)] == [0.1, 0.3, 0.5]
+    assert [Log(1e-3, 1.0).at(u) for u in (0, 1 / 3, 0.5)] == [0.001, 0.01, 0.0316]
+    assert [Choice(("a", "b", "c")).at(u) for u in (0, 0.5, 0.99)] == ["a", "b", "c"]
+    counts = [[Whole(2, 5).at(u) for u in POINTS].count(k) for k in range(2, 6)]
+    assert counts == [250] * 4
+
+
+@pytest.mark.parametrize("space", [Linear(0.1, 0.9), Log(1e-3, 1.0), Whole(1, 6), Layers(1, 6), Choice((1, 2, 4))])
+def test_values_lie_between_the_ends(space):
+    values = [space.at(u) for u in POINTS]
+    assert all(space.contains(value) for value in values)
+    assert values == sorted(values) and values[0] == space.ends()[0]
+    assert math.isclose(values[-1], space.ends()[1], rel_tol=0.01)
+
+
+def test_layers_end_at_those_of_the_model():
+    assert Layers(1, 6).within(4) == Layers(1, 4) and Layers(1, 6).within(24) == Layers(1, 6)
+    assert Layers(1, 6).within(0).at(0.9) == 1 and Linear(0, 1).within(4) == Linear(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Linear(0.9, 0.1), "a range must rise from a finite low to a finite high, got 0.9 to 0.1"),
+        (lambda: Linear(0.0, math.inf), "a range must rise from a finite low to a finite high, got 0.0 to inf"),
+        (lambda: Whole(4, 3), "a range must rise from a finite low to a finite high, got 4 to 3"),
+        (lambda: Log(0.0, 1.0), "a logarithmic range must begin above 0, got 0; take Linear"),
+        (lambda: Choice((1,)), "a choice must have at least two values, got (1,)"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(make, message):
+    with pytest.raises(InputError) as error:
+        make()
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"q": Linear(0, 1)}, "search of searched must name its hyperparameters (p), got 'q'"),
+        ({"p": (0, 1)}, "search of searched must give Linear, Log, Whole, Layers or Choice for p, got (0, 1)"),
+        (
+            {"p": Linear(0, 1, paper=2)},
+            "the paper's value of p of searched must lie in its range (0 to 1, linear), got 2",
+        ),
+    ],
+)
+def test_a_declaration_that_is_wrong_is_refused_on_registration(search, message):
+    @dataclass
+    class Searched(Regularizer):
+        p: float = 0.5
+
+    Searched.search = search
+    with pytest.raises(InputError) as error:
+        register("searched")(Searched)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("name", [name for name, cls in methods().items() if cls.search])
+def test_both_ends_of_every_declared_range_are_values_of_the_technique(name):
+    cls = find(name)
+    example = next(t.regularizer for t in parse(cls.example or name).terms if isinstance(t.regularizer, cls))
+    for key, space in cls.search.items():
+        for value in space.ends():
+            chosen = replace(example, **{key: value})
+            assert str(parse(str(chosen))) == str(chosen)
+
+
+def test_describe_shows_where_tuners_look():
+    assert "0.1 to 0.9, linear; paper 0.7" in describe("mixout")
+    assert "0.0001 to 0.01, log; in place of the shared lr" in describe("bitfit")
+    assert "target       required   0, w_pre or w_0       -" in describe("wdecay")
