@@ -39,7 +39,7 @@ from regularizers.sites import Sites, find_sites
 
 Batch = dict[str, Tensor]
 BARE = re.compile(r"""[^\s(),+=:"]+""")  # what stands in a strategy without quotes
-FAMILY_FREE = Sites(family="none", dropouts=(), mixed=())
+FAMILY_FREE = Sites(family="none", dropouts=(), mixed={})
 
 
 class Output(NamedTuple):
@@ -139,14 +139,14 @@ class Context:
         return sites
 
     def mixed_layers(self, layers: str) -> list[str]:
-        """Names of the linear layers that a weight-mixing method acts on: the paper's or `all`; in the head its own."""
+        """Names of the linear layers that a weight-mixing method acts on: a reading's or `all`; in the head its own."""
         assert self.sites is not None
         if self.scope == "head":
             names = [n for n, m in linear_layers(self.model).items() if f"{n}.weight" in self.head]
         elif layers == "all":
             names = [n for n, m in linear_layers(self.model).items() if f"{n}.weight" not in self.head]
         else:
-            names = list(self.sites.mixed)
+            names = list(self.sites.mixed.get(layers, ()))
         if not names:
             raise SkipTrial(f"the {self.sites.family} model has no layer to mix in scope {self.scope!r}")
         return names

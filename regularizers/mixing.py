@@ -19,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 
 from fisher.common.errors import InputError
 from regularizers.base import Context, require
-from regularizers.sites import base_prefix
+from regularizers.sites import READINGS, base_prefix
 
 WEIGHTS = "the mixed weights"
 WORTHWHILE = 2**16  # weights of a layer from which on choosing its kept columns saves more than it costs
@@ -202,6 +202,12 @@ def check_target_scope(technique: str, target: str, scope: str) -> None:
     wrong = "w_pre" if scope == "head" else "w_0"
     hint = "the head has w_0" if scope == "head" else f"write head:{technique}(w_0, ...)"
     require(target != wrong, f"the target of {technique} on the {scope} must exist there", wrong, hint)
+
+
+def check_layers(technique: str, layers: str) -> None:
+    """Raise InputError unless `layers` names a choice of linear layers."""
+    known = (*READINGS, "all")
+    require(layers in known, f"layers of {technique} must be {', '.join(known[:-1])} or all", layers)
 
 
 def check_layers_scope(technique: str, layers: str, scope: str) -> None:

@@ -11,15 +11,18 @@ parameter tensors precede it. `{i}` runs over the layers of a stack. Three ways 
 Setting the probability therefore acts under sdpa and eager alike. Tensors that precede a site: BERT and its relatives
 those of the module that holds the dropout [Sharma24]; elsewhere, our reading, those between the site before and this.
 
-The mixed layers are our reading of [Lee20 C.2], "mixout replaces dropout": the linear layers fed by units that the
-model drops. BERT's feed-forward output dense is fed by GELU units, which BERT does not drop, and is left alone; T5 does
-drop them, so its `wo` is mixed. GPT-2's head input is not dropped: it has no head site. Layers of the head (DeBERTa's
-pooler) never stand in these tables; a `head:` term finds them itself.
+Which layers are mixed follows from where the model drops. `paper`: the linear layers whose output is dropped before the
+next linear layer, directly or through attention probabilities; so says the first author of [Lee20] (bloodwass/mixout,
+pull request 13 and issue 4), who skipped BERT's intermediate layers because there is no dropout in them. `fed`: the
+linear layers whose input has been dropped, another reading of "mixout replaces dropout" [Lee20 C.2]. BERT's
+intermediate dense is fed by dropped units and its GELU output is not dropped; with its output dense it is the other way
+round. T5 drops both, so its `wi` and `wo` belong to both readings. GPT-2's head input is not dropped: it has no head
+site. Layers of the head (DeBERTa's pooler) never stand in these tables; a `head:` term finds them itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +30,8 @@ from torch import nn
 
 from fisher.common.errors import InputError
 
+READINGS = ("paper", "fed")
+PAPER, FED = ("paper",), ("fed",)
 Condition = Callable[[Any], bool]  # of a model's config
 
 
@@ -55,10 +60,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Mix:
-    """One linear layer that is mixed."""
+    """One linear layer that is mixed, in which of the readings, and in which models of the family."""
 
     layer: str
     when: Condition = always
+    readings: tuple[str, ...] = READINGS
 
 
 @dataclass(frozen=True)
@@ -101,11 +107,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Sites:
-    """The sites of one model in its own order, and the names of the layers that mixout mixes."""
+    """The sites of one model in its own order, and the names of the layers that mixout mixes in each reading."""
 
     family: str
     dropouts: tuple[Site, ...]
-    mixed: tuple[str, ...]
+    mixed: Mapping[str, tuple[str, ...]]
 
 
 def _hidden(site: str, module: str, *parameters: str, when: Condition = always) -> Row:
@@ -136,7 +142,11 @@ def _bert_stack(query: str = "query", key: str = "key", value: str = "value", *,
             ),
             _hidden("layer.{i}.output", layer + "output.dropout", layer + "output."),
         ),
-        mixed=tuple(Mix(layer + name) for name in (*names, "attention.output.dense", "intermediate.dense")),
+        mixed=(
+            *(Mix(layer + name) for name in (*names, "attention.output.dense")),
+            Mix(layer + "intermediate.dense", readings=FED),
+            Mix(layer + "output.dense", readings=PAPER),
+        ),
     )
 
 
@@ -227,7 +237,7 @@ FAMILIES: dict[str, Family] = {
         (EMBEDDINGS,),
         (_bert_stack(),),
         head=("classifier.dropout",),
-        mixed=(Mix("embeddings_project", lambda config: config.embedding_size != config.hidden_size),),
+        mixed=(Mix("embeddings_project", lambda config: config.embedding_size != config.hidden_size, FED),),
     ),
     "distilbert": Family(
         rows=(EMBEDDINGS,),
@@ -248,9 +258,11 @@ FAMILIES: dict[str, Family] = {
                         "transformer.layer.{i}.ffn.",
                     ),
                 ),
-                mixed=tuple(
-                    Mix(f"transformer.layer.{{i}}.{name}")
-                    for name in (*(f"attention.{part}_lin" for part in ("q", "k", "v", "out")), "ffn.lin1")
+                mixed=(
+                    *(Mix(f"transformer.layer.{{i}}.attention.{part}_lin") for part in "qkv"),
+                    Mix("transformer.layer.{i}.attention.out_lin", readings=FED),
+                    Mix("transformer.layer.{i}.ffn.lin1", readings=FED),
+                    Mix("transformer.layer.{i}.ffn.lin2", readings=PAPER),
                 ),
             ),
         ),
@@ -269,7 +281,12 @@ FAMILIES: dict[str, Family] = {
                     _hidden("h.{i}.attn.output", "h.{i}.attn.resid_dropout", "h.{i}.attn.c_proj."),
                     _hidden("h.{i}.mlp", "h.{i}.mlp.dropout", "h.{i}.ln_2.", "h.{i}.mlp."),
                 ),
-                mixed=(Mix("h.{i}.attn.c_attn"), Mix("h.{i}.attn.c_proj"), Mix("h.{i}.mlp.c_fc")),
+                mixed=(
+                    Mix("h.{i}.attn.c_attn"),
+                    Mix("h.{i}.attn.c_proj"),
+                    Mix("h.{i}.mlp.c_fc", readings=FED),
+                    Mix("h.{i}.mlp.c_proj", readings=PAPER),
+                ),
             ),
         ),
         head=(),
@@ -307,11 +324,13 @@ def find_sites(model: nn.Module, head: frozenset[str] = frozenset()) -> Sites:
     classifier = "ForSequenceClassification" in type(model).__name__  # other heads have the dropouts they have
     head_modules = [module for module in family.head if classifier or (prefix and module in modules)]
     sites += [_head_site(module, len(family.head), name, model) for module in head_modules]
-    mixed = [prefix + layer for layer in _layers(family, config)]
-    for layer in mixed:
+    layers = [(prefix + layer, readings) for layer, readings in _layers(family, config)]
+    for layer, _ in layers:
         if layer not in modules:
             raise InputError(f"a {name} model must have the layer {layer}, got none; its site table is out of date")
-    return Sites(name, tuple(sites), tuple(n for n in mixed if f"{n}.weight" not in head))
+    body = [(layer, readings) for layer, readings in layers if f"{layer}.weight" not in head]
+    mixed = {reading: tuple(layer for layer, readings in body if reading in readings) for reading in READINGS}
+    return Sites(name, tuple(sites), mixed)
 
 
 def _rows(family: Family, config: Any) -> list[tuple[Row, int]]:
@@ -321,16 +340,16 @@ def _rows(family: Family, config: Any) -> list[tuple[Row, int]]:
     return [(row, i) for row, i in free + stacked if row.when(config)]
 
 
-def _layers(family: Family, config: Any) -> list[str]:
-    """Names of the mixed layers that this model has, stacks first."""
+def _layers(family: Family, config: Any) -> list[tuple[str, tuple[str, ...]]]:
+    """The mixed layers that this model has, with the readings they belong to, stacks first."""
     stacked = [
-        mix.layer.format(i=i)
+        (mix.layer.format(i=i), mix.readings)
         for stack in family.stacks
         for i in range(getattr(config, stack.layers))
         for mix in stack.mixed
         if mix.when(config)
     ]
-    return stacked + [mix.layer for mix in family.mixed if mix.when(config)]
+    return stacked + [(mix.layer, mix.readings) for mix in family.mixed if mix.when(config)]
 
 
 def _site(row: Row, i: int, prefix: str, family: str, model: nn.Module) -> Site:

@@ -88,7 +88,7 @@ def train_line(problem: Problem, p: float, *, steps: int, seed: int) -> Tensor:
     context = Context(
         nn.Sequential(line),
         generator=torch.Generator().manual_seed(seed),
-        sites=Sites("line", dropouts=(), mixed=("0",)),
+        sites=Sites("line", dropouts=(), mixed={"paper": ("0",)}),
         forward=lambda model, batch: model(batch["inputs"]),
         initial={"0.weight": problem.target[None]},  # (1, 2)
     )

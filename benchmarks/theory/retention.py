@@ -123,7 +123,7 @@ SITES = Sites(
             "hidden.2", "dropout2", "hidden", ("second.weight", "second.bias", "norm2.weight", "norm2.bias"), rate=0.0
         ),
     ),
-    mixed=("second", "third"),
+    mixed={"paper": ("second", "third")},
 )
 
 

@@ -3,7 +3,7 @@
     w_drop = m * w / (1 - p),  m ~ Bernoulli(1 - p) independently per weight                 [Wan et al. 2013, §3]
 
 mixconnect(0, 1 - p, p (1 - p)) with an independent mask entry per weight [Lee20 §3]. Fresh every optimizer step.
-Where (`layers`): as for mixout, `paper` or `all`; the head by a `head:` term alone. The bias is not dropped.
+Where (`layers`): as for mixout, `paper`, `fed` or `all`; the head by a `head:` term alone. The bias is not dropped.
 Deviations: Wan et al. draw a mask per example, on one fully connected layer, and approximate the mean at test time by a
 Gaussian; here one mask serves the whole step (as mixout's does) and evaluation uses the mean weight.
 """
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from regularizers.base import Context, Regularizer, require
-from regularizers.mixing import WEIGHTS, adopt, check_layers_scope, mixconnect, set_mask, step_generator
+from regularizers.mixing import WEIGHTS, adopt, check_layers, check_layers_scope, mixconnect, set_mask, step_generator
 from regularizers.registry import register
 from regularizers.search import Linear, Search
 
@@ -35,6 +35,7 @@ class Dropconnect(Regularizer):
 
     p: float
     layers: str = field(default="paper", kw_only=True)
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "drop single weights of the linear layers"
     paper: ClassVar[str] = "Wan et al. 2013 (ICML)"
     equation: ClassVar[str] = "w_drop = m * w / (1-p), m ~ Bernoulli(1-p) per weight"
@@ -45,7 +46,7 @@ class Dropconnect(Regularizer):
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of dropconnect must be in [0, 1)", self.p)
-        require(self.layers in ("paper", "all"), "layers of dropconnect must be paper or all", self.layers)
+        check_layers(self.name, self.layers)
 
     def acts_on(self) -> frozenset[str]:
         """The weights of linear layers."""

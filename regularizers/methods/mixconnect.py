@@ -36,7 +36,7 @@ class Mixconnect(Mixout):
     """Mix toward `target` with masks of mean 1 - p and variance p (1 - p), p in [0, 1)."""
 
     mask: str = field(default="bernoulli", kw_only=True)
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "mixout with a mask of any distribution"
     paper: ClassVar[str] = "Lee, Cho, Kang 2020 (ICLR), eq. 4-5"
     equation: ClassVar[str] = "w_mix = ((1-M)*u + M*w - (1-mu)*u) / mu, E M = mu = 1-p, Var M = p*(1-p)"

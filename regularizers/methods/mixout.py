@@ -7,9 +7,11 @@ feature of a linear layer, so a whole column of an (out, in) weight, and a row o
 mixed. E w_mix = w. For a strongly convex loss of constant m it penalises ||w - u||^2 with strength m * p / (1 - p)
 (Corollary 1.1). The bias is not mixed.
 
-Where (`layers`): `paper` is our reading of [Lee20 C.2], the linear layers fed by the units that the model drops (BERT:
-query, key, value, attention output dense, intermediate dense, pooler; `regularizers/sites.py` lists them); `all` is
-every linear layer of the body. The head is mixed by a `head:` term alone.
+Where (`layers`): `paper` is what the first author says in public (bloodwass/mixout, pull request 13 and issue 4): the
+linear layers whose output the model drops (BERT: query, key, value, attention output dense, feed-forward output dense,
+pooler; not the intermediate dense). `fed` is another reading of [Lee20 C.2]: the linear layers whose input is dropped
+(intermediate dense in, output dense out). `regularizers/sites.py` lists both for every family; `all` is every linear
+layer of the body. The head is mixed by a `head:` term alone.
 
 Deviations: the gradient is exact, grad * m / (1 - p). The authors' code (and eq. 2) leaves out 1 / (1 - p), which Adam
 hardly sees and a global-norm clip does; `gradient=authors` is that variant.
@@ -28,6 +30,7 @@ from regularizers.base import Context, Regularizer, require
 from regularizers.mixing import (
     WEIGHTS,
     adopt,
+    check_layers,
     check_layers_scope,
     check_target,
     check_target_scope,
@@ -71,6 +74,7 @@ class Mixout(Regularizer):
     p: float
     layers: str = field(default="paper", kw_only=True)
     gradient: str = field(default="exact", kw_only=True)
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "swap random columns of the weights for a target's"
     paper: ClassVar[str] = "Lee, Cho, Kang 2020 (ICLR), eq. 8"
     equation: ClassVar[str] = "w_mix = (m*w + (1-m)*u - p*u) / (1-p), m ~ Bernoulli(1-p) per input feature"
@@ -82,7 +86,7 @@ class Mixout(Regularizer):
     def __post_init__(self) -> None:
         check_target(self.name, self.target)
         require(0 <= self.p < 1, f"p of {self.name} must be in [0, 1)", self.p)
-        require(self.layers in ("paper", "all"), f"layers of {self.name} must be paper or all", self.layers)
+        check_layers(self.name, self.layers)
         known = self.gradient in ("exact", "authors")
         require(known, f"gradient of {self.name} must be exact or authors", self.gradient)
 

@@ -5,7 +5,7 @@
 Barone et al. 2017 (EMNLP) introduce tuneout as inspired by dropout, and [Lee20 §1.1] calls it a special case of mixout.
 The equation is *our reading* of that: we could not check it against the text of the paper. One mask per example, shared
 by its positions; every forward pass of a step has masks of its own. With one mask for all examples it is mixout(w_pre).
-Where (`layers`): as for mixout, `paper` or `all`; on the head (`head:tuneout(p)`) its start w_0 takes w_pre's place.
+Where (`layers`): as for mixout; on the head (`head:tuneout(p)`) its start w_0 takes w_pre's place.
 Costs two matrix products per layer in training.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from regularizers.base import Context, Regularizer, require
-from regularizers.mixing import WEIGHTS, check_layers_scope
+from regularizers.mixing import WEIGHTS, check_layers, check_layers_scope
 from regularizers.noise import StepNoise
 from regularizers.registry import register
 from regularizers.search import Linear, Search
@@ -115,7 +115,7 @@ class Tuneout(Regularizer):
 
     p: float
     layers: str = field(default="paper", kw_only=True)
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     summary: ClassVar[str] = "dropout on the difference to the pretrained weights"
     paper: ClassVar[str] = "Barone et al. 2017 (EMNLP)"
     equation: ClassVar[str] = "y = x W_pre^T + (m*x / (1-p)) (W - W_pre)^T, m ~ Bernoulli(1-p) per example and feature"
@@ -126,7 +126,7 @@ class Tuneout(Regularizer):
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of tuneout must be in [0, 1)", self.p)
-        require(self.layers in ("paper", "all"), "layers of tuneout must be paper or all", self.layers)
+        check_layers(self.name, self.layers)
 
     def acts_on(self) -> frozenset[str]:
         """The weights of linear layers."""

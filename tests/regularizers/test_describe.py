@@ -42,7 +42,7 @@ def test_every_method_says_what_it_is(name):
 
 def test_describe_shows_ranges_defaults_deviations_and_places():
     text = describe("mixout")
-    assert "in [0, 1)" in text and "paper or all" in text and "exact gradient" in text
+    assert "in [0, 1)" in text and "paper, fed or all" in text and "exact gradient" in text
     assert "bert.encoder.layer.{0-1}.attention.self.query" in text
 
 

@@ -2,13 +2,15 @@
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode, resolve_name
+from torch.utils._pytree import tree_leaves
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, XLNetConfig
 from transformers import XLNetForSequenceClassification as XLNet
 
 from fisher.common.errors import InputError
 from fisher.scores import published_ranking
-from regularizers.base import Context, SkipTrial
-from regularizers.sites import FAMILIES, find_sites, set_rate
+from regularizers.base import Context, SkipTrial, linear_layers
+from regularizers.sites import FAMILIES, base_prefix, find_sites, set_rate
 from regularizers.strategy import parse
 
 
@@ -18,7 +20,6 @@ def expand(*patterns, layers=2):
 
 
 BERT_SITES = expand("layer.{i}.attention.self", "layer.{i}.attention.output", "layer.{i}.output")
-BERT_MIXED = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
 SITES = {
     "bert": ["embeddings", *BERT_SITES, "head"],
     "roberta": ["embeddings", *BERT_SITES, "head"],
@@ -54,49 +55,101 @@ SITES = {
         "head",
     ],
 }
+BERT_PAPER = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
+T5_BODY = [
+    *expand(
+        *(f"encoder.block.{{i}}.layer.0.SelfAttention.{part}" for part in "qkvo"),
+        "encoder.block.{i}.layer.1.DenseReluDense.wi",
+        "encoder.block.{i}.layer.1.DenseReluDense.wo",
+    ),
+    *(f"decoder.block.0.layer.0.SelfAttention.{part}" for part in "qkvo"),
+    *(f"decoder.block.0.layer.1.EncDecAttention.{part}" for part in "qkvo"),
+    "decoder.block.0.layer.2.DenseReluDense.wi",
+    "decoder.block.0.layer.2.DenseReluDense.wo",
+]
+
+
+def encoder(*names):
+    return expand(*(f"encoder.layer.{{i}}.{name}" for name in names))
+
+
+def deberta(last):
+    own = ("query_proj", "key_proj", "value_proj", "pos_key_proj", "pos_query_proj")
+    return encoder(*(f"attention.self.{name}" for name in own), "attention.output.dense", last)
+
+
+def distilbert(*names):
+    own = ("attention.q_lin", "attention.k_lin", "attention.v_lin", *names)
+    return expand(*(f"transformer.layer.{{i}}.{name}" for name in own))
+
+
 MIXED = {
-    "bert": [
-        *expand(*(f"bert.encoder.layer.{{i}}.{name}" for name in (*BERT_MIXED, "intermediate.dense"))),
-        "bert.pooler.dense",
-    ],
-    "roberta": expand(*(f"roberta.encoder.layer.{{i}}.{name}" for name in (*BERT_MIXED, "intermediate.dense"))),
-    "electra": [
-        *expand(*(f"electra.encoder.layer.{{i}}.{name}" for name in (*BERT_MIXED, "intermediate.dense"))),
-        "electra.embeddings_project",
-    ],
-    "distilbert": expand(
-        *(
-            f"distilbert.transformer.layer.{{i}}.{name}"
-            for name in ("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin1")
-        )
-    ),
-    "deberta-v2": expand(
-        *(
-            f"deberta.encoder.layer.{{i}}.{name}"
-            for name in (
-                "attention.self.query_proj",
-                "attention.self.key_proj",
-                "attention.self.value_proj",
-                "attention.self.pos_key_proj",
-                "attention.self.pos_query_proj",
-                "attention.output.dense",
-                "intermediate.dense",
-            )
-        )
-    ),
-    "gpt2": expand("transformer.h.{i}.attn.c_attn", "transformer.h.{i}.attn.c_proj", "transformer.h.{i}.mlp.c_fc"),
-    "t5": [
-        *expand(
-            *(f"transformer.encoder.block.{{i}}.layer.0.SelfAttention.{part}" for part in "qkvo"),
-            "transformer.encoder.block.{i}.layer.1.DenseReluDense.wi",
-            "transformer.encoder.block.{i}.layer.1.DenseReluDense.wo",
-        ),
-        *(f"transformer.decoder.block.0.layer.0.SelfAttention.{part}" for part in "qkvo"),
-        *(f"transformer.decoder.block.0.layer.1.EncDecAttention.{part}" for part in "qkvo"),
-        "transformer.decoder.block.0.layer.2.DenseReluDense.wi",
-        "transformer.decoder.block.0.layer.2.DenseReluDense.wo",
-    ],
+    "bert": {
+        "paper": [*encoder(*BERT_PAPER, "output.dense"), "pooler.dense"],
+        "fed": [*encoder(*BERT_PAPER, "intermediate.dense"), "pooler.dense"],
+    },
+    "roberta": {
+        "paper": encoder(*BERT_PAPER, "output.dense"),
+        "fed": encoder(*BERT_PAPER, "intermediate.dense"),
+    },
+    "electra": {
+        "paper": encoder(*BERT_PAPER, "output.dense"),
+        "fed": [*encoder(*BERT_PAPER, "intermediate.dense"), "embeddings_project"],
+    },
+    "distilbert": {"paper": distilbert("ffn.lin2"), "fed": distilbert("attention.out_lin", "ffn.lin1")},
+    "deberta-v2": {"paper": deberta("output.dense"), "fed": deberta("intermediate.dense")},
+    "gpt2": {
+        "paper": expand("h.{i}.attn.c_attn", "h.{i}.attn.c_proj", "h.{i}.mlp.c_proj"),
+        "fed": expand("h.{i}.attn.c_attn", "h.{i}.attn.c_proj", "h.{i}.mlp.c_fc"),
+    },
+    "t5": {"paper": T5_BODY, "fed": T5_BODY},
 }
+
+
+class Flow(TorchFunctionMode):
+    """Follows values from linear layers and dropouts to where they are used, through every function in between.
+
+    `paper`: layers whose output is dropped, or multiplied by dropped values (attention), before another linear layer
+    takes it. `fed`: layers whose input went through a dropout since the last linear layer.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.flows, self.alive, self.dropped, self.taken, self.fed = {}, [], set(), set(), set()
+        for name, module in linear_layers(model).items():
+            module.register_forward_hook(lambda _, args, out, name=name: self.passed(name, args[0], out))
+
+    @property
+    def paper(self):
+        return self.dropped - self.taken
+
+    def of(self, tensor):
+        """(linear layers whose output it holds as it was, whether some of it was dropped)."""
+        return self.flows.get(id(tensor), (frozenset(), False))
+
+    def mark(self, tensor, whole, dropped):
+        self.alive.append(tensor)  # so that no other tensor gets its id
+        self.flows[id(tensor)] = (frozenset(whole), dropped)
+
+    def passed(self, name, x, out):
+        whole, dropped = self.of(x)
+        self.taken |= whole
+        if dropped:
+            self.fed.add(name)
+        self.mark(out, {name}, False)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        inputs = [self.of(x) for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        whole, dropped = frozenset().union(*(w for w, _ in inputs)), any(d for _, d in inputs)
+        multiplies = (resolve_name(func) or "").rsplit(".", 1)[-1] in ("matmul", "__matmul__", "bmm")
+        if func is torch.nn.functional.dropout or (multiplies and dropped):
+            self.dropped |= whole
+            whole, dropped = frozenset(), True
+        for value in tree_leaves(out):
+            if isinstance(value, torch.Tensor):
+                self.mark(value, whole, dropped)
+        return out
 
 
 def attached(model, head, strategy, **fields):
@@ -116,9 +169,23 @@ def test_the_tables_are_of_the_families_that_are_tested():
 
 
 def test_sites_and_mixed_layers_of_each_family(family, family_model):
-    sites = find_sites(*family_model(family))
+    model, head = family_model(family)
+    sites, prefix = find_sites(model, head), base_prefix(model)
     assert [site.name for site in sites.dropouts] == SITES[family]
-    assert list(sites.mixed) == MIXED[family]
+    assert {reading: [n.removeprefix(prefix) for n in names] for reading, names in sites.mixed.items()} == MIXED[family]
+
+
+@pytest.mark.parametrize("reading", ["paper", "fed"])
+def test_mixed_layers_are_those_next_to_a_dropout(family, family_model, batch, reading):
+    """Watched in a forward pass instead of listed. Electra projects its dropped embeddings: its first layer is fed by
+    them all the same."""
+    model, head = family_model(family, attn_implementation="eager")
+    attached(model.train(), head, "dropout(0.5)")
+    with Flow(model) as flow:
+        output(model, batch)
+    body = {name for name in getattr(flow, reading) if f"{name}.weight" not in head}
+    projected = {f"electra.encoder.layer.0.{name}" for name in BERT_PAPER[:3]}
+    assert body | (projected if family == "electra" else set()) == set(find_sites(model, head).mixed[reading])
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -191,12 +258,12 @@ def test_deberta_v3_shares_projections_and_xlarge_has_a_convolution(family_model
     model, head = family_model("deberta-v2", share_att_key=True, conv_kernel_size=3)
     sites = find_sites(model, head)
     assert [site.name for site in sites.dropouts][:2] == ["embeddings", "encoder.conv"]
-    assert not any("pos_" in name for name in sites.mixed)
+    assert not any("pos_" in name for names in sites.mixed.values() for name in names)
 
 
 def test_gated_t5_mixes_both_inner_layers(family_model):
     model, head = family_model("t5", feed_forward_proj="gated-gelu")
-    mixed = find_sites(model, head).mixed
+    mixed = find_sites(model, head).mixed["paper"]
     assert "transformer.encoder.block.0.layer.1.DenseReluDense.wi_0" in mixed
     assert "transformer.encoder.block.0.layer.1.DenseReluDense.wi_1" in mixed
 

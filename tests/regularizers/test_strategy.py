@@ -16,7 +16,7 @@ p = st.floats(0, 0.999)
 bounds = st.tuples(p, p).map(sorted)
 amount = st.floats(0, 1e6)
 target = st.sampled_from(["0", "w_pre", "a b.safetensors", 'q"uo\\te.safetensors', "x=1,(y).safetensors"])
-layers = st.sampled_from(["paper", "all"])
+layers = st.sampled_from(["paper", "fed", "all"])
 path = st.sampled_from(["estimate", "f.safetensors", "a folder/f.safetensors"])
 
 

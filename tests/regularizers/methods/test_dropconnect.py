@@ -58,7 +58,7 @@ def test_two_trials_of_one_seed_agree_and_dropping_matters(lab):
     ("text", "message"),
     [
         ("dropconnect(1)", r"p of dropconnect must be in \[0, 1\), got 1"),
-        ("dropconnect(0.1, layers=few)", "layers of dropconnect must be paper or all, got few"),
+        ("dropconnect(0.1, layers=few)", "layers of dropconnect must be paper, fed or all, got few"),
         ("dropconnect(0.1) + mixout(0, 0.1)", "one sum must set the mixed weights once"),
     ],
 )

@@ -192,10 +192,12 @@ def test_the_mask_is_fresh_every_step_and_the_same_within_it(lab):
     assert len(seen) == 4 and seen[0] == seen[1] and seen[2] == seen[3] and seen[0] != seen[2]
 
 
-def test_touches_the_papers_layers_of_bert(lab):
-    layer = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
-    expected = [f"bert.encoder.layer.{i}.{name}" for i in range(3) for name in (*layer, "intermediate.dense")]
-    assert lab("mixout(w_pre, 0.7)").touched == [*expected, "bert.pooler.dense"]
+@pytest.mark.parametrize(("layers", "last"), [("paper", "output.dense"), ("fed", "intermediate.dense")])
+def test_touches_the_layers_of_bert_that_a_reading_names(lab, layers, last):
+    layer = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", last)
+    expected = [f"bert.encoder.layer.{i}.{name}" for i in range(3) for name in layer]
+    assert lab(f"mixout(w_pre, 0.7, layers={layers})").touched == [*expected, "bert.pooler.dense"]
+    assert (layers == "paper") == (lab("mixout(w_pre, 0.7)").touched == [*expected, "bert.pooler.dense"])
 
 
 def test_all_layers_and_the_head(lab):
@@ -266,7 +268,7 @@ def test_a_stored_target_must_be_readable(lab, tmp_path):
     [
         ("mixout(w_post, 0.5)", "the target of mixout must be 0, w_pre, w_0 or a .safetensors file, got w_post"),
         ("mixout(w_pre, 1)", r"p of mixout must be in \[0, 1\), got 1"),
-        ("mixout(w_pre, 0.5, layers=some)", "layers of mixout must be paper or all, got some"),
+        ("mixout(w_pre, 0.5, layers=some)", "layers of mixout must be paper, fed or all, got some"),
         ("mixout(w_pre, 0.5, gradient=half)", "gradient of mixout must be exact or authors, got half"),
         (
             "mixout(w_0, 0.5)",

@@ -67,7 +67,7 @@ def test_a_packed_row_has_one_mask_per_sequence():
 def test_the_last_layer_of_a_packed_batch_has_one_mask_per_example_too(lab):
     """It computes the first position of each example alone: (1, examples, width)."""
     trial = lab("tuneout(0.5)", start=False)
-    layer = trial.model.bert.encoder.layer[-1].intermediate.dense
+    layer = trial.model.bert.encoder.layer[-1].output.dense
     forward, seen = prepare(trial.model, "packed"), []
     taken = layer.tune_examples.mask
     layer.tune_examples.mask = lambda x, p: seen.append((tuple(x.shape), taken(x, p))) or seen[-1][1]
@@ -98,7 +98,7 @@ def test_gpt2s_layers_too(family_model, batch):
     bound = parse("tuneout(0.5)").bind(Context(model, head, torch.Generator().manual_seed(0)))
     bound.attach()
     with torch.no_grad():
-        model.transformer.h[0].mlp.c_fc.weight.add_(0.5)
+        model.transformer.h[0].mlp.c_proj.weight.add_(0.5)
     bound.draw()
     outputs = [model.train(mode)(input_ids=batch["input_ids"]).logits for mode in (False, True, False)]
     assert torch.equal(outputs[0], outputs[2]) and not torch.equal(outputs[0], outputs[1])
@@ -108,7 +108,7 @@ def test_gpt2s_layers_too(family_model, batch):
     ("text", "message"),
     [
         ("tuneout(1)", r"p of tuneout must be in \[0, 1\), got 1"),
-        ("tuneout(0.1, layers=few)", "layers of tuneout must be paper or all, got few"),
+        ("tuneout(0.1, layers=few)", "layers of tuneout must be paper, fed or all, got few"),
         ("tuneout(0.1) + mixout(0, 0.1)", "one sum must set the mixed weights once"),
     ],
 )
