@@ -28,7 +28,8 @@ class Recipe:
 
     lr: peak learning rate; warmup: share of the steps with rising rate; schedule: `linear` decay to 0 or `constant`;
     clip: global gradient norm, 0 for none; bias_correction: Adam's (off as in BERT's original optimizer);
-    micro_batch: examples per forward pass, 0 for the whole batch.
+    micro_batch: examples per forward pass, 0 for the whole batch; steps: optimizer steps in all, in place of epochs
+    (0: as many as the epochs have); evaluate: after every `epoch` and at the end, or at the end alone (`last`).
     """
 
     epochs: int
@@ -41,11 +42,13 @@ class Recipe:
     clip: float
     bias_correction: bool
     micro_batch: int
+    steps: int = 0
+    evaluate: str = "epoch"
 
 
 @dataclass
 class History:
-    """What a training left: mean loss of every step, what `evaluate` returned per epoch, the step that diverged."""
+    """What a training left: mean loss of every step, what `evaluate` returned each time, the step that diverged."""
 
     losses: list[float] = field(default_factory=list)
     epochs: list[Any] = field(default_factory=list)
@@ -61,11 +64,12 @@ def fit(
     evaluate: Callable[[], Any] = lambda: None,
     checkpoints: Checkpoints | None = None,
 ) -> History:
-    """Train `strategy.context.model` for `recipe.epochs` epochs.
+    """Train `strategy.context.model` for the recipe's steps, or its epochs.
 
     Args:
         batches: epoch -> its batches; every batch is a dict of tensors with "labels", the first dimension examples.
-        evaluate: called after each epoch with the evaluation weights in place and the model in evaluation mode.
+        evaluate: called after each epoch, or at the end alone, with the evaluation weights in place and the model in
+            evaluation mode. A last epoch that the number of steps cuts short counts as one.
         checkpoints: where to go on from and what to do with the state of now and then; the result is the same.
 
     A loss that is NaN or infinite ends the training; `History.diverged_at` is then the first such step. The strategy
@@ -76,7 +80,7 @@ def fit(
     context, model = strategy.context, strategy.context.model
     training = context.training
     per_epoch = len(batches(0))
-    training.steps = per_epoch * recipe.epochs
+    training.steps = recipe.steps or per_epoch * recipe.epochs
     strategy.start(lambda: batches(0))
     training.optimizer = make_optimizer(strategy, recipe)
     scheduler = _schedule(training.optimizer, recipe, training.steps)
@@ -86,9 +90,10 @@ def fit(
         checkpoints.resume(snapshots)
     losses: list[Any] = list(history.losses)
     begun = len(losses)
-    for epoch in range(len(history.epochs), recipe.epochs):
+    for epoch in range(len(losses) // per_epoch, math.ceil(training.steps / per_epoch)):
         model.train()
-        for batch in itertools.islice(batches(epoch), len(losses) - epoch * per_epoch, None):
+        first, last = len(losses) - epoch * per_epoch, training.steps - epoch * per_epoch
+        for batch in itertools.islice(batches(epoch), first, last):
             if checkpoints is not None and checkpoints.due(len(losses) - begun) and not _diverged(losses, history):
                 checkpoints.keep(snapshots.take)
             losses.append(step(strategy, _to(batch, accelerator.device), recipe, accelerator))
@@ -99,9 +104,10 @@ def fit(
         if _diverged(losses, history):
             return history
         shards.require_same(model.parameters(), accelerator)
-        model.eval()
-        with strategy.evaluation():
-            history.epochs.append(evaluate())
+        if recipe.evaluate == "epoch" or len(losses) == training.steps:
+            model.eval()
+            with strategy.evaluation():
+                history.epochs.append(evaluate())
     return history
 
 

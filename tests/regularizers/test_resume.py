@@ -1,5 +1,6 @@
 """States of trainings: what is taken, what is put back, and what is refused rather than saved wrongly."""
 
+import dataclasses
 import itertools
 from collections import deque
 from dataclasses import dataclass
@@ -100,6 +101,27 @@ def test_a_training_that_is_killed_at_every_state_ends_like_one_that_is_not(ever
         part = Training(strategy, part.kept[0], every=every, until=1)
     assert steps == list(range(every, EPOCHS * BATCHES, every))
     assert_same(part, whole)
+
+
+@pytest.mark.parametrize(("evaluate", "evaluations"), [("epoch", 2), ("last", 1)])
+def test_a_number_of_steps_cuts_the_last_epoch_short(evaluate, evaluations):
+    """7 steps are one epoch of 5 and 2 more; the schedule ends with them, wherever a training was killed."""
+    strategy, recipe = parse("dropout(0.1) + ema(0.9)"), dataclasses.replace(RECIPE, steps=7, evaluate=evaluate)
+    whole = Training(strategy, every=100, recipe=recipe)
+    assert (len(whole.history.losses), len(whole.history.epochs)) == (7, evaluations)
+    part = Training(strategy, every=3, until=1, recipe=recipe)
+    while part.kept:
+        part = Training(strategy, part.kept[0], every=3, until=1, recipe=recipe)
+    assert_same(part, whole)
+
+
+def test_steps_and_evaluation_change_nothing_else():
+    """As many steps as the epochs have, looked at once: the same weights."""
+    strategy = parse("dropout(0.1)")
+    whole = Training(strategy)
+    same = Training(strategy, recipe=dataclasses.replace(RECIPE, steps=EPOCHS * BATCHES, evaluate="last"))
+    assert same.history.epochs == whole.history.epochs[-1:] and same.history.losses == whole.history.losses
+    assert first_difference(same.weights, whole.weights) is None
 
 
 def test_looking_does_not_disturb():
