@@ -1,165 +1,63 @@
-"""`python -m benchmarks.fisher`: Fisher scores of the fine-tuning loss on a training split of a task.
+"""Estimate Fisher scores of the fine-tuning loss on a training split of a task.
 
-    python -m benchmarks.fisher --task rte --model FOLDER --data-dir GLUE --fraction 0.1 --output F.safetensors
+examples:
+  regbench fisher task --task pocket-rte --output F.safetensors
+  regbench fisher task --task rte --model FOLDER --data-dir GLUE --fraction 0.1 --output F.safetensors
 
-    F_i = 1/n sum_k (d l(x_k, y_k) / d theta_i)^2  at  theta = w_pre,  l the loss that fine-tuning minimises
+  F_i = 1/n sum_k (d l(x_k, y_k) / d theta_i)^2  at  theta = w_pre,  l the loss that fine-tuning minimises
 
 The samples are the split's examples, tokenised and cut as in a trial; the head is the one that a restart starts from,
 and has no score. Protocol fields that matter: head_init, max_length, data. The file serves wherever a strategy takes
-`fisher=FILE`: its objective is `task`, and task, split and head stand in its metadata.
+fisher=FILE: its objective is `task`, and task, split and head are in its metadata.
+
+exit codes: 0 done; 2 the request was wrong; 130 interrupted
 """
 
-from __future__ import annotations
-
 import argparse
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
-
-from benchmarks.data.batches import Encoded
-from benchmarks.data.sources import examples_hash
-from benchmarks.data.splits import split_hash
-from benchmarks.grid import make_split, seeds
-from benchmarks.suite import read_assignment
-from benchmarks.trial import models
-from benchmarks.trial.protocol import PROTOCOLS, Protocol, make_protocol
-from benchmarks.trial.trial import encode_all, labels_of, load_data, resolve_task, split_rows
-from fisher.common.command import carry_out, require_at_least
-from fisher.common.errors import InputError
-from fisher.common.files import require_writable
-from fisher.estimation.accumulate import BATCH_TOKENS, Report
-from fisher.estimation.partial import accumulate_resumably, found_beside
-from fisher.output import produce
-from fisher.pretraining.checkpoint import require_device
-from fisher.pretraining.corpus import subsample_order
-from fisher.pretraining.objectives import Batch, Sample
-from fisher.scores import Scores, base_names
-from regularizers.base import criterion, forward
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """A task's training split, the model with a restart's head, and what tells this request from others."""
-
-    model: Any
-    samples: list[Sample]
-    recipe: dict[str, Any]
-
-
-def task_loss(model: torch.nn.Module, batch: Batch) -> Tensor:
-    """The training criterion of each example by itself, shape (batch,)."""
-    pairs = zip(forward(model, batch).split(1), batch["labels"].split(1), strict=True)
-    return torch.stack([criterion(logits, label) for logits, label in pairs])
-
-
-def as_samples(rows: Encoded, labels: Sequence[int | float], order: Sequence[int]) -> list[Sample]:
-    """Token ids and label of each example, in the given order; labels are 0-d tensors, int64 or float32."""
-    kind = torch.float32 if isinstance(labels[0], float) else torch.int64
-    return [
-        {name: torch.tensor(values) for name, values in rows[at].items()}
-        | {"labels": torch.tensor(labels[at], dtype=kind)}
-        for at in order
-    ]
-
-
-def prepare(args: argparse.Namespace, protocol: Protocol) -> Request:
-    """Data, model and metadata of a command line."""
-    source, where = find_source(args), (args.task, args.data_dir, args.task_file, args.offline)
-    data = load_data(*where)
-    split = make_split(data, protocol, fraction=args.fraction, split_seed=args.split_seed, restart=args.restart)
-    rows = split_rows(split, protocol, encode_all(source, *where, protocol.max_length))["train"]
-    outputs = 1 if data.task.labels is None else len(data.task.labels)
-    seed = seeds(args.restart, args.split_seed)["init"]
-    model, head = models.build(source, outputs, seed=seed, head_init=protocol.head_init)
-    for name in head:
-        model.get_parameter(name).requires_grad_(False)
-    recipe = {
-        "kind": "empirical",
-        "objective": "task",
-        "reduction": "mean",
-        "samples": len(split.train),
-        "seed": args.split_seed,
-        "task": data.task.name,
-        "fraction": args.fraction,
-        "restart": args.restart,
-        "protocol": protocol.name,
-        "data": protocol.data,
-        "head_init": protocol.head_init,
-        "head_hash": models.head_hash(model, head),
-        "max_length": protocol.max_length,
-        "batch_tokens": args.batch_tokens,
-        "corpus": f"{data.task.name}, training split",
-        "corpus_size": len(split.train),
-        "corpus_hash": examples_hash(split.train),
-        "split_hash": split_hash(data.task, split.train),
-        "model": source.label,
-        "model_type": model.config.model_type,
-        "weights": models.weights_of(source),
-    }
-    order = subsample_order(len(rows), args.split_seed)
-    return Request(model.eval(), as_samples(rows, labels_of(split.train), order), recipe)
-
-
-def find_source(args: argparse.Namespace) -> models.Source:
-    """The model asked for; the embedded one where the task is embedded too."""
-    embedded = resolve_task(args.task, args.task_file).kind == "embedded"
-    if args.model is None and not embedded:
-        raise InputError(f"--model must be given for {args.task}: a hub id such as bert-large-uncased, or a folder")
-    return models.find_model(args.model or "pocket", offline=args.offline)
-
-
-def estimate(request: Request, partial: Path, report: Report, device: str) -> Scores:
-    """The diagonal under the base model's names, in float32."""
-    state = accumulate_resumably(
-        request.model.to(device), request.samples, task_loss, request.recipe, partial=partial, report=report
-    )
-    diagonal = {name: value.float().cpu() for name, value in state.diagonal().items()}
-    return Scores(base_names(diagonal, request.model.base_model_prefix), request.recipe | found_beside(state))
-
-
-def run(args: argparse.Namespace) -> None:
-    """Check, estimate, keep."""
-    require_at_least(args, split_seed=0, restart=0, batch_tokens=1)
-    require_device(args.device)
-    require_writable(args.output)
-    request = prepare(args, make_protocol(args.protocol, dict(map(read_assignment, args.set))))
-    scores = produce(
-        args.output,
-        request.recipe,
-        len(request.samples),
-        lambda partial, report: estimate(request, partial, report, args.device),
-    )
-    print(f"{args.output}: {len(scores.values)} tensors, {len(request.samples)} examples of {args.task}")
+from fisher.common.command import make_parser, run_command
+from fisher.options import BATCH_TOKENS
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(prog="python -m benchmarks.fisher", description=__doc__.split("\n")[0])
-    p.add_argument("--task", required=True, help="name of a task (python -m benchmarks.run --list tasks)")
-    p.add_argument("--output", required=True, type=Path, metavar="FILE", help="safetensors file to write")
-    p.add_argument(
-        "--model", metavar="HUB_ID|FOLDER", help="pretrained model; required unless the task is a pocket one"
+    """Return the command line."""
+    made = make_parser("regbench fisher task", __doc__)
+    data = made.add_argument_group("model and data")
+    data.add_argument("--task", required=True, metavar="NAME", help="a task (`regbench list tasks`)")
+    data.add_argument("--model", metavar="HUB_ID|FOLDER", help="pretrained; required unless the task is a pocket one")
+    data.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
+    data.add_argument("--task-file", metavar="FILE.toml", help="your own task")
+    data.add_argument("--fraction", type=float, default=1.0, metavar="F", help="share of the training set, in (0, 1]")
+    data.add_argument("--split-seed", type=int, default=0, metavar="N", help="which split of that share (default 0)")
+    data.add_argument("--restart", type=int, default=0, metavar="N", help="whose initial head is taken (default 0)")
+    data.add_argument("--protocol", default="lee20", metavar="NAME", help="lee20 (default) or sharma24")
+    data.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="protocol fields")
+    data.add_argument("--offline", action="store_true", help="use local files and caches only")
+    how = made.add_argument_group("what to keep, and how to compute")
+    how.add_argument("--output", required=True, type=Path, metavar="FILE", help="safetensors file to write")
+    how.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=BATCH_TOKENS,
+        metavar="N",
+        help="padded tokens of a batch (default %(default)s)",
     )
-    p.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
-    p.add_argument("--task-file", metavar="FILE.toml", help="your own task")
-    p.add_argument("--fraction", type=float, default=1.0, metavar="F", help="share of the training set, in (0, 1]")
-    p.add_argument("--split-seed", type=int, default=0, metavar="N")
-    p.add_argument("--restart", type=int, default=0, metavar="N", help="whose initial head is taken")
-    p.add_argument("--protocol", default="lee20", choices=PROTOCOLS)
-    p.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="protocol fields")
-    p.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="padded tokens of a batch")
-    p.add_argument("--device", default="cpu", help="cpu, cuda, ...")
-    p.add_argument("--offline", action="store_true", help="use local files and caches only")
-    return p
+    how.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    return made
+
+
+def run(args: argparse.Namespace) -> None:
+    """Estimate or resume, and write the file."""
+    from benchmarks import task_fisher
+
+    task_fisher.run(args)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line, run the request, return the exit status."""
-    return carry_out(parser(), run, argv, resumes="the same command goes on from the last saved state")
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv, resumes=True)
 
 
 if __name__ == "__main__":

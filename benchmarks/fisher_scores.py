@@ -11,7 +11,7 @@ from benchmarks.pocket import MODEL_DIR
 from benchmarks.request import AUTO, FisherRecipe
 from benchmarks.trial.models import Source, weights_of
 from fisher.common.errors import InputError
-from fisher.estimate import estimate
+from fisher.estimation.estimate import estimate
 from fisher.pretraining.corpus import corpus_hash, read_corpus
 from fisher.pretraining.objectives import Text
 from fisher.scores import load_scores, save_scores

@@ -1,12 +1,14 @@
-"""`python -m benchmarks.submit`: files for the GLUE evaluation server from trials that predicted the test sets.
+"""Make files for the GLUE evaluation server from trials that predicted the test sets.
 
-    python -m benchmarks.run --suite lee20-table4                                  # trials with predict_test
-    python -m benchmarks.submit results/lee20-table4 --output submissions          # one zip per strategy
-    python -m benchmarks.submit --check submissions/*.zip
+examples:
+  regbench run --suite lee20-table4                              # trials with predict_test
+  regbench submit results/lee20-table4 --output submissions      # one zip per strategy
+  regbench submit --check submissions/*.zip
 
 Of every strategy and task the restart with the best score on dev predicts [Lee20, Table 4]; of equal ones the first.
-Tasks that were not run carry a constant prediction. Exit 0: made, or every zip is valid; 1: a zip is not valid; 2: the
-request was wrong.
+Tasks that were not run get a constant prediction.
+
+exit codes: 0 made, or every zip is valid; 1 a zip is not valid; 2 the request was wrong
 """
 
 from __future__ import annotations
@@ -22,43 +24,42 @@ from typing import Any
 from benchmarks.data.sources import examples_hash, load_test
 from benchmarks.data.tasks import TASKS
 from benchmarks.submission import FILES, check, pack
+from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
+from fisher.common.text import escape
 from leaderboard.records.files import write_atomic
 from leaderboard.records.identity import canonical
 from leaderboard.records.schema import is_result
 from leaderboard.records.store import read_records
-from leaderboard.render.text import escape, percent, show_any_script
-from regularizers.strategy import parse
+from leaderboard.render.text import percent
 
 Record = dict[str, Any]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    show_any_script()
-    given = parser().parse_args(argv)
-    try:
-        if given.check:
-            return check_all([Path(path) for path in given.check])
-        if not given.results or not given.output:
-            raise InputError("RESULTS and --output DIR must be given, or --check ZIP")
-        submit(given)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(prog="python -m benchmarks.submit", description=__doc__.split("\n")[0])
-    p.add_argument("results", nargs="*", metavar="RESULTS", help="output folders of runs with --set predict_test=true")
-    p.add_argument("--output", metavar="DIR", help="where the zips go, one per strategy")
-    p.add_argument("--strategies", nargs="+", metavar="SUM", help="default: all")
-    p.add_argument("--fraction", type=float, metavar="F", help="share of the training data; default: the largest found")
-    p.add_argument("--data-dir", metavar="DIR", help="check that the predictions are of these test files")
-    p.add_argument("--check", nargs="+", metavar="ZIP", help="only say whether these are valid submissions")
-    return p
+    """Return the command line."""
+    made = make_parser("regbench submit", __doc__)
+    made.add_argument(
+        "results", nargs="*", metavar="RESULTS", help="output folders of runs with --set predict_test=true"
+    )
+    made.add_argument("--output", metavar="DIR", help="where the zips go, one per strategy")
+    made.add_argument("--strategies", nargs="+", metavar="SUM", help="default: all")
+    made.add_argument(
+        "--fraction", type=float, metavar="F", help="share of the training data; default: the largest found"
+    )
+    made.add_argument("--data-dir", metavar="DIR", help="check that the predictions are of these test files")
+    made.add_argument("--check", nargs="+", metavar="ZIP", help="only say whether these are valid submissions")
+    return made
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the zips, or check those given; 1 if one is not valid."""
+    if args.check:
+        return check_all([Path(path) for path in args.check])
+    if not args.results or not args.output:
+        raise InputError("RESULTS and --output DIR must be given, or --check ZIP")
+    submit(args)
+    return 0
 
 
 def check_all(paths: Iterable[Path]) -> int:
@@ -109,6 +110,8 @@ def choose(records: Iterable[Record], strategies: Sequence[str] | None, fraction
     share = max(r["config"]["fraction"] for r in usable) if fraction is None else fraction
     usable = [r for r in usable if r["config"]["fraction"] == share]
     names = sorted({r["config"]["strategy"] for r in usable})
+    from regularizers.strategy import parse  # loads torch
+
     asked = list(dict.fromkeys(name if name in names else str(parse(name)) for name in strategies or names))
     if not usable or not set(asked) <= set(names):
         wanted = percent(share) if not usable else ", ".join(sorted(set(asked) - set(names)))
@@ -165,10 +168,15 @@ def check_examples(record: Record, data_dir: str) -> None:
 
 
 def file_name(strategy: str) -> str:
-    """A readable name, told apart by eight digits of the strategy's hash."""
+    """A readable name, made unique by eight digits of the strategy's hash."""
     slug = re.sub(r"[^a-z0-9._]+", "-", strategy.lower())[:80].strip("-._")
     return f"{slug}-{hashlib.sha256(strategy.encode()).hexdigest()[:8]}.zip"
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

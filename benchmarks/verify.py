@@ -1,208 +1,78 @@
-"""Check results against the data that they name, and by training some of them again.
+"""Check results: by their records, against the data that they name, and by training some of them again.
 
-    python -m benchmarks.verify RESULTS... [--data-dir DIR] [--rerun K --model MODEL]
+examples:
+  regbench verify RESULTS                                  # what the records alone show
+  regbench verify RESULTS --data                           # and every score, from stored predictions and dev labels
+  regbench verify RESULTS --data-dir GLUE --rerun 3 --model MODEL   # and 3 random trials trained again
 
-First `python -m leaderboard.verify` (what records alone can show). Then the dev labels are loaded from the source that
-the command names (`--data-dir`, the hub, `--task-file`; embedded tasks bring theirs), splits and dev sets are made anew
-and compared by hash, and every score and verdict is computed again from the stored predictions, which must agree to
-1e-9. `--rerun K` trains K random trials once more: their initial head and batches must be the same, their training
-losses must agree on average within `--loss-tolerance` and their score within `--tolerance` (equal software on an equal
-device gives equal bits; others differ in rounding, which training amplifies).
+The records must be whole, their scores must follow from their own epochs, their restarts must be complete and paired.
+With data, splits and dev sets are made anew and compared by hash, and every score and verdict is computed again from
+the stored predictions, which must agree to 1e-9. --rerun K trains K random trials once more: their initial head and
+batches must be the same, their training losses must agree on average within --loss-tolerance and their score within
+--tolerance (equal software on an equal device gives equal bits; others differ in rounding, which training amplifies).
+`python -m leaderboard.verify` checks the records alone, `python -m benchmarks.verify` always uses the data.
 
-Exit 0: no problem; 1: at least one; 2: the request was wrong.
+exit codes: 0 no problem; 1 at least one; 2 the request was wrong
 """
 
-from __future__ import annotations
-
 import argparse
-import dataclasses
-import functools
-import secrets
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from benchmarks.data.sources import examples_hash
-from benchmarks.data.splits import check_split_hash, split_hash
-from benchmarks.grid import make_split
-from benchmarks.trial.metrics import judge, metric_name
-from benchmarks.trial.protocol import Protocol
-from benchmarks.trial.retraining import Again, sample
-from benchmarks.trial.seeds import derive
-from benchmarks.trial.trial import labels_of, load_data
-from fisher.common.command import require_at_least
-from fisher.common.errors import InputError
-from leaderboard.audit import CHECKS, Finding
-from leaderboard.records.schema import is_result
-from leaderboard.render.text import show_any_script
-from leaderboard.verify import report, verify
-from regularizers.registry import identity, load_plugins
-from regularizers.strategy import parse
-
-SCORE_TOLERANCE = 1e-9
-_COMPARED = ("score", "hashes", "predictions", "train_loss", "micro_batch")
-Record = dict[str, Any]
-Labels = list[int] | list[float]
-
-
-class Source:
-    """The data that records are checked against; every split is made once."""
-
-    def __init__(self, data_dir: str | None, task_file: str | None, offline: bool) -> None:
-        self.where = data_dir, task_file, offline
-        self.split = functools.lru_cache(maxsize=None)(self._split)
-
-    def _split(
-        self, task: str, protocol: Protocol, fraction: float, split_seed: int, restart: int
-    ) -> tuple[str, str, Labels, str]:
-        """Hash of the training examples, hash of the dev set, its labels, and what speaks against the data."""
-        data, against = load_data(task, *self.where), ""
-        split = make_split(data, protocol, fraction=fraction, split_seed=split_seed, restart=restart)
-        trained = split_hash(data.task, split.train)
-        if protocol.data == "official":
-            try:
-                check_split_hash(data.task, fraction, split_seed, trained)
-            except InputError as error:
-                against = str(error)
-        return trained, examples_hash(split.dev), labels_of(split.dev), against
-
-    def faults(self, record: Record) -> Iterator[tuple[str, str]]:
-        """What is wrong with a record in the light of the data: (check, sentence)."""
-        config, result = record["config"], record["result"]
-        if other := {field.name for field in dataclasses.fields(Protocol)} ^ set(config["protocol"]):
-            names = ", ".join(sorted(other))
-            yield "code", f"its protocol and that of this code differ in {names}: another version ran it"
-            return
-        protocol = Protocol(**config["protocol"])
-        restart = config["restart"] if protocol.data == "pooled" else 0
-        place = (config["task"], protocol, config["fraction"], config["split_seed"], restart)
-        trained, dev, labels, against = self.split(*place)
-        if against:
-            yield "data", against
-        if trained != config["split_hash"]:
-            yield "data", f"it names the split {config['split_hash'][:12]}, this data gives {trained[:12]}"
-        if dev != config["dev_hash"]:
-            yield "data", f"it names the dev set {config['dev_hash'][:12]}, this data gives {dev[:12]}"
-        elif is_result(record):
-            task = load_data(config["task"], *self.where).task
-            if config["metric"] != metric_name(task, protocol.metric):
-                yield "data", f"{protocol.metric} of {task.name} is not {config['metric']}"
-                return
-            yield from _verdict_faults(task, config, result, labels)
-
-
-def _verdict_faults(task: Any, config: Record, result: Record, labels: Labels) -> Iterator[tuple[str, str]]:
-    """Judge the stored predictions again and compare every number and flag."""
-    predictions, seed = result["predictions"], derive("chance", config["restart"])
-    if not result["imputed"] and len(predictions) != len(labels):
-        yield "predictions", f"{len(predictions)} predictions for {len(labels)} labels"
-        return
-    again = judge(task, config["metric"], predictions, labels, diverged=result["imputed"], seed=seed)
-    for key, value in dataclasses.asdict(again).items():
-        told = result.get(key)
-        number = isinstance(value, float) and isinstance(told, (int, float))
-        if not (abs(told - value) <= SCORE_TOLERANCE if number else told == value):
-            yield "predictions", f"{key} is {told}, its predictions and the labels give {value}"
-
-
-def strategy_faults(config: Record) -> Iterator[tuple[str, str]]:
-    """What is wrong with a record's strategy in the light of this code."""
-    strategy = parse(config["strategy"])
-    if str(strategy) != config["strategy"]:
-        yield "code", f"the strategy must be written {strategy}, got {config['strategy']}"
-    versions = {name: identity(name) for name in strategy.names()}
-    if versions != config["methods"]:
-        yield "code", f"it ran methods {config['methods']}, this code has {versions}"
-
-
-class Check:
-    """What data and code say about records, found while they stream by; with `keep` they may be trained again."""
-
-    def __init__(self, source: Source, *, keep: bool) -> None:
-        self.source, self.findings, self.results, self.keep = source, list[Finding](), list[Record](), keep
-
-    def __call__(self, record: Record) -> None:
-        """Look at one record."""
-        for look in (self.source.faults, lambda record: strategy_faults(record["config"])):
-            self._look(look, record)
-        if self.keep and is_result(record):
-            self.results.append(_core(record))
-
-    def _look(self, look: Callable[[Record], Iterator[tuple[str, str]]], record: Record) -> None:
-        try:
-            found = list(look(record))
-        except (InputError, TypeError, ValueError, KeyError) as error:
-            found = [("data", f"cannot be checked: {error}")]
-        self.findings += [Finding(check, f"{record['id']}: {text}") for check, text in found]
-
-
-def _core(record: Record) -> Record:
-    """What training again takes and is compared with."""
-    result = {key: record["result"].get(key) for key in _COMPARED}
-    return {"id": record["id"], "config": record["config"], "result": result}
+from fisher.common.command import make_parser, run_command
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(prog="python -m benchmarks.verify", description="Check results by data and training.")
-    p.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
-    p.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
-    p.add_argument("--task-file", metavar="FILE.toml", help="your own task")
-    p.add_argument("--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE")
-    p.add_argument("--offline", action="store_true", help="use local files and caches only")
-    p.add_argument("--allow-incomplete", action="store_true", help="missing restarts and errors are notes")
-    p.add_argument("--rerun", type=int, default=0, metavar="K", help="train K random trials again")
-    p.add_argument("--model", metavar="HUB_ID|FOLDER", help="of the trials to train again; not needed for pocket")
-    p.add_argument("--fisher-corpus", default="", metavar="FILE|HUB_ID", help="as fisher_corpus of the run")
-    p.add_argument("--tolerance", type=float, default=0.02, metavar="SCORE", help="of a repeated score (default 0.02)")
-    p.add_argument("--loss-tolerance", type=float, default=1e-3, metavar="LOSS", help="of its losses (default 0.001)")
-    p.add_argument("--seed", type=int, metavar="N", help="which trials are drawn; default: a new one each time")
-    p.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of the training (default 1)")
-    return p
+    """Return the command line."""
+    made = make_parser("regbench verify", __doc__)
+    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
+    made.add_argument("--allow-incomplete", action="store_true", help="missing restarts and errors are notes")
+    data = made.add_argument_group("with data (each of these flags asks for it)")
+    data.add_argument("--data", action="store_true", help="GLUE from the hub; embedded tasks need nothing else")
+    data.add_argument("--data-dir", metavar="DIR", help="original GLUE files")
+    data.add_argument("--task-file", metavar="FILE.toml", help="your own task")
+    data.add_argument(
+        "--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers"
+    )
+    data.add_argument("--offline", action="store_true", help="use local files and caches only")
+    again = made.add_argument_group("with training")
+    again.add_argument("--rerun", type=int, default=0, metavar="K", help="train K random trials again")
+    again.add_argument("--model", metavar="HUB_ID|FOLDER", help="of those trials; not needed for pocket")
+    again.add_argument("--fisher-corpus", default="", metavar="FILE|HUB_ID", help="as fisher_corpus of the run")
+    again.add_argument("--tolerance", type=float, default=0.02, metavar="X", help="of a repeated score (default 0.02)")
+    again.add_argument("--loss-tolerance", type=float, default=1e-3, metavar="X", help="of its losses (default 0.001)")
+    again.add_argument("--seed", type=int, metavar="N", help="which trials are drawn; default: a new one each time")
+    again.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of the training (default 1)")
+    return made
+
+
+def needs_data(args: argparse.Namespace) -> bool:
+    """Whether a flag asks for more than the records."""
+    return bool(args.data or args.data_dir or args.task_file or args.plugin or args.offline or args.rerun)
+
+
+def check_with_data(args: argparse.Namespace) -> int:
+    """Check records, data and code; 1 if there is a problem."""
+    from benchmarks import verification
+
+    return verification.run(args)
+
+
+def check(args: argparse.Namespace) -> int:
+    """Check the records, and what else the flags ask for; 1 if there is a problem."""
+    from leaderboard import verify
+
+    return check_with_data(args) if needs_data(args) else verify.run(args)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    show_any_script()
-    given = parser().parse_args(argv)
-    try:
-        return _run(given)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Check with data, whether or not a flag asks for it."""
+    return run_command(parser(), check_with_data, argv)
 
 
-def _run(given: argparse.Namespace) -> int:
-    require_at_least(given, rerun=0, tolerance=0, loss_tolerance=0, threads=1)
-    if given.data_dir is not None and not Path(given.data_dir).is_dir():
-        raise InputError(f"--data-dir must be an existing folder, got {given.data_dir}")
-    for problem in load_plugins(given.plugin):
-        print(f"warning: {problem}", file=sys.stderr)
-    check = Check(Source(given.data_dir, given.task_file, given.offline), keep=given.rerun > 0)
-    findings, count = verify(given.results, allow_incomplete=given.allow_incomplete, also=check)
-    findings += check.findings
-    names = ["records", *CHECKS, "tables", "data", "predictions", "code"]
-    if given.rerun:
-        findings += _train_again(given, check.results)
-        names.append("training")
-    print(report(findings, count, names))
-    return 1 if any(finding.problem for finding in findings) else 0
-
-
-def _train_again(given: argparse.Namespace, results: list[Record]) -> Iterator[Finding]:
-    seed = secrets.randbelow(2**32) if given.seed is None else given.seed
-    drawn = sample(results, given.rerun, seed)
-    print(
-        f"training {len(drawn)} of {len(results)} trials again (--seed {seed}); their losses must agree on average "
-        f"within {given.loss_tolerance:g}, their scores within {given.tolerance:g}"
-    )
-    again = Again(given, drawn)
-    for record in drawn:
-        for finding in again.compare(record):
-            print(f"  {finding.text}", flush=True)
-            yield finding
+def regbench(argv: Sequence[str] | None = None) -> int:
+    """Check as `regbench verify` does: with data where a flag asks for it."""
+    return run_command(parser(), check, argv)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,182 +1,56 @@
-"""How fast, and in how much memory, a Fisher estimate runs: against the loop over single samples.
+"""Measure how fast, and in how much memory, a Fisher estimate runs: against the loop over single samples.
 
-    python -m fisher.bench [--size small|base|large] [--length 512] [--samples 8] [--rounds 5] [--output F.json]
+examples:
+  regbench fisher bench
+  regbench fisher bench --size base --length 512 --samples 8 --rounds 5 --output F.json
 
 A BERT with random weights and random tokens, 15 % of them predicted. The loop is the plain one: the model's own loss
 with its labels, `backward`, the squares of `.grad` added up, one sample after the other. The bound is one backward
-pass over the same batches with the same loss, nothing squared: what no estimate from gradients can go below. All take
-the same samples in turn, round by round, on one thread; times are CPU seconds, so other work on the machine hardly
+pass over the same batches with the same loss, nothing squared: no estimate from gradients can be faster. All take the
+same samples in turn, round by round, on one thread; times are CPU seconds, so other work on the machine hardly
 disturbs them. The check that an estimate makes of two samples, once, is not in them; here the results are compared in
-the end.
-Peak memory is what the batched way, that check included, adds to the process after its imports, the model included.
+the end. Peak memory is what the batched way, that check included, adds to the process after its imports, the model
+included.
+
+exit codes: 0 measured; 2 the request was wrong; 130 interrupted
 """
 
 import argparse
-import json
-import resource
-import statistics
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-import transformers
-
-from fisher.common.command import carry_out
-from fisher.common.errors import InputError
-from fisher.common.files import require_writable, write_atomically
-from fisher.estimation.accumulate import BATCH_TOKENS, batches_agree, length_of, plan
-from fisher.estimation.batched import add_squares
-from fisher.pretraining.objectives import IGNORE, Loss, Sample, collate, objective_loss
-from fisher.seeds import generator
-
-SIZES = {"small": (6, 384, 12), "base": (12, 768, 12), "large": (24, 1024, 16)}  # layers, width, heads
-Diagonal = dict[str, torch.Tensor]
-
-
-def random_bert(size: str) -> Any:
-    layers, width, heads = SIZES[size]
-    config = transformers.BertConfig(
-        hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * width
-    )
-    torch.manual_seed(0)
-    return transformers.BertForMaskedLM(config).eval()
-
-
-def random_samples(count: int, length: int, vocabulary: int) -> list[Sample]:
-    samples: list[Sample] = []
-    for number in range(count):
-        rng = generator("bench", number)
-        ids = torch.randint(vocabulary, (length,), generator=rng)
-        positions = torch.randperm(length, generator=rng)[: max(1, round(0.15 * length))].sort().values
-        mask = torch.ones(length, dtype=torch.long)
-        samples.append({"input_ids": ids, "attention_mask": mask, "positions": positions, "labels": ids[positions]})
-    return samples
-
-
-def batched(model: Any, samples: Sequence[Sample], loss: Loss, batch_tokens: int) -> Diagonal:
-    """What `fisher.estimation.accumulate` does once a first batch has been checked."""
-    total = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
-    for numbers in plan([length_of(sample) for sample in samples], batch_tokens):
-        add_squares(total, model, collate([samples[number] for number in numbers]), loss)
-    return {name: value / len(samples) for name, value in total.items()}
-
-
-def plain_loop(model: Any, samples: Sequence[Sample]) -> Diagonal:
-    """The empirical Fisher as one writes it down: the model's loss over all positions, one sample at a time."""
-    total = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
-    for sample in samples:
-        labels = torch.full_like(sample["input_ids"], IGNORE)
-        labels[sample["positions"]] = sample["labels"]
-        model.zero_grad()
-        inputs = {name: sample[name].unsqueeze(0) for name in ("input_ids", "attention_mask")}
-        model(**inputs, labels=labels.unsqueeze(0)).loss.backward()
-        for name, value in model.named_parameters():
-            if value.grad is not None:
-                total[name] += value.grad**2
-    model.zero_grad()
-    return {name: value / len(samples) for name, value in total.items()}
-
-
-def backward_alone(model: Any, samples: Sequence[Sample], loss: Loss, batch_tokens: int) -> None:
-    """The bound: gradients of the batches' summed losses, thrown away."""
-    for numbers in plan([length_of(sample) for sample in samples], batch_tokens):
-        loss(model, collate([samples[number] for number in numbers])).sum().backward()
-    model.zero_grad()
-
-
-def largest_difference(first: Diagonal, second: Diagonal) -> float:
-    """Over tensors, of the means, relative; tensors whose score is rounding noise (a key's bias) left out."""
-    means = {name: (float(first[name].mean()), float(second[name].mean())) for name in first}
-    noise = 1e-9 * max(one for one, _ in means.values())
-    return max(abs(one - other) / other for one, other in means.values() if other > noise)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def summary(values: Sequence[float]) -> dict[str, float]:
-    """Minimum, median and maximum."""
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
-
-
-def measure(size: str, *, length: int, samples: int, rounds: int, batch_tokens: int) -> dict[str, Any]:
-    """Seconds per sample of both ways and of the bound, ratios round by round, agreement and peak memory."""
-    torch.set_num_threads(1)
-    imported = peak_bytes()
-    model = random_bert(size)
-    drawn = random_samples(samples, length, model.config.vocab_size)
-    loss = objective_loss("mlm")
-    batches_agree(model, drawn[:2], loss)
-    found = batched(model, drawn[:2], loss, batch_tokens)
-    peak = peak_bytes()
-    ways: dict[str, Callable[[], object]] = {
-        "batched": lambda: batched(model, drawn, loss, batch_tokens),
-        "loop": lambda: plain_loop(model, drawn),
-        "bound": lambda: backward_alone(model, drawn, loss, batch_tokens),
-    }
-    times = [{name: seconds(way) / samples for name, way in ways.items()} for _ in range(rounds)]
-    parameters = sum(value.numel() for value in model.parameters())
-    result: dict[str, Any] = {
-        "size": size,
-        "parameters": parameters,
-        "length": length,
-        "samples": samples,
-        "rounds": rounds,
-        "batch_tokens": batch_tokens,
-        "threads": 1,
-        "torch": torch.__version__,
-        "peak_memory": peak - imported,
-        "peak_memory_in_parameters": (peak - imported) / (4 * parameters),
-    }
-    if rounds:
-        result["cpu_seconds_per_sample"] = {name: summary([time[name] for time in times]) for name in ways}
-        for name in ("batched", "bound"):
-            result[f"loop_over_{name}"] = summary([time["loop"] / time[name] for time in times])
-        result["largest_relative_difference"] = largest_difference(found, plain_loop(model, drawn[:2]))
-    return result
-
-
-def run(args: argparse.Namespace) -> None:
-    if not (4 <= args.length <= 512 and args.samples >= 2 and args.rounds >= 0):
-        raise InputError(
-            "length must be in 4..512, samples at least 2 and rounds at least 0, "
-            f"got {args.length}, {args.samples} and {args.rounds}"
-        )
-    if args.output:
-        require_writable(args.output)
-    result = measure(
-        args.size, length=args.length, samples=args.samples, rounds=args.rounds, batch_tokens=args.batch_tokens
-    )
-    text = json.dumps(result, indent=1)
-    if args.output:
-        write_atomically(args.output, (text + "\n").encode())
-    print(text)
+from fisher.common.command import make_parser, run_command
+from fisher.options import BATCH_TOKENS, SIZES
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m fisher.bench", description="Speed and memory of Fisher estimates.")
-    made.add_argument("--size", choices=SIZES, default="small")
-    made.add_argument("--length", type=int, default=512, help="tokens of a sample")
-    made.add_argument("--samples", type=int, default=8)
-    made.add_argument("--rounds", type=int, default=5, help="0: peak memory only")
-    made.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS)
-    made.add_argument("--output", type=Path, help="JSON file")
+    """Return the command line."""
+    made = make_parser("regbench fisher bench", __doc__)
+    made.add_argument("--size", choices=SIZES, default="small", help="of the BERT (default: small)")
+    made.add_argument("--length", type=int, default=512, metavar="N", help="tokens of a sample (default 512)")
+    made.add_argument("--samples", type=int, default=8, metavar="N", help="samples that every way takes (default 8)")
+    made.add_argument("--rounds", type=int, default=5, metavar="N", help="default 5; 0: peak memory only")
+    made.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=BATCH_TOKENS,
+        metavar="N",
+        help="padded tokens of a batch (default %(default)s)",
+    )
+    made.add_argument("--output", type=Path, metavar="FILE", help="write the figures as JSON")
     return made
 
 
+def run(args: argparse.Namespace) -> None:
+    """Measure, print and keep the figures."""
+    from fisher.estimation import bench
+
+    bench.run(args)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    return carry_out(parser(), run, argv)
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

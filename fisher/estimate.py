@@ -1,265 +1,77 @@
 """Estimate the Fisher diagonal of a pretrained model on a corpus, and keep it with all that identifies it.
 
-    python -m fisher.estimate --model M --corpus FILE|HUB_ID[:config[:split]] --samples N|--share 0.01 \
-        --objective mlm|mlm-tied|causal|seq2seq --output F.safetensors
+examples:
+  regbench fisher estimate --model M --corpus FILE.txt --samples 2000 --output F.safetensors
+  regbench fisher estimate --model M --corpus wikimedia/wikipedia:20231101.simple --share 0.01 --output F.safetensors
 
-One sample is one document of the corpus, cut to `max_length` tokens. The n samples are the first n documents of a
-seeded permutation of the corpus that leave something to predict; those that do not are counted as `skipped`.
-An interrupted estimate goes on where it was last saved when the same command is given again.
+One sample is one document of the corpus, cut to max_length tokens. The n samples are the first n documents of a
+seeded permutation of the corpus that leave something to predict; the others are counted as skipped. An interrupted
+estimate resumes where it was last saved when the same command is given again.
+
+exit codes: 0 done; 2 the request was wrong; 130 interrupted
 """
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from fisher.common.command import carry_out, require_at_least
-from fisher.common.errors import InputError
-from fisher.common.files import require_writable
-from fisher.estimation.accumulate import BATCH_TOKENS, Report, unchanged
-from fisher.estimation.kinds import KINDS, draw_labels, exact_fisher
-from fisher.estimation.partial import accumulate_resumably, found_beside
-from fisher.output import produce
-from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained, require_device
-from fisher.pretraining.corpus import corpus_hash, read_corpus, subsample_order
-from fisher.pretraining.objectives import (
-    OBJECTIVES,
-    REDUCTIONS,
-    SENTINELS,
-    Batch,
-    Sample,
-    Text,
-    build_sample,
-    choose,
-    objective_loss,
-)
-from fisher.scores import Scores, base_names
-from fisher.seeds import generator
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Samples, the numbers of their documents in the corpus, and how many documents were passed over."""
-
-    samples: list[Sample]
-    documents: list[int]
-    skipped: int
-
-
-def estimate(
-    model: str | Path,
-    texts: Sequence[Text],
-    *,
-    objective: str = "mlm",
-    samples: int,
-    seed: int = 0,
-    max_length: int | None = None,
-    kind: str = "empirical",
-    reduction: str = "mean",
-    sentinels: str = "spans",
-    corpus: str = "",
-    batch_tokens: int = BATCH_TOKENS,
-    device: str = "cpu",
-    partial: Path | None = None,
-    report: Report = lambda state: None,
-) -> Scores:
-    """The diagonal of a checkpoint (folder or hub id) in float32, with the metadata that identifies it.
-
-    Args:
-        texts: the whole corpus, of which `samples` documents are drawn without replacement.
-        max_length: default 512, or what the model's positions allow when that is less.
-        kind: see `fisher.estimation.kinds`.
-        corpus: what the metadata calls the corpus.
-        batch_tokens: padded tokens of a batch; changes speed and memory, not the definition.
-        partial: where unfinished work is kept and looked for.
-        report: called with the state after each batch.
-    Parameters that the checkpoint does not hold (a pooler, say) are left out.
-    Raises:
-        InputError: anything the request lacks; see `load_pretrained`, `draw_samples`, `accumulate`.
-    """
-    choose("kind", kind, KINDS)
-    loaded, tokenizer = load_pretrained(model, objective)
-    length = resolve_length(loaded.config, max_length)
-    drawn = draw_samples(
-        tokenizer, texts, objective, samples=samples, seed=seed, max_length=length, sentinels=sentinels
-    )
-    check_vocabulary(loaded, drawn.samples)
-    recipe = {
-        "kind": kind,
-        "objective": objective,
-        "reduction": reduction,
-        "sentinels": sentinels if objective == "seq2seq" else None,
-        "samples": samples,
-        "seed": seed,
-        "max_length": length,
-        "batch_tokens": batch_tokens,
-        "corpus": corpus,
-        "corpus_size": len(texts),
-        "corpus_hash": corpus_hash(texts),
-        "model": model_label(model),
-        "model_type": loaded.config.model_type,
-        "weights": checkpoint_hash(model),
-    }
-    values, found = compute(loaded.to(device), drawn, recipe, partial, report)
-    metadata = {**recipe, "skipped": drawn.skipped, "predictions": predictions(drawn.samples), **found}
-    diagonal = {name: value.float().cpu() for name, value in values.items()}
-    return Scores(base_names(diagonal, loaded.base_model_prefix), metadata)
-
-
-def compute(
-    model: Any, drawn: Drawn, recipe: dict[str, Any], partial: Path | None, report: Report
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """(diagonal, what else came out of it) of the kind that the recipe asks for."""
-    loss = objective_loss(recipe["objective"], reduction=recipe["reduction"])
-    if recipe["kind"] == "exact":
-        return exact_fisher(model, drawn.samples, loss), {}
-
-    def relabel(batch: Batch, numbers: Sequence[int]) -> Batch:
-        rngs = [generator(recipe["seed"], "labels", drawn.documents[number]) for number in numbers]
-        return draw_labels(model, batch, loss, rngs)
-
-    state = accumulate_resumably(
-        model,
-        drawn.samples,
-        loss,
-        recipe,
-        partial=partial,
-        report=report,
-        prepare=relabel if recipe["kind"] == "mc" else unchanged,
-    )
-    return state.diagonal(), found_beside(state)
-
-
-def resolve_length(config: Any, max_length: int | None) -> int:
-    """The length of samples in tokens; a model without absolute positions (T5) has no limit of its own."""
-    limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    limit = None if config.is_encoder_decoder else limit
-    if limit is not None and config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        limit -= config.pad_token_id + 1  # their positions start after the padding index
-    if max_length is None:
-        return min(512, limit or 512)
-    if max_length < 4 or (limit is not None and max_length > limit):
-        most = f"at most {limit}, the positions of the model" if limit else "no more than memory allows"
-        raise InputError(f"max_length must be at least 4 and {most}, got {max_length}")
-    return max_length
-
-
-def draw_samples(
-    tokenizer: Any, texts: Sequence[Text], objective: str, *, samples: int, seed: int, max_length: int, sentinels: str
-) -> Drawn:
-    """The first n documents of the seeded permutation that leave something to predict, as samples."""
-    if not 1 <= samples <= len(texts):
-        raise InputError(f"samples must be in 1..{len(texts)}, the documents of the corpus, got {samples}")
-    drawn = Drawn([], [], 0)
-    for tried, document in enumerate(subsample_order(len(texts), seed), start=1):
-        rng = generator(seed, objective, document)
-        sample = build_sample(
-            tokenizer, texts[document], objective, max_length=max_length, rng=rng, sentinels=sentinels
-        )
-        if sample is not None:
-            drawn.samples.append(sample)
-            drawn.documents.append(document)
-        if len(drawn.samples) == samples:
-            return Drawn(drawn.samples, drawn.documents, tried - samples)
-    raise InputError(
-        f"samples must be at most {len(drawn.samples)}, the documents of the corpus that leave something to predict, "
-        f"got {samples}"
-    )
-
-
-def predictions(samples: Sequence[Sample]) -> int:
-    return sum(len(sample["labels"]) for sample in samples)
-
-
-def model_label(model: str | Path) -> str:
-    """A hub id as it is; of a folder the last two names of its path."""
-    return "/".join(Path(model).resolve().parts[-2:]) if Path(model).is_dir() else str(model)
-
-
-def check_vocabulary(model: Any, samples: Sequence[Sample]) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
-    largest = max(int(sample["input_ids"].max()) for sample in samples)
-    if largest >= rows:
-        raise InputError(
-            f"token ids must be below {rows}, the rows of the model's embeddings, but the tokenizer gives {largest}"
-        )
-
-
-def number_of_samples(available: int, samples: int | None, share: float | None) -> int:
-    """N itself, or the share of the corpus, rounded to the nearest document but at least 1."""
-    if samples is not None:
-        return samples
-    if share is None or not 0 < share <= 1:
-        raise InputError(f"share must be in (0, 1], got {share}")
-    return max(1, round(share * available))
-
-
-def means_of(scores: Scores) -> Scores:
-    """The tensor scores alone, as 0-d tensors: all that site scores need, but no diagonal."""
-    means = {name: torch.tensor(value) for name, value in scores.tensor_scores().items()}
-    return Scores(means, {**scores.metadata, "values": "means"})
-
-
-def run(args: argparse.Namespace) -> None:
-    require_at_least(args, seed=0, batch_tokens=1)
-    require_device(args.device)
-    texts = read_corpus(args.corpus)
-    samples = number_of_samples(len(texts), args.samples, args.share)
-    require_writable(args.output)
-    settings = {name: getattr(args, name) for name in ("objective", "seed", "kind", "reduction", "batch_tokens")}
-    wanted = {"samples": samples, "corpus_hash": corpus_hash(texts), **settings}
-    wanted |= {"max_length": args.max_length} if args.max_length else {}
-    wanted |= {"sentinels": args.sentinels} if args.objective == "seq2seq" else {}
-    wanted["values"] = "means" if args.means else None
-    if args.output.exists():
-        wanted["weights"] = checkpoint_hash(args.model)
-
-    def make(partial: Path, report: Report) -> Scores:
-        scores = estimate(
-            args.model,
-            texts,
-            samples=samples,
-            max_length=args.max_length,
-            sentinels=args.sentinels,
-            corpus=Path(args.corpus).name if Path(args.corpus).is_file() else args.corpus,
-            device=args.device,
-            partial=partial,
-            report=report,
-            **settings,
-        )
-        return means_of(scores) if args.means else scores
-
-    scores = produce(args.output, wanted, samples, make)
-    print(f"{args.output}: {len(scores.values)} tensors, {samples} samples of {len(texts)} documents")
+from fisher.common.command import make_parser, run_command
+from fisher.options import BATCH_TOKENS, KINDS, OBJECTIVES, REDUCTIONS, SENTINELS
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m fisher.estimate", description="Fisher scores of a pretrained model.")
-    made.add_argument("--model", required=True, help="folder or hub id of a checkpoint with safetensors weights")
-    made.add_argument("--corpus", required=True, help="text file, one document a line, or HUB_ID[:config[:split]]")
-    amount = made.add_mutually_exclusive_group(required=True)
-    amount.add_argument("--samples", type=int, help="number of documents")
-    amount.add_argument("--share", type=float, help="share of the corpus, in (0, 1]")
-    made.add_argument("--output", required=True, type=Path, help="safetensors file to write")
-    made.add_argument("--objective", choices=OBJECTIVES, default="mlm")
-    made.add_argument(
-        "--kind", choices=KINDS, default="empirical", help="labels: corpus, drawn from the model, expected"
+    """Return the command line."""
+    made = make_parser("regbench fisher estimate", __doc__)
+    asked = made.add_argument_group("what to estimate")
+    asked.add_argument("--model", required=True, metavar="HUB_ID|FOLDER", help="a checkpoint with safetensors weights")
+    asked.add_argument(
+        "--corpus", required=True, metavar="FILE|HUB_ID", help="text file, one document a line, or ID[:config[:split]]"
     )
-    made.add_argument("--reduction", choices=REDUCTIONS, default="mean", help="of a sample's loss over its predictions")
-    made.add_argument("--sentinels", choices=SENTINELS, default="spans", help="seq2seq: spans of T5, or single tokens")
-    made.add_argument("--seed", type=int, default=0, help="of the subsample, the masks and the drawn labels")
-    made.add_argument("--max-length", type=int, help="tokens of a sample (default 512, or what the model allows)")
-    made.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="padded tokens of a batch")
-    made.add_argument("--means", action="store_true", help="keep each tensor's mean only: kilobytes, but no diagonal")
-    made.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    amount = asked.add_mutually_exclusive_group(required=True)
+    amount.add_argument("--samples", type=int, metavar="N", help="number of documents")
+    amount.add_argument("--share", type=float, metavar="F", help="share of the corpus, in (0, 1]")
+    asked.add_argument("--objective", choices=OBJECTIVES, default="mlm", help="pretraining loss (default: mlm)")
+    asked.add_argument(
+        "--kind", choices=KINDS, default="empirical", help="labels: of the corpus (default), drawn, or expected"
+    )
+    asked.add_argument(
+        "--reduction",
+        choices=REDUCTIONS,
+        default="mean",
+        help="of a sample's loss over its predictions (default: mean)",
+    )
+    asked.add_argument(
+        "--sentinels", choices=SENTINELS, default="spans", help="seq2seq: spans of T5 (default), or single tokens"
+    )
+    asked.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of subsample, masks and drawn labels (default 0)"
+    )
+    asked.add_argument("--max-length", type=int, metavar="N", help="tokens of a sample (default 512, or the model's)")
+    kept = made.add_argument_group("what to keep")
+    kept.add_argument("--output", required=True, type=Path, metavar="FILE", help="safetensors file to write")
+    kept.add_argument("--means", action="store_true", help="each tensor's mean only: kilobytes, but no diagonal")
+    how = made.add_argument_group("how to compute")
+    how.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=BATCH_TOKENS,
+        metavar="N",
+        help="padded tokens of a batch (default %(default)s)",
+    )
+    how.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     return made
 
 
+def run(args: argparse.Namespace) -> None:
+    """Estimate or resume, and write the file."""
+    from fisher.estimation import estimate
+
+    estimate.run(args)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    return carry_out(parser(), run, argv, resumes="the same command goes on from the last saved state")
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv, resumes=True)
 
 
 if __name__ == "__main__":

@@ -1,166 +1,72 @@
-"""Loss landscapes of a pretrained model: which tensors, moved at random, hurt the pretraining loss most.
+"""Compute loss landscapes of a pretrained model: which tensors, moved at random, raise the pretraining loss most.
 
-    python -m fisher.landscape --model M --scores F.safetensors --corpus FILE --samples N \
-        --variants all top:50 bottom:50 random:50 --output FOLDER --plot
+examples:
+  regbench fisher landscape --model M --scores F.safetensors --corpus FILE --samples 64 --output FOLDER --plot
+  regbench fisher landscape ... --variants all top:50 bottom:50 random:50 --seeds 0 1 2
 
-Figures 1 and 2 of [Sharma et al. 2024], after Li et al. 2018 (`surfaces.directions`). All variants of one seed share
-the two directions. The output folder holds `points.jsonl` (one line for each point, added as it comes: the same command
-goes on after an interruption), `landscape.json` (surfaces and figures), `landscape.md` and, with --plot, two images per
-seed. Sharpness is the mean rise of the loss over the grid, mean_ab L(a, b) - L(0, 0).
+Figures 1 and 2 of [Sharma et al. 2024], after Li et al. 2018. All variants of one seed share the two directions. The
+output folder holds points.jsonl (one line for each point, added as it is computed: the same command resumes),
+landscape.json (surfaces and figures), landscape.md and, with --plot, two images per seed. Sharpness is the mean rise
+of the loss over the grid, mean_ab L(a, b) - L(0, 0).
+
+exit codes: 0 done; 2 the request was wrong; 130 interrupted
 """
 
 import argparse
-import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from fisher.common.command import carry_out, require_at_least
-from fisher.common.errors import InputError
-from fisher.common.files import write_atomically
-from fisher.common.progress import progress
-from fisher.pretraining.checkpoint import checkpoint_hash
-from fisher.pretraining.corpus import corpus_hash, read_corpus
-from fisher.scores import load_scores
-from fisher.surfaces.directions import AMONG, NORMALISATIONS, parse_variant
-from fisher.surfaces.plane import CENTRE, Plane, Request, compute, keys_of
-from fisher.surfaces.points import Points
-from fisher.surfaces.surface import sharpness
-
-MAX_EXTENT = 1000  # a row moved by a thousand times its own norm
-VARIANTS = ("all", "top:50", "bottom:50", "random:50")
-
-
-def surfaces(plane: Plane, points: Points, seeds: Sequence[int], variants: Sequence[str]) -> list[dict[str, Any]]:
-    """One entry per seed and variant: the grid of losses, the centre, what moved, and the sharpness."""
-    grid = range(plane.request.grid)
-    made = []
-    for seed in seeds:
-        for variant in variants:
-            losses = [[points.known[(seed, variant, row, column)] for column in grid] for row in grid]
-            centre = points.known[(seed, variant, CENTRE, CENTRE)]
-            figures = {"centre": centre, "sharpness": sharpness(losses, centre), **plane.extent_of(seed, variant)}
-            made.append({"seed": seed, "variant": variant, **figures, "losses": losses})
-    return made
-
-
-def finite_or_null(value: Any) -> Any:
-    """The same lists and dicts with null for numbers that JSON does not have: the loss can overflow far out."""
-    if isinstance(value, dict):
-        return {key: finite_or_null(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite_or_null(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def table(made: Sequence[dict[str, Any]], request: Request) -> str:
-    """Markdown: one line per variant, means over seeds (and the smallest and largest sharpness)."""
-    seeds, side = {entry["seed"] for entry in made}, f"[-{request.extent:g}, {request.extent:g}]"
-    lines = [
-        f"Sharpness: mean rise of the loss over a {request.grid} x {request.grid} grid on {side}^2. Objective "
-        f"{request.objective}, {request.samples} samples, directions from {len(seeds)} seed(s), tensors ranked among "
-        f"{request.among}.",
-        "",
-        "| variant | tensors | of these moved | parameters moved | perturbation norm | sharpness | least | most "
-        "| per squared norm |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for variant in dict.fromkeys(entry["variant"] for entry in made):
-        lines.append(table_row(variant, [entry for entry in made if entry["variant"] == variant]))
-    return "\n".join(lines) + "\n"
-
-
-def table_row(variant: str, rows: Sequence[dict[str, Any]]) -> str:
-    def mean(name: str) -> float:
-        return sum(row[name] for row in rows) / len(rows)
-
-    rises = [row["sharpness"] for row in rows]
-    squared = sum(row["perturbation_norm"] ** 2 for row in rows) / len(rows)
-    ratio = f"{1e3 * mean('sharpness') / squared:.3f}e-3" if squared else "-"
-    return (
-        f"| {variant} | {mean('tensors'):g} | {mean('moved_tensors'):.3g} | {mean('moved_parameters'):,.0f} "
-        f"| {mean('perturbation_norm'):.1f} | {mean('sharpness'):.2f} | {min(rises):.2f} | {max(rises):.2f} | {ratio} |"
-    )
-
-
-def run(args: argparse.Namespace) -> None:
-    request = request_of(args)
-    variants = list(dict.fromkeys(str(parse_variant(text)) for text in args.variants))
-    seeds = list(dict.fromkeys(args.seeds))
-    plane = Plane(request)
-    recipe = {name: value for name, value in asdict(request).items() if name not in ("model", "corpus", "scores")}
-    recipe["score_file"] = load_scores(request.scores).metadata
-    keys = keys_of(seeds, variants, request.grid)
-    with Points(args.output / "points.jsonl", recipe) as points, progress("points", len(keys)) as advance:
-        left = [key for key in keys if key not in points.known]
-        for number, (key, loss) in enumerate(compute(plane, left, args.workers), start=1):
-            points.add(key, loss)
-            advance(len(keys) - len(left) + number)
-    made = surfaces(plane, points, seeds, variants)
-    content = {"request": {**recipe, "corpus": Path(request.corpus).name}, "axis": plane.coordinates, "surfaces": made}
-    text = json.dumps(finite_or_null(content), indent=1, allow_nan=False) + "\n"
-    write_atomically(args.output / "landscape.json", text.encode())
-    write_atomically(args.output / "landscape.md", table(made, request).encode())
-    if args.plot:
-        from fisher.surfaces.plot import plot_landscape
-
-        plot_landscape(content, args.output)
-    print(table(made, request))
-
-
-def request_of(args: argparse.Namespace) -> Request:
-    """The request with what the score file says where the command line is silent."""
-    require_at_least(args, grid=2, workers=1)
-    if not 0 < args.extent <= MAX_EXTENT:
-        raise InputError(f"--extent must be above 0 and at most {MAX_EXTENT}, got {args.extent:g}")
-    weights = checkpoint_hash(args.model)
-    metadata = load_scores(args.scores, weights=weights).metadata
-    return Request(
-        model=args.model,
-        weights=weights,
-        corpus=args.corpus,
-        corpus_hash=corpus_hash(read_corpus(args.corpus)),
-        scores=str(args.scores),
-        objective=metadata["objective"],
-        reduction=metadata["reduction"],
-        samples=args.samples,
-        sample_seed=args.sample_seed,
-        max_length=args.max_length or metadata.get("max_length"),
-        among=args.among,
-        normalise=args.normalise,
-        grid=args.grid,
-        extent=args.extent,
-    )
+from fisher.common.command import make_parser, run_command
+from fisher.options import AMONG, NORMALISATIONS, VARIANTS
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m fisher.landscape", description="Loss landscapes by Fisher score.")
-    made.add_argument("--model", required=True, help="folder or hub id")
-    made.add_argument(
-        "--scores", required=True, type=Path, help="file of python -m fisher.estimate, of the same weights"
+    """Return the command line."""
+    made = make_parser("regbench fisher landscape", __doc__)
+    asked = made.add_argument_group("what to compute")
+    asked.add_argument("--model", required=True, metavar="HUB_ID|FOLDER", help="a checkpoint")
+    asked.add_argument(
+        "--scores", required=True, type=Path, metavar="FILE", help="what `fisher estimate` wrote of the same weights"
     )
-    made.add_argument("--corpus", required=True, help="as for python -m fisher.estimate")
-    made.add_argument("--samples", required=True, type=int, help="documents that the loss is taken on")
-    made.add_argument("--output", required=True, type=Path, help="folder")
-    made.add_argument(
-        "--variants", nargs="+", default=VARIANTS, help="all top:N bottom:N random:N (per cent of tensors)"
+    asked.add_argument("--corpus", required=True, metavar="FILE|HUB_ID", help="as for `fisher estimate`")
+    asked.add_argument("--samples", required=True, type=int, metavar="N", help="documents that the loss is taken on")
+    asked.add_argument("--sample-seed", type=int, default=0, metavar="N", help="of the documents and masks (default 0)")
+    asked.add_argument("--max-length", type=int, metavar="N", help="tokens of a document (default: that of the scores)")
+    asked.add_argument(
+        "--variants",
+        nargs="+",
+        default=VARIANTS,
+        metavar="V",
+        help="which tensors move: all, top:N, bottom:N, random:N (per cent, by score)",
     )
-    made.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the two directions")
-    made.add_argument("--sample-seed", type=int, default=0)
-    made.add_argument("--max-length", type=int, help="default: that of the scores")
-    made.add_argument("--among", choices=AMONG, default="all", help="rank all tensors, or only those that can move")
-    made.add_argument("--normalise", choices=NORMALISATIONS, default="row")
-    made.add_argument("--grid", type=int, default=16, help="points along each direction")
-    made.add_argument("--extent", type=float, default=1.5, help="the grid spans [-extent, extent]")
-    made.add_argument("--workers", type=int, default=1, help="processes")
-    made.add_argument("--plot", action="store_true", help="3D surfaces and contours as PNG")
+    asked.add_argument(
+        "--seeds", nargs="+", type=int, default=[0], metavar="N", help="of the two directions (default 0)"
+    )
+    asked.add_argument(
+        "--among", choices=AMONG, default="all", help="rank all tensors (default), or only those that can move"
+    )
+    asked.add_argument(
+        "--normalise", choices=NORMALISATIONS, default="row", help="directions by rows (default) or tensors"
+    )
+    asked.add_argument("--grid", type=int, default=16, metavar="N", help="points along each direction (default 16)")
+    asked.add_argument("--extent", type=float, default=1.5, metavar="X", help="the grid spans [-X, X] (default 1.5)")
+    kept = made.add_argument_group("what to keep, and how to compute")
+    kept.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the results")
+    kept.add_argument("--plot", action="store_true", help="3D surfaces and contours as PNG")
+    kept.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
     return made
 
 
+def run(args: argparse.Namespace) -> None:
+    """Compute the points that are missing, and write surfaces and table."""
+    from fisher.surfaces import landscape
+
+    landscape.run(args)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    return carry_out(parser(), run, argv, resumes="the same command goes on with the points that are left")
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv, resumes=True)
 
 
 if __name__ == "__main__":

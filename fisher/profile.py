@@ -1,6 +1,6 @@
 """One file's Fisher scores as curves and figures: what `fisher.report` tabulates and `fisher.report_plot` draws."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from fisher.common.errors import InputError
 from fisher.scores import layers_of, load_scores, site_scores
 
 POINTS = 2000  # of a curve of sorted parameters
+ROWS = 8  # of the tables of top and bottom layers
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,27 @@ def layers_for_half(layers: Mapping[str, float]) -> int:
     """The least number of layers that hold half of the sum of layer scores."""
     ranked = torch.tensor(sorted(layers.values(), reverse=True), dtype=torch.float64).cumsum(0)
     return int((ranked < ranked[-1] / 2).sum()) + 1
+
+
+def markdown(profiles: Sequence[Profile], *, threshold: float) -> str:
+    """Return the tables of `fisher report`: one line per file, then each file's top and bottom layers."""
+    lines = [
+        "# Fisher scores",
+        "",
+        f"| scores | model | objective | kind | samples | parameters | normalised score >= {threshold:g} | layers "
+        "| layers that hold half of the score |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in profiles:
+        said = [str(one.metadata[name]) for name in ("model", "objective", "kind", "samples")]
+        lines.append(
+            f"| {one.label} | {' | '.join(said)} | {one.parameters:,} | {100 * one.share_above:.4g} % "
+            f"| {len(one.layers)} | {layers_for_half(one.layers)} |"
+        )
+    for one in profiles:
+        lines += ["", f"## {one.label}", "", "| rank | layer | score |", "|---|---|---|"]
+        ranked = sorted(one.layers.items(), key=lambda item: -item[1])
+        for rank, (layer, score) in enumerate(ranked, start=1):
+            if rank <= ROWS or rank > len(ranked) - ROWS:
+                lines.append(f"| {rank} | {layer} | {score:.3e} |")
+    return "\n".join(lines) + "\n"

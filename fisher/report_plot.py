@@ -1,4 +1,4 @@
-"""The plots of `fisher.report`: several models in one plot, told apart by colour (Okabe-Ito), dash and marker."""
+"""The plots of `fisher.report`: several models in one plot, distinguished by colour (Okabe-Ito), dash and marker."""
 
 from collections.abc import Callable, Sequence
 from itertools import cycle

@@ -1,12 +1,14 @@
 """Make the leaderboard from records alone: leaderboard.md, .csv and .json, table.tex, index.html, figures and a text.
 
-    python -m leaderboard.build RESULTS... --output DIR [--without-cost] [--without-figures] [--baseline STRATEGY]
+example:
+  regbench build RESULTS... --output DIR [--without-cost] [--without-figures] [--baseline STRATEGY]
 
 RESULTS are output folders of runs, folders of records, or single records. The same records give the same bytes, in
 whatever order and from whatever folder they come; only index.html links to the records where they lie in DIR/records.
-Figures go to DIR/figures (`leaderboard.render.figures` says which); those of other tables are removed there.
-Exit 0: every file was used; 1: made, but some files could not be used as records (each is named on stderr); 2: the
-request was wrong or no record was found, and nothing was written.
+Figures go to DIR/figures (leaderboard.render.figures says which); those of other tables are removed there.
+
+exit codes: 0 every file was used; 1 made, but some files could not be used as records (each is named on stderr); 2 the
+request was wrong or no record was found, and nothing was written
 """
 
 import argparse
@@ -15,22 +17,19 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
-from leaderboard import page
+from fisher.common.text import escape
 from leaderboard.records.files import write
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import read_plan
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import stream_records
-from leaderboard.render import csv as frame
-from leaderboard.render import json as document
-from leaderboard.render import latex, markdown, terminal
-from leaderboard.render.text import escape, show_any_script
-from leaderboard.tables import sections as tables
-from leaderboard.tables import trials
-from leaderboard.tables.trials import Line
+
+if TYPE_CHECKING:
+    from leaderboard.tables.trials import Line
 
 FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "table.tex", "index.html")
 RECORDS = "records"
@@ -62,6 +61,12 @@ def build(
 def _build(
     results: Iterable[Path | str], output: Path | str, without_cost: bool, with_figures: bool, baseline: str | None
 ) -> tuple[str, list[RecordError]]:
+    from leaderboard import page  # here, not above: --help must not wait for the numerical libraries
+    from leaderboard.render import csv as frame
+    from leaderboard.render import json as document
+    from leaderboard.render import latex, markdown, terminal
+    from leaderboard.tables import sections as tables
+
     given = list(results)
     found, problems = load(given)
     methods, faults = read_methods(given)
@@ -118,8 +123,10 @@ def remove_figures(folder: Path, *, but: Iterable[str] = ()) -> None:
             ) from None
 
 
-def load(results: Iterable[Path | str]) -> tuple[list[Line], list[RecordError]]:
+def load(results: Iterable[Path | str]) -> "tuple[list[Line], list[RecordError]]":
     """Return one line per trial below `results`, and what could not be used. Raises InputError if no record could."""
+    from leaderboard.tables import trials
+
     given = [Path(path) for path in results]
     plan, problems = read_plan(given)
     found, conflicts = trials.trials(_good(given, problems), plan)
@@ -145,33 +152,35 @@ def report(problems: Iterable[RecordError]) -> None:
         print(f"left out: {problem}", file=sys.stderr)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    show_any_script()
-    parser = argparse.ArgumentParser(
-        prog="python -m leaderboard.build", description="Make the leaderboard from records."
-    )
-    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
-    parser.add_argument("--output", required=True, metavar="DIR", help="where the files go")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = make_parser("regbench build", __doc__)
+    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
+    made.add_argument("--output", required=True, metavar="DIR", help="where the files go")
+    made.add_argument(
         "--without-cost", action="store_true", help="leave out time and memory, which differ between runs"
     )
-    parser.add_argument("--without-figures", action="store_true", help=f"leave out {FIGURES}/, which takes longest")
-    parser.add_argument(
-        "--baseline", metavar="STRATEGY", help=f"default: {tables.BASELINES[0]}, else {tables.BASELINES[1]}"
+    made.add_argument("--without-figures", action="store_true", help=f"leave out {FIGURES}/, which takes longest")
+    made.add_argument(
+        "--baseline", metavar="STRATEGY", help="compare with this one (default: the BERT authors' recipe, else none)"
     )
-    given = parser.parse_args(argv)
-    try:
-        figures = not given.without_figures
-        text, problems = _build(given.results, given.output, given.without_cost, figures, given.baseline)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return made
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the files, print the tables; 1 if files could not be used."""
+    figures = not args.without_figures
+    text, problems = _build(args.results, args.output, args.without_cost, figures, args.baseline)
     report(problems)
     print(text, end="")
     made = (*FILES, *([f"{FIGURES}/"] if figures else []))
-    print(f"\nWritten to {escape(str(Path(given.output)))}: {', '.join(made)}")
+    print(f"\nWritten to {escape(str(Path(args.output)))}: {', '.join(made)}")
     return 1 if problems else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

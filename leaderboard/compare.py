@@ -1,149 +1,55 @@
-"""Ours beside the papers': every published figure with the cell of ours that it meets, as Markdown.
+"""Compare our results with published tables.
 
-    python -m leaderboard.compare RESULTS... --published SUITE [--output FILE.md]
+examples:
+  regbench compare results/lee20-table1 --published lee20-table1
+  regbench compare RESULTS --published sharma24-surgical --output FILE.md
 
-Directions are differences to the first strategy of the published table: does mixout beat the BERT authors' recipe here
-too? What meets what stands in `leaderboard.tables.matches`. Exit 0: made; 1: made, but some
-files could not be used as records; 2: the request was wrong or nothing meets.
+Every published figure is shown with the cell of ours that matches it, the difference with its interval, and all that
+differs besides chance (model, protocol, data). Directions are differences to the first strategy of the published
+table: does mixout beat the BERT authors' recipe here too?
+
+exit codes: 0 made; 1 made, but some files could not be used as records; 2 the request was wrong, or nothing matches
 """
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from tabulate import tabulate
-
-from fisher.common.errors import InputError
+from fisher.common.command import make_parser, run_command
+from fisher.common.text import escape
 from leaderboard.build import load, report
 from leaderboard.records.files import write
-from leaderboard.render.text import escape, percent, points, show_any_script
-from leaderboard.render.wording import bounds
-from leaderboard.stats.significance import ALPHA, MINIMUM
-from leaderboard.tables import sections as tables
-from leaderboard.tables.matches import Direction, Meeting, Pair, meeting
-from leaderboard.tables.published import Reference, load_reference
-from leaderboard.tables.sections import Section
-
-ABOUT = (
-    "Scores are x 100. ours - published: the difference of the means, with a 95 % interval from resampling our "
-    "restarts alone; the published mean is taken as exact, no spread being printed beside it. Maxima grow with the "
-    "number of restarts and have no interval."
-)
-ABOUT_DIRECTIONS = (
-    f"ours: paired over restarts, with a 95 % bootstrap interval; clear = sign flip p < {ALPHA}, not corrected for the "
-    f"number of comparisons; too few = fewer than {MINIMUM} restarts, which are not tested."
-)
 
 
-def markdown(reference: Reference, sections: Iterable[Section]) -> str:
-    """The comparison of every section that meets a published figure. Raises InputError if none does."""
-    blocks = [f"# {_safe(reference.name)}: ours beside the published figures"]
-    blocks += [f"Published: {_safe(reference.citation)}; {_safe(reference.about)}.", ABOUT]
-    met = [(section, found) for section in sections if (found := meeting(reference, section))]
-    if not met:
-        strategies = "; ".join(dict.fromkeys(figure.strategy for figure in reference.figures))
-        raise InputError(f"no trial meets a published figure of {reference.name}, which are of: {strategies}")
-    for section, found in met:
-        blocks += _section(section, found)
-    return "\n\n".join(blocks) + "\n"
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = make_parser("regbench compare", __doc__)
+    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
+    made.add_argument("--published", required=True, metavar="SUITE", help="e.g. lee20-table1, sharma24-surgical")
+    made.add_argument("--output", metavar="FILE.md", help="default: print it")
+    return made
 
 
-def _section(section: Section, found: Meeting) -> Iterator[str]:
-    yield f"## {_safe(section.title)}"
-    yield "Beside chance, these differ:" if found.differences else "Model, data and protocol are the published ones."
-    if found.differences:
-        yield "\n".join(f"- {_safe(line)}" for line in found.differences)
-    yield _scores(found.pairs)
-    if found.absent:
-        yield f"Not run here: {found.absent} of the {len(found.reference.figures)} published cells."
-    yield f"### Directions: against `{found.reference.first}`"
-    if not found.directions:
-        yield "None can be told: that strategy, or the others, were not run to the end."
-        return
-    yield found.summary
-    yield _by_strategy(found.directions)
-    yield _directions(found.directions)
-    yield ABOUT_DIRECTIONS
+def run(args: argparse.Namespace) -> int:
+    """Write or print the comparison; 1 if files could not be used."""
+    from leaderboard.render.comparison import markdown
+    from leaderboard.tables.published import load_reference
+    from leaderboard.tables.sections import sections
 
-
-def _scores(pairs: Sequence[Pair]) -> str:
-    head = ["task", "data", "strategy", "n", "mean", "published", "ours - published", "max", "published", "difference"]
-    head += ["failed", "published"]
-    rows = []
-    for pair in sorted(pairs, key=_by_cell):
-        row, figure = pair.row, pair.figure
-        gap = _gap(*pair.gap)
-        count = str(row.restarts) if row.complete else f"{row.restarts}/{row.expected}"
-        line = [_safe(pair.cell.task), percent(pair.cell.fraction), _safe(row.strategy), count, points(row.mean)]
-        line += [points(figure.mean), gap, points(row.max), points(figure.max), points(row.max - figure.max, sign=True)]
-        published = f"{figure.failed} of {figure.restarts}" if figure.failed else "-"
-        rows.append([*line, f"{row.failed}/{row.restarts}", published])
-    return _draw(head, rows, left=3)
-
-
-def _by_cell(pair: Pair) -> tuple[str, float]:
-    return pair.cell.task, -pair.cell.fraction  # stable: strategies stay in the order of the publication
-
-
-def _gap(value: float, low: float, high: float) -> str:
-    return points(value, sign=True) + bounds(low, high, sign=True)
-
-
-def _by_strategy(directions: Sequence[Direction]) -> str:
-    """For every strategy, in how many cells it stands to the first one as published."""
-    groups: dict[str, list[Direction]] = {}
-    for direction in directions:
-        groups.setdefault(direction.pair.row.strategy, []).append(direction)
-    rows = []
-    for strategy, some in groups.items():
-        count = Counter(direction.verdict for direction in some)
-        kinds = [count["same"], count["opposite"], len(some) - count["same"] - count["opposite"]]
-        rows.append([_safe(strategy), *map(str, kinds)])
-    return _draw(["strategy", "same", "opposite", "neither"], rows, left=1)
-
-
-def _directions(directions: Sequence[Direction]) -> str:
-    head = ["task", "data", "strategy", "of the", "published", "ours", "direction", "clear"]
-    rows = []
-    for direction in sorted(directions, key=lambda d: _by_cell(d.pair)):
-        pair = direction.pair
-        line = [_safe(pair.cell.task), percent(pair.cell.fraction), _safe(pair.row.strategy), direction.measure]
-        line += [points(direction.published, sign=True), _gap(direction.ours, direction.low, direction.high)]
-        rows.append([*line, direction.verdict, direction.clear])
-    return _draw(head, rows, left=4)
-
-
-def _draw(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:
-    align = ["left"] * left + ["right"] * (len(head) - left)
-    return tabulate(rows, headers=head, tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
-def _safe(text: str) -> str:
-    return escape(text, "markdown")
+    reference = load_reference(args.published)
+    found, problems = load(args.results)
+    text = markdown(reference, sections(found))
+    if args.output:
+        write(Path(args.output).parent, Path(args.output).name, text)
+    report(problems)
+    print(f"Written: {escape(args.output)}" if args.output else text, end="\n" if args.output else "")
+    return 1 if problems else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    show_any_script()
-    parser = argparse.ArgumentParser(prog="python -m leaderboard.compare", description=__doc__.split("\n")[0])
-    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
-    parser.add_argument("--published", required=True, metavar="SUITE", help="e.g. lee20-table1, sharma24-surgical")
-    parser.add_argument("--output", metavar="FILE.md", help="default: print it")
-    given = parser.parse_args(argv)
-    try:
-        reference = load_reference(given.published)
-        found, problems = load(given.results)
-        text = markdown(reference, tables.sections(found))
-        if given.output:
-            write(Path(given.output).parent, Path(given.output).name, text)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    report(problems)
-    print(f"Written: {escape(given.output)}" if given.output else text, end="\n" if given.output else "")
-    return 1 if problems else 0
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Pack the records of runs into one file that can be handed in, without the names of machines, users and folders.
 
-    python -m leaderboard.export RESULTS... --output submission/
+example:
+  regbench export RESULTS... --output submission/
 
-Writes `records.jsonl.gz`: one record a line, sorted by id, the same bytes for the same records, readable wherever a
+Writes records.jsonl.gz: one record a line, sorted by id, the same bytes for the same records, readable wherever a
 folder of records is. What may tell of a machine is left out (traceback, output, unknown fields of the environment;
 paths in reasons), and test predictions, which no table needs; such a record gets a new checksum, every other keeps its
-own. Ids never change. Beside it `methods.json` and `plan.json`, of what is in it, if the runs wrote them.
+own. Ids never change. Beside it methods.json and plan.json, of what is in it, if the runs wrote them.
 
-Exit 0: all was packed; 1: packed, but some files could not be used; 2: the request was wrong, and nothing was written.
+exit codes: 0 all was packed; 1 packed, but some files could not be used; 2 the request was wrong,
+nothing was written
 """
 
 import argparse
@@ -20,13 +22,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
+from fisher.common.text import escape
 from leaderboard.records.files import write_atomic
 from leaderboard.records.methods import METHODS, encode_methods, read_methods
 from leaderboard.records.plan import PLAN, Place, Plan, encode_plan, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError, is_result
 from leaderboard.records.store import ARCHIVE, encode_record, stream_records
-from leaderboard.render.text import escape, show_any_script
 
 NAME = f"records{ARCHIVE}"
 DIGITS = 6
@@ -154,22 +157,26 @@ def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any], p
         raise InputError(f"{NAME} cannot be written to {escape(str(folder))}: {error.strerror}") from None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    show_any_script()
-    parser = argparse.ArgumentParser(prog="python -m leaderboard.export", description="Pack results to hand them in.")
-    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
-    parser.add_argument("--output", required=True, metavar="DIR", help=f"where {NAME} goes")
-    given = parser.parse_args(argv)
-    try:
-        count, size, problems = export(given.results, given.output)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = make_parser("regbench export", __doc__)
+    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
+    made.add_argument("--output", required=True, metavar="DIR", help=f"where {NAME} goes")
+    return made
+
+
+def run(args: argparse.Namespace) -> int:
+    """Pack the records and name what was left out; 1 if anything was."""
+    count, size, problems = export(args.results, args.output)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
-    print(f"{count} records in {escape(str(Path(given.output) / NAME))} ({size} bytes)")
+    print(f"{count} records in {escape(str(Path(args.output) / NAME))} ({size} bytes)")
     return 1 if problems else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

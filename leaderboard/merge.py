@@ -1,12 +1,14 @@
 """Add results to a published board: its records, and the page that is made from them.
 
-    python -m leaderboard.merge SUBMISSION... --board leaderboard/published [--page LEADERBOARD.md] [--allow-incomplete]
+example:
+  regbench merge SUBMISSION... --board leaderboard/published [--page LEADERBOARD.md] [--allow-incomplete]
 
-The board is a folder with one archive of records (`leaderboard.export` says how it looks) of at most 5 MB. Board and
-submissions together must pass `leaderboard.verify`; else nothing is written. A trial that the board has already must
-have the same result; of two plans the wider one counts (`records.plan`). The page is the `leaderboard.md` of the
+The board is a folder with one archive of records (leaderboard.export says how it looks) of at most 5 MB. Board and
+submissions together must pass leaderboard.verify; else nothing is written. A trial that the board has already must
+have the same result; of two plans the wider one counts (records.plan). The page is the leaderboard.md of the
 board's records, with a line that links to docs/board.md. Without SUBMISSION the page is made anew.
-Exit 0: merged; 1: refused, each problem is named; 2: the request was wrong.
+
+exit codes: 0 merged; 1 refused, each problem is named; 2 the request was wrong
 """
 
 import argparse
@@ -15,7 +17,9 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
+from fisher.common.text import escape
 from leaderboard.build import build
 from leaderboard.export import NAME, pack, portable, write_submission
 from leaderboard.records.files import write
@@ -23,7 +27,6 @@ from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import Place, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError
 from leaderboard.records.store import stream_records
-from leaderboard.render.text import escape, show_any_script
 from leaderboard.verify import report, verify
 
 BOARD, PAGE = Path("leaderboard/published"), Path("LEADERBOARD.md")
@@ -85,33 +88,30 @@ def _usable(given: Iterable[Path]) -> Iterator[Record]:
         yield item
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    show_any_script()
-    parser = argparse.ArgumentParser(
-        prog="python -m leaderboard.merge", description="Add results to a published board."
-    )
-    parser.add_argument(
-        "submissions", nargs="*", metavar="SUBMISSION", help="what leaderboard.export wrote, or records"
-    )
-    parser.add_argument("--board", default=BOARD, type=Path, metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--page", default=PAGE, type=Path, metavar="FILE", help="default: %(default)s")
-    parser.add_argument("--allow-incomplete", action="store_true", help="also with missing restarts and errors")
-    given = parser.parse_args(argv)
-    try:
-        before, after, refused = merge(given.submissions, given.board, allow_incomplete=given.allow_incomplete)
-        if refused is None:
-            write(given.page.parent, given.page.name, page(given.board))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = make_parser("regbench merge", __doc__)
+    made.add_argument("submissions", nargs="*", metavar="SUBMISSION", help="what `export` wrote, or records")
+    made.add_argument("--board", default=BOARD, type=Path, metavar="DIR", help="default: %(default)s")
+    made.add_argument("--page", default=PAGE, type=Path, metavar="FILE", help="default: %(default)s")
+    made.add_argument("--allow-incomplete", action="store_true", help="also with missing restarts and errors")
+    return made
+
+
+def run(args: argparse.Namespace) -> int:
+    """Merge and write the page; 1 if the board refuses."""
+    before, after, refused = merge(args.submissions, args.board, allow_incomplete=args.allow_incomplete)
     if refused is not None:
         print(f"{refused}\nNothing was written.")
         return 1
-    print(
-        f"{escape(str(given.board))}: {after} records, {after - before} of them new; {escape(str(given.page))} is made"
-    )
+    write(args.page.parent, args.page.name, page(args.board))
+    print(f"{escape(str(args.board))}: {after} records, {after - before} of them new; {escape(str(args.page))} is made")
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

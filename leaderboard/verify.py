@@ -1,15 +1,16 @@
 """Check results with nothing but the records themselves.
 
-    python -m leaderboard.verify RESULTS... [--allow-incomplete]
+example:
+  regbench verify RESULTS... [--allow-incomplete]
 
 What is looked at: every record is whole and says what its name says; its score follows from its own epochs and its
-verdict from its score; restarts 0..n-1 are there for every strategy (n as in `plan.json` beside the records, else as
+verdict from its score; restarts 0..n-1 are there for every strategy (n as in plan.json beside the records, else as
 many as any strategy has), under the seeds that their numbers give; all strategies saw the same split, dev set, initial
 head and batches; the code that a record names is that of its strategy; tables beside the records say what the records
-say. What records cannot show: that predictions belong to the labels (`python -m benchmarks.verify`) and that they come
-from training (its `--rerun K`).
+say. What records cannot show: that predictions belong to the labels (regbench verify --data-dir) and that they come
+from training (its --rerun K).
 
-Exit 0: no problem; 1: at least one; 2: the request was wrong.
+exit codes: 0 no problem; 1 at least one; 2 the request was wrong
 """
 
 import argparse
@@ -17,14 +18,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
+from fisher.common.text import escape
 from leaderboard.audit import CHECKS, Finding, Trial, trial, unrecorded
 from leaderboard.build import build
 from leaderboard.records.plan import Plan, read_plan
 from leaderboard.records.schema import Record, RecordError
 from leaderboard.records.store import stream_records
 from leaderboard.recount import disagreements
-from leaderboard.render.text import escape, show_any_script
 
 SHOWN = 20
 SCOPE = (
@@ -90,23 +92,27 @@ def report(findings: Sequence[Finding], count: int, names: Sequence[str]) -> str
     return "\n".join([*lines, verdict])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    show_any_script()
-    parser = argparse.ArgumentParser(prog="python -m leaderboard.verify", description="Check results by their records.")
-    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = make_parser("regbench verify", __doc__)
+    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
+    made.add_argument(
         "--allow-incomplete", action="store_true", help="missing restarts and errors are notes, not problems"
     )
-    given = parser.parse_args(argv)
-    try:
-        findings, count = verify(given.results, allow_incomplete=given.allow_incomplete)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return made
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the records, print the report; 1 if there is a problem."""
+    findings, count = verify(args.results, allow_incomplete=args.allow_incomplete)
     print(report(findings, count, ("records", *CHECKS, "tables")))
     print(SCOPE)
     return 1 if any(finding.problem for finding in findings) else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

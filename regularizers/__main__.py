@@ -1,44 +1,28 @@
-"""`python -m regularizers`: list the methods, describe one, check that one does everything right.
+"""List the regularizers, describe one, or check that one does everything right.
 
-    python -m regularizers list
-    python -m regularizers describe mixout
-    python -m regularizers describe "guided_dropout(0, 0.099, fisher=published)" --plot schedule.png
-    python -m regularizers check my_regularizer.py --markdown
+examples:
+  regbench list
+  regbench describe mixout
+  regbench describe "guided_dropout(0, 0.099, fisher=published)" --plot schedule.png
+  regbench check my_regularizer.py --markdown
 
-Exit status: 0 done; 1 a check failed; 2 the request was wrong.
+`python -m regularizers list | describe | check` are the same commands.
+
+exit codes: 0 done; 1 a check failed; 2 the request was wrong
 """
-
-from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-import transformers
-
-from fisher.common.command import show
-from fisher.common.errors import InputError
-from regularizers.registry import load_plugins
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Parse the command line, run the request, return the exit status."""
-    arguments = parser().parse_args(argv)
-    transformers.utils.logging.set_verbosity_error()
-    try:
-        for problem in load_plugins(arguments.plugin):
-            print(f"warning: {problem}", file=sys.stderr)
-        return {"list": run_list, "describe": run_describe, "check": run_check}[arguments.command](arguments)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+from fisher.common.command import Help, make_parser, run_command
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(prog="python -m regularizers", description=__doc__.split("\n")[0])
-    commands = p.add_subparsers(dest="command", required=True)
+    """Return the command line."""
+    made = make_parser("regbench", __doc__)
+    commands = made.add_subparsers(metavar="COMMAND", required=True)
     every = commands.add_parser("list", help="every method in one line")
     every.add_argument("--markdown", action="store_true", help="print a Markdown table with equations and hooks")
     one = commands.add_parser("describe", help="equation, parameters, deviations, sites and cost of a method")
@@ -53,40 +37,61 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("what", nargs="?", metavar="FILE|NAME", help="a plugin's file, a method, or a strategy")
     what.add_argument("--all", action="store_true", help="every registered method")
     kit.add_argument("--markdown", action="store_true", help="print the tables as Markdown, for a pull request")
-    for command in (every, one, kit):
+    for command, work in ((every, run_list), (one, run_describe), (kit, run_check)):
+        command.set_defaults(work=work)
+        command.formatter_class, command.epilog = Help, made.epilog
         command.add_argument(
             "--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers"
         )
-    return p
+    return made
 
 
-def run_list(arguments: argparse.Namespace) -> int:
-    """Every method in one line."""
+def run(args: argparse.Namespace) -> int:
+    """Load the plugins, then do what the command says."""
+    import transformers
+
+    from regularizers.registry import load_plugins
+
+    transformers.utils.logging.set_verbosity_error()
+    for problem in load_plugins(args.plugin):
+        print(f"warning: {problem}", file=sys.stderr)
+    return args.work(args)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print every method in one line."""
     from regularizers.describe import listing
 
-    show(listing(markdown=arguments.markdown))
+    print(listing(markdown=args.markdown))
     return 0
 
 
-def run_describe(arguments: argparse.Namespace) -> int:
-    """One method in full."""
+def run_describe(args: argparse.Namespace) -> int:
+    """Print one method in full."""
     from regularizers.describe import describe, plot_schedule
 
-    show(describe(arguments.method, model=arguments.model, fisher=arguments.fisher))
-    if arguments.plot is not None:
-        plot_schedule(arguments.plot, arguments.method, model=arguments.model, fisher=arguments.fisher)
-        show(f"\n{arguments.plot}")
+    print(describe(args.method, model=args.model, fisher=args.fisher))
+    if args.plot is not None:
+        plot_schedule(args.plot, args.method, model=args.model, fisher=args.fisher)
+        print(f"\n{args.plot}")
     return 0
 
 
-def run_check(arguments: argparse.Namespace) -> int:
-    """The conformance checks; 1 if one failed."""
+def run_check(args: argparse.Namespace) -> int:
+    """Run the conformance checks; 1 if one failed."""
+    import torch
+
     from regularizers.testing.report import check, check_all, render, subjects
 
     torch.set_num_threads(1)
-    reports = check_all() if arguments.all else [check(subject) for subject in subjects(arguments.what)]
-    show(render(reports, markdown=arguments.markdown))
+    reports = check_all() if args.all else [check(subject) for subject in subjects(args.what)]
+    print(render(reports, markdown=args.markdown))
     return 1 if any(report.failures for report in reports) else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.data.sources import Example, load_task_data
 from benchmarks.data.tasks import TASKS, Task
 from benchmarks.trial.seeds import derive
+from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
 from leaderboard.records.files import write, write_atomic
 
@@ -224,18 +225,26 @@ def _encoded(hashes: object) -> bytes:
     return (json.dumps(hashes, indent=1) + "\n").encode()
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = make_parser("python -m benchmarks.data.splits", "Write the expected hashes of official and pocket splits.")
+    made.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="folder of the official GLUE files")
+    made.add_argument(
+        "--output", type=Path, default=EXPECTED_HASHES, metavar="FILE", help="file to write (default: %(default)s)"
+    )
+    return made
+
+
+def run(args: argparse.Namespace) -> None:
     """Write the expected hashes of the official and the pocket tasks."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.data.splits", description=main.__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder of the official GLUE files")
-    parser.add_argument("--output", type=Path, default=EXPECTED_HASHES, help="file to write (default: %(default)s)")
-    arguments = parser.parse_args(argv)
-    try:
-        hashes = expected_hashes([TASKS[name] for name in _RECORDED_TASKS], arguments.data_dir)
-        write(arguments.output.parent, arguments.output.name, _encoded(hashes))
-    except InputError as error:
-        parser.exit(2, f"error: {error}\n")
+    hashes = expected_hashes([TASKS[name] for name in _RECORDED_TASKS], args.data_dir)
+    write(args.output.parent, args.output.name, _encoded(hashes))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

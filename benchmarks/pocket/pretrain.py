@@ -1,4 +1,7 @@
-"""Make the pocket model from nothing: `python -m benchmarks.pocket.pretrain --output DIR`.
+"""Make the pocket model from nothing.
+
+example:
+  python -m benchmarks.pocket.pretrain --output DIR
 
 A BERT with 3 layers of 96 units learns the two objectives of Devlin et al. 2019 (§3.1), masked words and next
 sentence, on the corpus of `language.documents`. Written to DIR: config.json, model.safetensors (BertForPreTraining),
@@ -12,9 +15,8 @@ learning rate, initial weights N(0, 0.04^2), next-sentence negatives are unrelat
 import argparse
 import json
 import platform
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from torch.nn.functional import cross_entropy
 from transformers import BertConfig, BertForPreTraining, BertTokenizer
 
 from benchmarks.pocket.language import documents, vocabulary
+from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -195,24 +198,6 @@ def evaluate(model: BertForPreTraining, corpus: Corpus, recipe: Recipe) -> dict[
     return {"masked_word_accuracy": right / total, "next_sentence_accuracy": related / len(corpus.lengths)}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Pretrain, save and report; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pocket.pretrain", description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, required=True, help="folder for the model, made if absent")
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--documents", type=int, default=Recipe.documents)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    try:
-        pretrain(options.output, Recipe(seed=options.seed, steps=options.steps, documents=options.documents))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 def pretrain(output: Path, recipe: Recipe) -> None:
     """Train by the recipe and write model, tokenizer and pretraining.json.
 
@@ -248,5 +233,27 @@ def pretrain(output: Path, recipe: Recipe) -> None:
     print(", ".join(f"{name} {value:.4f}" for name, value in scores.items()), flush=True)
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = make_parser("python -m benchmarks.pocket.pretrain", __doc__)
+    made.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the model, made if absent")
+    made.add_argument("--seed", type=int, default=Recipe.seed, metavar="N", help="default %(default)s")
+    made.add_argument("--steps", type=int, default=Recipe.steps, metavar="N", help="default %(default)s")
+    made.add_argument("--documents", type=int, default=Recipe.documents, metavar="N", help="default %(default)s")
+    return made
+
+
+def run(args: argparse.Namespace) -> None:
+    """Pretrain on one thread, save and report."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    pretrain(args.output, Recipe(seed=args.seed, steps=args.steps, documents=args.documents))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

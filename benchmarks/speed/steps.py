@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.bench import Bench, Training
-from fisher.bench import summary
+from fisher.estimation.bench import summary
 from regularizers.mixing import Mixed
 
 # name -> (strategy, forward pass); the plain mixing is `mixout(w_pre, 0.9)` through autograd over the whole weight

@@ -19,7 +19,7 @@ from benchmarks.trial import models
 from benchmarks.trial.cost import Clock
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.trial import EVALUATION_BATCH, labels_of, run
-from fisher.bench import summary
+from fisher.estimation.bench import summary
 
 STRATEGY = "dropout(0.1) + wdecay(0, 0.01)"
 

@@ -1,19 +1,46 @@
-"""How the commands of this package end: 0 done, 2 the request was wrong, 130 interrupted; never with a traceback."""
+"""What all commands share: how they parse, how they end, and what a wrong option is told."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 
 from fisher.common.errors import InputError
+from fisher.common.text import escape
+
+REFUSED = 2
+INTERRUPTED = 130  # 128 + SIGINT, as a shell says it
+UNREAD = 141  # 128 + SIGPIPE
+RESUME = "Run the same command again to resume."
+Run = Callable[[argparse.Namespace], int | None]
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Texts of at most 100 columns, with the line breaks of examples kept."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=min(100, int(os.environ.get("COLUMNS", 100))))
+
+
+def make_parser(prog: str, doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose description is the first line of a module's docstring and whose epilog is the rest."""
+    first, _, rest = (doc or "").partition("\n")
+    return argparse.ArgumentParser(prog=prog, description=first, epilog=rest.strip("\n"), formatter_class=Help)
 
 
 def require_at_least(args: argparse.Namespace, **least: float) -> None:
-    """Raise InputError unless the options named have at least these values; one that was not given is passed over."""
+    """Raise InputError unless the options named have at least these values; one that was not given is ignored."""
     for name, low in least.items():
         value = getattr(args, name)
         if value is not None and not value >= low:
             raise InputError(f"--{name.replace('_', '-')} must be at least {low:g}, got {value:g}")
+
+
+def show_any_script() -> None:
+    r"""Let the output show what its encoding lacks as `\xe9`, as errors do: names of records are in any script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def show(text: str) -> None:
@@ -24,21 +51,26 @@ def show(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def carry_out(
-    parser: argparse.ArgumentParser,
-    run: Callable[[argparse.Namespace], None],
-    argv: Sequence[str] | None,
-    *,
-    resumes: str = "nothing is kept of it",
+def run_command(
+    parser: argparse.ArgumentParser, run: Run, argv: Sequence[str] | None = None, *, resumes: bool = False
 ) -> int:
-    """Parse `argv` (None: the process's own), run it and return the exit code; `resumes` says what Ctrl-C leaves."""
+    """Parse `argv` (None: the process's own), run the request and return its exit code.
+
+    `run` returns the code, or None for 0. resumes: whether the same command continues after Ctrl-C. A defect of the
+    program keeps its traceback.
+    """
+    show_any_script()
     args = parser.parse_args(argv)
     try:
-        run(args)
+        code = run(args) or 0
+        sys.stdout.flush()
+        return code
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        print(f"error: {escape(str(error))}", file=sys.stderr)
+        return REFUSED
     except KeyboardInterrupt:
-        print(f"interrupted: {resumes}", file=sys.stderr)
-        return 130
-    return 0
+        print(f"Interrupted. {RESUME}" if resumes else "Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `| head` has read enough; what is still buffered must not fail at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD

@@ -13,10 +13,9 @@ import torch
 from fisher.estimation.batched import Unbatchable, add_squares
 from fisher.estimation.convergence import stops
 from fisher.estimation.diagonal import evaluation_mode, pad_id, require_finite, require_samples, to_model, trainable
+from fisher.options import BATCH_TOKENS
 from fisher.pretraining.objectives import Batch, Loss, Sample, collate
 from fisher.scores import tensor_scores
-
-BATCH_TOKENS = 1024
 
 Prepare = Callable[[Batch, Sequence[int]], Batch]  # (batch, numbers of its samples) -> batch
 Report = Callable[["State"], None]

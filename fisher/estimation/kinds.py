@@ -18,7 +18,6 @@ from fisher.common.errors import InputError
 from fisher.estimation.diagonal import evaluation_mode, pad_id, require_samples, to_model, trainable
 from fisher.pretraining.objectives import IGNORE, Batch, Sample, TokenLoss, collate
 
-KINDS = ("empirical", "mc", "exact")
 MOST_PASSES = 1_000_000  # backward passes of one exact estimate
 
 

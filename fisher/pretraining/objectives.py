@@ -17,12 +17,10 @@ import torch
 import torch.nn.functional as F
 
 from fisher.common.errors import InputError
+from fisher.options import OBJECTIVES, REDUCTIONS, SENTINELS
 from fisher.pretraining.corruption import draw_single_tokens, draw_spans, mask_tokens, replace_spans
 from fisher.seeds import generator
 
-OBJECTIVES = ("mlm", "mlm-tied", "causal", "seq2seq")
-REDUCTIONS = ("mean", "sum")
-SENTINELS = ("spans", "single-token")
 IGNORE = -100  # label of a position that is not predicted
 
 Sample = Mapping[str, torch.Tensor]

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import torch
 
 from fisher.common.errors import InputError
+from fisher.options import AMONG, NORMALISATIONS
 from fisher.pretraining.objectives import choose
 from fisher.seeds import generator
 
-NORMALISATIONS = ("row", "tensor")
 CHOICES = ("top", "bottom", "random")
-AMONG = ("all", "matrices")
 
 
 @dataclass(frozen=True)

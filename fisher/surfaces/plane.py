@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from fisher.common.errors import InputError
-from fisher.estimate import draw_samples, resolve_length
+from fisher.estimation.estimate import draw_samples, resolve_length
 from fisher.pretraining.checkpoint import load_pretrained
 from fisher.pretraining.corpus import read_corpus
 from fisher.pretraining.objectives import objective_loss

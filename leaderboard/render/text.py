@@ -5,40 +5,12 @@ spreadsheets are kept out earlier: a name that starts with `=`, `+`, `-` or `@` 
 written (`leaderboard.records.store`), so the CSV needs no prefix that would spoil the name for programs.
 """
 
-import io
 import math
-import re
-import sys
-from typing import Literal
 
-Style = Literal["plain", "markdown"]
+from fisher.common.command import show_any_script
+from fisher.common.text import Style, escape, shorten
 
-# Everything that GitHub reads as markup; `_` only where it can open or close emphasis, so `w_pre` stays readable.
-_MARKUP = re.compile(r"[\\`*\[\]<>&|#~!${}^@\"]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
-
-
-def escape(text: str, style: Style = "plain") -> str:
-    r"""Return `text` as one line that neither a terminal, a CSV reader nor Markdown can take for an instruction.
-
-    `plain` (terminal, CSV) writes every control, direction, line-break and unassigned character as a visible `\x1b`;
-    `markdown` also writes what GitHub would read as markup or HTML as a character reference.
-    """
-    visible = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-    if style == "plain":
-        return visible
-    return _MARKUP.sub(lambda match: f"&#{ord(match.group())};", visible)
-
-
-def show_any_script() -> None:
-    r"""Let the output show what its encoding lacks as `\xe9`, as errors do: names of records are in any script."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def shorten(text: str, limit: int) -> str:
-    """Return the first non-empty line of `text`, cut to `limit` characters."""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return first if len(first) <= limit else first[: limit - 3] + "..."
+__all__ = ["Style", "escape", "percent", "points", "quantity", "ranges", "shorten", "show_any_script"]
 
 
 def points(score: float, *, sign: bool = False) -> str:

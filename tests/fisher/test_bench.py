@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from fisher import bench
+from fisher.bench import main
+from fisher.estimation import bench
 
 
 def test_a_small_run_agrees_and_is_written(tmp_path, monkeypatch):
     monkeypatch.setitem(bench.SIZES, "small", (1, 24, 2))
     path = tmp_path / "bench.json"
-    assert bench.main(["--length", "6", "--samples", "2", "--rounds", "1", "--output", str(path)]) == 0
+    assert main(["--length", "6", "--samples", "2", "--rounds", "1", "--output", str(path)]) == 0
     found = json.loads(path.read_text())
     assert found["largest_relative_difference"] < 1e-4
     for ratio in ("loop_over_batched", "loop_over_bound"):
@@ -25,10 +26,10 @@ def test_memory_alone_needs_no_rounds(monkeypatch):
 
 @pytest.mark.parametrize("flags", [["--length", "3"], ["--samples", "1"], ["--rounds", "-1"]])
 def test_bad_requests_have_their_sentence(flags, capsys):
-    assert bench.main(flags) == 2
+    assert main(flags) == 2
     assert "length must be in 4..512, samples at least 2 and rounds at least 0" in capsys.readouterr().err
 
 
 def test_an_unwritable_output_is_said_before_any_work(tmp_path, capsys):
-    assert bench.main(["--output", str(tmp_path)]) == 2
+    assert main(["--output", str(tmp_path)]) == 2
     assert "must be a file to write, but it is a folder" in capsys.readouterr().err

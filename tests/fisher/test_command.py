@@ -1,4 +1,4 @@
-"""How every command of this package ends."""
+"""How every command ends."""
 
 import argparse
 import subprocess
@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from fisher.common.command import carry_out
+from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
 
 
 def refuse(args):
-    raise InputError("n must be even, got 3: add 1")
+    raise InputError("n must be even, got 3\x1b: add 1")
 
 
 def interrupt(args):
@@ -19,30 +19,51 @@ def interrupt(args):
 
 
 @pytest.mark.parametrize(
-    "run, code, said",
+    "run, resumes, code, said",
     [
-        (lambda args: None, 0, ""),
-        (refuse, 2, "error: n must be even, got 3: add 1\n"),
-        (interrupt, 130, "interrupted: go on later\n"),
+        (lambda args: None, False, 0, ""),
+        (lambda args: 1, False, 1, ""),
+        (refuse, False, 2, "error: n must be even, got 3\\x1b: add 1\n"),
+        (interrupt, False, 130, "Interrupted.\n"),
+        (interrupt, True, 130, "Interrupted. Run the same command again to resume.\n"),
     ],
 )
-def test_the_code_and_the_sentence(run, code, said, capsys):
-    assert carry_out(argparse.ArgumentParser(), run, [], resumes="go on later") == code
+def test_the_code_and_the_sentence(run, resumes, code, said, capsys):
+    assert run_command(argparse.ArgumentParser(), run, [], resumes=resumes) == code
     assert capsys.readouterr().err == said
 
 
 def test_a_defect_of_the_program_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
-        carry_out(argparse.ArgumentParser(), lambda args: 1 / 0, [])
+        run_command(argparse.ArgumentParser(), lambda args: 1 / 0, [])
+
+
+def test_the_docstring_is_the_help(capsys):
+    parser = make_parser("regbench x", "Do x.\n\nexamples:\n  regbench x   # twice\n")
+    with pytest.raises(SystemExit):
+        run_command(parser, refuse, ["--help"])
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: regbench x") and "Do x.\n" in shown and shown.endswith("  regbench x   # twice\n")
 
 
 def test_a_reader_that_has_read_enough_is_no_error():
     """As `| head -1`: the pipe is closed before the text is written."""
-    code = "import sys; sys.stdin.read(); from fisher.common.command import show; show('x' * 100_000); sys.exit(3)"
-    ours = [sys.executable, "-c", code]
+    code = (
+        "import argparse, sys; sys.stdin.read(); from fisher.common.command import run_command; "
+        "sys.exit(run_command(argparse.ArgumentParser(), lambda args: print('x' * 100_000), []))"
+    )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(ours, text=True, **pipes) as process:
+    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as process:
         process.stdout.close()
         process.stdin.close()
         assert process.stderr.read() == ""
-    assert process.returncode == 3
+    assert process.returncode == 141
+
+
+def test_any_script_is_shown_on_any_terminal():
+    code = (
+        "import argparse, sys; from fisher.common.command import run_command; "
+        "sys.exit(run_command(argparse.ArgumentParser(), lambda args: print('\\u00e9'), []))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, env={"PYTHONIOENCODING": "ascii"})
+    assert (ran.returncode, ran.stdout) == (0, b"\\xe9\n")

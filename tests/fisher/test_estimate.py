@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from fisher import estimate as module
 from fisher.common.errors import InputError
-from fisher.estimate import draw_samples, estimate, main, number_of_samples, resolve_length
+from fisher.estimate import main
+from fisher.estimation import estimate as module
 from fisher.estimation import partial
 from fisher.estimation.diagonal import empirical_fisher
+from fisher.estimation.estimate import draw_samples, estimate, number_of_samples, resolve_length
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained
 from fisher.pretraining.objectives import objective_loss
 from fisher.scores import load_scores
@@ -110,7 +111,7 @@ def test_an_interrupted_estimate_goes_on_and_gives_the_same_file(command, tmp_pa
     monkeypatch.setattr(module, "estimate", lambda *args, **options: real(*args, **{**options, "report": interrupt}))
     assert main(command(output="cut", **{"batch-tokens": 20})) == 130
     assert (tmp_path / "cut.partial").exists() and not (tmp_path / "cut").exists()
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "Run the same command again to resume." in capsys.readouterr().err
 
     assert main(command(output="cut", seed=3, **{"batch-tokens": 20})) == 2
     assert "holds an unfinished estimate of another request (seed differ): finish that one" in capsys.readouterr().err

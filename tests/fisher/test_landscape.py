@@ -6,13 +6,13 @@ import math
 import pytest
 import torch
 
-from fisher import landscape
 from fisher.common.errors import InputError
-from fisher.estimate import draw_samples
 from fisher.estimate import main as estimate_main
+from fisher.estimation.estimate import draw_samples
 from fisher.landscape import main
 from fisher.pretraining.checkpoint import load_pretrained
 from fisher.pretraining.objectives import objective_loss
+from fisher.surfaces import landscape
 from fisher.surfaces.directions import Variant, chosen_tensors, directions, parse_variant
 from fisher.surfaces.surface import axis, loss_at, mean_loss, perturbation, sharpness
 
@@ -130,7 +130,9 @@ def test_the_command_writes_surfaces_figures_and_plots(flags, tmp_path, capsys):
 
 
 def test_a_loss_that_overflows_is_null_in_the_file(flags, tmp_path, monkeypatch):
-    monkeypatch.setattr("fisher.landscape.compute", lambda plane, keys, workers: ((key, math.inf) for key in keys))
+    monkeypatch.setattr(
+        "fisher.surfaces.landscape.compute", lambda plane, keys, workers: ((key, math.inf) for key in keys)
+    )
     assert main(flags("--variants", "all", "--seeds", 0)) == 0
     text = (tmp_path / "land" / "landscape.json").read_text()
     (surface,) = json.loads(text, parse_constant=pytest.fail)["surfaces"]

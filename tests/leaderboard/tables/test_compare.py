@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fisher.common.errors import InputError
-from leaderboard.compare import main, markdown
+from leaderboard.compare import main
+from leaderboard.render.comparison import markdown
 from leaderboard.tables.published import load_reference, task_key
 from leaderboard.tables.sections import sections
 from leaderboard.tables.trials import trials

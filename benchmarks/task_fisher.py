@@ -1,0 +1,130 @@
+"""Fisher scores of the fine-tuning loss on a training split: the work of `benchmarks.fisher`.
+
+F_i = 1/n sum_k (d l(x_k, y_k) / d theta_i)^2  at  theta = w_pre,  l the loss that fine-tuning minimises
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.data.batches import Encoded
+from benchmarks.data.sources import examples_hash
+from benchmarks.data.splits import split_hash
+from benchmarks.grid import make_split, seeds
+from benchmarks.suite import read_assignment
+from benchmarks.trial import models
+from benchmarks.trial.protocol import Protocol, make_protocol
+from benchmarks.trial.trial import encode_all, labels_of, load_data, resolve_task, split_rows
+from fisher.common.command import require_at_least
+from fisher.common.errors import InputError
+from fisher.common.files import require_writable
+from fisher.estimation.accumulate import Report
+from fisher.estimation.partial import accumulate_resumably, found_beside
+from fisher.output import produce
+from fisher.pretraining.checkpoint import require_device
+from fisher.pretraining.corpus import subsample_order
+from fisher.pretraining.objectives import Batch, Sample
+from fisher.scores import Scores, base_names
+from regularizers.base import criterion, forward
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A task's training split, the model with a restart's head, and what tells this request from others."""
+
+    model: Any
+    samples: list[Sample]
+    recipe: dict[str, Any]
+
+
+def task_loss(model: torch.nn.Module, batch: Batch) -> Tensor:
+    """The training criterion of each example by itself, shape (batch,)."""
+    pairs = zip(forward(model, batch).split(1), batch["labels"].split(1), strict=True)
+    return torch.stack([criterion(logits, label) for logits, label in pairs])
+
+
+def as_samples(rows: Encoded, labels: Sequence[int | float], order: Sequence[int]) -> list[Sample]:
+    """Token ids and label of each example, in the given order; labels are 0-d tensors, int64 or float32."""
+    kind = torch.float32 if isinstance(labels[0], float) else torch.int64
+    return [
+        {name: torch.tensor(values) for name, values in rows[at].items()}
+        | {"labels": torch.tensor(labels[at], dtype=kind)}
+        for at in order
+    ]
+
+
+def prepare(args: argparse.Namespace, protocol: Protocol) -> Request:
+    """Data, model and metadata of a command line."""
+    source, where = find_source(args), (args.task, args.data_dir, args.task_file, args.offline)
+    data = load_data(*where)
+    split = make_split(data, protocol, fraction=args.fraction, split_seed=args.split_seed, restart=args.restart)
+    rows = split_rows(split, protocol, encode_all(source, *where, protocol.max_length))["train"]
+    outputs = 1 if data.task.labels is None else len(data.task.labels)
+    seed = seeds(args.restart, args.split_seed)["init"]
+    model, head = models.build(source, outputs, seed=seed, head_init=protocol.head_init)
+    for name in head:
+        model.get_parameter(name).requires_grad_(False)
+    recipe = {
+        "kind": "empirical",
+        "objective": "task",
+        "reduction": "mean",
+        "samples": len(split.train),
+        "seed": args.split_seed,
+        "task": data.task.name,
+        "fraction": args.fraction,
+        "restart": args.restart,
+        "protocol": protocol.name,
+        "data": protocol.data,
+        "head_init": protocol.head_init,
+        "head_hash": models.head_hash(model, head),
+        "max_length": protocol.max_length,
+        "batch_tokens": args.batch_tokens,
+        "corpus": f"{data.task.name}, training split",
+        "corpus_size": len(split.train),
+        "corpus_hash": examples_hash(split.train),
+        "split_hash": split_hash(data.task, split.train),
+        "model": source.label,
+        "model_type": model.config.model_type,
+        "weights": models.weights_of(source),
+    }
+    order = subsample_order(len(rows), args.split_seed)
+    return Request(model.eval(), as_samples(rows, labels_of(split.train), order), recipe)
+
+
+def find_source(args: argparse.Namespace) -> models.Source:
+    """The model asked for; the embedded one where the task is embedded too."""
+    embedded = resolve_task(args.task, args.task_file).kind == "embedded"
+    if args.model is None and not embedded:
+        raise InputError(f"--model must be given for {args.task}: a hub id such as bert-large-uncased, or a folder")
+    return models.find_model(args.model or "pocket", offline=args.offline)
+
+
+def estimate(request: Request, partial: Path, report: Report, device: str) -> Scores:
+    """The diagonal under the base model's names, in float32."""
+    state = accumulate_resumably(
+        request.model.to(device), request.samples, task_loss, request.recipe, partial=partial, report=report
+    )
+    diagonal = {name: value.float().cpu() for name, value in state.diagonal().items()}
+    return Scores(base_names(diagonal, request.model.base_model_prefix), request.recipe | found_beside(state))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check, estimate, keep."""
+    require_at_least(args, split_seed=0, restart=0, batch_tokens=1)
+    require_device(args.device)
+    require_writable(args.output)
+    request = prepare(args, make_protocol(args.protocol, dict(map(read_assignment, args.set))))
+    scores = produce(
+        args.output,
+        request.recipe,
+        len(request.samples),
+        lambda partial, report: estimate(request, partial, report, args.device),
+    )
+    print(f"{args.output}: {len(scores.values)} tensors, {len(request.samples)} examples of {args.task}")

@@ -1,0 +1,130 @@
+"""The experiments of [Lee20] in turn, and their report: the work of `benchmarks.theory`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.theory import digits, directions, figures, least_squares, report, retention, theorem
+from benchmarks.trial.seeds import derive
+from fisher.common.errors import InputError
+
+STEPS, QUICK_STEPS = 2000, 400
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure everything on one thread and write the report."""
+    with one_thread():
+        write_report(arguments)
+
+
+def write_report(arguments: argparse.Namespace) -> None:
+    """Measure everything and write the report."""
+    plan = make_plan(arguments)
+    domains = load_domains(arguments.source, arguments.target)
+    output = make_folder(arguments.output)
+    found = measure(plan, domains, QUICK_STEPS if arguments.quick else STEPS, environment(arguments.words))
+    figures.least_squares(found.problem, found.lines, output / "least_squares.png")
+    figures.theorem(found.excesses, output / "theorem.png")
+    figures.retention(found.curves, output / "digits.png")
+    text = json.dumps(report.values(found), indent=1, allow_nan=False, ensure_ascii=False)
+    (output / "values.json").write_text(text + "\n", encoding="utf-8")
+    (output / "report.md").write_text(report.markdown(found), encoding="utf-8")
+    print(output / "report.md")
+
+
+def measure(
+    plan: retention.Plan, domains: tuple[digits.Domain, digits.Domain], steps: int, where: dict[str, Any]
+) -> report.Findings:
+    """The three parts in turn, with their wall-clock seconds."""
+    seconds: dict[str, float] = {}
+    with clock(seconds, "least squares"):
+        problem = least_squares.make_problem(derive("theory", "least squares", 1))
+        lines = least_squares.run(problem, steps=steps)
+    with clock(seconds, "theorem"):
+        excesses = theorem.run(derive("theory", "theorem"))
+    with clock(seconds, "pretraining"):
+        data = retention.split_domains(*domains, plan)
+        pretrained = retention.pretrain(data.source_train, data.source_validation, plan, tell)
+    with clock(seconds, "fine-tuning"):
+        runs = retention.sweep(pretrained.weights, data, plan, tell)
+    by = directions.curves(runs)
+    judged = directions.directions(by)
+    return report.Findings(
+        where, problem, steps, lines, excesses, domains, data, plan, pretrained, runs, by, judged, seconds
+    )
+
+
+def make_plan(arguments: argparse.Namespace) -> retention.Plan:
+    """The paper's plan for folders, the embedded one without; `--quick` reduces it, explicit options go last."""
+    plan = retention.EMBEDDED if arguments.source is None else retention.PAPER
+    quick = {**retention.QUICK, "probabilities": retention.QUICK_P} if arguments.quick else {}
+    names = ("pretrain_epochs", "pretrain_seeds", "finetune_epochs", "restarts", "probabilities")
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in {**quick, **given}.items()}
+    return dataclasses.replace(plan, **fields)
+
+
+def load_domains(source: Path | None, target: Path | None) -> tuple[digits.Domain, digits.Domain]:
+    """Source and target from their folders, or the embedded pair."""
+    if (source is None) != (target is None):
+        missing = "--target" if target is None else "--source"
+        raise InputError(f"--source and --target must be given together, got no {missing}; leave both out or add it")
+    if source is None or target is None:
+        return digits.embedded()
+    return digits.read_folder(source), digits.read_folder(target)
+
+
+def make_folder(path: Path) -> Path:
+    """The output folder, created where it does not exist."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output must be a folder that can be made, got {path} ({error.strerror})") from error
+    return path
+
+
+def environment(words: Sequence[str]) -> dict[str, Any]:
+    """Command and versions; of the folders only the names, wherever they lie."""
+    shown = [Path(word).name if "/" in word else word for word in words]
+    return {
+        "command": " ".join(["regbench theory", *shown]),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+    }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One CPU thread, at which sums have one order: the networks are too small to gain from more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def clock(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Write the wall-clock time of the block into `seconds`."""
+    start = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start
+
+
+def tell(line: str) -> None:
+    """Progress goes to stderr."""
+    print(line, file=sys.stderr, flush=True)
