@@ -1,0 +1,1 @@
+"""Tuning at equal budgets: families, their configurations, and floors."""
