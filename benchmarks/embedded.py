@@ -14,8 +14,8 @@ SAMPLES = 500  # as in the suite `pocket`
 PREFIX = "pocket-"
 
 
-def stand_in(task: str) -> str:
-    """The embedded task that stands in for a task. Raises InputError where none does."""
+def embedded_task(task: str) -> str:
+    """Return the embedded counterpart of a task. Raises InputError where it has none."""
     found = OTHERS.get(task, task if task.startswith(PREFIX) else PREFIX + task)
     if found not in TASKS:
         known = [*OTHERS, *(name.removeprefix(PREFIX) for name in TASKS if name.startswith(PREFIX))]
@@ -31,13 +31,13 @@ def on_pocket(suite: Suite) -> tuple[Suite, list[str]]:
 
     The longest embedded example has 31 tokens, so the model's 40 positions cut nothing.
     """
-    said = [f"{task} -> {stand_in(task)}" for task in suite.every("tasks") if not task.startswith(PREFIX)]
-    said = [f"--model pocket: synthetic tasks stand in, not GLUE: {', '.join(said)}"] if said else []
+    said = [f"{task} -> {embedded_task(task)}" for task in suite.every("tasks") if not task.startswith(PREFIX)]
+    said = [f"--model pocket: synthetic tasks in place of GLUE: {', '.join(said)}"] if said else []
     variants = tuple(
-        dataclasses.replace(v, values={k: _stand_ins(x) if k == "tasks" else x for k, x in v.values.items()})
+        dataclasses.replace(v, values={k: _embedded_tasks(x) if k == "tasks" else x for k, x in v.values.items()})
         for v in suite.variants
     )
-    return dataclasses.replace(suite, tasks=_stand_ins(suite.tasks), variants=variants), said
+    return dataclasses.replace(suite, tasks=_embedded_tasks(suite.tasks), variants=variants), said
 
 
 def on_own_corpus(suite: Suite) -> tuple[Suite, list[str]]:
@@ -49,5 +49,5 @@ def on_own_corpus(suite: Suite) -> tuple[Suite, list[str]]:
     return dataclasses.replace(suite, fisher=recipe), [said]
 
 
-def _stand_ins(tasks: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(stand_in, tasks)))
+def _embedded_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(embedded_task, tasks)))

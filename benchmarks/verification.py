@@ -16,7 +16,7 @@ from benchmarks.data.splits import check_split_hash, split_hash
 from benchmarks.grid import make_split
 from benchmarks.trial.metrics import judge, metric_name
 from benchmarks.trial.protocol import Protocol
-from benchmarks.trial.retraining import Again, sample
+from benchmarks.trial.retraining import Retrainer, sample
 from benchmarks.trial.seeds import derive
 from benchmarks.trial.trial import labels_of, load_data
 from fisher.common.command import require_at_least
@@ -155,8 +155,8 @@ def _train_again(given: argparse.Namespace, results: list[Record]) -> Iterator[F
         f"training {len(drawn)} of {len(results)} trials again (--seed {seed}); their losses must agree on average "
         f"within {given.loss_tolerance:g}, their scores within {given.tolerance:g}"
     )
-    again = Again(given, drawn)
+    retrainer = Retrainer(given, drawn)
     for record in drawn:
-        for finding in again.compare(record):
+        for finding in retrainer.compare(record):
             print(f"  {finding.text}", flush=True)
             yield finding

@@ -1,15 +1,17 @@
-"""One file's Fisher scores as curves and figures: what `fisher.report` tabulates and `fisher.report_plot` draws."""
+"""One file's Fisher scores as curves and figures: what `fisher.report` tabulates and `fisher.plots` draws."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from fisher.common.errors import InputError
 from fisher.scores import layers_of, load_scores, site_scores
 
+Values = TypeVar("Values", torch.Tensor, np.ndarray)
 POINTS = 2000  # of a curve of sorted parameters
 ROWS = 8  # of the tables of top and bottom layers
 
@@ -49,10 +51,10 @@ def profile(path: Path | str, *, threshold: float) -> Profile:
     )
 
 
-def normalised(values: torch.Tensor) -> torch.Tensor:
-    """(x - min) / (max - min); all zero when the values are equal."""
+def normalised(values: Values) -> Values:
+    """(x - min) / (max - min), of a tensor or an array; all zero when the values are equal."""
     low, high = values.min(), values.max()
-    return (values - low) / (high - low) if high > low else torch.zeros_like(values)
+    return (values - low) / (high - low) if high > low else values - low
 
 
 def layers_for_half(layers: Mapping[str, float]) -> int:

@@ -34,8 +34,8 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Read the files, write the report, print it."""
+    from fisher.plots import plot_report
     from fisher.profile import markdown, profile
-    from fisher.report_plot import plot_report
 
     if not 0 < args.threshold <= 1:
         raise InputError(f"threshold must be in (0, 1], got {args.threshold}")

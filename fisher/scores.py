@@ -64,7 +64,7 @@ def layers_of(names: Iterable[str]) -> dict[str, list[str]]:
     """{layer: its parameter tensors}: a layer is the module that holds a parameter's module.
 
     "encoder.layer.3.attention.self.query.weight" belongs to "encoder.layer.3.attention.self". For BERT these are the
-    sites of guided dropout, and the intermediate layers and the pooler beside them.
+    sites of guided dropout, and the intermediate layers and the pooler besides.
     """
     layers: dict[str, list[str]] = {}
     for name in names:

@@ -1,11 +1,22 @@
-"""Random generators by purpose: what is drawn depends on the words that name it, never on what was drawn before."""
+"""Random numbers by purpose: what is drawn depends on the words that name it, never on what was drawn before."""
+
+from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
+
+
+def seed_of(*parts: object) -> int:
+    """The first 8 bytes, big endian, of SHA-256 of the parts joined by "/"."""
+    digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big")
 
 
 def generator(*parts: object) -> torch.Generator:
-    """A CPU generator seeded with SHA-256 of the parts joined by "/" (first 8 bytes, top bit cleared)."""
-    digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    """A CPU generator seeded with the upper 63 bits of `seed_of`."""
+    import torch
+
+    return torch.Generator().manual_seed(seed_of(*parts) >> 1)

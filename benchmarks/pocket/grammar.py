@@ -5,7 +5,6 @@ tables and frequencies drawn once from a fixed seed, so this knowledge can only 
 Determiners carry number and nothing else.
 """
 
-import hashlib
 import random
 from bisect import bisect
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from benchmarks.pocket.lexicon import (
     PLACE_LIST,
     VERB_LIST,
 )
+from fisher.seeds import seed_of
 
 T = TypeVar("T")
 
@@ -37,8 +37,7 @@ class Draws:
     """
 
     def __init__(self, *parts: object):
-        digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-        self.uniform = random.Random(int.from_bytes(digest[:8], "big")).random
+        self.uniform = random.Random(seed_of(*parts)).random
 
     def chance(self, p: float) -> bool:
         """True with probability p."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.bench import Bench, Training
-from fisher.estimation.bench import summary
+from fisher.common import measure as timing
 from regularizers.mixing import Mixed
 
 # name -> (strategy, forward pass); the plain mixing is `mixout(w_pre, 0.9)` through autograd over the whole weight
@@ -56,25 +58,22 @@ def candidates(bench: Bench) -> dict[str, Training]:
 def measure(bench: Bench, count: int) -> dict[str, Any]:
     """Milliseconds of a step of every candidate, and the ratios, batch by batch; the first batch warms up."""
     trainings, batches = candidates(bench), bench.batches(count)
-    times: dict[str, list[float]] = {name: [] for name in trainings}
-    for number, batch in enumerate([batches[0], *batches]):
-        for name, training in trainings.items():
-            started = time.process_time()
-            training.step(batch)
-            if number:
-                times[name].append(time.process_time() - started)
-    ratios = {
-        f"{one} / {other}": summary([a / b for a, b in zip(times[one], times[other], strict=True)])
-        for one, other in RATIOS
-    }
+    upcoming = {name: iter([batches[0], *batches]) for name in trainings}
+    ways = {name: functools.partial(step_on, trainings[name], upcoming[name]) for name in trainings}
+    times = {name: seconds[1:] for name, seconds in timing.in_turn(ways, 1 + len(batches)).items()}
     flops = {name: count_flops(trainings[name], batches[0]) for name in ("dropout", "dropout, stock", "mixout 0.9")}
     return {
         "batches": len(batches),
-        "milliseconds": {name: summary([1e3 * value for value in values]) for name, values in times.items()},
-        "ratios": ratios,
+        "milliseconds": {name: timing.summary([1e3 * value for value in values]) for name, values in times.items()},
+        "ratios": timing.ratios(times, RATIOS),
         "flops_of_first_batch": flops,
         "rate_of_first_batch": {name: flops[name] / times[name][0] for name in flops},
     }
+
+
+def step_on(training: Training, upcoming: Iterator[dict[str, Tensor]]) -> None:
+    """One step on the next batch."""
+    training.step(next(upcoming))
 
 
 def count_flops(training: Training, batch: dict[str, Tensor]) -> int:

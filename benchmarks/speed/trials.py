@@ -19,7 +19,7 @@ from benchmarks.trial import models
 from benchmarks.trial.cost import Clock
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.trial import EVALUATION_BATCH, labels_of, run
-from fisher.estimation.bench import summary
+from fisher.common.measure import in_turn, ratios, summary
 
 STRATEGY = "dropout(0.1) + wdecay(0, 0.01)"
 
@@ -78,7 +78,7 @@ def trainer_trial(bench: Bench, length: int) -> None:
 def measure(bench: Bench, rounds: int) -> dict[str, Any]:
     """Seconds of processor time of each kind of trial, in turn; the first of ours, which warms up, does not count.
 
-    `fixed` is what a warm trial of ours takes beside training and evaluating: model, batches, metrics, verdict.
+    `fixed` is what a warm trial of ours takes besides training and evaluating: model, batches, metrics, verdict.
     """
     config, fixed = bench.config(STRATEGY), []
     longest = config["protocol"]["max_length"]
@@ -93,19 +93,10 @@ def measure(bench: Bench, rounds: int) -> dict[str, Any]:
         "trainer, padded to the batch": functools.partial(trainer_trial, bench, 0),
         "trainer, padded to max_length": functools.partial(trainer_trial, bench, longest),
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
     ours()
-    for _ in range(rounds):
-        for name, way in ways.items():
-            started = time.process_time()
-            way()
-            times[name].append(time.process_time() - started)
-    others = [name for name in ways if name != "ours"]
+    times = in_turn(ways, rounds)
     return {
         "seconds": {name: summary(values) for name, values in times.items()},
-        "ratios": {
-            f"{name} / ours": summary([a / b for a, b in zip(times[name], times["ours"], strict=True)])
-            for name in others
-        },
+        "ratios": ratios(times, [(name, "ours") for name in ways if name != "ours"]),
         "fixed_seconds": summary(fixed[1:]),
     }

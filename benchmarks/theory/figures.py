@@ -48,7 +48,7 @@ def least_squares(problem: Problem, lines: Sequence[Line], path: Path) -> None:
 
 
 def theorem(rows: Sequence[Excess], path: Path) -> None:
-    """Left: 2 (E L(Phi) - L(w)) / ||w - u||^2 over p beside m p / (1 - p); right: the same divided by it."""
+    """Left: 2 (E L(Phi) - L(w)) / ||w - u||^2 over p with m p / (1 - p); right: the same divided by it."""
     figure = Figure(figsize=(9.5, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     mixed = [(row.p, row) for row in rows if row.p is not None]

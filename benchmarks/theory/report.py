@@ -39,7 +39,7 @@ class Findings:
 
 
 def markdown(found: Findings) -> str:
-    """The report; figures are expected beside it."""
+    """The report; figures are expected next to it."""
     parts = (_head(found), _least_squares(found), _theorem(found.excesses), _digits(found), _directions(found))
     return "\n\n".join(parts) + "\n"
 

@@ -34,7 +34,7 @@ EXAMPLES = 20
 
 @dataclass(frozen=True)
 class Excess:
-    """E L(Phi) - L(w) of both losses at one (w, u) and one mask distribution, beside the theorem's `bound`."""
+    """E L(Phi) - L(w) of both losses at one (w, u) and one mask distribution, with the theorem's `bound`."""
 
     masks: str
     p: float | None

@@ -22,7 +22,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from benchmarks.trial.cost import PHASES, together
+from benchmarks.trial.cost import PHASES, merge_costs
 from leaderboard.records.files import write_atomic
 from leaderboard.records.identity import config_hash, record_id
 from leaderboard.records.schema import RecordError
@@ -109,7 +109,7 @@ class Checkpoint:
             return
         started = time.perf_counter()
         try:
-            spent = together(self.before, cost())
+            spent = merge_costs(self.before, cost())
             content = {"of": self.of, "state": take(), "cost": spent, "resumed": self.resumed}
             data = save(flatten(content), {MICRO_BATCH: str(self.of.get(MICRO_BATCH))})
             self.path.parent.mkdir(parents=True, exist_ok=True)

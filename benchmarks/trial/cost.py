@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-PEAK = "peak_memory"  # bytes, beside the seconds
+PEAK = "peak_memory"  # bytes, next to the seconds
 PHASES = ("build", "train", "evaluate", "judge", "checkpoint", "total", PEAK)
 
 
@@ -40,7 +40,7 @@ class Clock:
         return self.seconds | dict(booked) | now | peak()
 
 
-def together(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+def merge_costs(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
     """The cost of two parts of a trial: seconds added phase by phase, of the peaks the larger one."""
     pairs = {key: (before.get(key, 0.0), now.get(key, 0.0)) for key in {**before, **now}}
     return {key: max(pair) if key == PEAK else sum(pair) for key, pair in pairs.items()}

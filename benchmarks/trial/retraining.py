@@ -28,7 +28,7 @@ def sample(records: Sequence[Record], count: int, seed: int) -> list[Record]:
     return random.Random(seed).sample(ordered, min(count, len(ordered)))
 
 
-class Again:
+class Retrainer:
     """Trains trials with what the command line names: model, data, corpus of the Fisher scores.
 
     Raises InputError if the model is not the one that the records name.

@@ -59,7 +59,7 @@ def by_kind(configs: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], list[dic
 
 
 def tokens(config: dict[str, Any], resources: Resources) -> float:
-    """Tokens of a whole trial, those of evaluation counted by what they cost beside training."""
+    """Tokens of a whole trial, those of evaluation counted by what they cost next to training."""
     train, dev, protocol = rows_of(config, resources)
     lengths = [sum(len(row["input_ids"]) for row in rows) for rows in (train, dev)]
     return protocol.epochs * (lengths[0] + EVALUATION_SHARE * lengths[1])

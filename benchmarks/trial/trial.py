@@ -28,7 +28,7 @@ from benchmarks.data.tasks import Task, find_task, task_from_file
 from benchmarks.grid import Split, make_split
 from benchmarks.trial import metrics, models
 from benchmarks.trial.checkpoints import Checkpoint, Plan
-from benchmarks.trial.cost import PEAK, Clock, peak, together
+from benchmarks.trial.cost import PEAK, Clock, merge_costs, peak
 from benchmarks.trial.forward import prepare
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.seeds import derive
@@ -212,7 +212,7 @@ def train(config: dict[str, Any], resources: Resources, clock: Clock, checkpoint
     result["touched"], result["micro_batch"] = touched, recipe.micro_batch
     result["train_loss"] = [round(loss, DIGITS) for loss in history.losses if math.isfinite(loss)]
     result["hashes"] = {"head": head_digest, "batches": order.fingerprint(), "split": config["split_hash"]}
-    cost = together(checkpoint.before if checkpoint else {}, clock.seconds | booked() | peak())
+    cost = merge_costs(checkpoint.before if checkpoint else {}, clock.seconds | booked() | peak())
     result["peak_memory"] = int(cost.pop(PEAK)) if PEAK in cost else None
     result["seconds"] = {phase: round(seconds, 3) for phase, seconds in cost.items() if phase != "total"}
     return result

@@ -8,7 +8,7 @@ from fisher.common.errors import InputError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary file beside `path`, flush it to the disk, rename it.
+    """Write to a temporary file next to `path`, flush it to the disk, rename it.
 
     Raises:
         InputError: the folder cannot be made or written, or the disk is full; nothing half-written stays behind.

@@ -28,7 +28,7 @@ def unchanged(batch: Batch, numbers: Sequence[int]) -> Batch:
 
 @dataclass
 class State:
-    """What an estimate has come to: all that is needed to go on."""
+    """What an estimate has come to: all that is needed to resume."""
 
     total: dict[str, torch.Tensor]  # sum over the samples done of squared gradients
     done: int = 0  # samples

@@ -3,9 +3,7 @@
 import argparse
 import json
 import resource
-import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +12,7 @@ import transformers
 
 from fisher.common.errors import InputError
 from fisher.common.files import require_writable, write_atomically
+from fisher.common.measure import in_turn, ratios, summary
 from fisher.estimation.accumulate import batches_agree, length_of, plan
 from fisher.estimation.batched import add_squares
 from fisher.options import SIZES
@@ -81,20 +80,9 @@ def largest_difference(first: Diagonal, second: Diagonal) -> float:
     return max(abs(one - other) / other for one, other in means.values() if other > noise)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 def peak_bytes() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def summary(values: Sequence[float]) -> dict[str, float]:
-    """Minimum, median and maximum."""
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
 def measure(size: str, *, length: int, samples: int, rounds: int, batch_tokens: int) -> dict[str, Any]:
@@ -112,7 +100,6 @@ def measure(size: str, *, length: int, samples: int, rounds: int, batch_tokens: 
         "loop": lambda: plain_loop(model, drawn),
         "bound": lambda: backward_alone(model, drawn, loss, batch_tokens),
     }
-    times = [{name: seconds(way) / samples for name, way in ways.items()} for _ in range(rounds)]
     parameters = sum(value.numel() for value in model.parameters())
     result: dict[str, Any] = {
         "size": size,
@@ -127,9 +114,10 @@ def measure(size: str, *, length: int, samples: int, rounds: int, batch_tokens: 
         "peak_memory_in_parameters": (peak - imported) / (4 * parameters),
     }
     if rounds:
-        result["cpu_seconds_per_sample"] = {name: summary([time[name] for time in times]) for name in ways}
+        times = in_turn(ways, rounds)
+        result["cpu_seconds_per_sample"] = {name: summary([s / samples for s in times[name]]) for name in ways}
         for name in ("batched", "bound"):
-            result[f"loop_over_{name}"] = summary([time["loop"] / time[name] for time in times])
+            result[f"loop_over_{name}"] = ratios(times, [("loop", name)])[f"loop / {name}"]
         result["largest_relative_difference"] = largest_difference(found, plain_loop(model, drawn[:2]))
     return result
 

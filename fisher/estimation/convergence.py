@@ -7,10 +7,12 @@ Scores are means over samples, so those of the samples *not* in the first k foll
 The correlation with all n flatters the first k, which are part of them; the one with the rest is free of that.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
+import numpy as np
+from scipy.stats import rankdata
 
 from fisher.scores import layers_of, site_scores
 
@@ -24,15 +26,9 @@ def stops(samples: int) -> list[int]:
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
     """Rank correlation with average ranks for ties; NaN when one of the two is constant."""
-    ranks = [average_ranks(torch.tensor(values, dtype=torch.float64)) for values in (first, second)]
-    centred = [rank - rank.mean() for rank in ranks]
-    return float((centred[0] * centred[1]).sum() / (centred[0].norm() * centred[1].norm()))
-
-
-def average_ranks(values: torch.Tensor) -> torch.Tensor:
-    _, group, sizes = values.unique(return_inverse=True, return_counts=True)
-    last = sizes.cumsum(0).double()
-    return (last - (sizes.double() - 1) / 2)[group]
+    ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (first, second)]
+    size = float(np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1]))
+    return float(ranks[0] @ ranks[1]) / size if size else math.nan
 
 
 def convergence(noted: Mapping[int, Mapping[str, float]]) -> list[dict[str, Any]]:

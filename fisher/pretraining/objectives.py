@@ -145,7 +145,7 @@ def build_samples(
     Args:
         tokenizer: of `transformers`; masks and sentinels are its own tokens.
         texts: strings, or pairs of strings that the tokenizer joins as it joins sentence pairs.
-        indices: what a text's randomness is drawn from beside the seed: its place in the corpus. Default 0, 1, 2 ...
+        indices: what a text's randomness is drawn from besides the seed: its place in the corpus. Default 0, 1, 2 ...
         sentinels: "spans" (T5) or "single-token" (the authors' code of Sharma et al. 2024), for seq2seq only.
     Raises:
         InputError: a text leaves nothing to predict, or the tokenizer lacks the tokens that the objective needs.

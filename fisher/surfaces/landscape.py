@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> None:
     write_atomically(args.output / "landscape.json", text.encode())
     write_atomically(args.output / "landscape.md", table(made, request).encode())
     if args.plot:
-        from fisher.surfaces.plot import plot_landscape
+        from fisher.plots import plot_landscape
 
         plot_landscape(content, args.output)
     print(table(made, request))

@@ -113,7 +113,9 @@ def compute(plane: Plane, keys: Sequence[Key], workers: int) -> Iterator[tuple[K
             for future in as_completed([pool.submit(work, key) for key in keys]):
                 yield future.result()
         except BrokenProcessPool:
-            raise InputError("a worker died (out of memory?): use fewer --workers; the same command goes on") from None
+            raise InputError(
+                "a worker died (out of memory?): use fewer --workers, and run the same command again to resume"
+            ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -60,4 +60,6 @@ class Points:
             self.file.write(json.dumps([*key, loss]) + "\n")
             self.file.flush()
         except OSError as error:
-            raise InputError(f"{self.path} cannot be written ({error.strerror}): free some room, then go on") from error
+            raise InputError(
+                f"{self.path} cannot be written ({error.strerror}): free some room and run the same command again"
+            ) from error

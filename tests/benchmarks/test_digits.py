@@ -50,7 +50,7 @@ def test_idx_images_are_read_as_stored(tmp_path: Path) -> None:
 def test_emnist_is_transposed_back_and_says_so(tmp_path: Path) -> None:
     upright = read_folder(write_idx(tmp_path / "mnist", MNIST))
     stored = write_idx(tmp_path / "emnist", EMNIST, images=IMAGES.transpose(0, 2, 1))
-    write_idx(stored, tuple(f"emnist-letters-{name}" for name in MNIST))  # the archive's other sets lie beside it
+    write_idx(stored, tuple(f"emnist-letters-{name}" for name in MNIST))  # the other sets of the archive lie next to it
     domain = read_folder(stored)
     assert torch.equal(domain.images, upright.images) and domain.fingerprint == upright.fingerprint
     assert "transposed back" in domain.note

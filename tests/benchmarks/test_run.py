@@ -277,7 +277,7 @@ def test_a_suite_for_glue_runs_on_the_embedded_model_and_says_so(
     request = ["--suite", "glue", "--model", "pocket", "--strategies", "none", "--output", str(tmp_path / "out")]
     assert main([*request, "--dry-run"]) == 0
     shown = capsys.readouterr().out
-    assert "--model pocket: synthetic tasks stand in, not GLUE: rte -> pocket-rte, mrpc -> pocket-mrpc" in shown
+    assert "--model pocket: synthetic tasks in place of GLUE: rte -> pocket-rte, mrpc -> pocket-mrpc" in shown
     assert "12 trials: 0 done" in shown
 
 

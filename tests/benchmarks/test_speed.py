@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.speed.__main__ import main
 from benchmarks.speed.steps import CANDIDATES, RATIOS
-from fisher.estimation.bench import summary
+from fisher.common.measure import summary
 
 
 def test_every_ratio_is_of_measured_candidates() -> None:

@@ -153,7 +153,7 @@ def test_one_zip_per_strategy_and_equal_predictions_give_equal_bytes(run_folder:
 
 
 def test_every_row_is_that_of_the_official_test_files(run_folder: Write, shared_data: Path, tmp_path: Path) -> None:
-    """Row by row: the index column of the official file beside the predictions that stand for it."""
+    """Row by row: the index column of the official file next to its predictions."""
     draw, glue, records, given = random.Random(3), shared_data / "glue", [], {}
     for name in ("cola", "rte", "mrpc", "stsb"):
         task = find_task(name)

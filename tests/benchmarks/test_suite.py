@@ -175,7 +175,7 @@ def test_predict_test_is_true_or_false() -> None:
         override(load_suite("pocket"), {}, ["predict_test=yes"])
 
 
-def test_on_the_embedded_model_embedded_tasks_stand_in(tmp_path: Path) -> None:
+def test_on_the_embedded_model_tasks_are_the_embedded_ones(tmp_path: Path) -> None:
     variants = [{"tasks": ["sst2", "cola"]}, {}]
     suite = load_suite(write(tmp_path / "mine.toml", variants=variants, fisher={"corpus": "wiki", "samples": 900}))
     changed, said = on_pocket(suite)

@@ -240,7 +240,7 @@ def test_a_repetition_that_breaks_is_a_problem(records, monkeypatch):
     broken = {"result": {"status": "oom", "reason": "no memory"}}
     monkeypatch.setattr(rerun, "execute", lambda config, resources: broken)
     record = records["none"] | {"id": "x"}
-    assert [f.text for f in rerun.Again(given, [record]).compare(record)] == ["x: it ended in oom: no memory"]
+    assert [f.text for f in rerun.Retrainer(given, [record]).compare(record)] == ["x: it ended in oom: no memory"]
 
 
 def test_the_records_of_a_folder_are_as_they_were(records, check, tmp_path):

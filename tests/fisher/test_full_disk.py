@@ -70,7 +70,7 @@ def test_a_landscape_goes_on_when_there_is_room(disk, request_of, tmp_path, caps
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without room")
 def test_a_point_that_finds_no_room_is_said(tmp_path):
-    sentence = r"cannot be written \(No space left on device\): free some room, then go on"
+    sentence = r"cannot be written \(No space left on device\): free some room and run the same command again"
     with pytest.raises(InputError, match=sentence), Points(tmp_path / "points.jsonl", {"grid": 2}) as points:
         points.file.close()
         points.file = Path("/dev/full").open("a", encoding="utf-8")  # noqa: SIM115 (closed by Points)

@@ -24,7 +24,7 @@ from benchmarks.run import main
 from benchmarks.suite import FisherRecipe, Suite
 from benchmarks.trial import checkpoints, models, trial
 from benchmarks.trial.checkpoints import Checkpoint, Plan, remove_done
-from benchmarks.trial.cost import together
+from benchmarks.trial.cost import merge_costs
 from benchmarks.trial.trial import Resources, execute, load_data
 from leaderboard.records.identity import record_id
 from leaderboard.records.store import read_record, read_records, write_record
@@ -213,7 +213,7 @@ def test_seconds_are_those_of_all_parts_and_the_peak_is_the_largest(
     least = {"build": 100, "train": 200, "evaluate": 400, "judge": 0, "checkpoint": 0, "total": 1000}
     assert result["seconds"].keys() == least.keys()
     assert all(result["seconds"][phase] >= seconds for phase, seconds in least.items())
-    assert together({"a": 1.0, "peak_memory": 5.0}, {"a": 2.0, "b": 1.0, "peak_memory": 3.0}) == {
+    assert merge_costs({"a": 1.0, "peak_memory": 5.0}, {"a": 2.0, "b": 1.0, "peak_memory": 3.0}) == {
         "a": 3.0, "b": 1.0, "peak_memory": 5.0,
     }  # fmt: skip
 
