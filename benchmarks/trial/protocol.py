@@ -65,7 +65,8 @@ class Protocol:
 
     def recipe(self) -> Recipe:
         """The part that the training loop needs."""
-        return Recipe(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Recipe)})
+        shared = {f.name for f in dataclasses.fields(Recipe)} & FIELDS.keys()
+        return Recipe(**{name: getattr(self, name) for name in shared})
 
 
 PROTOCOLS = {
