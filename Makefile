@@ -1,32 +1,40 @@
-# Every target makes the environment if it is not there; nothing else is needed but Python 3.11+ and make.
+# Every target installs what it needs and no more; nothing else is needed but Python 3.11+ and make.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-STAMP = $(VENV)/.installed
 WORKERS ?= auto
+INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo test test-long check format
+.PHONY: demo test test-long check format docs
 
-demo: $(STAMP)
-	$(BIN)/python -m benchmarks.run
+demo: $(VENV)/.plain
+	$(BIN)/regbench run
 
-test: $(STAMP)
+test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 -m "not long"
 
-test-long: $(STAMP)
+test-long: $(VENV)/.test
 	$(BIN)/python -m pytest -m long
 
-check: $(STAMP)
+check: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-format: $(STAMP)
+format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-$(STAMP): pyproject.toml constraints.txt
+docs: $(VENV)/.docs
+	$(BIN)/python docs/site.py
+	$(BIN)/mkdocs build --strict
+
+$(VENV)/.plain: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	touch $(STAMP)
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/.%: $(VENV)/.plain
+	$(INSTALL) ".[$*]"
+	touch $@

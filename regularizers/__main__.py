@@ -20,30 +20,40 @@ from fisher.common.command import Help, make_parser, run_command
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Return the command line with its three sub-commands."""
     made = make_parser("regbench", __doc__)
     commands = made.add_subparsers(metavar="COMMAND", required=True)
-    every = commands.add_parser("list", help="every method in one line")
+    for name, own in parsers().items():
+        texts = {"help": own.description, "description": own.description, "epilog": own.epilog}
+        commands.add_parser(name, parents=[own], add_help=False, formatter_class=Help, **texts)
+    return made
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Return the command line of each sub-command by its name."""
+    rest = __doc__.partition("\n")[2]
+    every = make_parser("regbench list", f"Print every method in one line.\n{rest}")
     every.add_argument("--markdown", action="store_true", help="print a Markdown table with equations and hooks")
-    one = commands.add_parser("describe", help="equation, parameters, deviations, sites and cost of a method")
+    one = make_parser(
+        "regbench describe", f"Show equation, parameters, deviations, sites and cost of a method.\n{rest}"
+    )
     one.add_argument("method", metavar="NAME", help="a method, or a strategy such as 'mixout(w_pre, 0.7)'")
     one.add_argument("--model", metavar="HUB_ID|FOLDER|pocket", help="whose sites to list (default: a small BERT)")
     one.add_argument(
         "--fisher", metavar="FILE", help="Fisher scores (default: fisher.safetensors in the model's folder)"
     )
     one.add_argument("--plot", metavar="FILE.png", type=Path, help="draw the schedule of guided_dropout")
-    kit = commands.add_parser("check", help="run the conformance checks; needs no network")
+    kit = make_parser("regbench check", f"Run the conformance checks; needs no network.\n{rest}")
     what = kit.add_mutually_exclusive_group(required=True)
     what.add_argument("what", nargs="?", metavar="FILE|NAME", help="a plugin's file, a method, or a strategy")
     what.add_argument("--all", action="store_true", help="every registered method")
     kit.add_argument("--markdown", action="store_true", help="print the tables as Markdown, for a pull request")
     for command, work in ((every, run_list), (one, run_describe), (kit, run_check)):
         command.set_defaults(work=work)
-        command.formatter_class, command.epilog = Help, made.epilog
         command.add_argument(
             "--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers"
         )
-    return made
+    return {"list": every, "describe": one, "check": kit}
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,107 @@
+"""Benchmark fine-tuning regularizers for pretrained language models with little data.
+
+examples:
+  regbench run                                     the embedded suite, no download
+  regbench run --suite glue --model bert-large-uncased --tasks rte --restarts 12
+  regbench COMMAND --help                          flags, examples and exit codes of a command
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import NamedTuple
+
+from fisher.common.command import make_parser, run_command
+from fisher.common.errors import unknown
+
+
+class Command(NamedTuple):
+    """Where a sub-command is: `module.main(words + the rest of the line)`."""
+
+    text: str
+    module: str
+    words: tuple[str, ...] = ()
+    main: str = "main"
+
+
+COMMANDS = {
+    "run": Command("run a suite and make its leaderboard", "benchmarks.run"),
+    "list": Command("every regularizer in one line", "regularizers.__main__", ("list",)),
+    "list suites": Command("every suite, what it reproduces and costs", "benchmarks.run", ("--list", "suites")),
+    "list tasks": Command("every task and its metric", "benchmarks.run", ("--list", "tasks")),
+    "describe": Command("equation, parameters and sites of a regularizer", "regularizers.__main__", ("describe",)),
+    "check": Command("the conformance checks on a regularizer of your own", "regularizers.__main__", ("check",)),
+    "build": Command("the leaderboard's files from records alone", "leaderboard.build"),
+    "verify": Command("check results by records, data and training", "benchmarks.verify", main="regbench"),
+    "compare": Command("our results next to published tables", "leaderboard.compare"),
+    "export": Command("pack results as one file to hand in", "leaderboard.export"),
+    "merge": Command("add results to a published board", "leaderboard.merge"),
+    "submit": Command("files for the GLUE evaluation server", "benchmarks.submit"),
+    "fisher estimate": Command("Fisher scores of a pretrained model on a corpus", "fisher.estimate"),
+    "fisher task": Command("Fisher scores of the fine-tuning loss of a task", "benchmarks.fisher"),
+    "fisher report": Command("tables and plots of Fisher scores", "fisher.report"),
+    "fisher landscape": Command("loss landscapes by Fisher score", "fisher.landscape"),
+    "fisher bench": Command("speed and memory of Fisher estimates", "fisher.bench"),
+    "theory": Command("what [Lee20] proves and shows about mixout", "benchmarks.theory.__main__"),
+    "speed": Command("what a step and a trial cost on this machine", "benchmarks.speed.__main__"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sub-command that the first words name and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:
+        complete()
+    for length in (2, 1):
+        if command := COMMANDS.get(" ".join(words[:length])):
+            work = getattr(import_module(command.module), command.main)
+            return int(work([*command.words, *words[length:]]))
+    group = words[0] if words and _within(words[0]) else ""
+    return run_command(overview(group), _refuse, words[bool(group) :] or ["--help"])
+
+
+def overview(group: str) -> argparse.ArgumentParser:
+    """Return the parser that shows the sub-commands of a group ("": all of them)."""
+    parser = make_parser(f"regbench {group}".strip(), __doc__)
+    names = _within(group) if group else list(COMMANDS)
+    listed = "\n".join(f"  {name:18s}{COMMANDS[name].text}" for name in names)
+    parser.epilog = f"commands:\n{listed}\n\n{parser.epilog}"
+    parser.add_argument("command", metavar="COMMAND", help="one of those below")
+    parser.add_argument("--version", action="version", version=f"regbench {version('regbench')}")
+    parser.set_defaults(group=group)
+    return parser
+
+
+def _within(group: str) -> list[str]:
+    return [name for name in COMMANDS if name.startswith(f"{group} ")]
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    raise unknown("command", f"{args.group} {args.command}".strip(), COMMANDS)
+
+
+def complete() -> None:
+    """Answer a shell that asks for completions, and end."""
+    import argcomplete
+
+    parser = argparse.ArgumentParser(prog="regbench")
+    commands = parser.add_subparsers()
+    groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    for name, command in COMMANDS.items():
+        group, _, last = name.rpartition(" ")
+        if group == "list":
+            continue
+        if group and group not in groups:
+            groups[group] = commands.add_parser(group).add_subparsers()
+        under = groups.get(group, commands)
+        parent = import_module(command.module)
+        own = parent.parsers()[last] if command.words else parent.parser()
+        under.add_parser(last, parents=[own], add_help=False)
+    argcomplete.autocomplete(parser)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
