@@ -12,7 +12,18 @@ import pytest
 from benchmarks.__main__ import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"torch", "transformers", "datasets", "accelerate", "pandas", "scipy", "sklearn", "matplotlib", "networkx", "ray"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "accelerate",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "networkx",
+    "ray",
+}
 LIGHT = [name for name in COMMANDS if COMMANDS[name].module != "benchmarks.run"]
 LOADED = """
 import contextlib, io, sys
