@@ -24,8 +24,10 @@ def parser() -> argparse.ArgumentParser:
     made = make_parser("regbench", __doc__)
     commands = made.add_subparsers(metavar="COMMAND", required=True)
     for name, own in parsers().items():
-        texts = {"help": own.description, "description": own.description, "epilog": own.epilog}
-        commands.add_parser(name, parents=[own], add_help=False, formatter_class=Help, **texts)
+        text = own.description
+        commands.add_parser(
+            name, parents=[own], add_help=False, formatter_class=Help, help=text, description=text, epilog=own.epilog
+        )
     return made
 
 
