@@ -1,13 +1,15 @@
-"""The pocket language means what its labels say, is the same everywhere, and its shipped model belongs to it."""
+"""The pocket language is the same everywhere, and its shipped model belongs to it.
+
+Its data are pinned by hashes, so no change of grammar or lexicon passes unseen. That the pinned labels are right was
+checked once, by a reader of the language written for it: benchmarks/pocket/model/README.md.
+"""
 
 import hashlib
 import json
 import os
 import socket
-import statistics
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
 
 import pytest
 import torch
@@ -19,20 +21,7 @@ from transformers import (
 )
 
 from benchmarks.pocket import MODEL_DIR
-from benchmarks.pocket.grammar import Draws, draw_event, fits, text
-from benchmarks.pocket.language import PARTS, TASKS, documents, examples, vocabulary
-from benchmarks.pocket.lexicon import (
-    ADJECTIVE_LIST,
-    ADVERB_LIST,
-    CATEGORIES,
-    DETERMINERS,
-    HYPERNYMS,
-    NOUN_LIST,
-    PLACE_LIST,
-    VERB_LIST,
-    add_ed,
-    add_s,
-)
+from benchmarks.pocket.language import PARTS, TASKS, documents, examples
 from benchmarks.pocket.pretrain import (
     HELD_OUT_SEED,
     IGNORED,
@@ -48,8 +37,6 @@ from benchmarks.pocket.pretrain import (
     rate_at,
 )
 from fisher.common.errors import InputError
-
-PAIRS = ("rte", "mrpc", "stsb")
 
 # SHA-256 of the JSON text; a change here means other data, so the shipped weights have to be made again
 CORPUS_HASH = "b3c2f870346daa771884622d8a2db6258cd5b79b6e124792e7241f842fa6b07f"
@@ -74,151 +61,9 @@ def sha256(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-class Reading(NamedTuple):
-    """A noun phrase as read: what it names ("noun 3" or "category 2"), its number and its adjective."""
-
-    names: tuple[str, int]
-    plural: bool
-    adjective: int | None
-
-
-class Meaning(NamedTuple):
-    subject: Reading
-    verb: int
-    object: Reading
-    negated: bool
-    adverb: int | None
-    place: int | None
-
-
-def index_words(groups) -> dict[str, int]:
-    return {word: index for index, words in enumerate(groups) for word in words}
-
-
-NAMES = {
-    word: ((kind, index), plural)
-    for kind, groups in (("noun", [noun.forms for noun in NOUN_LIST]), ("category", list(zip(*HYPERNYMS, strict=True))))
-    for index, numbers in enumerate(groups)
-    for plural, words in zip((False, True), numbers, strict=True)
-    for word in ([words] if isinstance(words, str) else words)
-}
-ADJECTIVES = index_words(adjective.words for adjective in ADJECTIVE_LIST)
-ADVERBS, PLACES = index_words(ADVERB_LIST), index_words(PLACE_LIST)
-THIRD, BASE, PARTICIPLE = (index_words(getattr(v, form) for v in VERB_LIST) for form in ("third", "base", "participle"))
-
-
-class Reader:
-    """Reads a sentence from left to right; raises ValueError where the language has no such sentence."""
-
-    def __init__(self, sentence: str):
-        self.words = sentence.split()
-
-    def next(self, table):
-        if not self.words or self.words[0] not in table:
-            raise ValueError(f"unexpected {self.words[:1]}")
-        word = self.words.pop(0)
-        return table[word] if isinstance(table, dict) else word
-
-    def maybe(self, table):
-        return self.next(table) if self.words and self.words[0] in table else None
-
-    def phrase(self) -> Reading:
-        plural = {word: number for number, words in enumerate(DETERMINERS) for word in words}
-        number, adjective = self.next(plural), self.maybe(ADJECTIVES)
-        names, noun_plural = self.next(NAMES)
-        if number != noun_plural:
-            raise ValueError("determiner and noun disagree")
-        return Reading(names, noun_plural, adjective)
-
-    def sentence(self) -> Meaning:
-        first = self.phrase()
-        auxiliary = self.maybe(("is", "are", "does", "do"))
-        passive = auxiliary in ("is", "are")
-        if auxiliary and (auxiliary in ("are", "do")) != first.plural:
-            raise ValueError("subject and auxiliary disagree")
-        negated = bool(self.next(("not",)) if auxiliary in ("does", "do") else auxiliary and self.maybe(("not",)))
-        adverb = self.maybe(ADVERBS)
-        verb = self.next(PARTICIPLE if passive else BASE if auxiliary or first.plural else THIRD)
-        if passive:
-            self.next(("by",))
-        second = self.phrase()
-        place = (self.next(("the",)), self.next(PLACES))[1] if self.maybe(("in",)) else None
-        if self.words:
-            raise ValueError("words are left over")
-        return Meaning(*((second, verb, first) if passive else (first, verb, second)), negated, adverb, place)
-
-
-def category_of(reading: Reading) -> int:
-    kind, index = reading.names
-    return NOUN_LIST[index].category if kind == "noun" else index
-
-
-def acceptable(sentence: str) -> bool:
-    """Whether the language has the sentence: form, agreement, arguments and adjectives."""
-    try:
-        meaning = Reader(sentence).sentence()
-    except ValueError:
-        return False
-    verb = VERB_LIST[meaning.verb]
-    return (
-        category_of(meaning.subject) in verb.subjects
-        and category_of(meaning.object) in verb.objects
-        and all(
-            phrase.adjective is None or category_of(phrase) in ADJECTIVE_LIST[phrase.adjective].categories
-            for phrase in (meaning.subject, meaning.object)
-        )
-    )
-
-
-def entails(first: Meaning, second: Meaning) -> bool:
-    """Whether the second must hold when the first does: equal but for hypernyms and dropped modifiers."""
-    if first.negated or second.negated:
-        return first == second
-    return (
-        first.verb == second.verb
-        and all(
-            b.names in (a.names, ("category", category_of(a)))
-            and a.plural == b.plural
-            and b.adjective in (None, a.adjective)
-            for a, b in ((first.subject, second.subject), (first.object, second.object))
-        )
-        and second.adverb in (None, first.adverb)
-        and second.place in (None, first.place)
-    )
-
-
 @cache
 def all_examples(task: str):
     return [example for part in PARTS for example in examples(task, part)]
-
-
-def read_pairs(task: str):
-    return [(*(Reader(sentence).sentence() for sentence in texts), label) for texts, label in all_examples(task)]
-
-
-def test_vocabulary_has_every_word_once():
-    words = vocabulary()
-    assert len(words) == len(set(words)) == 624  # a word of two meanings would make the tables ambiguous
-    assert all(word.isascii() and word.isalpha() and word.islower() for word in words)  # one token under BERT's rules
-
-
-def test_the_tables_keep_their_shape():
-    assert [len(nouns) for nouns in ([n for n in NOUN_LIST if n.category == c] for c in range(8))] == [6] * 8
-    assert all(len(noun.forms[0]) == len(noun.forms[1]) == 3 for noun in NOUN_LIST)
-    assert all(len(v.base) == 2 == len(v.subjects) == len(v.objects) and max(v.subjects) < 4 for v in VERB_LIST)
-    # opposites fit the same nouns: exchanging them never makes a sentence odd
-    assert all(ADJECTIVE_LIST[i].categories == ADJECTIVE_LIST[i ^ 1].categories for i in range(len(ADJECTIVE_LIST)))
-
-
-@pytest.mark.parametrize(("word", "s", "ed"), [("carry", "carries", "carried"), ("push", "pushes", "pushed")])
-def test_inflection_is_regular(word, s, ed):
-    assert (add_s(word), add_ed(word)) == (s, ed)
-    assert (add_s("donkey"), add_s("atlas"), add_s("axe"), add_ed("praise")) == (
-        "donkeys",
-        "atlases",
-        "axes",
-        "praised",
-    )
 
 
 def test_corpus_is_pinned():
@@ -229,92 +74,6 @@ def test_corpus_is_pinned():
 @pytest.mark.parametrize("task", TASKS)
 def test_examples_are_pinned(task):
     assert sha256([examples(task, part) for part in PARTS]) == TASK_HASHES[task]
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_parts_are_complete_and_disjoint(task):
-    texts = {part: {texts for texts, _ in examples(task, part)} for part in PARTS}
-    assert {part: len(found) for part, found in texts.items()} == {"train": 2000, "dev": 400, "test": 400}
-    assert len(set.union(*texts.values())) == 2800  # no example of one part stands in another
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_no_text_is_empty_or_longer_than_the_model_reads(task):
-    width = 1 if task == "cola" else 2
-    for texts, _ in all_examples(task):
-        assert len(texts) == width and all(texts)
-        assert sum(len(sentence.split()) + 1 for sentence in texts) + 1 <= MAX_LENGTH
-        assert width == 1 or texts[0] != texts[1]  # a pair of equal sentences would be no question
-
-
-@pytest.mark.parametrize(("task", "share"), [("cola", 0.68), ("rte", 0.5), ("mrpc", 0.68)])
-def test_labels_are_balanced_as_designed(task, share):
-    for part in PARTS:
-        labels = [label for _, label in examples(task, part)]
-        assert set(labels) == {0, 1}
-        assert abs(statistics.mean(labels) - share) < (0.03 if part == "train" else 0.07)  # about three deviations
-
-
-def test_similarity_scores_fill_the_scale():
-    for part in PARTS:
-        labels = [label for _, label in examples("stsb", part)]
-        assert min(labels) >= 0 and max(labels) == 5
-        assert statistics.stdev(labels) > 1 and min(labels) < 1
-
-
-def test_cola_labels_equal_an_independent_reader():
-    # agreement, arguments and adjectives hold in every acceptable sentence, and each spoiled one breaks something
-    assert [acceptable(texts[0]) for texts, _ in all_examples("cola")] == [label for _, label in all_examples("cola")]
-
-
-def test_rte_labels_equal_entailment():
-    assert all(entails(first, second) == (label == 0) for first, second, label in read_pairs("rte"))
-
-
-def test_mrpc_labels_equal_sameness_up_to_modifiers():
-    for first, second, label in read_pairs("mrpc"):
-        assert entails(first, second) == (label == 1)
-        assert {reading.names[0] for reading in (second.subject, second.object)} == {"noun"}  # never generalised
-
-
-def test_stsb_scores_fall_with_what_differs():
-    by_differences: dict[int, list[float]] = {}
-    for first, second, score in read_pairs("stsb"):
-        by_differences.setdefault(sum(a != b for a, b in zip(first, second, strict=True)), []).append(score)
-    means = [statistics.mean(by_differences[n]) for n in range(4)]
-    assert means == sorted(means, reverse=True) and means[0] > 4.8 and means[3] < 2
-    assert min(by_differences[0]) > 4  # pure rewording, less only the noise of 0.2
-
-
-def test_documents_are_related_as_they_say():
-    nouns = {word: index for index, noun in enumerate(NOUN_LIST) for forms in noun.forms for word in forms}
-    concepts = [
-        tuple({nouns[word] for word in sentence.split() if word in nouns} for sentence in pair[:2])
-        for pair in documents(3, 2000)
-    ]
-    related = [pair[2] for pair in documents(3, 2000)]
-    # unrelated sentences share no noun, so next-sentence prediction has an answer to learn
-    assert not any(first & second for (first, second), answer in zip(concepts, related, strict=True) if not answer)
-    assert 0.58 < statistics.mean(related) < 0.66  # 0.40 restated, 0.12 continued, 0.10 definitions
-
-
-def test_drawn_events_fit_and_cover_the_language():
-    draws = Draws("test")
-    events = [draw_event(draws) for _ in range(5000)]
-    assert all(fits(event) for event in events)
-    assert len({event.verb for event in events}) == len(VERB_LIST)
-    assert {noun for event in events for noun in event.nouns} == set(range(len(NOUN_LIST)))  # no noun is never seen
-    assert len({NOUN_LIST[event.subject.noun].category for event in events}) == 4 == len(CATEGORIES) // 2
-    assert Reader(text(events[0])).sentence().verb == events[0].verb
-
-
-def test_draws_depend_on_the_text_of_the_seed_alone():
-    assert [Draws("a", 1).uniform() for _ in range(2)] == [Draws("a", 1).uniform()] * 2
-    assert Draws("a", 1).uniform() != Draws("a", 2).uniform()
-    draws = Draws("normal")
-    values = [draws.normal() for _ in range(4000)]
-    assert abs(statistics.mean(values)) < 0.06 and abs(statistics.stdev(values) - 1) < 0.05
-    assert {draws.other(3, 1) for _ in range(100)} == {0, 2}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from fisher.common.errors import InputError
 from fisher.estimate import main
@@ -194,13 +193,6 @@ def test_bad_requests_end_with_one_sentence_and_code_2(options, sentence, comman
     assert re.match(sentence, err) and err.count("\n") == 1
 
 
-def test_flags_that_do_not_exist_end_with_code_2(command):
-    for options in ({"kind": "other"}, {"share": 0.1}):
-        with pytest.raises(SystemExit) as ended:
-            main(command(**options))
-        assert ended.value.code == 2
-
-
 def test_a_tokenizer_of_another_model_is_noticed(model_folder, tmp_path, random_texts):
     folder = tmp_path / "mixed"
     shutil.copytree(model_folder("bert"), folder)
@@ -217,12 +209,6 @@ def test_lengths_follow_the_model(family_model):
     assert resolve_length(family_model("bert").config, None) == 32
     assert resolve_length(family_model("t5").config, None) == 512
     assert resolve_length(family_model("gpt2").config, 20) == 20
-
-
-def test_metadata_can_be_read_without_this_project(command, tmp_path):
-    assert main(command(samples=1)) == 0
-    with safe_open(str(tmp_path / "scores.safetensors"), framework="pt") as file:
-        assert json.loads(file.metadata()["fisher"])["samples"] == 1
 
 
 def test_the_small_real_encoder(shared_data, real_bert):

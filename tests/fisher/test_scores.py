@@ -86,39 +86,28 @@ def test_files_keep_values_order_and_metadata(tmp_path):
 
 
 def test_unusable_files_have_their_sentences(tmp_path):
-    absent, text, foreign, older, broken = (
-        tmp_path / name for name in ("absent", "text", "foreign", "older", "broken")
+    absent, text, foreign, older, broken, cut = (
+        tmp_path / name for name in ["absent", "text", "foreign", "older", "broken", "cut"]
     )
     text.write_text("no safetensors")
     save_file({"w": torch.ones(2)}, foreign)
     save_file({"w": torch.ones(2)}, older, metadata={"fisher": '{"format": 0, "tensors": ["w"]}'})
     save_scores(broken, {"w": torch.tensor([1.0, -1.0])}, METADATA)
+    save_scores(cut, {"w": torch.rand(100)}, METADATA)
+    cut.write_bytes(cut.read_bytes()[:-10])
+    save_scores(tmp_path / "other", {"w": torch.ones(1)}, METADATA)
     cases = [
         (absent, "there is no score file .*absent: estimate one with"),
         (text, "text must be a safetensors file of Fisher scores, but it cannot be read"),
+        (cut, "cut must be a safetensors file of Fisher scores, but it cannot be read"),
         (foreign, "foreign is a safetensors file but holds no Fisher scores"),
         (older, "older must hold Fisher scores of format 1, but it is of format 0 without kind, objective"),
         (broken, "scores must be finite and not negative, but .*broken has others in w: estimate again"),
+        (tmp_path / "other", r"scores of other weights \(tiny, aaaaaaaaaaaa\) than the model in use \(bbbb"),
     ]
     for path, sentence in cases:
         with pytest.raises(InputError, match=sentence):
-            load_scores(path)
-
-
-def test_a_truncated_file_is_refused(tmp_path):
-    path = tmp_path / "cut"
-    save_scores(path, {"w": torch.rand(100)}, METADATA)
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(InputError, match="cut must be a safetensors file of Fisher scores, but it cannot be read"):
-        load_scores(path)
-
-
-def test_scores_of_other_weights_are_refused(tmp_path):
-    save_scores(tmp_path / "f", {"w": torch.ones(1)}, METADATA)
-    with pytest.raises(
-        InputError, match=r"scores of other weights \(tiny, aaaaaaaaaaaa\) than the model in use \(bbbb"
-    ):
-        load_scores(tmp_path / "f", weights="b" * 64)
+            load_scores(path, weights="b" * 64)
 
 
 def test_incomplete_metadata_is_refused(tmp_path):
