@@ -38,6 +38,11 @@ from regularizers.search import Search
 from regularizers.sites import Sites, find_sites
 
 Batch = dict[str, Tensor]
+DROPOUT_SITES = "the dropout sites"  # what terms of a sum set; two that set the same thing contradict each other
+MIXED_WEIGHTS = "the mixed weights"
+TRAINED_WEIGHTS = "which weights train"
+STARTING_WEIGHTS = "the weights at the start"
+EVERYTHING = "everything"
 BARE = re.compile(r"""[^\s(),+=:"]+""")  # what stands in a strategy without quotes
 FAMILY_FREE = Sites(family="none", dropouts=(), mixed={})
 
@@ -178,7 +183,8 @@ class Regularizer:
         version: raised whenever results change; part of every trial's identity.
         paper: citation; summary: one line; deviations: how this differs from the paper or the authors' code.
         passes: (forward, backward) passes per optimizer step.
-        acts_on: what two terms of one sum cannot both set (default: the technique's own name).
+        sets: what two terms of one sum cannot both set (default: the technique's own name).
+        body_only: whether a `head:` term of it is refused, because it acts on the whole model or on its layers.
         example: the strategy that `python -m regularizers check` tries (default: the bare name).
         off: strategies that must equal `none` bit for bit, such as `mixout(w_pre, 0)`.
         loss_order: losses of lower order are wrapped by those of higher order; below 0 for what changes the task's own
@@ -194,6 +200,8 @@ class Regularizer:
     equation: ClassVar[str] = ""
     deviations: ClassVar[str] = ""
     passes: ClassVar[tuple[int, int]] = (1, 1)
+    sets: ClassVar[frozenset[str]] = frozenset()
+    body_only: ClassVar[bool] = False
     loss_order: ClassVar[int] = 0
     example: ClassVar[str] = ""
     off: ClassVar[tuple[str, ...]] = ()
@@ -202,10 +210,12 @@ class Regularizer:
 
     def acts_on(self) -> frozenset[str]:
         """What this term sets; two terms of one scope that set the same thing contradict each other."""
-        return frozenset({self.name})
+        return self.sets or frozenset({self.name})
 
     def check_scope(self, scope: str) -> None:
         """Raise InputError where the term makes no sense on the `head` (or on `all` and `body`)."""
+        if self.body_only:
+            outside_head(self.name, scope)
 
     def fisher_source(self) -> str | None:
         """Where the Fisher scores come from: None (needs none), `estimate`, `published` or a file."""

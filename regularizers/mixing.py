@@ -21,7 +21,6 @@ from fisher.common.errors import InputError
 from regularizers.base import Context, require
 from regularizers.sites import READINGS, base_prefix
 
-WEIGHTS = "the mixed weights"
 WORTHWHILE = 2**16  # weights of a layer from which on choosing its kept columns saves more than it costs
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from torch import nn
 
 from fisher.common.errors import InputError
-from regularizers.base import Batch, Context, Output, Regularizer
+from regularizers.base import EVERYTHING, Batch, Context, Output, Regularizer
 from regularizers.registry import find
 from regularizers.sites import set_rate
 
@@ -173,7 +173,7 @@ def _refuse_contradictions(terms: list[Term]) -> None:
             if (term.scope == "head") != (other.scope == "head"):
                 continue
             mine, theirs = term.regularizer.acts_on(), other.regularizer.acts_on()
-            if "everything" in mine | theirs:
+            if EVERYTHING in mine | theirs:
                 raise InputError(f"none must stand alone in its sum, got {term} + {other}; leave one out")
             if mine & theirs:
                 shared = ", ".join(sorted(mine & theirs))

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
-from regularizers.methods.freeze import TRAINED
+from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, require
 from regularizers.registry import register
 from regularizers.search import Log, Search
 
@@ -38,17 +37,11 @@ class BitFit(Regularizer):
     paper: ClassVar[str] = "Ben Zaken et al. 2022 (ACL)"
     equation: ClassVar[str] = "g = 0 for everything but biases and head"
     search: ClassVar[Mapping[str, Search]] = {"lr": Log(1e-4, 1e-2, replaces="lr")}
+    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.lr > 0, "lr of bitfit must be > 0", self.lr)
-
-    def acts_on(self) -> frozenset[str]:
-        """Which weights train."""
-        return frozenset({TRAINED})
-
-    def check_scope(self, scope: str) -> None:
-        """The head always trains."""
-        outside_head(self.name, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Freeze the rest; returns the biases that train. Raises SkipTrial for a model without biases."""

@@ -17,8 +17,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, require
-from regularizers.mixing import WEIGHTS, adopt, check_layers, check_layers_scope, mixconnect, set_mask, step_generator
+from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
+from regularizers.mixing import adopt, check_layers, check_layers_scope, mixconnect, set_mask, step_generator
 from regularizers.registry import register
 from regularizers.search import Linear, Search
 
@@ -43,14 +43,11 @@ class Dropconnect(Regularizer):
     example: ClassVar[str] = "dropconnect(0.1)"
     off: ClassVar[tuple[str, ...]] = ("dropconnect(0)",)
     search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.05, 0.7, paper=0.5)}
+    sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of dropconnect must be in [0, 1)", self.p)
         check_layers(self.name, self.layers)
-
-    def acts_on(self) -> frozenset[str]:
-        """The weights of linear layers."""
-        return frozenset({WEIGHTS})
 
     def check_scope(self, scope: str) -> None:
         """The head is acted on as a whole."""

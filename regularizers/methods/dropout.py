@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from regularizers.base import Context, Regularizer, require
+from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear, Search
 from regularizers.sites import set_rate
-
-SITES = "the dropout sites"
 
 
 @register("dropout")
@@ -30,13 +28,10 @@ class Dropout(Regularizer):
     equation: ClassVar[str] = "h <- m * h / (1 - p), m ~ Bernoulli(1 - p)"
     off: ClassVar[tuple[str, ...]] = ("dropout(0)",)
     search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.02, 0.5, paper=0.1)}
+    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of dropout must be in [0, 1)", self.p)
-
-    def acts_on(self) -> frozenset[str]:
-        """The dropout sites."""
-        return frozenset({SITES})
 
     def attach(self, context: Context) -> list[str]:
         """Set `p` at every site in scope; returns the dropout modules."""

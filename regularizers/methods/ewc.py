@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, outside_head, require
+from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, require
 from regularizers.registry import register
 from regularizers.search import Log, Search
 from regularizers.sites import base_prefix
@@ -44,15 +44,12 @@ class EWC(Regularizer):
     example: ClassVar[str] = "ewc(10)"
     off: ClassVar[tuple[str, ...]] = ("ewc(0)",)
     search: ClassVar[Mapping[str, Search]] = {"strength": Log(1.0, 1e5)}
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of ewc must be >= 0", self.strength)
         needs = "the fisher of ewc must be estimate or a file with a diagonal"
         require(self.fisher != "published", needs, self.fisher, "a ranking has no values")
-
-    def check_scope(self, scope: str) -> None:
-        """The head has no w_pre."""
-        outside_head(self.name, scope)
 
     def fisher_source(self) -> str | None:
         """The whole diagonal is needed."""

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from regularizers.base import Batch, Context, Output, Regularizer, outside_head, require
+from regularizers.base import Batch, Context, Output, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Log, Search
 
@@ -41,13 +41,10 @@ class Flooding(Regularizer):
     example: ClassVar[str] = "flooding(2)"  # above the loss of an untrained model, where it acts
     off: ClassVar[tuple[str, ...]] = ("flooding(0)",)
     search: ClassVar[Mapping[str, Search]] = {"b": Log(0.01, 0.3)}
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.b >= 0, "b of flooding must be >= 0", self.b)
-
-    def check_scope(self, scope: str) -> None:
-        """The loss belongs to the whole model."""
-        outside_head(self.name, scope)
 
     def attach(self, context: Context) -> list[str]:
         """It acts on everything that trains, through the loss."""

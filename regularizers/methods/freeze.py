@@ -13,12 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
+from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, require
 from regularizers.layers import stages
 from regularizers.registry import register
 from regularizers.search import Layers, Search
-
-TRAINED = "which weights train"
 
 
 @register("freeze")
@@ -33,17 +31,11 @@ class Freeze(Regularizer):
     deviations: ClassVar[str] = "no gradual unfreezing"
     example: ClassVar[str] = "freeze(1)"
     search: ClassVar[Mapping[str, Search]] = {"k": Layers(0, 11)}
+    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(isinstance(self.k, int) and self.k >= 0, "k of freeze must be an integer >= 0", self.k)
-
-    def acts_on(self) -> frozenset[str]:
-        """Which weights train."""
-        return frozenset({TRAINED})
-
-    def check_scope(self, scope: str) -> None:
-        """The head always trains."""
-        outside_head(self.name, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Freeze; returns the frozen parameters. Raises SkipTrial for a model of fewer than k layers."""

@@ -17,8 +17,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from regularizers.base import Context, Regularizer, require
-from regularizers.methods.dropout import SITES
+from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
 from regularizers.noise import StepNoise, attach_noise
 from regularizers.registry import register
 from regularizers.search import Linear, Search
@@ -54,13 +53,10 @@ class GaussianDropout(Regularizer):
     deviations: ClassVar[str] = "p/(1-p) is the variance (Sharma et al.'s baseline code: standard deviation)"
     off: ClassVar[tuple[str, ...]] = ("gaussian_dropout(0)",)
     search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.02, 0.5)}
+    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of gaussian_dropout must be in [0, 1)", self.p)
-
-    def acts_on(self) -> frozenset[str]:
-        """The dropout sites."""
-        return frozenset({SITES})
 
     def attach(self, context: Context) -> list[str]:
         """Put the noise at every site in scope; returns the modules that hold their probabilities."""

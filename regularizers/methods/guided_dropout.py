@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fisher.scores import published_ranking, site_scores
-from regularizers.base import Context, Regularizer, require
-from regularizers.methods.dropout import SITES
+from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear, Search
 from regularizers.sites import base_prefix, set_rate
@@ -61,6 +60,7 @@ class GuidedDropout(Regularizer):
     off: ClassVar[tuple[str, ...]] = ("guided_dropout(0, 0, head=0)",)
     deviations: ClassVar[str] = "bounds are arguments (the authors' code: 0.099 to 0; their text: 0.1)"
     search: ClassVar[Mapping[str, Search]] = {"p_upper": Linear(0.02, 0.5, paper=0.1)}
+    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:
         ordered = 0 <= self.p_lower <= self.p_upper < 1
@@ -68,10 +68,6 @@ class GuidedDropout(Regularizer):
         require(ordered, "guided_dropout must have 0 <= p_lower <= p_upper < 1", bounds)
         require(0 <= self.head < 1, "head of guided_dropout must be in [0, 1)", self.head)
         require(self.order in ("ranked", "shuffled"), "order of guided_dropout must be ranked or shuffled", self.order)
-
-    def acts_on(self) -> frozenset[str]:
-        """The dropout sites."""
-        return frozenset({SITES})
 
     def check_scope(self, scope: str) -> None:
         """The head has one site and no pretraining information."""

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import Context, Regularizer, outside_head, require
+from regularizers.base import Context, Regularizer, require
 from regularizers.layers import layer_modules
 from regularizers.registry import register
 from regularizers.search import Log, Search
@@ -43,14 +43,11 @@ class HyPe(Regularizer):
     deviations: ClassVar[str] = "the first layer's input is perturbed too"
     off: ClassVar[tuple[str, ...]] = ("hype(0)",)
     search: ClassVar[Mapping[str, Search]] = {"eps": Log(1e-5, 0.1, paper=1e-5)}
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.eps >= 0, "eps of hype must be >= 0", self.eps)
         require(self.noise in ("normal", "uniform"), "the noise of hype must be normal or uniform", self.noise)
-
-    def check_scope(self, scope: str) -> None:
-        """The layers are no part of the head."""
-        outside_head(self.name, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Hook the layers; returns their names."""

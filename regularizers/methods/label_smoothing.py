@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, outside_head, require
+from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, require
 from regularizers.registry import register
 from regularizers.search import Linear, Search
 
@@ -38,13 +38,10 @@ class LabelSmoothing(Regularizer):
     loss_order: ClassVar[int] = -2
     off: ClassVar[tuple[str, ...]] = ("label_smoothing(0)",)
     search: ClassVar[Mapping[str, Search]] = {"e": Linear(0.02, 0.3, paper=0.1)}
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(0 <= self.e < 1, "e of label_smoothing must be in [0, 1)", self.e)
-
-    def check_scope(self, scope: str) -> None:
-        """The loss belongs to the whole model."""
-        outside_head(self.name, scope)
 
     def attach(self, context: Context) -> list[str]:
         """It acts on everything that trains, through the loss."""

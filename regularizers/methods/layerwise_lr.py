@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from regularizers.base import Context, Regularizer, outside_head, require
+from regularizers.base import Context, Regularizer, require
 from regularizers.layers import stages
 from regularizers.registry import register
 from regularizers.search import Linear, Search
@@ -32,13 +32,10 @@ class LayerwiseLR(Regularizer):
     deviations: ClassVar[str] = "the pooler counts to the top; the default is usual for BERT, not the paper's 1/2.6"
     off: ClassVar[tuple[str, ...]] = ("layerwise_lr(1)",)
     search: ClassVar[Mapping[str, Search]] = {"decay": Linear(0.6, 0.99)}
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(0 < self.decay <= 1, "the decay of layerwise_lr must be in (0, 1]", self.decay)
-
-    def check_scope(self, scope: str) -> None:
-        """The head is the top, whose rate is the protocol's."""
-        outside_head(self.name, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Returns the parameters below the top; raises SkipTrial for a model without layers."""

@@ -22,11 +22,8 @@ import torch
 from torch import nn
 
 from fisher.common.errors import InputError
-from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
+from regularizers.base import MIXED_WEIGHTS, STARTING_WEIGHTS, TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, require
 from regularizers.methods.bitfit import own_rate
-from regularizers.methods.freeze import TRAINED
-from regularizers.methods.reinit import START
-from regularizers.mixing import WEIGHTS
 from regularizers.registry import register
 from regularizers.search import Choice, Log, Search
 from regularizers.swapping import carry
@@ -68,6 +65,8 @@ class LoRA(Regularizer):
     equation: ClassVar[str] = "W = W_0 + alpha / r * B A, W_0 frozen"
     deviations: ClassVar[str] = "no dropout of its own; merged for evaluation; defaults of alpha and lr not verified"
     search: ClassVar[Mapping[str, Search]] = {"r": Choice((2, 4, 8, 16)), "lr": Log(1e-4, 1e-2, replaces="lr")}
+    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS, MIXED_WEIGHTS, STARTING_WEIGHTS})
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(isinstance(self.r, int) and self.r >= 1, "r of lora must be an integer >= 1", self.r)
@@ -75,14 +74,6 @@ class LoRA(Regularizer):
         require(self.lr > 0, "lr of lora must be > 0", self.lr)
         if importlib.util.find_spec("peft") is None:
             raise InputError("lora must have the library peft, got none; install it with pip install 'regbench[lora]'")
-
-    def acts_on(self) -> frozenset[str]:
-        """The frozen weights cannot be mixed, start elsewhere or be chosen by another term."""
-        return frozenset({TRAINED, WEIGHTS, START})
-
-    def check_scope(self, scope: str) -> None:
-        """The head trains as a whole."""
-        outside_head(self.name, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Inject the corrections; returns the corrected layers."""

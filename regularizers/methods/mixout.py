@@ -26,9 +26,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, require
+from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
 from regularizers.mixing import (
-    WEIGHTS,
     adopt,
     check_layers,
     check_layers_scope,
@@ -82,6 +81,7 @@ class Mixout(Regularizer):
     example: ClassVar[str] = "mixout(w_pre, 0.5)"
     off: ClassVar[tuple[str, ...]] = ("mixout(w_pre, 0)", "mixout(0, 0, layers=all)")
     search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.1, 0.9, paper=0.7)}
+    sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
 
     def __post_init__(self) -> None:
         check_target(self.name, self.target)
@@ -89,10 +89,6 @@ class Mixout(Regularizer):
         check_layers(self.name, self.layers)
         known = self.gradient in ("exact", "authors")
         require(known, f"gradient of {self.name} must be exact or authors", self.gradient)
-
-    def acts_on(self) -> frozenset[str]:
-        """The weights of linear layers."""
-        return frozenset({WEIGHTS})
 
     def check_scope(self, scope: str) -> None:
         """w_pre exists outside the head only, w_0 in the head only."""

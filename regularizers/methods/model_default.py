@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from regularizers.base import Context, Regularizer
-from regularizers.methods.dropout import SITES
+from regularizers.base import DROPOUT_SITES, Context, Regularizer
 from regularizers.registry import register
 from regularizers.sites import set_rate
 
@@ -17,10 +16,7 @@ class ModelDefault(Regularizer):
     summary: ClassVar[str] = "the checkpoint's own dropout"
     equation: ClassVar[str] = "p_site = config"
     exempt: ClassVar[dict[str, str]] = {"off": "its strength is the checkpoint's"}
-
-    def acts_on(self) -> frozenset[str]:
-        """The dropout sites."""
-        return frozenset({SITES})
+    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
 
     def attach(self, context: Context) -> list[str]:
         """Give every site its own probability back; returns the dropout modules."""

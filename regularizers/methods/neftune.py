@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
+from regularizers.base import Context, Regularizer, SkipTrial, require
 from regularizers.methods.hype import noise_like
 from regularizers.registry import register
 from regularizers.search import Log, Search
@@ -53,13 +53,10 @@ class NEFTune(Regularizer):
     equation: ClassVar[str] = "x <- x + alpha / sqrt(length * d) * U(-1, 1)"
     off: ClassVar[tuple[str, ...]] = ("neftune(0)",)
     search: ClassVar[Mapping[str, Search]] = {"alpha": Log(1.0, 15.0, paper=5.0)}
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.alpha >= 0, "alpha of neftune must be >= 0", self.alpha)
-
-    def check_scope(self, scope: str) -> None:
-        """The embeddings are no part of the head."""
-        outside_head(self.name, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Hook the word embeddings, and the base model for the lengths; returns the embeddings' name."""

@@ -17,8 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, outside_head, require
-from regularizers.methods.reinit import START
+from regularizers.base import STARTING_WEIGHTS, Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear, Search
 
@@ -40,17 +39,11 @@ class NoisyTune(Regularizer):
     deviations: ClassVar[str] = "the head and tensors of one element get no noise"
     off: ClassVar[tuple[str, ...]] = ("noisytune(0)",)
     search: ClassVar[Mapping[str, Search]] = {"strength": Linear(0.05, 0.3, paper=0.15)}
+    sets: ClassVar[frozenset[str]] = frozenset({STARTING_WEIGHTS})
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of noisytune must be >= 0", self.strength)
-
-    def acts_on(self) -> frozenset[str]:
-        """The weights at the start."""
-        return frozenset({START})
-
-    def check_scope(self, scope: str) -> None:
-        """The head was not pretrained."""
-        outside_head(self.name, scope)
 
     @torch.no_grad()
     def attach(self, context: Context) -> list[str]:

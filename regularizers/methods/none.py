@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from regularizers.base import Context, Regularizer
+from regularizers.base import EVERYTHING, Context, Regularizer
 from regularizers.registry import register
 
 
@@ -16,10 +16,7 @@ class Nothing(Regularizer):
     equation: ClassVar[str] = "min L(w)"
     off: ClassVar[tuple[str, ...]] = ("none",)
     exempt: ClassVar[dict[str, str]] = {"touched": "it touches nothing", "acts": "it is the zero point"}
-
-    def acts_on(self) -> frozenset[str]:
-        """It contradicts everything else in its scope."""
-        return frozenset({"everything"})
+    sets: ClassVar[frozenset[str]] = frozenset({EVERYTHING})
 
     def attach(self, context: Context) -> list[str]:
         """It touches nothing."""

@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Context, Output, Regularizer, outside_head, require
+from regularizers.base import Batch, Context, Output, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Log, Search
 
@@ -48,13 +48,10 @@ class RDrop(Regularizer):
     off: ClassVar[tuple[str, ...]] = ("rdrop(0)",)
     passes: ClassVar[tuple[int, int]] = (2, 2)
     search: ClassVar[Mapping[str, Search]] = {"strength": Log(0.1, 5.0)}
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of rdrop must be >= 0", self.strength)
-
-    def check_scope(self, scope: str) -> None:
-        """The loss belongs to the whole model."""
-        outside_head(self.name, scope)
 
     def attach(self, context: Context) -> list[str]:
         """It acts on everything that trains, through the loss."""

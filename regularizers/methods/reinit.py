@@ -16,12 +16,11 @@ from typing import ClassVar
 
 import torch
 
-from regularizers.base import Context, Regularizer, SkipTrial, outside_head, require
+from regularizers.base import STARTING_WEIGHTS, Context, Regularizer, SkipTrial, require
 from regularizers.layers import norm_prefixes, stages
 from regularizers.registry import register
 from regularizers.search import Layers, Search
 
-START = "the weights at the start"
 STD = 0.02  # BERT's own initialisation
 
 
@@ -44,17 +43,11 @@ class Reinit(Regularizer):
     equation: ClassVar[str] = "top k layers and pooler ~ N(0, 0.02^2), LayerNorm (1, 0)"
     example: ClassVar[str] = "reinit(1)"
     search: ClassVar[Mapping[str, Search]] = {"k": Layers(1, 6)}
+    sets: ClassVar[frozenset[str]] = frozenset({STARTING_WEIGHTS})
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(isinstance(self.k, int) and self.k >= 1, "k of reinit must be an integer >= 1", self.k)
-
-    def acts_on(self) -> frozenset[str]:
-        """The weights at the start."""
-        return frozenset({START})
-
-    def check_scope(self, scope: str) -> None:
-        """The head is new anyway."""
-        outside_head(self.name, scope)
 
     @torch.no_grad()
     def attach(self, context: Context) -> list[str]:

@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from regularizers.base import Context, Regularizer, outside_head, require
+from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, require
 from regularizers.layers import layer_modules
-from regularizers.methods.freeze import TRAINED
 from regularizers.registry import register
 from regularizers.search import Layers, Search
 from regularizers.sites import base_prefix
@@ -42,19 +41,13 @@ class Surgical(Regularizer):
     deviations: ClassVar[str] = "F of the pretraining loss by default, not of the downstream task"
     example: ClassVar[str] = "surgical(1)"
     search: ClassVar[Mapping[str, Search]] = {"k": Layers(1, 12)}
+    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
+    body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(isinstance(self.k, int) and self.k >= 1, "k of surgical must be a whole number >= 1", self.k)
         needs = "the fisher of surgical must be estimate or a file of scores"
         require(self.fisher != "published", needs, self.fisher, "that ranking is of dropout sites")
-
-    def acts_on(self) -> frozenset[str]:
-        """Which parameters train."""
-        return frozenset({TRAINED})
-
-    def check_scope(self, scope: str) -> None:
-        """The head always trains."""
-        outside_head(self.name, scope)
 
     def fisher_source(self) -> str | None:
         """Scores of every layer are needed."""

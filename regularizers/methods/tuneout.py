@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from regularizers.base import Context, Regularizer, require
-from regularizers.mixing import WEIGHTS, check_layers, check_layers_scope
+from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
+from regularizers.mixing import check_layers, check_layers_scope
 from regularizers.noise import StepNoise
 from regularizers.registry import register
 from regularizers.search import Linear, Search
@@ -123,14 +123,11 @@ class Tuneout(Regularizer):
     example: ClassVar[str] = "tuneout(0.1)"
     off: ClassVar[tuple[str, ...]] = ("tuneout(0)",)
     search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.05, 0.7)}
+    sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of tuneout must be in [0, 1)", self.p)
         check_layers(self.name, self.layers)
-
-    def acts_on(self) -> frozenset[str]:
-        """The weights of linear layers."""
-        return frozenset({WEIGHTS})
 
     def check_scope(self, scope: str) -> None:
         """The head is acted on as a whole."""

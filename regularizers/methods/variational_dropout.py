@@ -24,8 +24,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import Batch, Context, Output, Regularizer, require
-from regularizers.methods.dropout import SITES
+from regularizers.base import DROPOUT_SITES, Batch, Context, Output, Regularizer, require
 from regularizers.noise import StepNoise, attach_noise, holder
 from regularizers.registry import register
 from regularizers.search import Linear, Log, Search
@@ -70,14 +69,11 @@ class VariationalDropout(Regularizer):
     equation: ClassVar[str] = "h <- h * e, e ~ N(1, alpha); L + KL(alpha) / n"
     deviations: ClassVar[str] = "one alpha per dropout site, with a learning rate of its own"
     search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.02, 0.5), "lr": Log(1e-3, 0.1)}
+    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:
         require(0 < self.p <= 0.5, "p of variational_dropout must be in (0, 0.5], so that alpha <= 1", self.p)
         require(self.lr > 0, "lr of variational_dropout must be > 0", self.lr)
-
-    def acts_on(self) -> frozenset[str]:
-        """The dropout sites."""
-        return frozenset({SITES})
 
     def attach(self, context: Context) -> list[str]:
         """Register log alpha at every site in scope and put the noise there; returns the sites' modules."""
