@@ -40,7 +40,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter], accelerator: Accelerator) 
                 torch.distributed.all_reduce(parameter.grad)
 
 
-def total(loss: Tensor, accelerator: Accelerator) -> Tensor:
+def sum_over_processes(loss: Tensor, accelerator: Accelerator) -> Tensor:
     """The sum of a scalar over the processes."""
     if accelerator.num_processes > 1:
         torch.distributed.all_reduce(loss)
@@ -55,7 +55,7 @@ def require_same(parameters: Iterable[nn.Parameter], accelerator: Accelerator) -
     first = sums.clone()
     torch.distributed.broadcast(first, src=0)
     differ = ((first != sums) & ~(first.isnan() & sums.isnan())).any().to(torch.float64)
-    if total(differ, accelerator) > 0:
+    if sum_over_processes(differ, accelerator) > 0:
         raise RuntimeError("the processes' weights differ: a technique draws masks of weights outside `draw`")
 
 

@@ -19,8 +19,8 @@ from fisher.scores import Scores, load_scores
 from regularizers.base import Context, Regularizer, SkipTrial
 from regularizers.methods.guided_dropout import GuidedDropout
 from regularizers.registry import find, methods
-from regularizers.sites import base_prefix
 from regularizers.strategy import Strategy, parse, usage
+from regularizers.surgery.sites import base_prefix
 from regularizers.testing.tiny_trial import example_scores, tiny_bert
 
 ABSURD: tuple[Any, ...] = (-1e9, 1e9, "?")  # values that a constructor refuses, saying what it takes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,8 +13,8 @@ from accelerate import Accelerator
 from torch import nn
 from transformers import get_constant_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from regularizers import data_parallel as shards
-from regularizers.base import Batch
+from regularizers.context import Batch, History
+from regularizers.data_parallel import own_noise, part, require_same, sum_gradients, sum_over_processes
 from regularizers.resume import Checkpoints, Snapshots
 from regularizers.strategy import BoundStrategy
 
@@ -44,15 +44,6 @@ class Recipe:
     micro_batch: int
     steps: int = 0
     evaluate: str = "epoch"
-
-
-@dataclass
-class History:
-    """What a training left: mean loss of every step, what `evaluate` returned each time, the step that diverged."""
-
-    losses: list[float] = field(default_factory=list)
-    epochs: list[Any] = field(default_factory=list)
-    diverged_at: int | None = None
 
 
 def fit(
@@ -103,7 +94,7 @@ def fit(
                 return history
         if _diverged(losses, history):
             return history
-        shards.require_same(model.parameters(), accelerator)
+        require_same(model.parameters(), accelerator)
         if recipe.evaluate == "epoch" or len(losses) == training.steps:
             model.eval()
             with strategy.evaluation():
@@ -148,16 +139,16 @@ def step(strategy: BoundStrategy, batch: Batch, recipe: Recipe, accelerator: Acc
                 loss = strategy.loss(micro).loss * (share * weight)
             accelerator.backward(loss)
             total.append(loss.detach())
-        shards.sum_gradients(context.model.parameters(), accelerator)
+        sum_gradients(context.model.parameters(), accelerator)
 
-    weight, mine = shards.part(batch, accelerator)
+    weight, mine = part(batch, accelerator)
     strategy.draw()
-    with shards.own_noise(context.generator, accelerator):
+    with own_noise(context.generator, accelerator):
         strategy.gradients(backward)
     if recipe.clip > 0:
         nn.utils.clip_grad_norm_([p for p in context.model.parameters() if p.grad is not None], recipe.clip)
     strategy.update(optimizer.step)
-    return shards.total(torch.stack(total).sum(), accelerator)
+    return sum_over_processes(torch.stack(total).sum(), accelerator)
 
 
 def split(batch: Batch, size: int) -> list[tuple[float, Batch]]:

@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import Context, Regularizer
+from regularizers.base import Regularizer
+from regularizers.context import Context, History
 from regularizers.flatten import foreign, leaves
-
-if TYPE_CHECKING:
-    from regularizers.loop import History
-    from regularizers.strategy import BoundStrategy
+from regularizers.strategy import BoundStrategy
 
 State = dict[str, Any]
 DEVICES = ("cpu", "cuda")  # those whose generators are saved

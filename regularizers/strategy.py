@@ -21,7 +21,7 @@ from torch import nn
 from fisher.common.errors import InputError
 from regularizers.base import EVERYTHING, Batch, Context, Output, Regularizer
 from regularizers.registry import find
-from regularizers.sites import set_rate
+from regularizers.surgery.sites import set_rate
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
 TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^\s(),+=:"]+|[(),+=:])')

@@ -36,8 +36,8 @@ from leaderboard.records.plan import encode_plan, read_plan
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import encode_record, read_record, read_records
 from leaderboard.recount import KEY, VALUES, disagreements
-from regularizers.mixing import _read as read_target
 from regularizers.strategy import parse
+from regularizers.surgery.mixing_method import _read as read_target
 
 QUICK, MANY = 100, 100_000
 ODD = [b"", b"\0", b"\xff", b"\n", b"\r", b"\t", b" ", b"-1", b"0", b"1e999", b"nan", b"NaN", b"9" * 5000, b"0.1", b"x"]

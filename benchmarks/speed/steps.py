@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.bench import Bench, Training
 from fisher.common import measure as timing
-from regularizers.mixing import Mixed
+from regularizers.surgery.mixing import Mixed
 
 # name -> (strategy, forward pass); the plain mixing is `mixout(w_pre, 0.9)` through autograd over the whole weight
 CANDIDATES = {

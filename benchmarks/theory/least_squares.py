@@ -24,7 +24,7 @@ from torch.nn.utils import skip_init
 from benchmarks.theory.training import train
 from benchmarks.trial.seeds import derive
 from regularizers.base import Context
-from regularizers.sites import Sites
+from regularizers.surgery.sites import Sites
 
 PROBABILITIES = (0.0, 0.3, 0.6, 0.9)
 POINTS = 200

@@ -24,7 +24,7 @@ from benchmarks.theory.digits import Domain, Part
 from benchmarks.theory.training import train
 from benchmarks.trial.seeds import derive
 from regularizers.base import Batch, Context, require
-from regularizers.sites import Site, Sites
+from regularizers.surgery.sites import Site, Sites
 
 BATCH = 32
 WARMUP = 0.1

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from regularizers.methods.mixout import mixout
-from regularizers.mixing import mixconnect
+from regularizers.surgery.mixing import mixconnect
 
 Loss = Callable[[Tensor], Tensor]
 

@@ -28,8 +28,8 @@ from transformers import AttentionInterface
 
 from regularizers.base import Batch
 from regularizers.base import forward as stock
-from regularizers.noise import AWARE, noise_of
-from regularizers.noise import attention as noisy_attention
+from regularizers.surgery.noise import AWARE, noise_of
+from regularizers.surgery.noise import attention as noisy_attention
 
 WAYS = ("packed", "padded", "stock")
 FAMILIES = ("bert",)

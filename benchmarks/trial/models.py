@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from benchmarks.pocket import MODEL_DIR
 from fisher.common.errors import InputError
 from fisher.pretraining.checkpoint import checkpoint_hash
-from regularizers.sites import FAMILIES
+from regularizers.surgery.families import FAMILIES
 
 HEAD_STD = 0.02  # [Lee20 C.2]
 

@@ -34,7 +34,8 @@ from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.seeds import derive
 from fisher.scores import Scores, load_scores
 from regularizers.base import Context, SkipTrial
-from regularizers.loop import History, fit
+from regularizers.context import History
+from regularizers.loop import fit
 from regularizers.registry import load_plugins
 from regularizers.resume import BadState
 from regularizers.strategy import BoundStrategy, parse

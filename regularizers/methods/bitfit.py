@@ -12,19 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, require
+from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, own_rate, require
 from regularizers.registry import register
 from regularizers.search import Log, Search
-
-
-def own_rate(groups: list[dict[str, Any]], context: Context, lr: float) -> list[dict[str, Any]]:
-    """The groups with learning rate `lr`, scaled as other terms scale it, for the parameters in scope."""
-    split = []
-    for group in groups:
-        mine = tuple(name for name in group["names"] if context.in_scope(name))
-        rest = tuple(name for name in group["names"] if not context.in_scope(name))
-        split += [group | {"names": mine, "lr": lr * group.get("scale", 1.0)}, group | {"names": rest}]
-    return split
 
 
 @register("bitfit")

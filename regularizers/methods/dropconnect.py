@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
-from regularizers.mixing import adopt, check_layers, check_layers_scope, mixconnect, set_mask, step_generator
 from regularizers.registry import register
 from regularizers.search import Linear, Search
+from regularizers.surgery.mixing import convert_to_mixed, mixconnect, set_mask
+from regularizers.surgery.mixing_method import check_layers, check_layers_scope
+from regularizers.surgery.noise import step_generator
 
 
 def dropconnect(weight: Tensor, p: float, mask: Tensor) -> Tensor:
@@ -57,7 +59,7 @@ class Dropconnect(Regularizer):
         """Turn the layers in scope into mixed ones with target 0; returns their names."""
         names = context.mixed_layers(self.layers)
         layers = [context.model.get_submodule(name) for name in names]
-        self._mixed = [adopt(layer, torch.zeros(()), self.p, per_weight=True) for layer in layers]
+        self._mixed = [convert_to_mixed(layer, torch.zeros(()), self.p, per_weight=True) for layer in layers]
         return names
 
     def draw(self, context: Context) -> None:

@@ -14,7 +14,7 @@ from typing import ClassVar
 from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear, Search
-from regularizers.sites import set_rate
+from regularizers.surgery.sites import set_rate
 
 
 @register("dropout")

@@ -22,7 +22,7 @@ from torch import Tensor
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear, Search
-from regularizers.swapping import carry
+from regularizers.surgery.swapping import swapped_parameters
 
 
 def average(running: list[Tensor], weights: list[Tensor], decay: float) -> None:
@@ -61,4 +61,4 @@ class EMA(Regularizer):
 
     def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
         """The model carries the average."""
-        return carry(context.parameters(), self.running)
+        return swapped_parameters(context.parameters(), self.running)

@@ -21,7 +21,7 @@ from torch import Tensor
 from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, require
 from regularizers.registry import register
 from regularizers.search import Log, Search
-from regularizers.sites import base_prefix
+from regularizers.surgery.sites import base_prefix
 
 
 def ewc_penalty(weights: list[Tensor], targets: list[Tensor], fisher: list[Tensor]) -> Tensor:

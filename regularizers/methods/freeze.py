@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, require
-from regularizers.layers import stages
 from regularizers.registry import register
 from regularizers.search import Layers, Search
+from regularizers.surgery.layers import stages
 
 
 @register("freeze")

@@ -18,9 +18,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
-from regularizers.noise import StepNoise, attach_noise
 from regularizers.registry import register
 from regularizers.search import Linear, Search
+from regularizers.surgery.noise import StepNoise, attach_noise
 
 
 def gaussian_dropout(x: Tensor, p: float, noise: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from fisher.scores import published_ranking, site_scores
 from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear, Search
-from regularizers.sites import base_prefix, set_rate
+from regularizers.surgery.sites import base_prefix, set_rate
 
 
 def schedule(scores: Mapping[str, float], p_lower: float, p_upper: float) -> dict[str, float]:

@@ -14,20 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from regularizers.base import Context, Regularizer, require
-from regularizers.layers import layer_modules
 from regularizers.registry import register
 from regularizers.search import Log, Search
-
-
-def noise_like(hidden: Tensor, noise: str, generator: torch.Generator) -> Tensor:
-    """A draw of N(0, 1) (`normal`) or U(-1, 1) (`uniform`) per element, of the shape, dtype and device of `hidden`."""
-    empty = torch.empty(hidden.shape, dtype=hidden.dtype, device=generator.device)
-    drawn = empty.normal_(generator=generator) if noise == "normal" else empty.uniform_(-1, 1, generator=generator)
-    return drawn.to(hidden.device)
+from regularizers.surgery.layers import layer_modules
+from regularizers.surgery.noise import noise_like
 
 
 @register("hype")

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from regularizers.base import Context, Regularizer, require
-from regularizers.layers import stages
 from regularizers.registry import register
 from regularizers.search import Linear, Search
+from regularizers.surgery.layers import stages
 
 
 @register("layerwise_lr")

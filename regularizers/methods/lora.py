@@ -22,11 +22,19 @@ import torch
 from torch import nn
 
 from fisher.common.errors import InputError
-from regularizers.base import MIXED_WEIGHTS, STARTING_WEIGHTS, TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, require
-from regularizers.methods.bitfit import own_rate
+from regularizers.base import (
+    MIXED_WEIGHTS,
+    STARTING_WEIGHTS,
+    TRAINED_WEIGHTS,
+    Context,
+    Regularizer,
+    SkipTrial,
+    own_rate,
+    require,
+)
 from regularizers.registry import register
 from regularizers.search import Choice, Log, Search
-from regularizers.swapping import carry
+from regularizers.surgery.swapping import swapped_parameters
 
 
 def inject(model: nn.Module, r: int, alpha: float, generator: torch.Generator) -> dict[str, Any]:
@@ -96,7 +104,7 @@ class LoRA(Regularizer):
         """Merge, and unmerge by giving W_0 back."""
         layers = self._layers
         weights = {name: layer.base_layer.weight for name, layer in layers.items()}
-        with carry(
+        with swapped_parameters(
             weights, {name: w.detach() + layers[name].get_delta_weight("default") for name, w in weights.items()}
         ):
             for layer in layers.values():

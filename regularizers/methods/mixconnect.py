@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from regularizers.base import require
-from regularizers.methods.mixout import Mixout
-from regularizers.mixing import mixconnect
 from regularizers.registry import register
+from regularizers.surgery.mixing import mixconnect
+from regularizers.surgery.mixing_method import ColumnMixing
 
 __all__ = ["Mixconnect", "mixconnect"]
 
@@ -32,7 +32,7 @@ def gaussian_mask(count: int, p: float, generator: torch.Generator) -> Tensor:
 
 @register("mixconnect")
 @dataclass
-class Mixconnect(Mixout):
+class Mixconnect(ColumnMixing):
     """Mix toward `target` with masks of mean 1 - p and variance p (1 - p), p in [0, 1)."""
 
     mask: str = field(default="bernoulli", kw_only=True)

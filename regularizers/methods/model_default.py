@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from regularizers.base import DROPOUT_SITES, Context, Regularizer
 from regularizers.registry import register
-from regularizers.sites import set_rate
+from regularizers.surgery.sites import set_rate
 
 
 @register("model_default")

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from regularizers.base import Context, Regularizer, SkipTrial, require
-from regularizers.methods.hype import noise_like
 from regularizers.registry import register
 from regularizers.search import Log, Search
+from regularizers.surgery.noise import noise_like
 
 
 def token_lengths(shape: tuple[int, ...], mask: Tensor | None, packed: tuple[int, ...]) -> Tensor:

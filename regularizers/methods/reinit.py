@@ -17,9 +17,9 @@ from typing import ClassVar
 import torch
 
 from regularizers.base import STARTING_WEIGHTS, Context, Regularizer, SkipTrial, require
-from regularizers.layers import norm_prefixes, stages
 from regularizers.registry import register
 from regularizers.search import Layers, Search
+from regularizers.surgery.layers import norm_prefixes, stages
 
 STD = 0.02  # BERT's own initialisation
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Log, Search
-from regularizers.swapping import carry
+from regularizers.surgery.swapping import swapped_parameters
 
 TINY = 1e-12  # keeps a zero gradient from being divided by zero
 
@@ -57,5 +57,7 @@ class SAM(Regularizer):
         backward()
         moved = {name: p for name, p in context.parameters().items() if p.grad is not None}
         steps = ascent([p.grad for p in moved.values() if p.grad is not None], self.rho)
-        with carry(moved, {name: p.detach() + e for (name, p), e in zip(moved.items(), steps, strict=True)}):
+        with swapped_parameters(
+            moved, {name: p.detach() + e for (name, p), e in zip(moved.items(), steps, strict=True)}
+        ):
             backward()

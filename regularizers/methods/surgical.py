@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, require
-from regularizers.layers import layer_modules
 from regularizers.registry import register
 from regularizers.search import Layers, Search
-from regularizers.sites import base_prefix
+from regularizers.surgery.layers import layer_modules
+from regularizers.surgery.sites import base_prefix
 
 
 def highest(scores: Mapping[str, float], k: int) -> list[str]:

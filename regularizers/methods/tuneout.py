@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
-from regularizers.mixing import check_layers, check_layers_scope
-from regularizers.noise import StepNoise
 from regularizers.registry import register
 from regularizers.search import Linear, Search
+from regularizers.surgery.mixing_method import check_layers, check_layers_scope
+from regularizers.surgery.noise import StepNoise
 
 
 def tuneout(x: Tensor, weight: Tensor, target: Tensor, p: float, mask: Tensor) -> Tensor:

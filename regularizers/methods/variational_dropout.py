@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from regularizers.base import DROPOUT_SITES, Batch, Context, Output, Regularizer, require
-from regularizers.noise import StepNoise, attach_noise, holder
 from regularizers.registry import register
 from regularizers.search import Linear, Log, Search
+from regularizers.surgery.noise import StepNoise, attach_noise, holder
 
 C1, C2, C3 = 1.16145124, -1.50204118, 0.58629921
 PARAMETER = "log_alpha"

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from regularizers.base import Context, Regularizer, require
-from regularizers.layers import norm_prefixes
-from regularizers.mixing import check_target_scope
 from regularizers.registry import register
 from regularizers.search import Log, Search
+from regularizers.surgery.layers import norm_prefixes
+from regularizers.surgery.mixing_method import check_target_scope
 
 
 def decay(weights: list[Tensor], targets: list[Tensor] | None, rate: float) -> None:

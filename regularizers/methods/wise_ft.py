@@ -21,7 +21,7 @@ from torch import Tensor
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear, Search
-from regularizers.swapping import carry
+from regularizers.surgery.swapping import swapped_parameters
 
 
 def between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], a: float) -> dict[str, Tensor]:
@@ -52,4 +52,4 @@ class WiseFT(Regularizer):
     def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
         """The model carries the interpolated weights, frozen ones included: another term may have changed them."""
         weights = {n: p for n, p in context.model.named_parameters() if n in context.initial and context.in_scope(n)}
-        return carry(weights, between(context.initial, weights, self.a))
+        return swapped_parameters(weights, between(context.initial, weights, self.a))

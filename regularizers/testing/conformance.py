@@ -24,8 +24,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from fisher.common.errors import InputError
 from regularizers.base import Batch, Regularizer, SkipTrial, forward
+from regularizers.context import History
 from regularizers.flatten import flatten, unflatten
-from regularizers.loop import History
 from regularizers.resume import CannotSave, Snapshots
 from regularizers.strategy import Strategy, Term, parse
 from regularizers.testing.tiny_trial import (

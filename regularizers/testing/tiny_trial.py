@@ -21,8 +21,8 @@ from transformers import BertConfig, BertForSequenceClassification
 from fisher.scores import Scores
 from regularizers.base import Batch, Context, Output, forward
 from regularizers.loop import Recipe, make_optimizer, step
-from regularizers.sites import base_prefix
 from regularizers.strategy import Strategy
+from regularizers.surgery.sites import base_prefix
 
 CLASSES = 3
 VOCABULARY = 60
@@ -49,7 +49,7 @@ def recipe(lr: float = 1e-3, micro_batch: int = 0) -> Recipe:
     )
 
 
-class Plain:
+class SingleProcessAccelerator:
     """Stands for accelerate's Accelerator where there is one process and one precision."""
 
     autocast = contextlib.nullcontext
@@ -190,7 +190,7 @@ class Trial:
 
     def step(self, batch: Batch, micro_batch: int = 0) -> Tensor:
         """One optimizer step of the real loop; returns its loss."""
-        loss = step(self.bound, batch, recipe(micro_batch=micro_batch), cast(Any, Plain()))
+        loss = step(self.bound, batch, recipe(micro_batch=micro_batch), cast(Any, SingleProcessAccelerator()))
         self.context.training.step += 1
         return loss
 

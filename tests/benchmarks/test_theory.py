@@ -18,7 +18,7 @@ from benchmarks.theory.__main__ import main
 from benchmarks.theory.digits import Part
 from benchmarks.theory.directions import Curve, curves, directions, half_width
 from benchmarks.theory.retention import Data, Network, Plan, Run, Shuffled, finetune, pretrain, sweep
-from regularizers.mixing import MixedLinear
+from regularizers.surgery.mixing import MixedLinear
 
 TINY = Plan(pretrain_epochs=(1, 2), pretrain_seeds=1, finetune_epochs=1, restarts=2, probabilities=(0.0, 0.5))
 

@@ -8,10 +8,10 @@ from transformers import BertConfig, BertForSequenceClassification
 from regularizers.base import Context
 from regularizers.loop import Recipe, make_optimizer, step
 from regularizers.strategy import parse
-from regularizers.testing.tiny_trial import Plain
+from regularizers.testing.tiny_trial import SingleProcessAccelerator
 
 HEAD = frozenset({"classifier.weight", "classifier.bias"})
-ACCELERATOR = Plain()
+ACCELERATOR = SingleProcessAccelerator()
 
 
 def tiny_bert(outputs=3, dtype=torch.float64, layers=3):

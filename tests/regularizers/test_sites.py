@@ -10,8 +10,9 @@ from transformers import XLNetForSequenceClassification as XLNet
 from fisher.common.errors import InputError
 from fisher.scores import published_ranking
 from regularizers.base import Context, SkipTrial, linear_layers
-from regularizers.sites import FAMILIES, base_prefix, find_sites, set_rate
 from regularizers.strategy import parse
+from regularizers.surgery.families import FAMILIES
+from regularizers.surgery.sites import base_prefix, find_sites, set_rate
 
 
 def expand(*patterns, layers=2):

@@ -18,7 +18,7 @@ from regularizers.base import Context
 from regularizers.loop import Recipe, make_optimizer, step
 from regularizers.registry import find, methods
 from regularizers.strategy import parse
-from regularizers.testing.tiny_trial import Plain
+from regularizers.testing.tiny_trial import SingleProcessAccelerator
 
 FILE = Path(__file__).with_name("versions.json")
 TOLERANCE = 1e-6  # relative; far above rounding on other machines, far below any change of an equation
@@ -61,7 +61,7 @@ def model_and_batches():
 
 def outputs(name):
     """[losses of three steps, sum of |w|, of w^2, and of the evaluated logits] of one toy training."""
-    accelerator = Plain()
+    accelerator = SingleProcessAccelerator()
     with torch.random.fork_rng(devices=[]):
         torch.set_num_threads(1)
         model, batches = model_and_batches()

@@ -10,9 +10,9 @@ from benchmarks.trial.forward import prepare
 from fisher.common.errors import InputError
 from regularizers.base import Context, SkipTrial
 from regularizers.methods.gaussian_dropout import gaussian_dropout
-from regularizers.noise import IMPLEMENTATION, StepNoise, attach_noise, attention, holder
-from regularizers.sites import find_sites
 from regularizers.strategy import parse
+from regularizers.surgery.noise import IMPLEMENTATION, StepNoise, attach_noise, attention, holder
+from regularizers.surgery.sites import find_sites
 
 
 def numbers(*shape, seed=0):

@@ -7,8 +7,8 @@ from fisher.common.errors import InputError
 from fisher.scores import Scores, published_ranking
 from regularizers.base import Context
 from regularizers.methods.guided_dropout import schedule
-from regularizers.sites import find_sites
 from regularizers.strategy import parse
+from regularizers.surgery.sites import find_sites
 
 
 def test_the_published_ranking_gives_the_published_probabilities():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from regularizers.base import FAMILY_FREE, Context
+from regularizers.context import FAMILY_FREE, Context
 from regularizers.methods.hype import HyPe
 
 

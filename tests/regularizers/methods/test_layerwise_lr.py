@@ -9,8 +9,8 @@ from transformers import (
     T5ForSequenceClassification,
 )
 
-from regularizers.base import FAMILY_FREE, Context, SkipTrial
-from regularizers.layers import layer_modules, stages
+from regularizers.context import FAMILY_FREE, Context, SkipTrial
+from regularizers.surgery.layers import layer_modules, stages
 
 STAGES = {
     "bert.embeddings.word_embeddings.weight": 0,

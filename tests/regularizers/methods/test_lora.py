@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fisher.common.errors import InputError
-from regularizers.base import FAMILY_FREE, Context, SkipTrial
+from regularizers.context import FAMILY_FREE, Context, SkipTrial
 from regularizers.methods.lora import LoRA
 from regularizers.strategy import parse
 

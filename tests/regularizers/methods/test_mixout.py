@@ -11,9 +11,9 @@ from transformers.pytorch_utils import Conv1D
 from fisher.common.errors import InputError
 from regularizers.base import Context, SkipTrial
 from regularizers.methods.mixout import mixout
-from regularizers.mixing import MixedLinear, adopt, set_mask
-from regularizers.mixing import mixconnect as mix
 from regularizers.strategy import parse
+from regularizers.surgery.mixing import MixedLinear, convert_to_mixed, set_mask
+from regularizers.surgery.mixing import mixconnect as mix
 
 
 def numbers(*shape, seed=0):
@@ -86,7 +86,7 @@ def test_with_one_mask_it_is_dropout_before_the_layer_forward_and_backward(kind)
     expected = {name: parameter.grad.clone() for name, parameter in layer.named_parameters()}
     dropped = layer(x * mask / (1 - p))
     layer.zero_grad()
-    mixed = adopt(layer, torch.zeros_like(layer.weight), p)
+    mixed = convert_to_mixed(layer, torch.zeros_like(layer.weight), p)
     set_mask(mixed, mask)
     out = layer(x)
     out.square().sum().backward()
@@ -102,7 +102,7 @@ def test_conv1d_mixes_rows_as_linear_mixes_columns():
         conv.weight.copy_(linear.weight.t())
         conv.bias.copy_(linear.bias)
     for layer, u in ((linear, target), (conv, target.t())):
-        set_mask(adopt(layer, u, 0.6), mask)
+        set_mask(convert_to_mixed(layer, u, 0.6), mask)
     assert torch.allclose(linear(x), conv(x), rtol=1e-12, atol=1e-12)
 
 
@@ -112,7 +112,7 @@ def test_conv1d_mixes_rows_as_linear_mixes_columns():
 @pytest.mark.parametrize("chosen", [True, False])
 def test_kept_columns_alone_give_the_plain_layers_output_and_gradients(monkeypatch, chosen, kind, mask, gradient):
     """Against autograd through the whole mixed weight, for inputs of three dimensions, bias and input included."""
-    monkeypatch.setattr("regularizers.mixing.WORTHWHILE", 0 if chosen else 1e9)
+    monkeypatch.setattr("regularizers.surgery.mixing.WORTHWHILE", 0 if chosen else 1e9)
     p, mask, x = 0.7, torch.tensor(mask, dtype=torch.float64), numbers(2, 3, 5, seed=4).requires_grad_()
     layer = (nn.Linear(5, 4) if kind == "linear" else Conv1D(4, 5)).double()
     target, weight = numbers(*layer.weight.shape, seed=5), layer.weight.detach().clone().requires_grad_()
@@ -122,7 +122,7 @@ def test_kept_columns_alone_give_the_plain_layers_output_and_gradients(monkeypat
     wide = mask if kind == "linear" else mask[:, None]
     mixed = mix(weight, target, p, wide, gradient)
     expected = plain_x @ (mixed.t() if kind == "linear" else mixed) + bias
-    set_mask(adopt(layer, target, p, gradient=gradient), mask)
+    set_mask(convert_to_mixed(layer, target, p, gradient=gradient), mask)
     assert (layer.mix_kept is not None) == (chosen and not mask.all())
     got = layer(x)
     assert torch.allclose(got, expected, rtol=1e-12, atol=1e-12)
@@ -135,14 +135,14 @@ def test_kept_columns_alone_give_the_plain_layers_output_and_gradients(monkeypat
 
 
 def test_under_autocast_the_products_are_computed_in_its_type(monkeypatch):
-    monkeypatch.setattr("regularizers.mixing.WORTHWHILE", 0)
+    monkeypatch.setattr("regularizers.surgery.mixing.WORTHWHILE", 0)
     layer, x = nn.Linear(8, 4), numbers(3, 8).float()
     target, mask = numbers(4, 8, seed=1).float(), torch.tensor([1.0, 0, 0, 1, 0, 0, 0, 1])
     plain = nn.functional.linear(x, mix(layer.weight, target, 0.7, mask), layer.bias)
     plain.sum().backward()
     expected = layer.weight.grad.clone()
     layer.zero_grad()
-    set_mask(adopt(layer, target, 0.7), mask)
+    set_mask(convert_to_mixed(layer, target, 0.7), mask)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         out = layer(x)
     out.float().sum().backward()
@@ -153,13 +153,13 @@ def test_under_autocast_the_products_are_computed_in_its_type(monkeypatch):
 
 def test_target_and_mask_move_with_the_model_and_the_target_is_saved():
     layer, target = nn.Linear(3, 2), numbers(2, 3)
-    adopt(layer, target, 0.5)
+    convert_to_mixed(layer, target, 0.5)
     layer.to(torch.float64)
     assert layer.mix_target.dtype == layer.mix_mask.dtype == torch.float64
     assert layer.to("meta").mix_mask.device.type == "meta"
     saved, other = nn.Linear(3, 2), nn.Linear(3, 2)
-    adopt(saved, target, 0.5)
-    adopt(other, torch.zeros(2, 3), 0.5)
+    convert_to_mixed(saved, target, 0.5)
+    convert_to_mixed(other, torch.zeros(2, 3), 0.5)
     other.load_state_dict(saved.state_dict())
     assert torch.equal(other.mix_target, saved.mix_target) and "mix_mask" not in saved.state_dict()
 

@@ -9,7 +9,7 @@ from regularizers.base import Context
 from regularizers.loop import make_optimizer, step
 from regularizers.methods.surgical import highest
 from regularizers.strategy import parse
-from regularizers.testing.tiny_trial import Plain
+from regularizers.testing.tiny_trial import SingleProcessAccelerator
 
 
 def attached(lab, text, weights=(1.0, 3.0, 2.0), drop="", diagonal=True):
@@ -33,7 +33,7 @@ def moved(trial):
 
 
 def train(trial, steps=2):
-    accelerator = Plain()
+    accelerator = SingleProcessAccelerator()
     for batch in trial.batches[:steps]:
         step(trial.bound, batch, trial.recipe, accelerator)
 

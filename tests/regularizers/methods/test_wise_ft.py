@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from regularizers.methods.wise_ft import between
-from regularizers.swapping import carry
+from regularizers.surgery.swapping import swapped_parameters
 
 
 def test_the_model_is_evaluated_between_start_and_end_the_head_from_its_own_start(lab):
@@ -37,7 +37,7 @@ def test_averages_nest(lab):
 def test_weights_come_back_after_an_exception():
     weight = torch.nn.Parameter(torch.rand(3))
     own = weight.detach().clone()
-    with pytest.raises(KeyError), carry({"w": weight}, {"w": torch.zeros(3)}):
+    with pytest.raises(KeyError), swapped_parameters({"w": weight}, {"w": torch.zeros(3)}):
         assert torch.equal(weight, torch.zeros(3))
         raise KeyError
     assert torch.equal(weight, own)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @contextmanager
-def carry(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> Iterator[None]:
+def swapped_parameters(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> Iterator[None]:
     """Within it `parameters[name]` has the value `values[name]` for every name in `values` (equal shapes)."""
     own = {name: parameters[name].detach().clone() for name in values}
     try:

@@ -7,19 +7,11 @@ Here mu = 1 - p throughout. Targets and masks are buffers: they move with the mo
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
-
-from fisher.common.errors import InputError
-from regularizers.base import Context, require
-from regularizers.sites import READINGS, base_prefix
 
 WORTHWHILE = 2**16  # weights of a layer from which on choosing its kept columns saves more than it costs
 
@@ -99,7 +91,7 @@ class MixedProduct(torch.autograd.Function):
 
 
 class Mixed(nn.Module):
-    """What a mixed layer has beside its own weight: target and mask as buffers, p and the form of the gradient.
+    """What a mixed layer has next to its own weight: target and mask as buffers, p and the form of the gradient.
 
     `mix_kept` holds the input features whose entry of the mask is not 0, or is None where all are computed.
     """
@@ -154,7 +146,9 @@ def input_features(layer: nn.Module) -> int:
     return layer.weight.shape[0 if isinstance(layer, Conv1D) else 1]
 
 
-def adopt(layer: nn.Module, target: Tensor, p: float, *, gradient: str = "exact", per_weight: bool = False) -> Mixed:
+def convert_to_mixed(
+    layer: nn.Module, target: Tensor, p: float, *, gradient: str = "exact", per_weight: bool = False
+) -> Mixed:
     """Turn a linear layer into a mixed one in place and return it.
 
     Parameters, their names and the module's identity stay, and no random number is drawn: until the first draw the mask
@@ -183,69 +177,3 @@ def set_mask(layer: Mixed, mask: Tensor) -> None:
     if mask.dim() == 1 and layer.weight.numel() >= WORTHWHILE:
         kept = mask.nonzero().flatten()
         layer.mix_kept = kept.to(layer.weight.device, non_blocking=True) if len(kept) < len(mask) else None
-
-
-def is_file(target: str) -> bool:
-    """Whether a target names a file of weights."""
-    return target.endswith(".safetensors")
-
-
-def check_target(technique: str, target: str) -> None:
-    """Raise InputError unless the target is 0, w_pre, w_0 or names a file."""
-    known = target in ("0", "w_pre", "w_0") or is_file(target)
-    require(known, f"the target of {technique} must be 0, w_pre, w_0 or a .safetensors file", target)
-
-
-def check_target_scope(technique: str, target: str, scope: str) -> None:
-    """Raise InputError for a target that the scope does not have: w_pre on the head, w_0 outside it."""
-    wrong = "w_pre" if scope == "head" else "w_0"
-    hint = "the head has w_0" if scope == "head" else f"write head:{technique}(w_0, ...)"
-    require(target != wrong, f"the target of {technique} on the {scope} must exist there", wrong, hint)
-
-
-def check_layers(technique: str, layers: str) -> None:
-    """Raise InputError unless `layers` names a choice of linear layers."""
-    known = (*READINGS, "all")
-    require(layers in known, f"layers of {technique} must be {', '.join(known[:-1])} or all", layers)
-
-
-def check_layers_scope(technique: str, layers: str, scope: str) -> None:
-    """Raise InputError for `layers` on the head, whose layers are all acted on: one computation has one name."""
-    where = f"layers of {technique} must be left out on the head, which is acted on as a whole"
-    require(scope != "head" or layers == "paper", where, layers)
-
-
-def targets(target: str, layers: Iterable[str], context: Context) -> dict[str, Tensor]:
-    """{layer: target of its weight}; a file holds them under the base model's parameter names, a head's under its own.
-
-    Raises InputError for a file that cannot be read, or that lacks a weight or has it in another shape.
-    """
-    names = {layer: f"{layer}.weight" for layer in layers}
-    if target == "0":
-        return {layer: torch.zeros_like(context.initial[name]) for layer, name in names.items()}
-    if target in ("w_pre", "w_0"):
-        return {layer: context.initial[name] for layer, name in names.items()}
-    stored = _read(Path(target), [name.removeprefix(base_prefix(context.model)) for name in names.values()])
-    found = dict(zip(names, stored, strict=True))
-    for layer, name in names.items():
-        wanted, got = tuple(context.initial[name].shape), tuple(found[layer].shape)
-        require(wanted == got, f"{target} must hold {name} in the shape {wanted}", f"{got}")
-    return found
-
-
-def _read(path: Path, names: list[str]) -> list[Tensor]:
-    if not os.path.isfile(path):
-        raise InputError(f"the target must be 0, w_pre, w_0 or an existing .safetensors file, got {path}")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            missing = sorted(set(names) - set(file.keys()))
-            require(not missing, f"{path} must hold a target for every mixed weight", f"none for {', '.join(missing)}")
-            return [file.get_tensor(name) for name in names]
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} must be a safetensors file, but it cannot be read: {error}") from error
-
-
-def step_generator(context: Context, device: torch.device) -> torch.Generator:
-    """A generator on the model's device for one step's large draws, seeded by one draw of the trial's own."""
-    seed = torch.randint(2**62, (), generator=context.generator).item()
-    return torch.Generator(device).manual_seed(int(seed))

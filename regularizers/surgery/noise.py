@@ -17,11 +17,23 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 from regularizers.base import Context
-from regularizers.mixing import step_generator
-from regularizers.sites import Site
+from regularizers.surgery.sites import Site
 
 IMPLEMENTATION = "regbench_noise"
 AWARE = {IMPLEMENTATION}  # attention functions that apply `noise_of(module)` to their probabilities
+
+
+def step_generator(context: Context, device: torch.device) -> torch.Generator:
+    """A generator on the model's device for one step's large draws, seeded by one draw of the trial's own."""
+    seed = torch.randint(2**62, (), generator=context.generator).item()
+    return torch.Generator(device).manual_seed(int(seed))
+
+
+def noise_like(hidden: Tensor, noise: str, generator: torch.Generator) -> Tensor:
+    """A draw of N(0, 1) (`normal`) or U(-1, 1) (`uniform`) per element, of the shape, dtype and device of `hidden`."""
+    empty = torch.empty(hidden.shape, dtype=hidden.dtype, device=generator.device)
+    drawn = empty.normal_(generator=generator) if noise == "normal" else empty.uniform_(-1, 1, generator=generator)
+    return drawn.to(hidden.device)
 
 
 class StepNoise:

@@ -13,7 +13,7 @@ import re
 from torch import nn
 
 from regularizers.base import Context, SkipTrial
-from regularizers.sites import base_prefix
+from regularizers.surgery.sites import base_prefix
 
 NUMBER = re.compile(r"(?:^|\.)(\d+)(?=\.)")
 EMBEDDING = re.compile(r"embed|^(shared|wte|wpe)\.")

@@ -1,0 +1,127 @@
+"""What mixout and mixconnect have in common as techniques: target, layers, gradient, and fresh masks every step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from fisher.common.errors import InputError
+from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
+from regularizers.search import Linear, Search
+from regularizers.surgery.families import READINGS
+from regularizers.surgery.mixing import convert_to_mixed, input_features, set_mask
+from regularizers.surgery.sites import base_prefix
+
+
+@dataclass
+class ColumnMixing(Regularizer):
+    """Mix the columns of linear layers toward `target` with masks of mean 1 - p."""
+
+    target: str
+    p: float
+    layers: str = field(default="paper", kw_only=True)
+    gradient: str = field(default="exact", kw_only=True)
+    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.1, 0.9, paper=0.7)}
+    sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
+
+    def __post_init__(self) -> None:
+        check_target(self.name, self.target)
+        require(0 <= self.p < 1, f"p of {self.name} must be in [0, 1)", self.p)
+        check_layers(self.name, self.layers)
+        known = self.gradient in ("exact", "authors")
+        require(known, f"gradient of {self.name} must be exact or authors", self.gradient)
+
+    def check_scope(self, scope: str) -> None:
+        """w_pre exists outside the head only, w_0 in the head only."""
+        check_target_scope(self.name, self.target, scope)
+        check_layers_scope(self.name, self.layers, scope)
+
+    def files(self) -> tuple[str, ...]:
+        """The stored target, if there is one."""
+        return (self.target,) if is_file(self.target) else ()
+
+    def attach(self, context: Context) -> list[str]:
+        """Turn the layers in scope into mixed ones; returns their names."""
+        names = context.mixed_layers(self.layers)
+        found = targets(self.target, names, context)
+        layers = {name: context.model.get_submodule(name) for name in names}
+        self._mixed = [convert_to_mixed(layers[name], found[name], self.p, gradient=self.gradient) for name in names]
+        return names
+
+    def draw(self, context: Context) -> None:
+        """One draw for all layers: a mask entry per input feature, the same for every micro-batch of the step."""
+        widths = [input_features(layer) for layer in self._mixed]
+        masks = self.masks(sum(widths), context.generator)
+        for layer, mask in zip(self._mixed, masks.split(widths), strict=True):
+            set_mask(layer, mask)
+
+    def masks(self, count: int, generator: torch.Generator) -> Tensor:
+        """`count` mask entries of mean 1 - p: Bernoulli(1 - p)."""
+        return torch.rand(count, generator=generator) >= self.p
+
+
+def is_file(target: str) -> bool:
+    """Whether a target names a file of weights."""
+    return target.endswith(".safetensors")
+
+
+def check_target(technique: str, target: str) -> None:
+    """Raise InputError unless the target is 0, w_pre, w_0 or names a file."""
+    known = target in ("0", "w_pre", "w_0") or is_file(target)
+    require(known, f"the target of {technique} must be 0, w_pre, w_0 or a .safetensors file", target)
+
+
+def check_target_scope(technique: str, target: str, scope: str) -> None:
+    """Raise InputError for a target that the scope does not have: w_pre on the head, w_0 outside it."""
+    wrong = "w_pre" if scope == "head" else "w_0"
+    hint = "the head has w_0" if scope == "head" else f"write head:{technique}(w_0, ...)"
+    require(target != wrong, f"the target of {technique} on the {scope} must exist there", wrong, hint)
+
+
+def check_layers(technique: str, layers: str) -> None:
+    """Raise InputError unless `layers` names a choice of linear layers."""
+    known = (*READINGS, "all")
+    require(layers in known, f"layers of {technique} must be {', '.join(known[:-1])} or all", layers)
+
+
+def check_layers_scope(technique: str, layers: str, scope: str) -> None:
+    """Raise InputError for `layers` on the head, whose layers are all acted on: one computation has one name."""
+    where = f"layers of {technique} must be left out on the head, which is acted on as a whole"
+    require(scope != "head" or layers == "paper", where, layers)
+
+
+def targets(target: str, layers: Iterable[str], context: Context) -> dict[str, Tensor]:
+    """{layer: target of its weight}; a file holds them under the base model's parameter names, a head's under its own.
+
+    Raises InputError for a file that cannot be read, or that lacks a weight or has it in another shape.
+    """
+    names = {layer: f"{layer}.weight" for layer in layers}
+    if target == "0":
+        return {layer: torch.zeros_like(context.initial[name]) for layer, name in names.items()}
+    if target in ("w_pre", "w_0"):
+        return {layer: context.initial[name] for layer, name in names.items()}
+    stored = _read(Path(target), [name.removeprefix(base_prefix(context.model)) for name in names.values()])
+    found = dict(zip(names, stored, strict=True))
+    for layer, name in names.items():
+        wanted, got = tuple(context.initial[name].shape), tuple(found[layer].shape)
+        require(wanted == got, f"{target} must hold {name} in the shape {wanted}", f"{got}")
+    return found
+
+
+def _read(path: Path, names: list[str]) -> list[Tensor]:
+    if not os.path.isfile(path):
+        raise InputError(f"the target must be 0, w_pre, w_0 or an existing .safetensors file, got {path}")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            missing = sorted(set(names) - set(file.keys()))
+            require(not missing, f"{path} must hold a target for every mixed weight", f"none for {', '.join(missing)}")
+            return [file.get_tensor(name) for name in names]
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} must be a safetensors file, but it cannot be read: {error}") from error
