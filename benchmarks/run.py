@@ -38,6 +38,8 @@ from benchmarks.suite import Suite, builtin_suites, load_suite, override
 from benchmarks.trial import models, timing
 from benchmarks.trial.checkpoints import Plan, remove_done
 from benchmarks.trial.forward import FAMILIES as PACKABLE
+from benchmarks.trial.probe import look
+from benchmarks.trial.protocol import make_protocol
 from benchmarks.trial.trial import Resources, environment, load_data, load_tests, resolve_task
 from fisher.common.command import show
 from fisher.common.errors import InputError
@@ -219,7 +221,7 @@ class Run:
     def go(self) -> int:
         """Plan, show, estimate scores, train, and make the tables."""
         self.scores.plan(self.strategies)
-        self._check_tests()
+        self._look()
         grid = make_grid(
             self.suite,
             self.load,
@@ -291,11 +293,20 @@ class Run:
         left = {name: config for name, config in self.grid.items() if name not in known or not known[name][0]}
         return dict(sorted(left.items(), key=lambda item: item[0] in known))
 
-    def _check_tests(self) -> None:
-        """With predict_test, every task's test files must be there before anything is trained."""
+    def _look(self) -> None:
+        """Model, tokenizer and texts must go together before anything is scheduled."""
+        asked = [
+            (task, make_protocol(b.protocol, b.settings).max_length) for b in self.suite.blocks() for task in b.tasks
+        ]
+        lines, warnings = look(self.source, asked, self.load, self._tests)
+        self.said += lines
+        for warning in warnings:
+            print(f"warning: {escape(warning)}", file=sys.stderr)
+
+    def _tests(self, name: str) -> Any:
+        """The test sets of a task that are to be predicted."""
         a = self.arguments
-        for task in self.tasks if self.suite.predict_test else []:
-            load_tests(task.name, a.data_dir, a.task_file, a.offline)
+        return load_tests(name, a.data_dir, a.task_file, a.offline) if self.suite.predict_test else {}
 
     def _has_test(self, record: dict[str, Any]) -> bool:
         """Whether a record holds the test predictions that are asked for, if any are."""

@@ -113,7 +113,7 @@ class Bench:
 
     def pad(self) -> int:
         """The id that pads."""
-        template, _ = models.load_template(self.source, self.outputs())
+        template = models.load_template(self.source, self.outputs()).model
         return template.config.pad_token_id or 0
 
     def outputs(self) -> int:

@@ -18,6 +18,7 @@ from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
 from benchmarks.trial.cost import Clock
 from benchmarks.trial.protocol import Protocol
+from benchmarks.trial.tokenizer import load_tokenizer
 from benchmarks.trial.trial import EVALUATION_BATCH, labels_of, run
 from fisher.common.measure import in_turn, ratios, summary
 
@@ -43,9 +44,9 @@ def trainer_trial(bench: Bench, length: int) -> None:
     """Fine-tune and evaluate after every epoch with the stock Trainer; `length` 0 pads to the longest of a batch."""
     config = bench.config(STRATEGY)
     protocol = Protocol(**config["protocol"])
-    tokenizer = models.load_tokenizer(bench.source)
+    tokenizer = load_tokenizer(bench.source)
     split, rows = bench.split(protocol)
-    template, _ = models.load_template(bench.source, bench.outputs())
+    template = models.load_template(bench.source, bench.outputs()).model
     set_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(

@@ -1,4 +1,4 @@
-"""Pretrained models: loaded once per process, copied per trial, with a head that depends on the restart alone."""
+"""Pretrained models: loaded once per process, copied per trial, with a head drawn anew for every restart."""
 
 from __future__ import annotations
 
@@ -6,21 +6,31 @@ import copy
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from benchmarks.pocket import MODEL_DIR
 from fisher.common.errors import InputError
-from fisher.pretraining.checkpoint import checkpoint_hash
+from fisher.pretraining.checkpoint import checkpoint_hash, first_line, require_whole
+from fisher.pretraining.fit import check_attention, check_fit, head_names
 from regularizers.surgery.families import FAMILIES
 
+# fields of a config that change nothing that is computed here
+# fmt: off
+BOOKKEEPING = frozenset((
+    "_name_or_path", "architectures", "dtype", "finetuning_task", "gradient_checkpointing", "id2label",
+    "label2id", "num_labels", "problem_type", "task_specific_params", "torch_dtype", "transformers_version",
+    "use_cache",
+))
+# fmt: on
 HEAD_STD = 0.02  # [Lee20 C.2]
 
 
@@ -47,12 +57,13 @@ def find_model(name: str, *, offline: bool) -> Source:
     if not local and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise InputError(f"--model must be a hub id or an existing folder, got {name!r}")
     source = Source(str(folder.resolve()) if local else name, label(name, folder) if local else name, offline)
-    config = _load(AutoConfig, source)
+    config = load(AutoConfig, source)
     if config.model_type not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise InputError(
             f"--model must be of a family with a site table ({known}), got {config.model_type} in {name!r}"
         )
+    check_attention(name, config)
     return dataclasses.replace(source, family=config.model_type)
 
 
@@ -64,7 +75,7 @@ def label(name: str, folder: Path) -> str:
     return f"{folder.parent.name}-{folder.name}" if folder.name in ("model", "checkpoint") else folder.name
 
 
-def _load(auto: Any, source: Source, **options: Any) -> Any:
+def load(auto: Any, source: Source, **options: Any) -> Any:
     """`from_pretrained` without remote code, its many errors turned into one sentence."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -72,33 +83,44 @@ def _load(auto: Any, source: Source, **options: Any) -> Any:
         return auto.from_pretrained(
             source.reference, local_files_only=source.offline, trust_remote_code=False, **options
         )
-    except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # whatever the readers of configs, tokenizers and weights raise
         hint = "it must be in the local cache when --offline is given" if source.offline else "check the name"
-        raise InputError(f"the model {source.reference!r} could not be loaded; {hint}: {first}") from error
+        if os.path.isdir(source.reference):
+            hint = "its files must be whole"
+        raise InputError(f"the model {source.reference!r} could not be loaded; {hint}: {first_line(error)}") from error
 
 
-@functools.lru_cache(maxsize=2)
-def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
-    """The model's tokenizer."""
-    return _load(AutoTokenizer, source)
+class Template(NamedTuple):
+    """A pretrained model, the names of its head's parameters, and those of the head that its checkpoint brought."""
+
+    model: Any
+    head: frozenset[str]
+    brought: frozenset[str]
 
 
 @functools.lru_cache(maxsize=4)
-def load_template(source: Source, outputs: int) -> tuple[Any, frozenset[str]]:
-    """The pretrained model with `outputs` outputs, and the names of the parameters its checkpoint did not provide."""
+def load_template(source: Source, outputs: int) -> Template:
+    """The pretrained model with `outputs` outputs, every tensor of its body from the checkpoint.
+
+    The head is what lies outside the base model, whatever the checkpoint has of it, and what the checkpoint lacks (a
+    pooler). Raises InputError where the weights do not fit.
+    """
+    require_whole(source.reference)
     with torch.random.fork_rng(devices=[]):
-        model, info = _load(
+        model, info = load(
             AutoModelForSequenceClassification,
             source,
             num_labels=outputs,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,
             dtype=torch.float32,
         )
+    check_fit(source.reference, model, info)
     if model.config.pad_token_id is None:  # GPT-2 has none: its end token pads, masked in attention and never pooled
         model.config.pad_token_id = model.config.eos_token_id
-    parameters = dict(model.named_parameters())
-    return model, frozenset(name for name in info["missing_keys"] if name in parameters)
+    classifier = head_names(model)
+    missing = {name for name, _ in model.named_parameters()} & set(info["missing_keys"])
+    return Template(model, classifier | missing, classifier - missing)
 
 
 @functools.cache
@@ -107,13 +129,28 @@ def weights_of(source: Source) -> str:
     return checkpoint_hash(source.reference)
 
 
+@functools.cache
+def config_hash(source: Source) -> str:
+    """SHA-256 of what the model's config says of its computation; labels, versions and paths do not count.
+
+    What is null or false is left out, so that a field that a later transformers adds changes nothing.
+    """
+    fields = load(AutoConfig, source).to_dict()
+    return json_hash({key: value for key, value in fields.items() if value and key not in BOOKKEEPING})
+
+
+def json_hash(content: object) -> str:
+    """SHA-256 of plain data as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
 def build(source: Source, outputs: int, *, seed: int, head_init: str) -> tuple[Any, frozenset[str]]:
     """A fresh copy of the pretrained model whose head is drawn from `seed` alone.
 
     `normal`: weights N(0, 0.02^2) in name order, biases 0, normalisation layers at 1 and 0 [Lee20 C.2]; `model`: as the
     model's class initialises it.
     """
-    template, head = load_template(source, outputs)
+    template, head, _ = load_template(source, outputs)
     model = copy.deepcopy(template)
     if head_init == "model":
         with torch.random.fork_rng(devices=[]):

@@ -32,6 +32,7 @@ from benchmarks.trial.cost import PEAK, Clock, merge_costs, peak
 from benchmarks.trial.forward import prepare
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.seeds import derive
+from benchmarks.trial.tokenizer import load_tokenizer
 from fisher.scores import Scores, load_scores
 from regularizers.base import Context, SkipTrial
 from regularizers.context import History
@@ -95,7 +96,7 @@ def encode_all(
 ) -> dict[str, batches.Encoded]:
     """Train, dev and further dev sets as token ids, once per process."""
     data = load_data(name, data_dir, task_file, offline)
-    tokenizer = models.load_tokenizer(source)
+    tokenizer = load_tokenizer(source)
     parts = {"train": data.train, "dev": data.dev, **data.extra}
     return {part: batches.encode(examples, tokenizer, max_length) for part, examples in parts.items()}
 
@@ -105,7 +106,7 @@ def encode_tests(
     source: models.Source, name: str, data_dir: str | None, task_file: str | None, offline: bool, max_length: int
 ) -> dict[str, tuple[str, batches.Encoded]]:
     """{test set: (hash of its examples, their token ids)}, once per process."""
-    tests, tokenizer = load_tests(name, data_dir, task_file, offline), models.load_tokenizer(source)
+    tests, tokenizer = load_tests(name, data_dir, task_file, offline), load_tokenizer(source)
     return {
         part: (examples_hash(examples), batches.encode(examples, tokenizer, max_length))
         for part, examples in tests.items()

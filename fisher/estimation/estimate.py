@@ -18,6 +18,7 @@ from fisher.options import BATCH_TOKENS, KINDS
 from fisher.output import produce
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained, require_device
 from fisher.pretraining.corpus import corpus_hash, read_corpus, subsample_order
+from fisher.pretraining.fit import position_limit
 from fisher.pretraining.objectives import (
     Batch,
     Sample,
@@ -124,11 +125,8 @@ def compute(
 
 
 def resolve_length(config: Any, max_length: int | None) -> int:
-    """The length of samples in tokens; a model without absolute positions (T5) has no limit of its own."""
-    limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    limit = None if config.is_encoder_decoder else limit
-    if limit is not None and config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        limit -= config.pad_token_id + 1  # their positions start after the padding index
+    """The length of samples in tokens; a model without absolute positions has no limit of its own."""
+    limit = position_limit(config)
     if max_length is None:
         return min(512, limit or 512)
     if max_length < 4 or (limit is not None and max_length > limit):

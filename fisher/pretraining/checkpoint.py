@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import cached_file, logging
 
 from fisher.common.errors import InputError
+from fisher.pretraining.fit import check_attention, check_fit
 from fisher.pretraining.objectives import OBJECTIVES, choose
 
 INDEX = "model.safetensors.index.json"
@@ -38,16 +39,36 @@ def hash_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 def checkpoint_hash(model: str | Path) -> str:
     """`weights_hash` of the tensors that the checkpoint's safetensors files hold, read one at a time."""
-    places = {}
+    files: dict[str, Path] = {}
     for file in weight_files(model):
-        with safe_open(str(file), framework="pt") as tensors:
-            places.update({name: file for name in tensors.keys()})  # noqa: SIM118 (no mapping)
-    return hash_tensors((name, read_tensor(places[name], name)) for name in sorted(places))
+        with open_weights(file) as tensors:
+            files.update(dict.fromkeys(tensors.keys(), file))
+    return hash_tensors((name, read_tensor(files[name], name)) for name in sorted(files))
+
+
+def require_whole(model: str | Path) -> None:
+    """Raise InputError unless every weight file of the checkpoint is there and whole."""
+    for file in weight_files(model):
+        with open_weights(file):
+            pass
 
 
 def read_tensor(file: Path, name: str) -> torch.Tensor:
-    with safe_open(str(file), framework="pt") as tensors:
+    with open_weights(file) as tensors:
         return tensors.get_tensor(name)
+
+
+@contextmanager
+def open_weights(file: Path) -> Iterator[Any]:
+    """The open safetensors file; InputError for one that is damaged, or only the pointer to one."""
+    try:
+        with safe_open(str(file), framework="pt") as tensors:
+            yield tensors
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{file} must be a whole safetensors file, but it cannot be read ({first_line(error)}): "
+            "fetch it again (of a git clone: git lfs pull)"
+        ) from None
 
 
 def weight_files(model: str | Path) -> list[Path]:
@@ -61,8 +82,19 @@ def weight_files(model: str | Path) -> list[Path]:
         raise InputError(
             f"{model} must have its weights as safetensors (model.safetensors), and has none: convert them"
         )
-    shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    return [Path(str(cached_file(str(model), shard))) for shard in shards]
+    shards = {name: find_file(model, name, options) for name in shard_names(index)}
+    if lost := [name for name, file in shards.items() if file is None]:
+        raise InputError(f"{index} names {', '.join(lost[:3])}, which must lie beside it: fetch the missing files")
+    return [file for file in shards.values() if file is not None]
+
+
+def shard_names(index: Path) -> list[str]:
+    """The files that an index of shards names; InputError unless it is such an index."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        return [str(name) for name in names]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InputError(f"{index} must be a whole index of safetensors files, and is none: fetch it again") from None
 
 
 def find_file(model: str | Path, name: str, options: Mapping[str, Any]) -> Path | None:
@@ -84,14 +116,21 @@ def load_pretrained(model: str | Path, objective: str) -> tuple[Any, Any]:
         config = transformers.AutoConfig.from_pretrained(model)
         check_kind(model, config, objective)
         tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+        require_whole(model)
         with quiet_loading():
             loaded, info = head_class(objective).from_pretrained(
-                model, config=config, output_loading_info=True, use_safetensors=True, dtype=torch.float32
+                model,
+                config=config,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                use_safetensors=True,
+                dtype=torch.float32,
             )
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # whatever the readers of configs, tokenizers and weights raise
         raise InputError(f"model {model} cannot be loaded from a folder or the hub: {first_line(error)}") from error
+    check_fit(model, loaded, info)
     check_head(model, objective, loaded, set(info["missing_keys"]))
     return loaded.eval(), tokenizer
 
@@ -139,6 +178,7 @@ def check_kind(model: str | Path, config: Any, objective: str) -> None:
             f"objective {objective} does not fit {model} ({config.model_type}): "
             + (f"use {' or '.join(possible)}" if possible else "no pretraining objective is known for it")
         )
+    check_attention(model, config, causal=objective == "causal")
 
 
 def check_head(model: str | Path, objective: str, loaded: Any, missing: set[str]) -> None:

@@ -11,6 +11,7 @@ from benchmarks.grid import make_split, seeds
 from benchmarks.suite import FisherRecipe
 from benchmarks.trial import models
 from benchmarks.trial.protocol import Protocol
+from benchmarks.trial.tokenizer import load_tokenizer
 from benchmarks.trial.trial import load_data
 from fisher.scores import load_scores
 from regularizers.strategy import parse
@@ -24,7 +25,7 @@ def single_passes(source: models.Source, task: str, *, fraction: float) -> dict[
     split = make_split(data, Protocol(), fraction=fraction, split_seed=0, restart=0)
     outputs = len(data.task.labels or (0,))
     model, head = models.build(source, outputs, seed=seeds(0, 0)["init"], head_init="normal")
-    model, tokenizer = model.double().eval(), models.load_tokenizer(source)
+    model, tokenizer = model.double().eval(), load_tokenizer(source)
     body = {name: value for name, value in model.named_parameters() if name not in head}
     total = {name: torch.zeros_like(value) for name, value in body.items()}
     for example in split.train:

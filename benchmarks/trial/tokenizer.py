@@ -1,0 +1,96 @@
+"""The tokenizer of a model: loaded whole or refused, checked against the model and the texts, and its hash."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from benchmarks.trial.models import Source, json_hash, load
+from fisher.common.errors import InputError
+
+SMALLEST_SHARE = 0.6  # of the embedding's rows that a tokenizer has words for (ByT5: 259 of 384)
+MOST_UNKNOWN = 0.2
+SAMPLE = 1000  # texts looked at for unknown words
+FILES = "tokenizer.json, or vocab.txt, vocab.json and merges.txt, spiece.model"
+NO_MATTER = ("version", "truncation", "padding", "decoder")  # parts of a tokenizer's file that change no id
+READS_FIRST = ("bert", "roberta", "electra", "distilbert", "deberta-v2")  # families whose head reads the first token
+
+
+@functools.lru_cache(maxsize=2)
+def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
+    """The model's tokenizer. Raises InputError where its files are missing: transformers would make an empty one."""
+    tokenizer: PreTrainedTokenizerBase = load(AutoTokenizer, source)
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise InputError(f"the model {source.reference!r} must bring its tokenizer's files ({FILES}), and has no words")
+    content = _backend(tokenizer).get("model", {})
+    if content.get("type") == "BPE" and not content.get("merges"):
+        raise InputError(f"the tokenizer of {source.reference!r} must have merges, and has none: is merges.txt there?")
+    return tokenizer
+
+
+def check_tokenizer(source: Source, tokenizer: PreTrainedTokenizerBase, model: Any) -> list[str]:
+    """Raise InputError unless the tokenizer is that of the model, as far as sizes and special tokens can say.
+
+    Returns a warning where it has clearly fewer words than the model has embeddings.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    size = 1 + max(tokenizer.get_vocab().values())
+    its = f"the tokenizer of {source.reference!r}"
+    if size > rows:
+        raise InputError(f"{its} must have at most the {rows} tokens of the model's embedding, and has {size}")
+    if size < SMALLEST_SHARE * rows:
+        raise InputError(f"{its} must be the model's own: it has {size} tokens, the model's embedding {rows}")
+    _check_special(its, source, tokenizer, model)
+    short = size < 0.9 * rows and "byt5" not in type(tokenizer).__name__.lower()
+    return [f"{its} has {size} tokens, the model's embedding {rows}: is its file whole?"] if short else []
+
+
+def _check_special(its: str, source: Source, tokenizer: PreTrainedTokenizerBase, model: Any) -> None:
+    """Raise InputError where padding or first token are not those that the model was made for."""
+    if source.family in READS_FIRST:
+        pads, wanted = tokenizer.pad_token_id, model.config.pad_token_id
+        if pads is not None and wanted is not None and pads != wanted:
+            raise InputError(f"{its} must pad with the model's token {wanted}, and pads with {pads}: it is another's")
+        first = tokenizer("a")["input_ids"][:1]
+        if tokenizer.cls_token_id is None or first != [tokenizer.cls_token_id]:
+            raise InputError(f"{its} must put a class token first, which {source.family} reads, and puts none")
+
+
+def unknown_words(tokenizer: PreTrainedTokenizerBase, texts: Sequence[tuple[str, ...]]) -> str | None:
+    """A sentence where more than a fifth of the tokens of `texts` are unknown (a spread sample of them), or None."""
+    unknown = tokenizer.unk_token_id
+    if unknown is None:
+        return None
+    spread = [text for row in texts[:: -(-len(texts) // SAMPLE)] for text in row]
+    encoded = tokenizer(spread, add_special_tokens=False, truncation=True, max_length=512)["input_ids"]
+    counts = [(ids.count(unknown), len(ids)) for ids in encoded]
+    share = sum(count for count, _ in counts) / max(1, sum(length for _, length in counts))
+    if share <= MOST_UNKNOWN:
+        return None
+    worst = max(range(len(counts)), key=lambda at: (counts[at][0] / max(1, counts[at][1]), -at))
+    seen = " ".join(tokenizer.convert_ids_to_tokens(encoded[worst][:6]))
+    return f"{share:.0%} of the tokens of the training texts are unknown: {spread[worst][:40]!r} is read as {seen!r}"
+
+
+def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of what decides the ids of a text: vocabulary, rules, special tokens; not of how files are laid out."""
+    backend = {key: value for key, value in _backend(tokenizer).items() if key not in NO_MATTER}
+    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    content: Mapping[str, Any] = backend or {"class": type(tokenizer).__name__, **_settings(tokenizer.init_kwargs)}
+    sides = [tokenizer.truncation_side, tokenizer.model_input_names]
+    return json_hash([sorted(tokenizer.get_vocab().items()), content, special, sides])
+
+
+def _backend(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """The rules of a tokenizer of the library `tokenizers`; empty for one in Python."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    content: dict[str, Any] = json.loads(backend.to_str()) if backend is not None else {}
+    return content
+
+
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if isinstance(value, (str, int, float)) and "path" not in key}

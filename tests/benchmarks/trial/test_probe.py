@@ -1,0 +1,231 @@
+"""The look before the grid: what cannot work is refused once, with the remedy, before anything is scheduled."""
+
+import json
+import shutil
+
+import pytest
+import transformers
+from safetensors.torch import load_file, save_file
+
+from benchmarks.data.sources import Example, TaskData
+from benchmarks.data.tasks import Task
+from benchmarks.pocket import MODEL_DIR
+from benchmarks.run import main
+from benchmarks.trial import models
+from benchmarks.trial.probe import look
+from benchmarks.trial.tokenizer import load_tokenizer, tokenizer_hash
+from fisher.common.errors import InputError
+
+WORDS = "one rabbit quietly pushes some swift wagons"
+TASK = Task("mine", ("text",), ("no", "yes"), "accuracy")
+
+
+def data_of(*texts):
+    rows = tuple(Example(at, (text,), at % 2) for at, text in enumerate(texts))
+    return TaskData(TASK, rows, rows, "file")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the embedded model, to be damaged."""
+    return shutil.copytree(MODEL_DIR, tmp_path / "copied")
+
+
+@pytest.fixture
+def look_at(folder):
+    """What is said of the copy on texts; `max_length` as in a protocol."""
+
+    def answer(*texts, max_length=40, tests=()):
+        source = models.find_model(str(folder), offline=True)
+        more = {"test": tuple(Example(at, (text,), None) for at, text in enumerate(tests))}
+        return look(source, [("mine", max_length)], lambda name: data_of(*texts or (WORDS,)), lambda name: more)
+
+    return answer
+
+
+def edit(file, change):
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def set_config(folder, **fields):
+    edit(folder / "config.json", lambda config: config.update(fields))
+
+
+def edit_words(folder, change):
+    def apply(content):
+        words = sorted(content["model"]["vocab"], key=content["model"]["vocab"].get)
+        content["model"]["vocab"] = {word: at for at, word in enumerate(change(words))}
+
+    edit(folder / "tokenizer.json", apply)
+
+
+def test_what_goes_together_is_passed_without_a_word(look_at):
+    assert look_at(WORDS, "some wagons") == ([], [])
+
+
+def test_a_text_longer_than_the_models_positions_is_refused_with_the_length_to_set(look_at):
+    long = f"{WORDS} " * 9
+    sentence = r"max_length must be at most 40, the positions of copied, got 128, and mine has an example of 65 tokens"
+    for given in ({"texts": (long,)}, {"texts": (WORDS,), "tests": (WORDS, long)}):
+        with pytest.raises(InputError, match=rf"{sentence}: --set max_length=40"):
+            look_at(*given["texts"], max_length=128, tests=given.get("tests", ()))
+    assert look_at(long, max_length=40) == ([], [])
+    assert look_at("rabbit " * 30, max_length=128) == ([], [])  # short enough, though of 210 characters
+
+
+def roberta(folder, tokens):
+    config = transformers.RobertaConfig(
+        vocab_size=629, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+        max_position_embeddings=tokens + 2, type_vocab_size=2, pad_token_id=1,
+    )  # fmt: skip
+    transformers.RobertaModel(config).save_pretrained(folder)
+    edit_words(folder, lambda words: ["[UNK]", "[PAD]", *words[2:]])  # pads with 1, as the family does
+    edit(folder / "tokenizer.json", lambda c: [w.update(id=1 - w["id"]) for w in c["added_tokens"] if w["id"] < 2])
+
+
+def test_robertas_positions_start_after_its_padding_index(look_at, folder):
+    roberta(folder, tokens=12)
+    look_at("rabbit " * 10, max_length=40)
+    with pytest.raises(InputError, match=r"at most 12, .* an example of 13 tokens: --set max_length=12"):
+        look_at("rabbit " * 11, max_length=40)
+
+
+DAMAGE = {
+    "no files": (
+        lambda f: [(f / name).unlink() for name in ("tokenizer.json", "tokenizer_config.json")],
+        r"must bring its tokenizer's files \(tokenizer.json, or vocab.txt",
+    ),
+    "the config alone": (lambda f: (f / "tokenizer.json").unlink(), "must bring its tokenizer's files"),
+    "half a file": (lambda f: (f / "tokenizer.json").write_text("{"), "could not be loaded; its files must be whole"),
+    "too many words": (
+        lambda f: edit_words(f, lambda words: [*words, "more"]),
+        "must have at most the 629 tokens of the model's embedding, and has 630",
+    ),
+    "few words": (lambda f: edit_words(f, lambda words: words[:300]), "it has 300 tokens, the model's embedding 629"),
+    "other padding": (lambda f: set_config(f, pad_token_id=1), "must pad with the model's token 1, and pads with 0"),
+    "no class token": (
+        lambda f: (
+            edit(f / "tokenizer.json", lambda c: c.update(post_processor=None)),
+            edit(f / "tokenizer_config.json", lambda c: c.update(tokenizer_class="PreTrainedTokenizerFast")),
+        ),
+        "must put a class token first, which bert reads",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage, sentence", DAMAGE.values(), ids=DAMAGE)
+def test_a_tokenizer_that_is_missing_or_anothers_is_refused(look_at, folder, damage, sentence):
+    damage(folder)
+    with pytest.raises(InputError, match=sentence):
+        look_at()
+
+
+def test_a_tokenizer_with_words_missing_at_its_end_is_named(look_at, folder):
+    edit_words(folder, lambda words: words[:500])
+    (warning,) = look_at("one rabbit")[1][:1]
+    assert warning.endswith("has 500 tokens, the model's embedding 629: is its file whole?")
+
+
+def test_a_byte_pair_tokenizer_without_merges_is_refused(tmp_path):
+    folder = tmp_path / "gpt2"
+    config = transformers.GPT2Config(vocab_size=300, n_embd=8, n_layer=1, n_head=2, n_positions=12)
+    transformers.GPT2Model(config).save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps({chr(33 + at): at for at in range(90)} | {"<|endoftext|>": 90}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    with pytest.raises(InputError, match=r"must have merges, and has none: is merges.txt there\?"):
+        load_tokenizer(models.find_model(str(folder), offline=True))
+
+
+def test_texts_of_unknown_words_are_named_once_with_share_and_example(look_at):
+    lines, (warning,) = look_at("Commission proposals matter", "one rabbit quietly")
+    assert lines == []
+    assert warning == (
+        "mine: 50% of the tokens of the training texts are unknown: 'Commission proposals matter' is read as "
+        "'[UNK] [UNK] [UNK]'; this model was not made for such texts"
+    )
+
+
+def test_segments_that_the_model_has_no_embedding_for_are_refused(folder):
+    set_config(folder, type_vocab_size=1)
+    state = load_file(folder / "model.safetensors")
+    name = "bert.embeddings.token_type_embeddings.weight"
+    save_file(state | {name: state[name][:1].clone()}, folder / "model.safetensors", metadata={"format": "pt"})
+    source = models.find_model(str(folder), offline=True)
+    pairs = TaskData(TASK, rows := (Example(0, (WORDS, WORDS), 0), Example(1, (WORDS, WORDS), 1)), rows, "file")
+    with pytest.raises(InputError, match="must number segments below 1, as the model does, and gives 1"):
+        look(source, [("mine", 40)], lambda name: pairs, lambda name: {})
+
+
+def test_weights_that_hold_nan_are_refused(look_at, folder):
+    state = load_file(folder / "model.safetensors")
+    state["bert.encoder.layer.1.output.dense.weight"][0, 0] = float("nan")
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match="must give finite numbers, but its weights make NaN or infinity of mine"):
+        look_at()
+
+
+def test_whatever_else_a_model_cannot_compute_is_one_sentence(look_at, monkeypatch):
+    def fail(model, batch):
+        raise RuntimeError("it has no such layer\nmore")
+
+    monkeypatch.setattr("benchmarks.trial.probe.forward", fail)
+    with pytest.raises(InputError, match=r"\(9 tokens\), but fails with RuntimeError: it has no such layer$"):
+        look_at()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_head_that_the_checkpoint_brings_is_drawn_anew_and_named(look_at, folder, classes):
+    kind = transformers.AutoModelForSequenceClassification
+    kind.from_pretrained(MODEL_DIR, num_labels=classes).save_pretrained(folder)
+    source = models.find_model(str(folder), offline=True)
+    assert look_at()[0] == [
+        "copied brings a head of its own (classifier.bias, classifier.weight); it is drawn anew in every restart"
+    ]
+    for way in ("normal", "model"):
+        made = [models.build(source, 2, seed=seed, head_init=way) for seed in (1, 1, 2)]
+        hashes = [models.head_hash(*one) for one in made]
+        assert hashes[0] == hashes[1] != hashes[2]
+        assert made[0][1] == {"classifier.weight", "classifier.bias"}
+
+
+def test_a_run_asks_before_it_plans_also_when_dry(tmp_path, capsys):
+    """The look itself is tested above; here only that a run has it, and makes no folder after a refusal."""
+    for part in ("train", "dev"):
+        (tmp_path / f"{part}.csv").write_text(f"text,label\n{WORDS * 9},no\n{WORDS},yes\n")
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\ntrain = "train.csv"\ndev = "dev.csv"\ntext = "text"\nlabel = "label"\n'
+        'labels = ["no", "yes"]\nmetric = "accuracy"\n'
+    )
+    asked = ["--model", "pocket", "--task-file", f"{tmp_path}/mine.toml", "--strategies", "none", "--restarts", "1"]
+    for more in ([], ["--dry-run"]):
+        assert main([*asked, *more, "--output", f"{tmp_path}/out"]) == 2
+        assert "error: max_length must be at most 40" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_tokenizers_hash_changes_with_its_ids_and_not_with_its_layout(folder, source):
+    def digest():
+        load_tokenizer.cache_clear()
+        return tokenizer_hash(load_tokenizer(models.find_model(str(folder), offline=True)))
+
+    own = digest()
+    assert own == tokenizer_hash(load_tokenizer(source))
+    edit(folder / "tokenizer.json", lambda content: content.update(padding=None, decoder=None))
+    assert digest() == own
+    edit_words(folder, lambda words: [*words[:10], *words[:9:-1]])
+    swapped = digest()
+    edit(folder / "tokenizer_config.json", lambda content: content.update(do_lower_case=False))
+    assert len({own, swapped, digest()}) == 3
+
+
+def test_the_configs_hash_is_that_of_what_is_computed(folder, source):
+    def digest(**fields):
+        set_config(folder, **fields)
+        models.config_hash.cache_clear()
+        return models.config_hash(models.find_model(str(folder), offline=True))
+
+    own = digest(transformers_version="4.0", architectures=["X"], id2label={"0": "a"}, use_cache=False, new=None)
+    assert own == models.config_hash(source)
+    assert len({own, digest(hidden_dropout_prob=0.5), digest(hidden_act="relu")}) == 3
