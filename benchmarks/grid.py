@@ -4,49 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from benchmarks.data.sources import Example, TaskData, examples_hash
-from benchmarks.data.splits import paucity_split, pooled_split, split_hash
+from benchmarks.data.sources import TaskData, examples_hash
+from benchmarks.data.splits import make_split, split_hash
 from benchmarks.suite import Suite
+from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.forward import available
 from benchmarks.trial.metrics import metric_name
 from benchmarks.trial.protocol import Protocol, make_protocol
-from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
 from regularizers.registry import identity
 from regularizers.strategy import Strategy, parse
-
-Config = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Training and dev examples of one trial; ids of the pooled protocol count train and then dev."""
-
-    train: tuple[Example, ...]
-    dev: tuple[Example, ...]
-
-
-def make_split(data: TaskData, protocol: Protocol, *, fraction: float, split_seed: int, restart: int) -> Split:
-    """What a trial trains on and is scored on; the strategy has no say in it.
-
-    `official`: a stratified, nested part of train by (task, split seed), scored on the official dev set. `pooled`:
-    train and dev joined and shuffled with the restart's seed [Sharma24].
-    """
-    if protocol.data == "official":
-        kept = set(paucity_split(data.task, data.train, fraction=fraction, split_seed=split_seed))
-        return Split(tuple(e for e in data.train if e.id in kept), data.dev)
-    pool = [dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev))]
-    seed = derive("pooled", data.task.name, restart)
-    train, dev = pooled_split(len(data.train), len(data.dev), seed=seed, fraction=fraction)
-    return Split(tuple(pool[i] for i in train), tuple(pool[i] for i in dev))
-
-
-def seeds(restart: int, split_seed: int) -> dict[str, int]:
-    """The seeds of a restart by purpose. The strategy's name is no ingredient, so strategies are paired."""
-    return {"split": split_seed} | {purpose: derive(purpose, restart) for purpose in ("init", "order", "noise")}
 
 
 def make_grid(
@@ -57,27 +28,28 @@ def make_grid(
     weights: str,
     family: str,
     fisher: Callable[[Strategy], dict[str, Any] | None],
-) -> list[Config]:
+) -> list[TrialConfig]:
     """The configs of all trials, each once, each strategy of a restart beside the others.
 
     Args:
         load: task name -> data; model, weights, family: label, hash and architecture of the checkpoint.
         fisher: strategy -> the recipe of the scores it needs, None where it needs none.
     """
-    strategies = unique_strategies(suite.every("strategies"))
-    about = {str(s): {**_methods(s), "fisher": fisher(s)} for s in strategies}
-    grid: dict[tuple[Any, ...], Config] = {}
+    unique = {str(strategy): strategy for strategy in unique_strategies(suite.every("strategies"))}
+    shared = {
+        text: {"strategy": strategy, "fisher": fisher(strategy), **_methods(strategy)}
+        for text, strategy in unique.items()
+    }
+    grid: dict[tuple[Any, ...], TrialConfig] = {}
     for block in suite.blocks():
         protocol = make_protocol(block.protocol, block.settings)
         protocol = dataclasses.replace(protocol, forward=available(protocol.forward, family))
-        common = {"protocol": dataclasses.asdict(protocol), "model": model, "weights": weights}
         names = [str(strategy) for strategy in unique_strategies(block.strategies)]
-        for task_name in dict.fromkeys(block.tasks):
-            data = load(task_name)
-            for fraction in dict.fromkeys(block.fractions):
-                for shared in _restarts(block, data, protocol, fraction):
-                    place = (protocol, task_name, fraction, shared["restart"], shared["split_seed"])
-                    grid |= {(*place, n): {**shared, **common, "strategy": n, **about[n]} for n in names}
+        for task, fraction in itertools.product(dict.fromkeys(block.tasks), dict.fromkeys(block.fractions)):
+            for restart in _restarts(block, load(task), protocol, fraction):
+                for name in names:
+                    key = (protocol, task, fraction, restart["restart"], restart["split_seed"], name)
+                    grid[key] = TrialConfig(model=model, weights=weights, **restart, **shared[name])
     return list(grid.values())
 
 
@@ -86,10 +58,9 @@ def unique_strategies(texts: Iterable[str]) -> list[Strategy]:
     return list({str(strategy): strategy for strategy in map(parse, texts)}.values())
 
 
-def _methods(strategy: Strategy) -> Config:
+def _methods(strategy: Strategy) -> dict[str, Any]:
     """What the techniques of a sum compute: their versions, and the content of files that they read."""
-    files = file_hashes(strategy)
-    return {"methods": {name: identity(name) for name in strategy.names()}} | ({"files": files} if files else {})
+    return {"methods": {name: identity(name) for name in strategy.names()}, "files": file_hashes(strategy) or None}
 
 
 def file_hashes(strategy: Strategy) -> dict[str, str]:
@@ -105,17 +76,23 @@ def _file_hash(path: str) -> str:
         raise InputError(f"{path}, which a strategy names, must be a file that can be read: {error.strerror}") from None
 
 
-def _restarts(suite: Suite, data: TaskData, protocol: Protocol, fraction: float) -> list[Config]:
-    """What the trials of one restart share, for each restart of one task and fraction."""
+def _restarts(suite: Suite, data: TaskData, protocol: Protocol, fraction: float) -> Iterator[dict[str, Any]]:
+    """The fields that the trials of one restart share, for each restart of one task and fraction."""
     hashes: dict[int, tuple[str, str]] = {}
-    answer = []
     for restart in range(suite.restarts):
         split_seed = restart % suite.split_seeds
         key = restart if protocol.data == "pooled" else split_seed
         if key not in hashes:
             split = make_split(data, protocol, fraction=fraction, split_seed=split_seed, restart=restart)
             hashes[key] = split_hash(data.task, split.train), examples_hash(split.dev)
-        shared = {"task": data.task.name, "metric": metric_name(data.task, protocol.metric), "fraction": fraction}
-        places = {"restart": restart, "split_seed": split_seed, "seeds": seeds(restart, split_seed)}
-        answer.append({**shared, **places, "split_hash": hashes[key][0], "dev_hash": hashes[key][1]})
-    return answer
+        yield {
+            "task": data.task.name,
+            "metric": metric_name(data.task, protocol.metric),
+            "fraction": fraction,
+            "restart": restart,
+            "split_seed": split_seed,
+            "seeds": Seeds.of(restart, split_seed),
+            "split_hash": hashes[key][0],
+            "dev_hash": hashes[key][1],
+            "protocol": protocol,
+        }

@@ -27,20 +27,22 @@ from benchmarks.data.tasks import TASKS, Task, task_from_file
 from benchmarks.embedded import on_own_corpus, on_pocket
 from benchmarks.executors import data_parallel, slurm
 from benchmarks.executors.leases import Leases
-from benchmarks.executors.local import LocalExecutor, in_words, places
+from benchmarks.executors.local import LocalExecutor, find_devices, in_words
+from benchmarks.executors.outcome import Device, Outcome
 from benchmarks.executors.progress import Display
 from benchmarks.executors.ray import RayExecutor
 from benchmarks.executors.scheduler import Job, run_trials
-from benchmarks.executors.worker import Config, Outcome, Place
 from benchmarks.fisher_scores import ScoreBook
 from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.suite import Suite, builtin_suites, load_suite, override
 from benchmarks.trial import models, timing
 from benchmarks.trial.checkpoints import Plan, remove_done
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.environment import environment
 from benchmarks.trial.forward import FAMILIES as PACKABLE
+from benchmarks.trial.inputs import Resources, load_data, load_tests, resolve_task
 from benchmarks.trial.probe import look
 from benchmarks.trial.protocol import make_protocol
-from benchmarks.trial.trial import Resources, environment, load_data, load_tests, resolve_task
 from fisher.common.command import show
 from fisher.common.errors import InputError
 from leaderboard.build import FILES, build
@@ -71,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {escape(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("Interrupted. Run the same command again to resume.", file=sys.stderr)
         return 130
 
 
@@ -183,7 +185,7 @@ class Run:
                 f"{self.source.family} models train with forward=stock; the faster passes are BERT's alone"
             )
         self.output = Path(arguments.output or Path(DEFAULT_OUTPUT, self.suite.name))
-        self.grid: dict[str, dict[str, Any]] = {}  # by the names of the records
+        self.grid: dict[str, TrialConfig] = {}  # by the names of the records
         self.new_hashes: list[tuple[Task, float, int, str]] = []
         self.scores = ScoreBook(self.output / "fisher", self.source, self.suite.fisher)
 
@@ -231,7 +233,7 @@ class Run:
             fisher=self.scores.of,
         )
         self._check_splits(grid)
-        self.grid = dict(zip(record_ids(grid), grid, strict=True))
+        self.grid = dict(zip(record_ids(config.to_json() for config in grid), grid, strict=True))
         gc.freeze()  # a large grid stays to the end; looking through it again and again costs more than reading records
         known, problems = self._known()
         left = self._left(known)
@@ -241,7 +243,7 @@ class Run:
         for line in self.said:
             self.console.print(line, markup=False, highlight=False)
         self.console.print(self.suite.to_toml(), markup=False, highlight=False)
-        where = places(self.arguments.workers, self.arguments.trials_per_device, self.arguments.threads)
+        where = find_devices(self.arguments.workers, self.arguments.trials_per_device, self.arguments.threads)
         where = where[: max(1, len(left))]
         done = len(self.grid) - len(left)
         self.console.print(f"{len(self.grid)} trials: {done} done, {len(left)} left, on {in_words(where)}")
@@ -288,7 +290,7 @@ class Run:
                 known[record["id"]] = is_done(record) and self._has_test(record), record["checksum"]
         return known, problems
 
-    def _left(self, known: dict[str, tuple[bool, str]]) -> dict[str, dict[str, Any]]:
+    def _left(self, known: dict[str, tuple[bool, str]]) -> dict[str, TrialConfig]:
         """The trials to do, by name; those that ended in an error before come last."""
         left = {name: config for name, config in self.grid.items() if name not in known or not known[name][0]}
         return dict(sorted(left.items(), key=lambda item: item[0] in known))
@@ -312,15 +314,16 @@ class Run:
         """Whether a record holds the test predictions that are asked for, if any are."""
         return not self.suite.predict_test or not is_result(record) or "test" in record["result"]
 
-    def _check_splits(self, grid: list[dict[str, Any]]) -> None:
+    def _check_splits(self, grid: list[TrialConfig]) -> None:
         """Official data must give the official splits; the hashes of others are kept at their first use."""
-        seen = {(c["task"], c["fraction"], c["split_seed"]): c for c in grid if c["protocol"]["data"] == "official"}
+        official = [config for config in grid if config.protocol.data == "official"]
+        seen = {(config.task, config.fraction, config.split_seed): config.split_hash for config in official}
         tasks = {task.name: task for task in self.tasks}
         for task in self.tasks:
             check_split_hash(task, 1.0, 0, split_hash(task, self.load(task.name).train))
-        for (name, fraction, split_seed), config in seen.items():
-            if not check_split_hash(tasks[name], fraction, split_seed, config["split_hash"]):
-                self.new_hashes.append((tasks[name], fraction, split_seed, config["split_hash"]))
+        for (name, fraction, split_seed), found in seen.items():
+            if not check_split_hash(tasks[name], fraction, split_seed, found):
+                self.new_hashes.append((tasks[name], fraction, split_seed, found))
 
     def _keep_suite(self) -> None:
         """Make the output folder and store the request beside its results."""
@@ -343,7 +346,9 @@ class Run:
         self._set_aside([*faults, *others])
         told = {str(strategy): explain(strategy) for strategy in self.strategies}
         write_atomic(self.output / METHODS, encode_methods(known | told))
-        write_atomic(self.output / PLAN, encode_plan(joined([plan, plan_of(self.grid.values())])))
+        write_atomic(
+            self.output / PLAN, encode_plan(joined([plan, plan_of(config.to_json() for config in self.grid.values())]))
+        )
 
     def _resources(self) -> Resources:
         """Where this machine has what the configs name."""
@@ -360,7 +365,7 @@ class Run:
             checkpoints=Plan(str(self.output.resolve()), a.checkpoint_every) if a.checkpoint_every else None,
         )
 
-    def _engine(self, where: list[Place]) -> Any:
+    def _engine(self, where: list[Device]) -> Any:
         """What runs the trials: an executor, or submitit's. Raises InputError for what its cluster does not have."""
         a = self.arguments
         limits: dict[str, Any] = {"threads": a.threads, "timeout": a.timeout}
@@ -370,7 +375,7 @@ class Run:
             return RayExecutor(a.ray_address, workers=a.workers, per_device=a.trials_per_device, **limits)
         return LocalExecutor(where, **limits)
 
-    def _train(self, left: dict[str, dict[str, Any]], before: dict[str, str], engine: Any) -> None:
+    def _train(self, left: dict[str, TrialConfig], before: dict[str, str], engine: Any) -> None:
         """Run what is left; `before` has the checksums of the records as they were read."""
         a = self.arguments
         job = Job(self._resources(), self.output.resolve(), a.retries, environment(a.threads))
@@ -379,8 +384,8 @@ class Run:
                 display.end(config, outcome)
 
     def _trials(
-        self, left: dict[str, Config], job: Job, before: dict[str, str], engine: Any, display: Display
-    ) -> Iterator[tuple[Config, Outcome]]:
+        self, left: dict[str, TrialConfig], job: Job, before: dict[str, str], engine: Any, display: Display
+    ) -> Iterator[tuple[TrialConfig, Outcome]]:
         """The trials as they end, wherever they run."""
         a = self.arguments
         if a.executor == "slurm":

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from benchmarks.data.batches import Encoded
 from benchmarks.data.sources import examples_hash
-from benchmarks.data.splits import split_hash
-from benchmarks.grid import make_split, seeds
+from benchmarks.data.splits import make_split, split_hash
 from benchmarks.suite import read_assignment
 from benchmarks.trial import models
+from benchmarks.trial.config import Seeds
+from benchmarks.trial.inputs import encode_all, labels_of, load_data, outputs_of, resolve_task, split_rows
 from benchmarks.trial.protocol import Protocol, make_protocol
-from benchmarks.trial.trial import encode_all, labels_of, load_data, resolve_task, split_rows
 from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
 from fisher.common.files import require_writable
@@ -66,9 +66,8 @@ def prepare(args: argparse.Namespace, protocol: Protocol) -> Request:
     data = load_data(*where)
     split = make_split(data, protocol, fraction=args.fraction, split_seed=args.split_seed, restart=args.restart)
     rows = split_rows(split, protocol, encode_all(source, *where, protocol.max_length))["train"]
-    outputs = 1 if data.task.labels is None else len(data.task.labels)
-    seed = seeds(args.restart, args.split_seed)["init"]
-    model, head = models.build(source, outputs, seed=seed, head_init=protocol.head_init)
+    seed = Seeds.of(args.restart, args.split_seed).init
+    model, head = models.build(source, outputs_of(data.task), seed=seed, head_init=protocol.head_init)
     for name in head:
         model.get_parameter(name).requires_grad_(False)
     recipe = {

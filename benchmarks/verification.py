@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data.sources import examples_hash
-from benchmarks.data.splits import check_split_hash, split_hash
-from benchmarks.grid import make_split
+from benchmarks.data.splits import check_split_hash, make_split, split_hash
+from benchmarks.trial.inputs import labels_of, load_data
 from benchmarks.trial.metrics import judge, metric_name
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.retraining import Retrainer, sample
 from benchmarks.trial.seeds import derive
-from benchmarks.trial.trial import labels_of, load_data
 from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
 from leaderboard.audit import CHECKS, Finding

@@ -46,6 +46,10 @@ class Strategy:
     terms: tuple[Term, ...]
 
     def __str__(self) -> str:
+        return self._text
+
+    @functools.cached_property
+    def _text(self) -> str:
         return " + ".join(str(term) for term in self.terms)
 
     def names(self) -> list[str]:

@@ -6,28 +6,58 @@ fraction is a prefix of each permutation, so splits are stratified and nested by
 `python -m benchmarks.data.splits --data-dir GLUE` writes the expected hashes beside this module (`split_hashes.json`).
 """
 
+from __future__ import annotations
+
 import argparse
+import dataclasses
 import hashlib
 import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.data.sources import Example, load_task_data
+from benchmarks.data.sources import Example, TaskData, load_task_data
 from benchmarks.data.tasks import TASKS, Task
 from benchmarks.trial.seeds import derive
 from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
 from leaderboard.records.files import write, write_atomic
 
+if TYPE_CHECKING:
+    from benchmarks.trial.protocol import Protocol
+
 FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
 SPLIT_SEEDS = range(5)
 BINS = 5
 EXPECTED_HASHES = Path(__file__).with_name("split_hashes.json")
 _RECORDED_TASKS = ("cola", "rte", "mrpc", "stsb", "pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb")
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Training and dev examples of one trial; ids of the pooled protocol count train and then dev."""
+
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+
+
+def make_split(data: TaskData, protocol: Protocol, *, fraction: float, split_seed: int, restart: int) -> Split:
+    """What a trial trains on and is scored on; the strategy has no say in it.
+
+    `official`: a stratified, nested part of train by (task, split seed), scored on the official dev set. `pooled`:
+    train and dev joined and shuffled with the restart's seed [Sharma24].
+    """
+    if protocol.data == "official":
+        kept = set(paucity_split(data.task, data.train, fraction=fraction, split_seed=split_seed))
+        return Split(tuple(e for e in data.train if e.id in kept), data.dev)
+    pool = [dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev))]
+    seed = derive("pooled", data.task.name, restart)
+    train, dev = pooled_split(len(data.train), len(data.dev), seed=seed, fraction=fraction)
+    return Split(tuple(pool[i] for i in train), tuple(pool[i] for i in dev))
 
 
 def paucity_split(task: Task, train: Sequence[Example], *, fraction: float, split_seed: int = 0) -> tuple[int, ...]:

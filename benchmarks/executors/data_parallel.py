@@ -5,7 +5,7 @@ The first process claims trials and tells the others which one comes next; all t
 meet becomes the trial's record.
 One that only some meet, or a trial that outlives its limit, ends the launch: the process concerned writes the error's
 record and exits, the launcher ends the others, and the same command goes on with the trials that are left. Nobody
-writes an error over a result, nor anything of a trial whose lease was passed over.
+writes an error over a result, nor anything of a trial whose lease was superseded.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.executors.leases import Lease, Leases
-from benchmarks.executors.scheduler import DONE, Job, Trial, done_since, read_known
-from benchmarks.executors.worker import Config, Outcome
+from benchmarks.executors.outcome import Json, Outcome, Written
+from benchmarks.executors.scheduler import Job, PendingTrial, done_since, read_known
 from fisher.common.errors import InputError
 from leaderboard.records.schema import is_done
 from leaderboard.records.store import write_record
+
+if TYPE_CHECKING:
+    from benchmarks.trial.config import TrialConfig
 
 AGREE = 60.0  # seconds that a process with an error waits for the same error of the others
 
@@ -72,7 +75,7 @@ class Team:
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]
 
-    def execute(self, config: Config, lease: Lease) -> dict[str, Any]:
+    def execute(self, config: TrialConfig, lease: Lease) -> Json:
         """Train one trial together, under the first process's lease; the record, which all processes have."""
         from benchmarks.trial.trial import execute
 
@@ -82,9 +85,8 @@ class Team:
         limit.start()
         record = execute(config, self.resources)
         limit.cancel()
-        place = {"executor": "accelerate", "processes": self.state.num_processes}
-        record["environment"] = {**record["environment"], **place}
-        if record["result"]["status"] not in DONE and not self._agree():
+        record["environment"] |= {"executor": "accelerate", "processes": self.state.num_processes}
+        if not is_done(record) and not self._agree():
             self._end(record, lease)
         return record
 
@@ -99,13 +101,15 @@ class Team:
             met = store.add(f"errors/{self.count}", 0)
         return met == self.state.num_processes
 
-    def _overdue(self, config: Config, lease: Lease) -> None:
-        from benchmarks.trial.trial import environment, no_result
+    def _overdue(self, config: TrialConfig, lease: Lease) -> None:
+        from benchmarks.trial.environment import environment
+        from benchmarks.trial.trial import no_result
 
         result = no_result("timeout", f"the trial outlived its time limit of {self.timeout:g} s and was stopped")
-        self._end({"config": config, "result": result, "environment": environment(self.resources.threads)}, lease)
+        block = config.to_json()
+        self._end({"config": block, "result": result, "environment": environment(self.resources.threads)}, lease)
 
-    def _end(self, record: dict[str, Any], lease: Lease) -> None:
+    def _end(self, record: Json, lease: Lease) -> None:
         """End this process, and with it the launch; the error becomes the trial's record if it has no result."""
         result = record["result"]
         with contextlib.suppress(Exception):
@@ -119,29 +123,28 @@ class Team:
 
 
 def lead(
-    configs: Mapping[str, Config],
+    configs: Mapping[str, TrialConfig],
     team: Team,
     job: Job,
     leases: Leases,
     *,
     before: Mapping[str, str],
-    on_start: Callable[[Config], None],
-) -> Iterator[tuple[Config, Outcome]]:
+    on_start: Callable[[TrialConfig], None],
+) -> Iterator[tuple[TrialConfig, Outcome]]:
     """In the first process: yield (config, outcome) as trials end; trials of other launches are left to them."""
     for name, config in configs.items():
         lease = leases.claim(name)
         if lease is None:
             continue
-        outcome = done_since(job, Trial(config, name, before.get(name)))
+        outcome = done_since(job, PendingTrial(config, name, before.get(name)))
         if outcome is None:
             on_start(config)
-            team.tell((config, lease))
+            team.tell((config.to_json(), lease))
             record = team.execute(config, lease)
-            outcome = {key: record["result"].get(key) for key in ("status", "reason", "peak_memory")}
-            if lease.held():
+            held = lease.held()
+            if held:
                 write_record(job.records, record)
-            else:
-                outcome["elsewhere"] = True
+            outcome = Outcome.of(record, Written.WORKER if held else Written.OTHER)
         leases.release(lease)
         yield config, outcome
     team.tell(None)  # not after an exception: then this process ends with an error and the launcher ends the others
@@ -149,5 +152,8 @@ def lead(
 
 def follow(team: Team) -> None:
     """In every other process: train what the first one says, until it says that nothing is left."""
+    from benchmarks.trial.config import TrialConfig
+
     while (task := team.tell(None)) is not None:
-        team.execute(*task)
+        block, lease = task
+        team.execute(TrialConfig.from_json(block), lease)

@@ -3,7 +3,7 @@
 A launcher that wants a trial makes the file `leases/<trial>.<n>` with O_EXCL, n one above the highest there is; one
 launcher succeeds. The file holds the launcher's token and a number drawn for this one lease, which tells it from a
 later one of the same name; the launcher's own file `leases/<token>.alive` changes every `BEAT` seconds. A lease whose
-launcher is dead is passed over by making n + 1, so nothing is ever taken away and no lock needs to be broken. Dead is a
+launcher is stale is superseded by making n + 1, so nothing is ever taken away and no lock needs to be broken. Dead is a
 launcher of this machine whose process is gone, or one whose file has not changed for `STALE` seconds of the observer's
 own monotonic clock; no two clocks are ever compared. A lease that names nobody, as while it is being written, has the
 same time of its own. Whoever gets a lease looks at the trial's record before starting it, because another launcher may

@@ -9,8 +9,8 @@ import queue
 import socket
 from pathlib import Path
 
+from benchmarks.executors.outcome import Device, Outcome, Work
 from benchmarks.executors.slot import Slot
-from benchmarks.executors.worker import Outcome, Place, Work
 
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" in microseconds, or "max PERIOD"
 
@@ -34,7 +34,7 @@ def cores(limit: Path = CPU_LIMIT) -> int:
         return count
 
 
-def places(workers: int | None, per_device: int, threads: int, *, executor: str = "local") -> list[Place]:
+def find_devices(workers: int | None, per_device: int, threads: int, *, executor: str = "local") -> list[Device]:
     """Where trials run: every GPU `per_device` times, neighbours on different GPUs; without GPUs, cores / threads.
 
     `workers` overrides how many there are.
@@ -42,25 +42,25 @@ def places(workers: int | None, per_device: int, threads: int, *, executor: str 
     gpus = visible_gpus()
     count = workers or (len(gpus) * per_device if gpus else max(1, cores() // threads))
     chosen = [gpus[slot % len(gpus)] if gpus else None for slot in range(count)]
-    return [Place(executor, slot, gpu, per_device, socket.gethostname()) for slot, gpu in enumerate(chosen)]
+    return [Device(executor, slot, gpu, per_device, socket.gethostname()) for slot, gpu in enumerate(chosen)]
 
 
-def in_words(where: list[Place]) -> str:
+def in_words(devices: list[Device]) -> str:
     """Workers and their devices in words."""
-    gpus = list(dict.fromkeys(place.gpu for place in where if place.gpu is not None))
-    return f"{len(where)} worker{'' if len(where) == 1 else 's'}" + (f" on GPU {', '.join(gpus)}" if gpus else "")
+    gpus = list(dict.fromkeys(device.gpu for device in devices if device.gpu is not None))
+    return f"{len(devices)} worker{'' if len(devices) == 1 else 's'}" + (f" on GPU {', '.join(gpus)}" if gpus else "")
 
 
 class LocalExecutor:
     """Slots of this machine behind futures; every future ends with an outcome, whatever the trial does."""
 
-    def __init__(self, where: list[Place], *, threads: int, timeout: float | None) -> None:
-        self.capacity = len(where)
-        self._slots = [Slot(place, threads, timeout) for place in where]
+    def __init__(self, devices: list[Device], *, threads: int, timeout: float | None) -> None:
+        self.capacity = len(devices)
+        self._slots = [Slot(device, threads, timeout) for device in devices]
         self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         for slot in self._slots:
             self._free.put(slot)
-        self._threads = concurrent.futures.ThreadPoolExecutor(len(where), thread_name_prefix="slot")
+        self._threads = concurrent.futures.ThreadPoolExecutor(len(devices), thread_name_prefix="slot")
 
     def submit(self, task: Work) -> concurrent.futures.Future[Outcome]:
         """Run one trial in a free slot."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape as markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from benchmarks.executors.outcome import Outcome, Status, Written
 from leaderboard.render.text import escape, shorten
+
+if TYPE_CHECKING:
+    from benchmarks.trial.config import TrialConfig
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
 
@@ -20,10 +24,10 @@ class Display:
 
     def __init__(self, total: int, console: Console) -> None:
         self.total, self.console = total, console
-        self.counts: Counter[str] = Counter()
-        self.retries = self.elsewhere = self.peak = 0
+        self.counts: Counter[Status] = Counter()
+        self.retries = self.by_others = self.peak = 0
         self.running: dict[str, None] = {}
-        self.told: set[str] = set()  # notes of trials, each said once
+        self.said: set[str] = set()  # notes of trials, each said once
         self.started = self.spoken = time.monotonic()
         columns = (
             SpinnerColumn(),
@@ -43,33 +47,33 @@ class Display:
     def __exit__(self, *exception: Any) -> None:
         self.bar.stop()
 
-    def start(self, config: dict[str, Any]) -> None:
+    def start(self, config: TrialConfig) -> None:
         """A trial was handed to the workers."""
-        self.running[name_of(config)] = None
+        self.running[config.label] = None
         self._show()
 
-    def end(self, config: dict[str, Any], outcome: dict[str, Any]) -> None:
+    def end(self, config: TrialConfig, outcome: Outcome) -> None:
         """A trial ended; errors are said at once, everything else in the running figures."""
-        self.counts[outcome["status"]] += 1
-        self.elsewhere += "elsewhere" in outcome
-        self.peak = max(self.peak, outcome.get("peak_memory") or 0)
+        self.counts[outcome.status] += 1
+        self.by_others += outcome.written is Written.OTHER
+        self.peak = max(self.peak, outcome.peak_memory or 0)
         self._note(config, outcome)
 
-    def retry(self, config: dict[str, Any], outcome: dict[str, Any]) -> None:
+    def retry(self, config: TrialConfig, outcome: Outcome) -> None:
         """A trial ended in an error and will be tried again."""
         self.retries += 1
         self._note(config, outcome, ", will be tried again")
 
-    def _note(self, config: dict[str, Any], outcome: dict[str, Any], more: str = "") -> None:
-        self.running.pop(name_of(config), None)
-        if outcome["status"] not in ("ok", "failed", "skipped"):
-            reason = shorten(outcome["reason"] or "", 200)
-            line = f"{outcome['status']}{more}: {name_of(config)}: {reason}{_where(outcome)}"
+    def _note(self, config: TrialConfig, outcome: Outcome, more: str = "") -> None:
+        self.running.pop(config.label, None)
+        if not outcome.status.is_done:
+            gpu = f" (GPU {outcome.device.gpu})" if outcome.device and outcome.device.gpu is not None else ""
+            line = f"{outcome.status}{more}: {config.label}: {shorten(outcome.reason or '', 200)}{gpu}"
             self.console.print(markup(escape(line)), highlight=False)
-        for note in (shorten(str(note), 300) for note in outcome.get("notes") or ()):
-            if note not in self.told:
-                self.told.add(note)
-                self.console.print(markup(escape(f"note: {note} ({name_of(config)})")), highlight=False)
+        for note in (shorten(str(note), 300) for note in outcome.notes):
+            if note not in self.said:
+                self.said.add(note)
+                self.console.print(markup(escape(f"note: {note} ({config.label})")), highlight=False)
         self._show()
 
     def _show(self) -> None:
@@ -86,11 +90,11 @@ class Display:
 
     def summary(self) -> str:
         """Counts that matter and the rate."""
-        errors = self.done - sum(self.counts[s] for s in ("ok", "failed", "skipped"))
+        errors = sum(count for status, count in self.counts.items() if not status.is_done)
         minutes = max(time.monotonic() - self.started, 1e-6) / 60
-        parts = [f"failed runs {self.counts['failed']}, errors {errors}"]
+        parts = [f"failed runs {self.counts[Status.FAILED]}, errors {errors}"]
         parts += [f"retries {self.retries}"] if self.retries else []
-        parts += [f"by other launchers {self.elsewhere}"] if self.elsewhere else []
+        parts += [f"by other launchers {self.by_others}"] if self.by_others else []
         parts += [f"{self.done / minutes:.1f}/min, {len(self.running)} at a time"]
         parts += [f"peak {self.peak / 2**20:.0f} MB"] if self.peak else []
         return ", ".join(parts)
@@ -103,14 +107,3 @@ class Display:
     def current(self) -> str:
         """The trial that has been running longest."""
         return next(iter(self.running), "")
-
-
-def name_of(config: dict[str, Any]) -> str:
-    """A trial as people call it."""
-    return f"{config['task']} {config['fraction']:g} {config['strategy']} restart {config['restart']}"
-
-
-def _where(outcome: dict[str, Any]) -> str:
-    """The GPU of a trial, where it had one."""
-    gpu = outcome.get("place", {}).get("gpu")
-    return "" if gpu is None else f" (GPU {gpu})"

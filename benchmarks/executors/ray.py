@@ -13,8 +13,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from benchmarks.executors.outcome import Device, Outcome, Status, Work
 from benchmarks.executors.slot import Slot
-from benchmarks.executors.worker import Outcome, Place, Work
 from fisher.common.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,7 @@ def run_here(task: Work, per_device: int, threads: int, timeout: float | None) -
     """One trial in this Ray worker's slot, whose process stays for the next one."""
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES") or None
     if gpu not in _slots:
-        _slots[gpu] = Slot(Place("ray", 0, gpu, per_device, socket.gethostname()), threads, timeout)
+        _slots[gpu] = Slot(Device("ray", 0, gpu, per_device, socket.gethostname()), threads, timeout)
     return _slots[gpu].run(task)
 
 
@@ -52,7 +52,7 @@ class RayExecutor:
         self._more = (per_device, threads, timeout)
 
     def _check_threads(self, threads: int, needed: str) -> None:
-        """Raises InputError where no node has that many CPUs beside what is needed: Ray would wait for ever."""
+        """Raises InputError where no node has that many CPUs next to what is needed: Ray would wait for ever."""
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         most = int(max((node.get("CPU", 0) for node in nodes if node.get(needed, 0) > 0), default=0))
         if threads > most:
@@ -70,7 +70,7 @@ class RayExecutor:
             except Exception as error:  # whatever Ray says of a worker or node that is no more
                 lines = [line.strip() for line in str(error).splitlines() if line.strip()]
                 reason = f"Ray lost the trial ({type(error).__name__}): {lines[0] if lines else ''}"
-                answer.set_result({"status": "killed", "reason": reason})
+                answer.set_result(Outcome(Status.KILLED, reason))
 
         self._task.remote(task, *self._more).future().add_done_callback(end)
         return answer

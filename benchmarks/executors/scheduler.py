@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.executors.leases import Lease, Leases
-from benchmarks.executors.worker import Config, Outcome, Work
-from leaderboard.records.schema import STATUSES, RecordError, is_done
+from benchmarks.executors.outcome import Json, Outcome, Status, Work, Written
+from leaderboard.records.schema import RecordError, is_done
 from leaderboard.records.store import read_record, write_record
 
-DONE = ("ok", "failed", "skipped")
+if TYPE_CHECKING:
+    from benchmarks.trial.config import TrialConfig
+
 LOOK_EVERY = 1.0  # seconds between two looks at the trials of other launchers
 
 
@@ -38,7 +41,7 @@ class Job:
     resources: Any
     output: Path
     retries: int
-    environment: dict[str, Any]
+    environment: Json
 
     @property
     def records(self) -> Path:
@@ -47,35 +50,35 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Trial:
+class PendingTrial:
     """A trial to do: its config, its name, which attempt this is, and the record that it had when the run began."""
 
-    config: Config
+    config: TrialConfig
     name: str
     before: str | None  # its checksum; a record with another one was written by another launcher since
     attempt: int = 1
 
 
 def run_trials(
-    configs: Mapping[str, Config],
+    configs: Mapping[str, TrialConfig],
     executor: Executor,
     job: Job,
     leases: Leases,
     *,
     before: Mapping[str, str],
-    on_start: Callable[[Config], None],
-    on_retry: Callable[[Config, Outcome], None],
-) -> Iterator[tuple[Config, Outcome]]:
+    on_start: Callable[[TrialConfig], None],
+    on_retry: Callable[[TrialConfig, Outcome], None],
+) -> Iterator[tuple[TrialConfig, Outcome]]:
     """Yield (config, outcome) as the trials in `configs` (by record name) end; their records are written by then.
 
-    A trial that ended in an error is tried again after all others, `job.retries` times. `elsewhere` stands in the
-    outcome of a trial that another launcher did; one whose lease was passed over is among those until there is a record
-    of it. Leaving the iterator early stops what runs. `before` has the checksums of the records that were there when
-    `configs` was made.
+    A trial that ended in an error is tried again after all others, `job.retries` times. The outcome of a trial that
+    another launcher did says so; one whose lease was superseded is among those until there is a record of it. Leaving
+    the iterator early stops what runs. `before` has the checksums of the records that were there when `configs` was
+    made.
     """
-    waiting = deque(Trial(config, name, before.get(name)) for name, config in configs.items())
-    elsewhere: deque[Trial] = deque()
-    running: dict[concurrent.futures.Future[Outcome], tuple[Trial, Lease]] = {}
+    waiting = deque(PendingTrial(config, name, before.get(name)) for name, config in configs.items())
+    elsewhere: deque[PendingTrial] = deque()
+    running: dict[concurrent.futures.Future[Outcome], tuple[PendingTrial, Lease]] = {}
     try:
         while waiting or running or elsewhere:
             while waiting and len(running) < executor.capacity:
@@ -88,22 +91,22 @@ def run_trials(
                     yield trial.config, outcome
                 else:
                     on_start(trial.config)
-                    task = Work(trial.config, job.resources, str(job.records), trial.attempt, lease)
+                    task = Work(trial.config.to_json(), job.resources, str(job.records), trial.attempt, lease)
                     running[executor.submit(task)] = trial, lease
             for future in _ended(running, LOOK_EVERY if elsewhere else None):
                 trial, lease = running.pop(future)
-                outcome = future.result()
-                keep(job, trial, lease, outcome)
-                if "elsewhere" in outcome:
+                outcome = settle(job, trial, lease, future.result())
+                if outcome.written is Written.OTHER:
                     leases.release(lease)
                     elsewhere.append(trial)
                     continue
-                again = outcome["status"] not in DONE and trial.attempt <= job.retries
-                if again:
+                retry = not outcome.status.is_done and trial.attempt <= job.retries
+                if retry:
                     on_retry(trial.config, outcome)
-                    waiting.append(Trial(trial.config, trial.name, checksum_of(job, trial.name), trial.attempt + 1))
+                    before_retry = checksum_of(job, trial.name)
+                    waiting.append(dataclasses.replace(trial, before=before_retry, attempt=trial.attempt + 1))
                 leases.release(lease)
-                if not again:
+                if not retry:
                     yield trial.config, outcome
             if elsewhere and len(running) < executor.capacity:
                 yield from _look(job, leases, elsewhere, waiting)
@@ -120,7 +123,9 @@ def _ended(running: dict[concurrent.futures.Future[Outcome], Any], patience: flo
     return []
 
 
-def _look(job: Job, leases: Leases, elsewhere: deque[Trial], waiting: deque[Trial]) -> Iterator[tuple[Config, Outcome]]:
+def _look(
+    job: Job, leases: Leases, elsewhere: deque[PendingTrial], waiting: deque[PendingTrial]
+) -> Iterator[tuple[TrialConfig, Outcome]]:
     """Yield what other launchers have done; what they gave up, or died with, is waiting again."""
     for _ in range(len(elsewhere)):
         trial = elsewhere.popleft()
@@ -132,7 +137,7 @@ def _look(job: Job, leases: Leases, elsewhere: deque[Trial], waiting: deque[Tria
             waiting.append(trial)
 
 
-def read_known(records: Path, name: str) -> dict[str, Any] | None:
+def read_known(records: Path, name: str) -> Json | None:
     """A trial's record, None where there is none that can be read."""
     path = records / f"{name}.json"
     if not path.exists():
@@ -149,30 +154,30 @@ def checksum_of(job: Job, name: str) -> str | None:
     return None if record is None else record["checksum"]
 
 
-def done_since(job: Job, trial: Trial) -> Outcome | None:
+def done_since(job: Job, trial: PendingTrial) -> Outcome | None:
     """The outcome of a trial that another launcher did after this run began, None if it is still to be done."""
     record = read_known(job.records, trial.name)
     if record is None or record["checksum"] == trial.before:
         return None
-    notes = {"notes": record["environment"].get("notes", [])}
-    return {key: record["result"].get(key) for key in ("status", "reason")} | notes | {"elsewhere": True}
+    return Outcome.of(record, Written.OTHER)
 
 
-def keep(job: Job, trial: Trial, lease: Lease, outcome: Outcome) -> None:
-    """Write the record of a trial whose worker could not; never over a result, never for another launcher.
+def settle(job: Job, trial: PendingTrial, lease: Lease, outcome: Outcome) -> Outcome:
+    """What became of a trial, its record written where its worker could not.
 
-    `elsewhere` is then in the outcome of a trial whose lease was passed over.
+    Never over a result, and never where the lease was superseded: then the record is another launcher's to write.
     """
-    if "written" in outcome or "elsewhere" in outcome or outcome["status"] not in STATUSES:
-        return
+    if outcome.written is not Written.NOBODY or outcome.status is Status.STOPPED:
+        return outcome
     record = read_known(job.records, trial.name)
     if record is not None and is_done(record):  # the worker died after it had written
-        outcome |= {"status": record["result"]["status"], "reason": record["result"]["reason"]}
-    elif lease.held():
-        from benchmarks.trial.trial import no_result
+        return Outcome.of(record, Written.WORKER, outcome.device)
+    if not lease.held():
+        return dataclasses.replace(outcome, written=Written.OTHER)
+    from benchmarks.trial.trial import no_result
 
-        result = no_result(outcome["status"], outcome["reason"]) | {"output": outcome.get("output", [])}
-        environment = {**job.environment, **outcome.get("place", {}), "attempt": trial.attempt}
-        write_record(job.records, {"config": trial.config, "result": result, "environment": environment})
-    else:
-        outcome["elsewhere"] = True
+    result = no_result(outcome.status, outcome.reason or "") | {"output": outcome.output}
+    device = outcome.device.to_json() if outcome.device else {}
+    environment = {**job.environment, **device, "attempt": trial.attempt}
+    write_record(job.records, {"config": trial.config.to_json(), "result": result, "environment": environment})
+    return outcome

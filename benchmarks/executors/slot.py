@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -21,7 +22,8 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from benchmarks.executors.worker import Outcome, Place, Work, start_worker, tail, work
+from benchmarks.executors.outcome import Device, Outcome, Status, Work
+from benchmarks.executors.worker import start_worker, tail, work
 
 TICK = 0.25  # seconds between two looks at the limit and at the process
 STARTS = 3  # tries to get a worker process to take a trial
@@ -30,8 +32,8 @@ STARTS = 3  # tries to get a worker process to take a trial
 class Slot:
     """Runs one trial at a time in a process of its own; `run` may be called from any one thread."""
 
-    def __init__(self, place: Place, threads: int, timeout: float | None) -> None:
-        self.place, self.threads, self.timeout = place, threads, timeout
+    def __init__(self, device: Device, threads: int, timeout: float | None) -> None:
+        self.device, self.threads, self.timeout = device, threads, timeout
         self._context = multiprocessing.get_context("spawn")
         self._pid = self._context.Value("i", 0)  # of the pool's one process, written by itself; 0: not started yet
         self._pool: ProcessPool | None = None
@@ -43,14 +45,14 @@ class Slot:
             handle, name = tempfile.mkstemp(prefix="regbench-", suffix=".out")
         except OSError as error:
             reason = f"the folder of temporary files must be writable, got: {error}; set TMPDIR to one that is"
-            return {"status": "error", "reason": reason, "place": self.place.noted()}
+            return Outcome(Status.ERROR, reason, device=self.device)
         os.close(handle)
         output = Path(name)
         try:
             outcome = self._try(task, output)
-            if outcome["status"] == "oom":  # a process whose memory ran out is not trusted with another trial
+            if outcome.status is Status.OOM:  # a process whose memory ran out is not trusted with another trial
                 self.kill()
-            return outcome | {"place": self.place.noted()}
+            return dataclasses.replace(outcome, device=self.device)
         finally:
             with contextlib.suppress(OSError):
                 output.unlink()
@@ -62,23 +64,23 @@ class Slot:
             except BrokenProcessPool:  # the process died while it waited
                 self.kill()
             except Exception as error:  # such as a record that could not be written
-                return {"status": "error", "reason": f"{type(error).__name__}: {error}"}
-        return {"status": "killed", "reason": f"the worker process died {STARTS} times before it began the trial"}
+                return Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
+        return Outcome(Status.KILLED, f"the worker process died {STARTS} times before it began the trial")
 
     def _attempt(self, task: Work, output: Path) -> Outcome:
         if self._pool is None:
             self._pid.value = 0
-            initargs = (self.threads, self.place, self._pid)
+            initargs = (self.threads, self.device, self._pid)
             self._pool = ProcessPool(max_workers=1, context=self._context, initializer=start_worker, initargs=initargs)
         try:
-            future = self._pool.schedule(work, args=[task, self.place, str(output)])
+            future = self._pool.schedule(work, args=[task, self.device, str(output)])
         except RuntimeError as error:  # the pool found out that its process had died
             raise BrokenProcessPool from error
         deadline = None
         while not concurrent.futures.wait([future], timeout=TICK).done:
             if self._stopped.is_set():
                 self.kill()
-                return {"status": "stopped", "reason": "the run was stopped"}
+                return Outcome(Status.STOPPED, "the run was stopped")
             if not future.running():
                 continue
             now = time.monotonic()
@@ -86,17 +88,17 @@ class Slot:
             if now > deadline:
                 self.kill()
                 reason = f"the trial outlived its time limit of {self.timeout:g} s and was stopped"
-                return {"status": "timeout", "reason": reason, "output": tail(output)}
+                return Outcome(Status.TIMEOUT, reason, output=tail(output))
             if not _exists(self._pid.value):  # pebble does not tell of an exit with code 0
                 concurrent.futures.wait([future], timeout=4 * TICK)
                 if not future.done():
                     self.kill()
-                    return {"status": "killed", "reason": _ended(0), "output": tail(output)}
+                    return Outcome(Status.KILLED, _ended(0), output=tail(output))
         try:
             return future.result()
         except ProcessExpired as error:
             self.kill()
-            return {"status": "killed", "reason": _ended(error.exitcode), "output": tail(output)}
+            return Outcome(Status.KILLED, _ended(error.exitcode), output=tail(output))
 
     def kill(self) -> None:
         """End the process, by SIGKILL if it does not go; the next trial gets a new one."""

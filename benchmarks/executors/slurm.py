@@ -8,18 +8,22 @@ system that all nodes share.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.executors.leases import Leases
-from benchmarks.executors.local import LocalExecutor, places
-from benchmarks.executors.scheduler import DONE, Job, Trial, checksum_of, done_since, run_trials
-from benchmarks.executors.worker import Config, Outcome
+from benchmarks.executors.local import LocalExecutor, find_devices
+from benchmarks.executors.outcome import Json, Outcome, Status, Written
+from benchmarks.executors.scheduler import Job, PendingTrial, checksum_of, done_since, run_trials
 from fisher.common.errors import InputError
 from leaderboard.render.text import shorten
+
+if TYPE_CHECKING:
+    from benchmarks.trial.config import TrialConfig
 
 TRIALS = 20  # per job
 LOOK_EVERY = 2.0  # seconds between two looks at the records and the jobs
@@ -27,9 +31,9 @@ LOOK_EVERY = 2.0  # seconds between two looks at the records and the jobs
 
 @dataclass(frozen=True)
 class Batch:
-    """Some trials of a run, as one task of the array runs them."""
+    """Some trials of a run, by record name and as JSON, as one task of the array runs them."""
 
-    configs: dict[str, Config]
+    configs: dict[str, Json]
     before: dict[str, str]
     job: Job
     per_device: int
@@ -38,19 +42,24 @@ class Batch:
 
     def __call__(self) -> int:
         """Run what is left of the batch; how many trials this task did itself."""
-        left = {n: c for n, c in self.configs.items() if not self.is_done(n, c)}
+        from benchmarks.trial.config import TrialConfig
+        from regularizers.registry import load_plugins
+
+        load_plugins(self.job.resources.plugins)
+        trials = [PendingTrial(TrialConfig.from_json(c), n, self.before.get(n)) for n, c in self.configs.items()]
+        left = {trial.name: trial.config for trial in trials if not self.is_done(trial)}
         before = {name: checksum for name in left if (checksum := checksum_of(self.job, name)) is not None}
-        where = places(None, self.per_device, self.threads, executor="slurm")
-        executor = LocalExecutor(where, threads=self.threads, timeout=self.timeout)
+        devices = find_devices(None, self.per_device, self.threads, executor="slurm")
+        executor = LocalExecutor(devices, threads=self.threads, timeout=self.timeout)
         with Leases(self.job.output) as leases:
             quiet: dict[str, Any] = {"on_start": lambda config: None, "on_retry": lambda config, outcome: None}
             ended = list(run_trials(left, executor, self.job, leases, before=before, **quiet))
-        return sum("elsewhere" not in outcome for _, outcome in ended)
+        return sum(outcome.written is not Written.OTHER for _, outcome in ended)
 
-    def is_done(self, name: str, config: Config) -> bool:
+    def is_done(self, trial: PendingTrial) -> bool:
         """Whether a trial has got its result since the array was submitted; a preemption leaves errors, no results."""
-        outcome = done_since(self.job, Trial(config, name, self.before.get(name)))
-        return outcome is not None and outcome["status"] in DONE
+        outcome = done_since(self.job, trial)
+        return outcome is not None and outcome.status.is_done
 
     def checkpoint(self) -> Any:
         """What submitit requeues after a preemption or at the end of the job's time: the batch itself."""
@@ -92,14 +101,14 @@ def make_engine(folder: Path, options: Mapping[str, Any]) -> Any:
 
 
 def submit_trials(
-    configs: Mapping[str, Config],
+    configs: Mapping[str, TrialConfig],
     job: Job,
     *,
     before: Mapping[str, str],
     engine: Any,
     size: int,
-    batch: Callable[[dict[str, Config], dict[str, str]], Batch],
-) -> Iterator[tuple[Config, Outcome]]:
+    batch: Callable[[dict[str, Json], dict[str, str]], Batch],
+) -> Iterator[tuple[TrialConfig, Outcome]]:
     """Submit the array to what `make_engine` made and yield (config, outcome) as records appear.
 
     `size` trials make one task: a `batch` of them and of the checksums of their records before. A trial whose task has
@@ -109,28 +118,40 @@ def submit_trials(
     parts = [names[at : at + size] for at in range(0, len(names), size)]
     try:
         with engine.batch():
-            jobs = [
-                engine.submit(batch({n: configs[n] for n in part}, {n: before[n] for n in part if n in before}))
-                for part in parts
-            ]
+            jobs = [engine.submit(_batch(batch, configs, before, part)) for part in parts]
     except (RuntimeError, OSError) as error:
         raise InputError(f"--slurm must name what this SLURM has, it refused the jobs: {_first_line(error)}") from None
     owner = {name: jobs[at // size] for at, name in enumerate(names)}
-    waiting = {name: Trial(configs[name], name, before.get(name)) for name in names}
+    waiting = {name: PendingTrial(configs[name], name, before.get(name)) for name in names}
     while waiting:
         over = {id(one) for one in jobs if one.done()}  # asked before the records, so that none is missed
         for name, trial in list(waiting.items()):
-            outcome = done_since(job, trial)
-            if outcome is not None and outcome["status"] not in DONE and id(owner[name]) not in over:
-                outcome = None  # its task may still try it again, or be requeued
-            elif outcome is None and id(owner[name]) in over:
-                outcome = {"status": "killed", "reason": f"SLURM job {owner[name].job_id} ended without a record"}
+            outcome = _outcome(job, trial, owner[name], id(owner[name]) in over)
             if outcome is not None:
-                outcome.pop("elsewhere", None)
                 del waiting[name]
                 yield trial.config, outcome
         if waiting:
             time.sleep(LOOK_EVERY)
+
+
+def _batch(
+    batch: Callable[[dict[str, Json], dict[str, str]], Batch],
+    configs: Mapping[str, TrialConfig],
+    before: Mapping[str, str],
+    names: Sequence[str],
+) -> Batch:
+    blocks = {name: configs[name].to_json() for name in names}
+    return batch(blocks, {name: before[name] for name in names if name in before})
+
+
+def _outcome(job: Job, trial: PendingTrial, task: Any, over: bool) -> Outcome | None:
+    """What became of a trial, None while its task may still do it, try it again or be requeued."""
+    outcome = done_since(job, trial)
+    if outcome is None:
+        return Outcome(Status.KILLED, f"SLURM job {task.job_id} ended without a record") if over else None
+    if outcome.status.is_done or over:
+        return dataclasses.replace(outcome, written=Written.WORKER)
+    return None
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""One trial as it is handed to a worker process, and what the worker does with it: run, watch, keep, write."""
+"""What a worker process does with the trial that it is handed: run, watch, write."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from multiprocessing import connection, parent_process
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.executors.leases import Lease
+from benchmarks.executors.outcome import Device, Json, Outcome, Work, Written
 
-Config = dict[str, Any]
-Outcome = dict[str, Any]
+if TYPE_CHECKING:
+    from benchmarks.trial.config import TrialConfig
+
 WATCH_EVERY = 0.2  # seconds between two looks at the parent and at the size of the output
 OUTPUT_LIMIT = 1 << 20  # bytes of a trial's output on disk; above, all but the tail is dropped
 TAIL_BYTES, TAIL_LINES, TAIL_WIDTH = 16384, 40, 400
@@ -27,36 +27,10 @@ GPU_OOM = "OutOfMemoryError"  # torch's exception for a GPU; a CPU's is a Memory
 OOM_SHARE = 4  # after the GPU's memory ran out the micro-batches are this many times smaller
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a worker runs: executor, number of its slot, its GPU (None: CPU), how many trials share that GPU, host."""
-
-    executor: str
-    slot: int
-    gpu: str | None
-    trials_per_device: int
-    host: str
-
-    def noted(self) -> dict[str, Any]:
-        """What a record says about it."""
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True)
-class Work:
-    """One attempt at one trial: what the trial needs, where its record goes, and the lease that allows it."""
-
-    config: Config
-    resources: Any
-    folder: str
-    attempt: int
-    lease: Lease | None = None
-
-
 _output: Path | None = None  # of the trial that runs in this process
 
 
-def start_worker(threads: int, place: Place, pid: Any) -> None:
+def start_worker(threads: int, device: Device, pid: Any) -> None:
     """Prepare a worker: its GPU alone visible, pinned threads, Ctrl-C left to the parent, an end with the parent's.
 
     `pid` is a shared integer, 0 for a new pool. A process that pebble starts in place of one that has ended finds
@@ -69,8 +43,8 @@ def start_worker(threads: int, place: Place, pid: Any) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    if place.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
+    if device.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device.gpu
     faulthandler.enable(all_threads=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what was printed before a crash is kept
@@ -103,53 +77,62 @@ def bound(output: Path) -> None:
                 file.write(kept)
 
 
-def work(task: Work, place: Place, output: str) -> Outcome:
+def work(task: Work, device: Device, output: str) -> Outcome:
     """One trial in a worker: run it, write its record if the lease still holds, return the outcome alone."""
     from benchmarks.trial.checkpoints import remove
     from leaderboard.records.schema import is_done
     from leaderboard.records.store import write_record
 
     with captured(Path(output)):
-        record = attempt(task.config, task.resources)
+        record = attempt(task)
     if record["result"]["score"] is None:
         record["result"]["output"] = tail(Path(output))
     Path(output).unlink(missing_ok=True)
-    record["environment"] = {**record["environment"], **place.noted(), "attempt": task.attempt}
-    short = {key: record["result"].get(key) for key in ("status", "reason", "peak_memory", "micro_batch")}
-    short["notes"] = record["environment"].get("notes", [])
+    record["environment"] = {**record["environment"], **device.to_json(), "attempt": task.attempt}
     if task.lease is not None and not task.lease.held():
-        return short | {"elsewhere": True}
-    write_record(Path(task.folder), record)
+        return Outcome.of(record, Written.OTHER, device)
+    path = write_record(Path(task.folder), record)
     if is_done(record) and task.resources.checkpoints is not None:
-        remove(task.resources.checkpoints.path(task.config))
-    return short | {"written": True}
+        remove(task.resources.checkpoints.path(path.stem))
+    return Outcome.of(record, Written.WORKER, device)
 
 
-def attempt(config: Config, resources: Any) -> dict[str, Any]:
+def attempt(task: Work) -> Json:
+    """The trial's record, whatever happens: SystemExit of a plugin must end neither the worker nor the launcher."""
+    from benchmarks.trial.config import TrialConfig
+    from benchmarks.trial.environment import environment
+    from benchmarks.trial.trial import no_result
+    from regularizers.registry import load_plugins
+
+    try:
+        load_plugins(task.resources.plugins)  # the launcher has said what of the installed ones is broken
+        return execute_within_memory(TrialConfig.from_json(task.config), task.resources)
+    except BaseException as error:
+        result = no_result("error", f"{type(error).__name__}: {error}")
+        return {"config": task.config, "result": result, "environment": environment(task.resources.threads)}
+
+
+def execute_within_memory(config: TrialConfig, resources: Any) -> Json:
     """The trial's record; where the GPU's memory ran out, that of a second try with smaller micro-batches.
 
     A trial whose checkpoint was made with the smaller ones goes on with them at once.
     """
-    from benchmarks.trial.trial import environment, execute, no_result
+    from benchmarks.trial.trial import execute
 
-    try:
-        size = smaller_micro_batch(config)
-        if size is not None and resources.checkpoints and resources.checkpoints.micro_batch(config) == size:
-            return execute(config, dataclasses.replace(resources, micro_batch=size))
-        record = execute(config, resources)
-        if size is None or not (record["result"]["reason"] or "").startswith(GPU_OOM):
-            return record
-        del record
-        _free_gpu()
+    size = smaller_micro_batch(config)
+    if size is not None and resources.checkpoints and resources.checkpoints.micro_batch(config.id) == size:
         return execute(config, dataclasses.replace(resources, micro_batch=size))
-    except BaseException as error:  # SystemExit of a plugin must end neither the worker nor the launcher
-        result = no_result("error", f"{type(error).__name__}: {error}")
-        return {"config": config, "result": result, "environment": environment(resources.threads)}
+    record = execute(config, resources)
+    if size is None or not (record["result"]["reason"] or "").startswith(GPU_OOM):
+        return record
+    del record
+    _free_gpu()
+    return execute(config, dataclasses.replace(resources, micro_batch=size))
 
 
-def smaller_micro_batch(config: Config) -> int | None:
+def smaller_micro_batch(config: TrialConfig) -> int | None:
     """Examples per forward pass of the second try, None where they cannot be fewer."""
-    size = config["protocol"]["micro_batch"] or config["protocol"]["batch_size"]
+    size = config.protocol.micro_batch or config.protocol.batch_size
     return max(1, size // OOM_SHARE) if size > 1 else None
 
 
@@ -194,13 +177,13 @@ def _last_bytes(path: Path) -> bytes:
         return file.read()
 
 
-def tail(path: Path) -> list[str]:
+def tail(path: Path) -> tuple[str, ...]:
     """The last lines of a trial's output, bounded in number and width; none if nothing was printed."""
     try:
         text = _last_bytes(path).decode("utf-8", errors="replace")
     except OSError:
-        return []
+        return ()
     lines = [
         line for line in text.splitlines() if not line.startswith("Extension modules:")
     ]  # of Python's crash report
-    return [line[:TAIL_WIDTH] for line in lines[-TAIL_LINES:]]
+    return tuple(line[:TAIL_WIDTH] for line in lines[-TAIL_LINES:])

@@ -11,12 +11,15 @@ from accelerate import Accelerator
 
 from benchmarks.data import batches
 from benchmarks.data.batches import Encoded
-from benchmarks.grid import Split, make_grid, make_split
+from benchmarks.data.splits import Split, make_split
+from benchmarks.grid import make_grid
 from benchmarks.request import Suite
 from benchmarks.suite import load_suite
 from benchmarks.trial import models
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.inputs import Resources, encode_all, labels_of, load_data, outputs_of, resolve_task, split_rows
 from benchmarks.trial.protocol import Protocol
-from benchmarks.trial.trial import Resources, attach, encode_all, labels_of, load_data, resolve_task, split_rows
+from benchmarks.trial.trial import attach
 from fisher.scores import save_scores
 from regularizers.base import Batch
 from regularizers.loop import make_optimizer, step
@@ -72,7 +75,7 @@ class Bench:
         }
         save_scores(path, body, {**about, "samples": 0, "seed": 0, "corpus_hash": "none"})
 
-    def config(self, strategy: str, **settings: Any) -> dict[str, Any]:
+    def config(self, strategy: str, **settings: Any) -> TrialConfig:
         """The config of restart 0 of a strategy."""
         suite = Suite(
             name="speed",
@@ -95,13 +98,13 @@ class Bench:
     def batches(self, count: int = 0) -> list[Batch]:
         """The first `count` training batches of restart 0 (0: a whole epoch)."""
         config = self.config("none")
-        protocol = Protocol(**config["protocol"])
+        protocol = config.protocol
         split, rows = self.split(protocol)
         order = batches.TrainBatches(
             rows["train"],
             labels_of(split.train),
             size=protocol.batch_size,
-            seed=config["seeds"]["order"],
+            seed=config.seeds.order,
             pad=self.pad(),
         )
         return order(0)[: count or None]
@@ -118,12 +121,12 @@ class Bench:
 
     def outputs(self) -> int:
         """Outputs of the classifier."""
-        return 1 if self.task.labels is None else len(self.task.labels)
+        return outputs_of(self.task)
 
     def training(self, strategy: str, *, dtype: torch.dtype = torch.float32, **settings: Any) -> Training:
         """A fresh training, its optimizer made, nothing trained."""
         config = self.config(strategy, **settings)
-        protocol = Protocol(**config["protocol"])
+        protocol = config.protocol
         model, head = models.build(self.source, self.outputs(), seed=0, head_init=protocol.head_init)
         bound, _ = attach(config, self.resources, model.to(dtype), head, 1)
         bound.context.training.steps = 1000
@@ -134,7 +137,7 @@ class Bench:
 
     def tokens(self) -> dict[str, float]:
         """Real tokens of a batch, and those of it padded to its longest row and to max_length, on average."""
-        every, longest = self.batches(), self.config("none")["protocol"]["max_length"]
+        every, longest = self.batches(), self.config("none").protocol.max_length
         masks = [batch["attention_mask"] for batch in every]
         mean = {"real": sum(int(mask.sum()) for mask in masks), "padded": sum(mask.numel() for mask in masks)}
         mean["padded to max_length"] = sum(longest * len(mask) for mask in masks)

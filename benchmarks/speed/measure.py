@@ -16,7 +16,7 @@ import transformers
 from benchmarks.speed import exact, report, steps, trials
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
-from benchmarks.trial.trial import isolated
+from benchmarks.trial.environment import isolated
 from fisher.common.errors import InputError
 from fisher.common.files import require_writable, write_atomically
 

@@ -17,9 +17,10 @@ from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, Trai
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
 from benchmarks.trial.cost import Clock
-from benchmarks.trial.protocol import Protocol
+from benchmarks.trial.evaluation import EVALUATION_BATCH
+from benchmarks.trial.inputs import labels_of
 from benchmarks.trial.tokenizer import load_tokenizer
-from benchmarks.trial.trial import EVALUATION_BATCH, labels_of, run
+from benchmarks.trial.trial import run
 from fisher.common.measure import in_turn, ratios, summary
 
 STRATEGY = "dropout(0.1) + wdecay(0, 0.01)"
@@ -43,7 +44,7 @@ class Rows(Dataset):
 def trainer_trial(bench: Bench, length: int) -> None:
     """Fine-tune and evaluate after every epoch with the stock Trainer; `length` 0 pads to the longest of a batch."""
     config = bench.config(STRATEGY)
-    protocol = Protocol(**config["protocol"])
+    protocol = config.protocol
     tokenizer = load_tokenizer(bench.source)
     split, rows = bench.split(protocol)
     template = models.load_template(bench.source, bench.outputs()).model
@@ -82,7 +83,7 @@ def measure(bench: Bench, rounds: int) -> dict[str, Any]:
     `fixed` is what a warm trial of ours takes besides training and evaluating: model, batches, metrics, verdict.
     """
     config, fixed = bench.config(STRATEGY), []
-    longest = config["protocol"]["max_length"]
+    longest = config.protocol.max_length
 
     def ours() -> None:
         started = time.perf_counter()

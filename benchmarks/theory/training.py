@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from accelerate import Accelerator
 
-from benchmarks.trial.trial import isolated
+from benchmarks.trial.environment import isolated
 from regularizers.base import Batch, Context
 from regularizers.loop import Recipe, fit
 from regularizers.strategy import parse

@@ -22,9 +22,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
+from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import PHASES, merge_costs
 from leaderboard.records.files import write_atomic
-from leaderboard.records.identity import config_hash, record_id
+from leaderboard.records.identity import config_hash
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import set_aside
 from regularizers.flatten import flatten, unflatten
@@ -44,14 +45,14 @@ class Plan:
     output: str
     every: int
 
-    def path(self, config: Mapping[str, Any]) -> Path:
-        """Where the checkpoint of a trial lies."""
-        return Path(self.output) / FOLDER / f"{record_id(config)}{SUFFIX}"
+    def path(self, trial: str) -> Path:
+        """Where the checkpoint of a trial lies, by the trial's id."""
+        return Path(self.output) / FOLDER / f"{trial}{SUFFIX}"
 
-    def micro_batch(self, config: Mapping[str, Any]) -> int | None:
+    def micro_batch(self, trial: str) -> int | None:
         """The micro-batch that a trial's checkpoint was made with, None where it names no number."""
         try:
-            path = self.path(config)
+            path = self.path(trial)
             with safe_open(path if path.is_file() else "", "pt") as file:
                 return int(file.metadata()[MICRO_BATCH])
         except Exception:  # whatever a file from strangers leads to: `Checkpoint.load` says what is wrong
@@ -65,9 +66,9 @@ class Checkpoint:
     writing in this part.
     """
 
-    def __init__(self, plan: Plan, config: Mapping[str, Any], circumstances: Mapping[str, Any]) -> None:
-        self.plan, self.path = plan, plan.path(config)
-        self.of = {"schema": SCHEMA, "config": config_hash(config), **circumstances, "processor": processor()}
+    def __init__(self, plan: Plan, config: TrialConfig, circumstances: Mapping[str, Any]) -> None:
+        self.plan, self.path = plan, plan.path(config.id)
+        self.of = {"schema": SCHEMA, "config": config_hash(config.to_json()), **circumstances, "processor": processor()}
         self.before: Cost = {}
         self.resumed: list[int] = []
         self.notes: list[str] = []
@@ -124,7 +125,7 @@ class Checkpoint:
             self.say(f"{why}; the trial runs without checkpoints")
         self.seconds += time.perf_counter() - started
 
-    def distrust(self) -> None:
+    def discard_after_failed_resume(self) -> None:
         """After an exception: what led to it without a single further checkpoint is not gone on from once more."""
         if self.resumed and not self.kept:
             self.set_aside(f"the trial went on at step {self.resumed[-1]} and ended in an error")

@@ -25,7 +25,7 @@ class Clock:
         reset_peak_memory()
 
     def lap(self, phase: str, less: float = 0.0) -> None:
-        """Book the time since the last lap, less what is booked elsewhere."""
+        """Book the time since the last lap, less what is booked under another name."""
         now = time.perf_counter()
         self.seconds[phase] = now - self.last - less
         self.last = now

@@ -65,8 +65,13 @@ class Protocol:
 
     def recipe(self) -> Recipe:
         """The part that the training loop needs."""
-        shared = {f.name for f in dataclasses.fields(Recipe)} & FIELDS.keys()
-        return Recipe(**{name: getattr(self, name) for name in shared})
+        names = {f.name for f in dataclasses.fields(Recipe)} & FIELDS.keys()
+        return Recipe(**{name: getattr(self, name) for name in names})
+
+    def to_json(self) -> dict[str, Any]:
+        """The protocol as records hold it: a field of `ADDED` is left out where it has its default."""
+        block = dataclasses.asdict(self)
+        return {key: value for key, value in block.items() if key not in ADDED or value != FIELDS[key].default}
 
 
 PROTOCOLS = {
@@ -81,6 +86,7 @@ PROTOCOLS = {
         data="pooled",
     ),
 }
+ADDED: frozenset[str] = frozenset()  # fields that records made before them lack; their default is what those ran
 FIELDS = {f.name: f for f in dataclasses.fields(Protocol) if f.name != "name"}
 
 

@@ -13,11 +13,12 @@ from benchmarks.fisher_scores import ScoreBook
 from benchmarks.grid import file_hashes
 from benchmarks.request import FisherRecipe
 from benchmarks.trial import models
-from benchmarks.trial.trial import Resources, execute
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.inputs import Resources
+from benchmarks.trial.trial import execute
 from fisher.common.errors import InputError
 from leaderboard.audit import Finding
 from leaderboard.records.schema import is_result, shown
-from regularizers.strategy import parse
 
 Record = dict[str, Any]
 
@@ -52,14 +53,15 @@ class Retrainer:
             yield self._finding(record, text)
             return
         try:
-            if file_hashes(parse(config["strategy"])) != config.get("files", {}):
+            trial = TrialConfig.from_json(config)
+            if file_hashes(trial.strategy) != (trial.files or {}):
                 raise InputError("the files that its strategy names hold something else here")
             micro_batch = micro_batch_of(record)
         except InputError as error:
             yield self._finding(record, f"it cannot be trained again: {error}")
             return
         try:
-            scores = self._scores(config)
+            scores = self._scores(trial)
         except InputError as error:
             yield self._finding(record, f"its Fisher scores cannot be made again: {error}")
             return
@@ -74,7 +76,7 @@ class Retrainer:
             threads=given.threads,
             micro_batch=micro_batch,
         )
-        again = execute(config, resources)
+        again = execute(trial, resources)
         if is_result(again):
             yield compared(record, again, given.tolerance, given.loss_tolerance)
         else:
@@ -84,9 +86,9 @@ class Retrainer:
     def _finding(record: Record, text: str) -> Finding:
         return Finding("training", f"{record['id']}: {text}")
 
-    def _scores(self, config: Record) -> dict[str, str]:
+    def _scores(self, config: TrialConfig) -> dict[str, str]:
         """Files of the Fisher scores that a trial needs, estimated anew by its own recipe."""
-        wanted = config["fisher"]
+        wanted = config.fisher
         if wanted is None:
             return {}
         recipe = wanted.get("estimate")
@@ -94,10 +96,9 @@ class Retrainer:
         if isinstance(recipe, dict):
             own = {key: recipe[key] for key in ("samples", "seed", "objective", "max_length")}
             asked = FisherRecipe(corpus=self.given.fisher_corpus, **own)
-        strategy = parse(config["strategy"])
         book = ScoreBook(Path(self.folder.name), self.model, asked)
-        book.plan([strategy])
-        if book.of(strategy) != wanted:
+        book.plan([config.strategy])
+        if book.of(config.strategy) != wanted:
             raise InputError("corpus or scores are not those that the record names; give its --fisher-corpus")
         book.estimate(print)
         return book.files

@@ -5,28 +5,27 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from benchmarks.data import batches
-from benchmarks.grid import make_split
 from benchmarks.trial import models
+from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.forward import prepare
-from benchmarks.trial.protocol import Protocol
-from benchmarks.trial.trial import Resources, encode_all, load_data, split_rows
+from benchmarks.trial.inputs import Resources, load_inputs
 from regularizers.base import criterion
 
 EVALUATION_SHARE = 1 / 3  # a forward pass costs about a third of a training step on the same tokens
 
 
 def estimate(
-    left: Sequence[dict[str, Any]], records: Iterable[dict[str, Any]], resources: Resources, workers: int
+    left: Sequence[TrialConfig], records: Iterable[Mapping[str, Any]], resources: Resources, workers: int
 ) -> str:
     """One line: the time that the trials in `left` may take on `workers` workers, and what that rests on."""
     if not left:
-        return "time: nothing is left"
+        return "Nothing left to run."
     measured = defaultdict(list)
     for record in records:
         if record["result"]["score"] is not None:
@@ -42,37 +41,33 @@ def estimate(
     return f"time: about {total / 60:.1f} min on {workers} workers, by {basis}; strategies cost more or less"
 
 
-def kind(config: dict[str, Any]) -> tuple[Any, ...]:
+def kind(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """Trials of one kind take about the same time."""
     return config["task"], config["fraction"], config["weights"], str(config["protocol"])
 
 
-def by_kind(configs: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-    """The configs of each kind; a protocol that many of them hold as one object is looked at once."""
-    parts: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+def by_kind(configs: Sequence[TrialConfig]) -> dict[tuple[Any, ...], list[TrialConfig]]:
+    """The configs of each kind."""
+    parts: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
     for config in configs:
-        parts[config["task"], config["fraction"], config["weights"], id(config["protocol"])].append(config)
-    kinds: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for part in parts.values():
-        kinds[kind(part[0])] += part
-    return kinds
+        parts[config.task, config.fraction, config.weights, config.protocol].append(config)
+    return {kind(part[0].to_json()): part for part in parts.values()}
 
 
-def tokens(config: dict[str, Any], resources: Resources) -> float:
+def tokens(config: TrialConfig, resources: Resources) -> float:
     """Tokens of a whole trial, those of evaluation counted by what they cost next to training."""
-    train, dev, protocol = rows_of(config, resources)
-    lengths = [sum(len(row["input_ids"]) for row in rows) for rows in (train, dev)]
-    return protocol.epochs * (lengths[0] + EVALUATION_SHARE * lengths[1])
+    inputs = load_inputs(config, resources)
+    train, dev = (sum(len(row["input_ids"]) for row in rows) for rows in (inputs.train, inputs.dev))
+    return config.protocol.epochs * (train + EVALUATION_SHARE * dev)
 
 
-def seconds_per_token(config: dict[str, Any], resources: Resources) -> float:
+def seconds_per_token(config: TrialConfig, resources: Resources) -> float:
     """Seconds per token of one training step without optimizer, the better of two tries after a first one."""
-    train, _, protocol = rows_of(config, resources)
-    data = load_data(config["task"], resources.data_dir, resources.task_file, resources.offline)
-    outputs = 1 if data.task.labels is None else len(data.task.labels)
-    model, _ = models.build(resources.model, outputs, seed=0, head_init=protocol.head_init)
-    labels = [0.0 if data.task.labels is None else 0] * len(train[: protocol.batch_size])
-    batch = batches.collate(train[: protocol.batch_size], labels, model.config.pad_token_id or 0)
+    inputs, protocol = load_inputs(config, resources), config.protocol
+    model, _ = models.build(resources.model, inputs.outputs, seed=0, head_init=protocol.head_init)
+    rows = inputs.train[: protocol.batch_size]
+    labels = [0.0 if inputs.data.task.labels is None else 0] * len(rows)
+    batch = batches.collate(rows, labels, model.config.pad_token_id or 0)
     forward, threads = prepare(model, protocol.forward), torch.get_num_threads()
     torch.set_num_threads(resources.threads)
     seconds = []
@@ -82,13 +77,3 @@ def seconds_per_token(config: dict[str, Any], resources: Resources) -> float:
         seconds.append(time.perf_counter() - started)
     torch.set_num_threads(threads)
     return min(seconds[1:]) / int(batch["attention_mask"].sum())
-
-
-def rows_of(config: dict[str, Any], resources: Resources) -> tuple[batches.Encoded, batches.Encoded, Protocol]:
-    """Token ids of a trial's train and dev parts, and its protocol."""
-    where = (config["task"], resources.data_dir, resources.task_file, resources.offline)
-    protocol = Protocol(**config["protocol"])
-    places = {key: config[key] for key in ("fraction", "split_seed", "restart")}
-    split = make_split(load_data(*where), protocol, **places)
-    rows = split_rows(split, protocol, encode_all(resources.model, *where, protocol.max_length))
-    return rows["train"], rows["dev"], protocol

@@ -11,7 +11,8 @@ from benchmarks.fisher_scores import ScoreBook
 from benchmarks.grid import make_grid
 from benchmarks.suite import FisherRecipe, Suite
 from benchmarks.trial import models
-from benchmarks.trial.trial import Resources, load_data
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.inputs import Resources, load_data
 from regularizers.strategy import parse
 
 SMALL = {"lr": 3e-4, "batch_size": 16, "max_length": 40, "epochs": 2}
@@ -37,7 +38,7 @@ def resources(source: models.Source) -> Resources:
 
 
 @pytest.fixture
-def make_configs(source: models.Source) -> Callable[..., list[dict[str, Any]]]:
+def make_configs(source: models.Source) -> Callable[..., list[TrialConfig]]:
     """Configs of a small grid on an embedded task; keyword arguments are protocol fields."""
 
     def make(
@@ -47,7 +48,7 @@ def make_configs(source: models.Source) -> Callable[..., list[dict[str, Any]]]:
         restarts: int = 1,
         protocol: str = "lee20",
         **settings: Any,
-    ) -> list[dict[str, Any]]:
+    ) -> list[TrialConfig]:
         suite = Suite(
             name="test",
             tasks=(task,),
@@ -72,14 +73,14 @@ def make_configs(source: models.Source) -> Callable[..., list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def untrained() -> Callable[[dict[str, Any]], dict[str, Any]]:
+def untrained() -> Callable[[TrialConfig], dict[str, Any]]:
     """A record of a config's trial, of which nothing was trained."""
 
-    def make(config: dict[str, Any]) -> dict[str, Any]:
+    def make(config: TrialConfig) -> dict[str, Any]:
         verdict = {"status": "ok", "reason": None, "score": 0.7, "failed": False, "failed_by": None}
         flags = {"failed_plain": False, "collapsed": False, "imputed": False, "floor": 0.5, "threshold": 0.5}
         rest = {"epochs": [], "predictions": [0, 1], "seconds": {"total": 0.1}, "peak_memory": None}
-        return {"config": config, "result": verdict | flags | rest, "environment": {}}
+        return {"config": config.to_json(), "result": verdict | flags | rest, "environment": {}}
 
     return make
 

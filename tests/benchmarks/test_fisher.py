@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.data.splits import make_split
 from benchmarks.fisher import main
 from benchmarks.fisher_scores import ScoreBook
-from benchmarks.grid import make_split, seeds
 from benchmarks.suite import FisherRecipe
 from benchmarks.trial import models
+from benchmarks.trial.config import Seeds
+from benchmarks.trial.inputs import load_data
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.tokenizer import load_tokenizer
-from benchmarks.trial.trial import load_data
 from fisher.scores import load_scores
 from regularizers.strategy import parse
 
@@ -24,7 +25,7 @@ def single_passes(source: models.Source, task: str, *, fraction: float) -> dict[
     data = load_data(task, None, None, True)
     split = make_split(data, Protocol(), fraction=fraction, split_seed=0, restart=0)
     outputs = len(data.task.labels or (0,))
-    model, head = models.build(source, outputs, seed=seeds(0, 0)["init"], head_init="normal")
+    model, head = models.build(source, outputs, seed=Seeds.of(0, 0).init, head_init="normal")
     model, tokenizer = model.double().eval(), load_tokenizer(source)
     body = {name: value for name, value in model.named_parameters() if name not in head}
     total = {name: torch.zeros_like(value) for name, value in body.items()}

@@ -3,41 +3,40 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmarks.grid import make_grid, seeds
+from benchmarks.grid import make_grid
 from benchmarks.suite import load_suite
-from benchmarks.trial.trial import load_data
+from benchmarks.trial.config import Seeds, TrialConfig
+from benchmarks.trial.inputs import load_data
 from fisher.common.errors import InputError
-from leaderboard.records.identity import config_hash, record_id
 
-Make = Callable[..., list[dict[str, Any]]]
+Make = Callable[..., list[TrialConfig]]
 
 
 def test_the_grid_is_the_cross_product(make_configs: Make) -> None:
     configs = make_configs("none", "dropout(0.1)", restarts=3)
     assert len(configs) == 6
-    assert len({record_id(config) for config in configs}) == 6
+    assert len({config.id for config in configs}) == 6
 
 
 def test_the_order_and_the_spelling_of_strategies_change_no_trial(make_configs: Make) -> None:
     one = make_configs("dropout(0.1)+wdecay(0,0.01)", "none", "none")
     other = make_configs("none", "wdecay(0, 1e-2) + dropout(.1)")
-    assert {config_hash(c) for c in one} == {config_hash(c) for c in other}
+    assert set(one) == set(other)
 
 
 def test_seeds_differ_by_purpose_and_restart_and_know_no_strategy() -> None:
-    first, second = seeds(0, 0), seeds(1, 0)
-    assert len({first["init"], first["order"], first["noise"], second["init"]}) == 4
-    assert first == seeds(0, 0)
+    first, second = Seeds.of(0, 0), Seeds.of(1, 0)
+    assert len({first.init, first.order, first.noise, second.init}) == 4
+    assert first == Seeds.of(0, 0)
 
 
 def test_every_setting_changes_the_identity(make_configs: Make) -> None:
     (base,) = make_configs("none")
     for settings in ({"epochs": 9}, {"lr": 1e-5}, {"bias_correction": False}, {"forward": "padded"}):
-        assert config_hash(make_configs("none", **settings)[0]) != config_hash(base), settings
+        assert make_configs("none", **settings)[0] != base, settings
 
 
 def test_the_content_of_a_stored_target_is_part_of_the_identity(make_configs: Make, tmp_path: Path) -> None:
@@ -47,9 +46,9 @@ def test_the_content_of_a_stored_target_is_part_of_the_identity(make_configs: Ma
         target.write_bytes(content)
         (config,) = make_configs(f"mixout({target}, 0.5)")
         found.append(config)
-    assert record_id(found[0]) == record_id(found[2]) != record_id(found[1])
-    assert found[0]["files"] == {str(target): hashlib.sha256(b"one").hexdigest()}
-    assert "files" not in make_configs("mixout(w_pre, 0.5)")[0]
+    assert found[0] == found[2] != found[1]
+    assert found[0].files == {str(target): hashlib.sha256(b"one").hexdigest()}
+    assert "files" not in make_configs("mixout(w_pre, 0.5)")[0].to_json()
     target.unlink()
     with pytest.raises(InputError, match="which a strategy names, must be a file that can be read: No such file"):
         make_configs(f"mixout({target}, 0.5)")
@@ -65,4 +64,4 @@ def test_a_family_without_the_faster_passes_is_recorded_with_the_stock_one() -> 
         family="electra",
         fisher=lambda strategy: None,
     )
-    assert {config["protocol"]["forward"] for config in grid} == {"stock"}
+    assert {config.protocol.forward for config in grid} == {"stock"}

@@ -6,7 +6,6 @@ scores in benchmarks/pocket/model/README.md. Strategies are never part of a gate
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,7 +14,9 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 from benchmarks.pocket import MODEL_DIR
 from benchmarks.suite import load_suite
 from benchmarks.trial import models
-from benchmarks.trial.trial import Resources, execute
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.inputs import Resources
+from benchmarks.trial.trial import execute
 
 # task: (pretrained at 100 % at least, random at 100 % at most, their difference at least, 100 % - 10 % at least)
 MARGINS = {
@@ -42,7 +43,7 @@ def test_pretraining_and_data_both_matter(
     task: str,
     source: models.Source,
     random_source: models.Source,
-    make_configs: Callable[..., list[dict[str, Any]]],
+    make_configs: Callable[..., list[TrialConfig]],
     tmp_path: Path,
 ) -> None:
     settings = dict(load_suite("pocket").settings) | {"epochs": 3}

@@ -19,6 +19,7 @@ import benchmarks.run
 from benchmarks.data.tasks import TASKS
 from benchmarks.executors.leases import Leases
 from benchmarks.run import Run, main, parser
+from benchmarks.trial.config import TrialConfig
 from benchmarks.verify import main as verify
 from leaderboard.build import build
 from leaderboard.export import pack
@@ -207,7 +208,7 @@ def test_ctrl_c_stops_cleanly_and_keeps_what_is_done(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group, workers included
     _, error = process.communicate(timeout=900)
     assert process.returncode == 130, error
-    assert "interrupted; the same command goes on where this one stopped" in error
+    assert "Interrupted. Run the same command again to resume." in error
     assert "Traceback" not in error
     until = time.monotonic() + 300
     with pytest.raises(ProcessLookupError):
@@ -369,8 +370,8 @@ def test_an_output_that_takes_no_split_hashes_is_refused(
 
 def test_an_archive_among_the_records_is_not_counted_as_done_and_stays(
     tmp_path: Path,
-    make_configs: Callable[..., list[dict[str, Any]]],
-    untrained: Callable[[dict[str, Any]], dict[str, Any]],
+    make_configs: Callable[..., list[TrialConfig]],
+    untrained: Callable[[TrialConfig], dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -390,8 +391,8 @@ def test_an_archive_among_the_records_is_not_counted_as_done_and_stays(
 
 def test_after_a_narrower_request_the_table_still_has_all_records(
     tmp_path: Path,
-    make_configs: Callable[..., list[dict[str, Any]]],
-    untrained: Callable[[dict[str, Any]], dict[str, Any]],
+    make_configs: Callable[..., list[TrialConfig]],
+    untrained: Callable[[TrialConfig], dict[str, Any]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As `leaderboard.verify` wants it, to which a line too few is a trial that somebody dropped."""

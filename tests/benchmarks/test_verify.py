@@ -7,7 +7,7 @@ from argparse import Namespace
 
 import pytest
 
-from benchmarks import verify
+from benchmarks import verification, verify
 from benchmarks.trial import retraining as rerun
 from benchmarks.trial.trial import execute
 from leaderboard.export import export
@@ -26,7 +26,7 @@ def trained(tmp_path_factory):
 def records(trained, make_configs, resources):
     if not trained:
         for config in make_configs("none", MIX):
-            trained[config["strategy"]] = execute(config, resources)
+            trained[str(config.strategy)] = execute(config, resources)
     return copy.deepcopy(trained)
 
 
@@ -202,7 +202,7 @@ def test_a_trial_that_fell_back_to_small_micro_batches_is_trained_again_with_the
 def test_predictions_are_kept_only_for_training_again(records):
     record = records["none"] | {"id": "x"}
     for keep in (False, True):
-        found = verify.Check(verify.Source(None, None, True), keep=keep)
+        found = verification.Check(verification.Source(None, None, True), keep=keep)
         found(record)
         assert len(found.results) == keep and not found.findings
 

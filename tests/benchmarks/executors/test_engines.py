@@ -19,9 +19,12 @@ import pytest
 
 from benchmarks.executors import data_parallel, slurm
 from benchmarks.executors.leases import Lease, Leases
+from benchmarks.executors.outcome import Written
 from benchmarks.executors.ray import RayExecutor
 from benchmarks.executors.scheduler import Job
 from benchmarks.run import main
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.inputs import Resources
 from fisher.common.errors import InputError
 from leaderboard.records.identity import record_id
 from leaderboard.records.store import read_records, write_record
@@ -73,18 +76,18 @@ def test_one_trial_over_several_processes_has_no_further_executor(
     assert capsys.readouterr().err == said and not (tmp_path / "out").exists()
 
 
-def pass_over(lease: Lease) -> None:
+def supersede(lease: Lease) -> None:
     """As a launcher does that holds the lease's own for dead."""
     Path(lease.path).with_suffix(".1").write_text("another-launcher 0")
 
 
 @pytest.mark.parametrize(
-    ("result", "passed_over", "status"),
+    ("result", "superseded", "status"),
     [(launcher.RESULT, False, "ok"), (None, False, "timeout"), (None, True, None)],
-    ids=["a result", "none yet", "passed over"],
+    ids=["a result", "none yet", "superseded"],
 )
 def test_a_process_that_ends_its_launch_writes_over_no_result_and_for_no_other_launcher(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: dict[str, Any] | None, passed_over: bool, status: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: dict[str, Any] | None, superseded: bool, status: str
 ) -> None:
     """The second process outlives the limit; the first one may have written, or have been asleep too long."""
     config, codes, records = launcher.config(0), [], tmp_path / "records"
@@ -97,18 +100,18 @@ def test_a_process_that_ends_its_launch_writes_over_no_result_and_for_no_other_l
         assert lease is not None
         if result is not None:
             write_record(records, {"config": config, "result": result, "environment": {}})
-        if passed_over:
-            pass_over(lease)
+        if superseded:
+            supersede(lease)
         team._overdue(config, lease)
     assert codes == [1], "a process that may be stuck does not stay"
     assert [record["result"]["status"] for record in read_records([tmp_path])[0]] == [status][: status is not None]
 
 
-@pytest.mark.parametrize("passed_over", [False, True])
-def test_who_leads_writes_under_its_lease_alone(tmp_path: Path, passed_over: bool) -> None:
+@pytest.mark.parametrize("superseded", [False, True])
+def test_who_leads_writes_under_its_lease_alone(tmp_path: Path, superseded: bool) -> None:
     def execute(config: dict[str, Any], lease: Lease) -> dict[str, Any]:
-        if passed_over:
-            pass_over(lease)
+        if superseded:
+            supersede(lease)
         return {"config": config, "result": launcher.RESULT, "environment": {}}
 
     told: list[Any] = []
@@ -118,7 +121,9 @@ def test_who_leads_writes_under_its_lease_alone(tmp_path: Path, passed_over: boo
         ((_, outcome),) = data_parallel.lead(
             {record_id(config): config}, team, job, leases, before={}, on_start=lambda config: None
         )
-    assert ("elsewhere" in outcome) == passed_over and len(list(job.records.glob("*.json"))) == (not passed_over)
+    assert (outcome.written is Written.OTHER) == superseded and len(list(job.records.glob("*.json"))) == (
+        not superseded
+    )
     (shown, lease), end = told
     assert shown == config and lease.trial == record_id(config) and end is None
 
@@ -275,7 +280,7 @@ def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path) -> No
     configs = {record_id(config): config for config in map(launcher.config, range(3))}
     more: dict[str, Any] = {"before": {}, "engine": Engine(), "size": 2, "batch": lambda configs, before: configs}
     ended = slurm.submit_trials(configs, Job(None, tmp_path, 0, {}), **more)
-    assert [(outcome["status"], outcome["reason"]) for _, outcome in ended] == [
+    assert [(outcome.status, outcome.reason) for _, outcome in ended] == [
         ("killed", "SLURM job 2 ended without a record"),
         ("ok", None),
         ("killed", "SLURM job 1 ended without a record"),
@@ -338,8 +343,8 @@ def submitted(folder: Path, before: dict[str, str], refusal: str = "") -> list[A
     array, job = Array(refusal), Job(None, folder, 0, {})
     batch = functools.partial(slurm.Batch, job=job, per_device=1, threads=1, timeout=None)
     more: dict[str, Any] = {"engine": array, "size": 2, "batch": batch}
-    ended = list(slurm.submit_trials({name: {} for name in "abc"}, job, before=before, **more))
-    assert {outcome["reason"] for _, outcome in ended} == {"SLURM job 7 ended without a record"}
+    ended = list(slurm.submit_trials({name: launcher.Config() for name in "abc"}, job, before=before, **more))
+    assert {outcome.reason for _, outcome in ended} == {"SLURM job 7 ended without a record"}
     return array.given
 
 
@@ -494,17 +499,20 @@ def test_a_trial_of_a_preempted_slurm_job_goes_on_from_its_checkpoint(tmp_path: 
 
 
 def test_a_requeued_batch_tries_errors_again_and_leaves_results_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    make_configs: Callable[..., list[TrialConfig]],
+    resources: Resources,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A preemption ends the workers first, so that their trials have an error's record when the batch comes again."""
-    configs = {record_id(config): config for config in map(launcher.config, range(3))}
+    configs = {config.id: config.to_json() for config in make_configs("none", restarts=3)}
     names = list(configs)
     killed = {"status": "killed", "reason": "preempted", "score": None, "failed": None}
     for config, result in ((configs[names[0]], launcher.RESULT), (configs[names[1]], killed)):
         write_record(tmp_path / "records", {"config": config, "result": result, "environment": {}})
     executor = launcher.Instant(1, 0.0)
-    monkeypatch.setattr(slurm, "places", lambda *given, **more: [])
+    monkeypatch.setattr(slurm, "find_devices", lambda *given, **more: [])
     monkeypatch.setattr(slurm, "LocalExecutor", lambda *given, **more: executor)
-    batch = slurm.Batch(configs, {}, Job(None, tmp_path, 0, {}), 1, 1, None)
+    batch = slurm.Batch(configs, {}, Job(resources, tmp_path, 0, {}), 1, 1, None)
     assert batch() == 2 and sorted(executor.done) == sorted(names[1:])
     assert {record["result"]["status"] for record in read_records([tmp_path])[0]} == {"ok"}

@@ -23,7 +23,9 @@ import pytest
 from benchmarks.executors import leases as lease_module
 from benchmarks.executors import local, scheduler, slot, worker
 from benchmarks.executors.leases import Leases
+from benchmarks.executors.outcome import Device, Outcome, Status, Work, Written
 from benchmarks.executors.slot import Slot, _ended
+from benchmarks.trial.protocol import Protocol
 from leaderboard.records.identity import record_id
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import read_record, read_records, set_aside
@@ -101,7 +103,7 @@ def test_a_launcher_elsewhere_is_dead_when_its_sign_of_life_has_not_changed(
         assert leases.claim("a") is not None
 
 
-def test_who_was_passed_over_knows_it_and_cannot_remove_the_new_lease(tmp_path: Path) -> None:
+def test_who_was_superseded_knows_it_and_cannot_remove_the_new_lease(tmp_path: Path) -> None:
     with Leases(tmp_path, beat=1e6) as old, Leases(tmp_path) as new:
         lease = old.claim("a")
         assert lease is not None
@@ -125,7 +127,7 @@ def test_a_foreign_file_among_the_leases_is_outlived_and_leads_nowhere(
         assert leases.claim("a") is not None
 
 
-def test_a_lease_of_the_same_name_is_not_the_one_that_was_passed_over(
+def test_a_lease_of_the_same_name_is_not_the_one_that_was_superseded(
     tmp_path: Path, wait: Callable[[float], None]
 ) -> None:
     """A stalls; B takes the trial, gives it back after an error and takes it again, now as the first of its name."""
@@ -209,7 +211,7 @@ class Scripted(launcher.Instant):  # type: ignore[name-defined,misc]
         planned = self.script.get(restart, [])
         future: Future[Any] = Future()
         status = planned[task.attempt - 1] if task.attempt <= len(planned) else "ok"
-        future.set_result(self.run(task) if status == "ok" else {"status": status, "reason": "planted", "output": []})
+        future.set_result(self.run(task) if status == "ok" else Outcome(Status(status), "planted"))
         return future
 
 
@@ -217,7 +219,7 @@ def test_errors_are_tried_again_after_the_others_and_no_more_than_asked(tmp_path
     executor = Scripted({0: ["killed"], 1: ["timeout"] * 5})
     ended = launcher.launch(tmp_path, range(3), executor, retries=2)
     assert executor.attempts == [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (1, 3)]
-    assert [(c["restart"], o["status"]) for c, o in ended] == [(2, "ok"), (0, "ok"), (1, "timeout")]
+    assert [(c["restart"], o.status) for c, o in ended] == [(2, "ok"), (0, "ok"), (1, "timeout")]
     records = {r["config"]["restart"]: r for r in read_records([tmp_path])[0]}
     assert records[0]["result"]["status"] == "ok"
     assert records[1]["result"]["reason"] == "planted" and records[1]["environment"]["attempt"] == 3
@@ -233,15 +235,15 @@ def test_a_result_that_was_written_before_the_worker_died_stays(tmp_path: Path) 
             return super().submit(task)
 
     ((_, outcome),) = launcher.launch(tmp_path, range(1), DiesAfterwards({0: ["killed"]}), retries=0)
-    assert outcome["status"] == "ok"
+    assert outcome.status is Status.OK
     assert read_records([tmp_path])[0][0]["result"]["score"] == 0.7
 
 
 @pytest.mark.parametrize("status", ["ok", "killed"])
-def test_a_trial_whose_lease_was_passed_over_is_done_again_if_the_other_launcher_dies(
+def test_a_trial_whose_lease_was_superseded_is_done_again_if_the_other_launcher_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    class PassedOver(Scripted):
+    class Superseded(Scripted):
         def submit(self, task: Any) -> Future[Any]:
             if not self.attempts:
                 Path(task.lease.path).with_suffix(".1").write_text("a-launcher-that-is-no-more 0")
@@ -250,9 +252,10 @@ def test_a_trial_whose_lease_was_passed_over_is_done_again_if_the_other_launcher
             return super().submit(task)
 
     monkeypatch.setattr(scheduler, "LOOK_EVERY", 0.0)
-    executor = PassedOver({0: [status]})
+    executor = Superseded({0: [status]})
     ((_, outcome),) = launcher.launch(tmp_path, range(1), executor, retries=0, stale=0.0)
-    assert executor.attempts == [(0, 1), (0, 1)] and outcome["status"] == "ok" and "elsewhere" not in outcome
+    assert executor.attempts == [(0, 1), (0, 1)] and outcome.status is Status.OK
+    assert outcome.written is not Written.OTHER
     assert len(read_records([tmp_path])[0]) == 1 and not (tmp_path / "leases").exists()
 
 
@@ -353,7 +356,7 @@ def test_a_file_that_cannot_be_set_aside_is_named(tmp_path: Path) -> None:
     assert "cannot be moved" in line and (tmp_path / "x.json").exists()
 
 
-# --- places and outcomes
+# --- devices and outcomes
 
 
 def test_trials_of_neighbouring_slots_run_on_different_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,15 +364,15 @@ def test_trials_of_neighbouring_slots_run_on_different_gpus(monkeypatch: pytest.
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    where = local.places(None, 2, 1)
-    assert [place.gpu for place in where] == ["5", "7", "5", "7"]
+    where = local.find_devices(None, 2, 1)
+    assert [device.gpu for device in where] == ["5", "7", "5", "7"]
     assert local.in_words(where) == "4 workers on GPU 5, 7"
-    assert [place.gpu for place in local.places(3, 1, 1)] == ["5", "7", "5"]
+    assert [device.gpu for device in local.find_devices(3, 1, 1)] == ["5", "7", "5"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert [place.gpu for place in local.places(None, 1, 1)] == ["0", "1"]
+    assert [device.gpu for device in local.find_devices(None, 1, 1)] == ["0", "1"]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(local, "cores", lambda: 6)
-    assert [place.gpu for place in local.places(None, 1, 4)] == [None]
+    assert [device.gpu for device in local.find_devices(None, 1, 4)] == [None]
 
 
 def test_a_container_s_limit_counts_where_it_is_below_the_cores(
@@ -401,10 +404,10 @@ def test_a_process_that_is_gone_is_noticed_however_late_one_looks(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(slot, "work", importlib.import_module("leaves").work)
     monkeypatch.setattr(slot, "TICK", 2.0)
-    one = Slot(worker.Place("local", 0, None, 1, "host"), 1, 600.0)
-    outcomes = [one.run(worker.Work({}, None, str(tmp_path), 1)) for _ in range(2)]
+    one = Slot(Device("local", 0, None, 1, "host"), 1, 600.0)
+    outcomes = [one.run(Work({}, None, str(tmp_path), 1)) for _ in range(2)]
     one.kill()
-    assert [(outcome["status"], outcome["reason"]) for outcome in outcomes] == [("killed", reason)] * 2
+    assert outcomes == [Outcome(Status.KILLED, reason, device=one.device)] * 2
 
 
 def test_a_worker_that_loses_its_launcher_goes_and_takes_its_output_with_it(
@@ -412,12 +415,13 @@ def test_a_worker_that_loses_its_launcher_goes_and_takes_its_output_with_it(
 ) -> None:
     (tmp_path / "waits.py").write_text(
         "import os, sys, time\nfrom pathlib import Path\n"
-        "from benchmarks.executors import slot, worker\n\n\n"
-        "def work(task, place, output):\n    with worker.captured(Path(output)):\n"
+        "from benchmarks.executors import slot, worker\n"
+        "from benchmarks.executors.outcome import Device, Work\n\n\n"
+        "def work(task, device, output):\n    with worker.captured(Path(output)):\n"
         "        Path(task.folder, 'pid').write_text(str(os.getpid()))\n        time.sleep(600)\n\n\n"
         "def run():\n    slot.work = work\n"
-        "    place = worker.Place('local', 0, None, 1, 'host')\n"
-        "    slot.Slot(place, 1, None).run(worker.Work({}, None, sys.argv[1], 1))\n"
+        "    device = Device('local', 0, None, 1, 'host')\n"
+        "    slot.Slot(device, 1, None).run(Work({}, None, sys.argv[1], 1))\n"
     )
     environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
     argv = [sys.executable, "-c", "import waits; waits.run()", str(tmp_path)]
@@ -436,13 +440,13 @@ def test_a_folder_of_temporary_files_that_is_gone_is_the_trial_s_error(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    executor = local.LocalExecutor([worker.Place("local", 0, None, 1, "host")], threads=1, timeout=None)
+    executor = local.LocalExecutor([Device("local", 0, None, 1, "host")], threads=1, timeout=None)
     shutil.rmtree(tmp_path / "temporary")
-    outcome = executor.submit(worker.Work({}, None, str(tmp_path), 1)).result()
+    outcome = executor.submit(Work({}, None, str(tmp_path), 1)).result()
     executor.close()
-    assert outcome["status"] == "error" and outcome["place"]["host"] == "host"
-    assert outcome["reason"].startswith("the folder of temporary files must be writable, got: [Errno 2] No such file")
-    assert outcome["reason"].endswith("; set TMPDIR to one that is")
+    assert outcome.status is Status.ERROR and outcome.device is not None and outcome.device.host == "host"
+    assert outcome.reason.startswith("the folder of temporary files must be writable, got: [Errno 2] No such file")
+    assert outcome.reason.endswith("; set TMPDIR to one that is")
 
 
 def test_how_a_process_ended_is_said_in_words() -> None:
@@ -452,9 +456,9 @@ def test_how_a_process_ended_is_said_in_words() -> None:
 
 def test_the_tail_of_an_output_is_short_text_whatever_was_printed(tmp_path: Path) -> None:
     path = tmp_path / "output"
-    assert worker.tail(path) == []
+    assert worker.tail(path) == ()
     path.write_bytes(b"first\n" + b"\xff" * 90_000 + b"\n" + b"line\n" * 100)
-    assert worker.tail(path) == ["line"] * 40
+    assert worker.tail(path) == ("line",) * 40
     path.write_bytes(b"x" * 100_000)
     assert [len(line) for line in worker.tail(path)] == [400]
 
@@ -472,12 +476,12 @@ def test_an_output_is_cut_to_its_tail_while_it_is_written(tmp_path: Path) -> Non
         worker.bound(path)
         assert path.stat().st_size == worker.TAIL_BYTES
         file.write(b"and more\n")
-    assert worker.tail(path)[-2:] == ["last", "and more"]
+    assert worker.tail(path)[-2:] == ("last", "and more")
 
 
 def test_the_second_try_after_a_gpu_s_memory_ran_out_has_smaller_micro_batches() -> None:
     def size(batch: int, micro: int) -> int | None:
-        return worker.smaller_micro_batch({"protocol": {"batch_size": batch, "micro_batch": micro}})
+        return worker.smaller_micro_batch(SimpleNamespace(protocol=Protocol(batch_size=batch, micro_batch=micro)))  # type: ignore[arg-type]
 
     assert [size(32, 0), size(32, 8), size(3, 0), size(32, 1)] == [8, 2, 1, None]
 

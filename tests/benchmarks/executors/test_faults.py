@@ -15,10 +15,12 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.executors.outcome import Outcome, Work
 from benchmarks.executors.slot import Slot
-from benchmarks.executors.worker import Outcome, Work
 from benchmarks.run import main
-from benchmarks.trial.trial import Resources, execute
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.inputs import Resources
+from benchmarks.trial.trial import execute
 from leaderboard.build import build
 from leaderboard.records.store import read_records
 
@@ -125,7 +127,7 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("ways", [QUICK, pytest.param(tuple(EXPECTED), marks=pytest.mark.long)], ids=["quick", "all"])
 def test_a_plugin_that_misbehaves_costs_its_own_trials_alone(
-    tmp_path: Path, make_configs: Callable[..., list[dict[str, Any]]], resources: Resources, ways: tuple[str, ...]
+    tmp_path: Path, make_configs: Callable[..., list[TrialConfig]], resources: Resources, ways: tuple[str, ...]
 ) -> None:
     """One worker runs them all in turn; the trials between and after them score as in a process of their own."""
     (tmp_path / "breaks.py").write_text(PLUGIN)
@@ -144,7 +146,7 @@ def test_a_plugin_that_misbehaves_costs_its_own_trials_alone(
     kept = {key: settings[key] for key in ("lr", "batch_size", "max_length", "epochs", "forward", "bias_correction")}
     for config in make_configs("none", "dropout(0.1)", **kept):
         alone = execute(config, resources)["result"]
-        assert {key: records[config["strategy"]]["result"][key] for key in SAME} == {key: alone[key] for key in SAME}
+        assert {key: records[str(config.strategy)]["result"][key] for key in SAME} == {key: alone[key] for key in SAME}
     board = (tmp_path / "out" / "leaderboard.md").read_text()
     assert "planted in draw" in board and "exit code 0" in board
 

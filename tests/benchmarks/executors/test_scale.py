@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.run import Run, parser
-from leaderboard.records.identity import record_id
 from leaderboard.records.store import read_record, write_record
 
 ROOT = Path(__file__).parents[3]
@@ -58,7 +57,7 @@ def test_a_hundred_thousand_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         flags = {"failed_plain": False, "collapsed": False, "imputed": False, "predictions": [at % 2, 1] * 50}
         write_record(
             tmp_path / "records",
-            {"config": config, "result": said | flags | numbers | lists, "environment": {"torch": "2"}},
+            {"config": config.to_json(), "result": said | flags | numbers | lists, "environment": {"torch": "2"}},
         )
     resumed, run = plan(tmp_path)
     assert not run._left(run._known()[0])
@@ -68,7 +67,7 @@ def test_a_hundred_thousand_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     end = resource.getrusage(resource.RUSAGE_CHILDREN)
     built = end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
     name = next(iter(run.grid))
-    assert read_record(tmp_path / "records" / f"{name}.json")["id"] == record_id(run.grid[name]) == name
+    assert read_record(tmp_path / "records" / f"{name}.json")["id"] == run.grid[name].id == name
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"processor seconds of the calibration loop: {speed:.2f} before, {calibration():.2f} after")
     print(

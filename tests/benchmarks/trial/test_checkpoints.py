@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,16 +18,19 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
+from benchmarks.executors.outcome import Device, Outcome, Status, Work, Written
 from benchmarks.executors.progress import Display
-from benchmarks.executors.worker import Place, Work, attempt, work
+from benchmarks.executors.worker import execute_within_memory, work
 from benchmarks.grid import make_grid
 from benchmarks.run import main
 from benchmarks.suite import FisherRecipe, Suite
 from benchmarks.trial import checkpoints, models, trial
 from benchmarks.trial.checkpoints import Checkpoint, Plan, remove_done
+from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import merge_costs
-from benchmarks.trial.trial import Resources, execute, load_data
-from leaderboard.records.identity import record_id
+from benchmarks.trial.evaluation import Evaluation
+from benchmarks.trial.inputs import Resources, load_data
+from benchmarks.trial.trial import execute
 from leaderboard.records.store import read_record, read_records, write_record
 from regularizers.flatten import flatten, unflatten
 from regularizers.registry import find, load_plugin, methods
@@ -40,7 +44,7 @@ MORE = (
     "lora + wise_ft(0.5)",
     "sam + gaussian_dropout(0.1)",
 )
-Make = Callable[..., dict[str, Any]]
+Make = Callable[..., TrialConfig]
 
 
 class Killed(BaseException):
@@ -77,7 +81,7 @@ def plain(source: models.Source, own_task: str, fisher_file: str) -> Resources:
 def make(source: models.Source) -> Make:
     """The config of a trial of 2 epochs of 3 steps; keyword arguments are protocol fields."""
 
-    def one(strategy: str, resources: Resources, **settings: Any) -> dict[str, Any]:
+    def one(strategy: str, resources: Resources, **settings: Any) -> TrialConfig:
         fields = {"lr": 3e-3, "batch_size": 8, "max_length": 16, "epochs": 2} | settings
         suite = Suite(name="t", tasks=("own",), strategies=(strategy,), fractions=(1.0,), restarts=1, protocol="lee20",
                       settings=fields, fisher=FisherRecipe(samples=3))  # fmt: skip
@@ -120,7 +124,7 @@ def outcome(record: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps({key: value for key, value in record["result"].items() if key not in COST}))
 
 
-def interrupted(config: dict[str, Any], resources: Resources, output: Path, every: int, parts: int = 1) -> Resources:
+def interrupted(config: TrialConfig, resources: Resources, output: Path, every: int, parts: int = 1) -> Resources:
     """Run a trial and end it each time it has written a checkpoint, `parts` times; returns what the next part needs."""
     real, with_plan = Checkpoint.keep, dataclasses.replace(resources, checkpoints=Plan(str(output), every))
 
@@ -203,7 +207,7 @@ def test_seconds_are_those_of_all_parts_and_the_peak_is_the_largest(
 ) -> None:
     config = make("none", plain)
     resources = interrupted(config, plain, tmp_path, 2)
-    path = Plan(str(tmp_path), 2).path(config)
+    path = Plan(str(tmp_path), 2).path(config.id)
     content = unflatten(load_file(path))
     assert content["cost"].keys() == {"build", "train", "evaluate", "checkpoint", "total", "peak_memory"}
     content["cost"] = {"build": 100.0, "train": 200.0, "evaluate": 400.0, "total": 1000.0, "peak_memory": 1e14}
@@ -280,9 +284,9 @@ def test_a_file_that_is_no_checkpoint_is_set_aside_and_the_trial_starts_anew(
     if "whole" not in kept:
         interrupted(config, plain, kept["folder"], 4)
         kept["whole"] = execute(config, plain)
-        kept["bytes"] = Plan(str(kept["folder"]), 4).path(config).read_bytes()
+        kept["bytes"] = Plan(str(kept["folder"]), 4).path(config.id).read_bytes()
     resources = dataclasses.replace(plain, checkpoints=Plan(str(tmp_path), 4))
-    path = Plan(str(tmp_path), 4).path(config)
+    path = Plan(str(tmp_path), 4).path(config.id)
     path.parent.mkdir()
     path.write_bytes(kept["bytes"])
     damaged(how, path)
@@ -317,13 +321,13 @@ def test_an_error_right_after_going_on_does_not_happen_for_ever(
     """What a checkpoint leads to is not gone on from twice; an error after further checkpoints keeps them."""
     config = make("none", plain)
     resources = interrupted(config, plain, tmp_path, 4)
-    real = trial.Evaluation.judge
-    monkeypatch.setattr(trial.Evaluation, "judge", lambda *given: 1 / 0)
+    real = Evaluation.judge
+    monkeypatch.setattr(Evaluation, "judge", lambda *given: 1 / 0)
     record = execute(config, resources)
     assert record["result"]["status"] == "error" and "ended in an error" in record["environment"]["notes"][0]
-    assert not resources.checkpoints.path(config).exists()  # type: ignore[union-attr]
+    assert not resources.checkpoints.path(config.id).exists()  # type: ignore[union-attr]
     execute(config, resources)
-    monkeypatch.setattr(trial.Evaluation, "judge", real)
+    monkeypatch.setattr(Evaluation, "judge", real)
     assert execute(config, resources)["environment"]["resumed"] == [4]
 
 
@@ -433,7 +437,7 @@ def test_a_plugin_with_state_goes_on_and_one_that_hides_it_runs_without_checkpoi
     assert outcome(record) == outcome(execute(config, resources))
     (note,) = record["environment"]["notes"]
     assert note.startswith("hides cannot be saved in a checkpoint: its '_counts' changes in training")
-    assert note.endswith("; the trial runs without checkpoints") and not with_plan.checkpoints.path(config).exists()  # type: ignore[union-attr]
+    assert note.endswith("; the trial runs without checkpoints") and not with_plan.checkpoints.path(config.id).exists()  # type: ignore[union-attr]
 
 
 def test_a_trial_that_diverges_does_so_at_the_same_step_and_keeps_no_checkpoint_of_it(
@@ -445,7 +449,7 @@ def test_a_trial_that_diverges_does_so_at_the_same_step_and_keeps_no_checkpoint_
     resumed = execute(config, with_plan := interrupted(config, resources, tmp_path, 2, parts=3))
     assert outcome(resumed) == outcome(execute(config, resources))
     assert resumed["result"]["failed_by"] == "diverged" and resumed["result"]["diverged_at"] == 7
-    assert unflatten(load_file(with_plan.checkpoints.path(config)))["state"]["step"] == 6  # type: ignore[union-attr]
+    assert unflatten(load_file(with_plan.checkpoints.path(config.id)))["state"]["step"] == 6  # type: ignore[union-attr]
 
 
 # --- the worker and the command
@@ -454,14 +458,14 @@ def test_a_trial_that_diverges_does_so_at_the_same_step_and_keeps_no_checkpoint_
 def test_the_checkpoint_is_gone_when_the_record_is_written(make: Make, plain: Resources, tmp_path: Path) -> None:
     config = make("none", plain)
     resources = interrupted(config, plain, tmp_path, 4)
-    path = resources.checkpoints.path(config)  # type: ignore[union-attr]
+    path = resources.checkpoints.path(config.id)  # type: ignore[union-attr]
     unfinished = path.with_name(f".{path.name}.0123.tmp")
     unfinished.write_bytes(b"a process was killed while it wrote")
-    place = Place("local", 0, None, 1, "here")
-    ended = work(Work(config, resources, str(tmp_path / "records"), 2), place, str(tmp_path / "out"))
-    assert ended["status"] in ("ok", "failed") and ended["notes"] == []
+    device = Device("local", 0, None, 1, "here")
+    ended = work(Work(config.to_json(), resources, str(tmp_path / "records"), 2), device, str(tmp_path / "out"))
+    assert ended.status in (Status.OK, Status.FAILED) and ended.notes == ()
     assert not list(path.parent.iterdir())
-    record = read_record(tmp_path / "records" / f"{record_id(config)}.json")
+    record = read_record(tmp_path / "records" / f"{config.id}.json")
     assert record["environment"]["resumed"] == [4] and record["environment"]["attempt"] == 2
 
 
@@ -479,7 +483,7 @@ def test_after_a_gpus_memory_ran_out_the_smaller_micro_batches_start_anew(
         return real(config, given, *more)
 
     monkeypatch.setattr(trial, "run", run)
-    record = attempt(config, resources)
+    record = execute_within_memory(config, resources)
     assert outcome(record) == whole and whole["micro_batch"] == 2
     assert record["environment"]["notes"] == ["the checkpoint was made with another micro_batch; the trial starts anew"]
 
@@ -498,7 +502,7 @@ def test_a_trial_that_went_on_with_smaller_micro_batches_keeps_them_when_it_is_i
         return real(config, given, *more)
 
     monkeypatch.setattr(trial, "run", run)
-    record = attempt(config, resources)
+    record = execute_within_memory(config, resources)
     assert tried == [2] and outcome(record) == whole
     assert record["environment"]["resumed"] == [4] and "notes" not in record["environment"]
 
@@ -510,10 +514,10 @@ def test_a_file_that_is_no_checkpoint_names_no_micro_batch(
     config = make("none", plain)
     plan = Plan(str(tmp_path), 4)
     if what:
-        plan.path(config).parent.mkdir()
-        plan.path(config).touch()
-        damaged(what, plan.path(config))
-    assert plan.micro_batch(config) is None
+        plan.path(config.id).parent.mkdir()
+        plan.path(config.id).touch()
+        damaged(what, plan.path(config.id))
+    assert plan.micro_batch(config.id) is None
 
 
 def test_what_cannot_be_removed_costs_no_trial(
@@ -526,14 +530,14 @@ def test_what_cannot_be_removed_costs_no_trial(
 
     config = make("none", plain)
     resources = dataclasses.replace(plain, checkpoints=Plan(str(tmp_path), 4))
-    path = Plan(str(tmp_path), 4).path(config)
+    path = Plan(str(tmp_path), 4).path(config.id)
     path.parent.mkdir()
     path.with_name(f".{path.name}.0123.tmp").touch()
     monkeypatch.setattr(Path, "unlink", refuse)
-    place = Place("local", 0, None, 1, "here")
-    ended = work(Work(config, resources, str(tmp_path / "records"), 1), place, str(tmp_path / "out"))
-    assert ended["written"] and ended["status"] in ("ok", "failed") and path.exists()
-    remove_done(tmp_path, [record_id(config)])
+    device = Device("local", 0, None, 1, "here")
+    ended = work(Work(config.to_json(), resources, str(tmp_path / "records"), 1), device, str(tmp_path / "out"))
+    assert ended.written is Written.WORKER and ended.status in (Status.OK, Status.FAILED) and path.exists()
+    remove_done(tmp_path, [config.id])
 
 
 def test_checkpoints_of_trials_that_are_done_are_removed_and_others_stay(tmp_path: Path) -> None:
@@ -547,10 +551,10 @@ def test_checkpoints_of_trials_that_are_done_are_removed_and_others_stay(tmp_pat
 
 
 def test_the_display_says_a_note_once(capsys: pytest.CaptureFixture[str]) -> None:
-    config = {"task": "rte", "fraction": 0.1, "strategy": "hides", "restart": 0}
+    config: Any = SimpleNamespace(label="rte 0.1 hides restart 0")
     with Display(2, Console(soft_wrap=True)) as display:
         for _ in range(2):
-            display.end(config, {"status": "ok", "reason": None, "notes": ["it is [red]not\x1b saved"]})
+            display.end(config, Outcome(Status.OK, notes=("it is [red]not\x1b saved",)))
     shown = capsys.readouterr().out
     assert shown.count("note: it is [red]not\\x1b saved (rte 0.1 hides restart 0)") == 1
 
@@ -607,7 +611,7 @@ def test_a_worker_and_then_the_whole_run_are_killed_and_the_next_run_ends_with_t
     ((record,), problems) = read_records([tmp_path / "out"])
     assert not problems and record["environment"]["resumed"] == [4, 8] and "notes" not in record["environment"]
     load_plugin(plugin)
-    alone = execute(record["config"], dataclasses.replace(plain, plugins=(plugin,)))
+    alone = execute(TrialConfig.from_json(record["config"]), dataclasses.replace(plain, plugins=(plugin,)))
     assert outcome(record) == outcome(alone) and len(alone["result"]["train_loss"]) == 12
     assert not list((tmp_path / "out").rglob("*.safetensors")), "nothing is left of the checkpoints"
     again = write_record(tmp_path / "again", {**alone, "environment": {}})

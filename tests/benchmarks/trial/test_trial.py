@@ -12,15 +12,17 @@ import pytest
 import torch
 
 from benchmarks.data.sources import examples_hash, load_test
+from benchmarks.data.splits import make_split
 from benchmarks.data.tasks import find_task
-from benchmarks.grid import make_split
 from benchmarks.pocket.language import examples
 from benchmarks.trial import metrics
-from benchmarks.trial.protocol import Protocol
-from benchmarks.trial.trial import Resources, execute, isolated, load_data
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.environment import isolated
+from benchmarks.trial.inputs import Resources, load_data
+from benchmarks.trial.trial import execute
 from leaderboard.records.store import read_record, write_record
 
-Make = Callable[..., list[dict[str, Any]]]
+Make = Callable[..., list[TrialConfig]]
 SIX = (
     "dropout(0.1) + wdecay(0, 0.01)",
     "wdecay(w_pre, 0.01)",
@@ -148,12 +150,12 @@ def test_an_exception_in_a_trial_is_an_error_record_with_its_reason(make_configs
 def test_pooled_data_trains_and_is_scored_on_other_rows(make_configs: Make, resources: Resources) -> None:
     (config,) = make_configs("none", protocol="sharma24", epochs=1)
     data = load_data("pocket-rte", None, None, True)
-    split = make_split(data, Protocol(**config["protocol"]), fraction=0.02, split_seed=0, restart=0)
+    split = make_split(data, config.protocol, fraction=0.02, split_seed=0, restart=0)
     assert not {e.id for e in split.train} & {e.id for e in split.dev}
     assert len(split.dev) == 480  # 20 % of 2,000 + 400
     result = execute(config, resources)["result"]
     assert len(result["predictions"]) == 480
-    assert config["metric"] == "combined"
+    assert config.metric == "combined"
 
 
 def test_all_parts_of_the_model_get_a_deviation_but_the_head(make_configs: Make, resources: Resources) -> None:

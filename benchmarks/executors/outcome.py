@@ -1,0 +1,91 @@
+"""What executors and scheduler say to each other: a device, one attempt at a trial, and what became of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.executors.leases import Lease
+
+if TYPE_CHECKING:
+    from benchmarks.trial.inputs import Resources
+
+Json = dict[str, Any]
+
+
+class Status(enum.StrEnum):
+    """How a trial ended; all but STOPPED stand in records."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    ERROR = "error"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    KILLED = "killed"
+    STOPPED = "stopped"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the trial needs no other try."""
+        return self in (Status.OK, Status.FAILED, Status.SKIPPED)
+
+
+class Written(enum.Enum):
+    """Who wrote the record of a trial."""
+
+    NOBODY = "nobody yet"
+    WORKER = "the worker that ran it"
+    OTHER = "another launcher, or nobody while that has its lease"
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a worker runs: executor, number of its slot, its GPU (None: CPU), how many trials share that GPU, host."""
+
+    executor: str
+    slot: int
+    gpu: str | None
+    trials_per_device: int
+    host: str
+
+    def to_json(self) -> Json:
+        """What a record says about it."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One attempt at one trial, as another process takes it: its config as JSON, and the lease that allows it.
+
+    Plugins that the strategy needs are loaded there before the config is read.
+    """
+
+    config: Json
+    resources: Resources
+    folder: str
+    attempt: int
+    lease: Lease | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one attempt. notes: sentences for whoever watches; output: the last lines that it printed."""
+
+    status: Status
+    reason: str | None = None
+    written: Written = Written.NOBODY
+    peak_memory: int | None = None
+    notes: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    device: Device | None = None
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], written: Written, device: Device | None = None) -> Outcome:
+        """The outcome that a record tells of."""
+        result, notes = record["result"], record["environment"].get("notes", ())
+        status, reason = Status(result["status"]), result["reason"]
+        return cls(status, reason, written, result.get("peak_memory"), tuple(notes), device=device)

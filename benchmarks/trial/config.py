@@ -1,0 +1,118 @@
+"""What a trial is: everything that determines its result, as one object from the grid to the record."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.trial.protocol import ADDED, FIELDS, Protocol
+from benchmarks.trial.seeds import derive
+from fisher.common.errors import InputError
+from leaderboard.records.identity import record_id
+from regularizers.strategy import Strategy, parse
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The seeds of a trial by purpose. The strategy's name is no ingredient, so strategies are paired."""
+
+    split: int
+    init: int
+    order: int
+    noise: int
+
+    @classmethod
+    def of(cls, restart: int, split_seed: int) -> Seeds:
+        """The seeds of a restart; its split has a seed of its own, which several restarts may share."""
+        return cls(split_seed, *(derive(purpose, restart) for purpose in ("init", "order", "noise")))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrialConfig:
+    """Everything that determines a trial's result; equal and hashed by its record's id.
+
+    `to_json` is the config block of the record. A field with a default is left out of it where it has the default, so
+    a new field of that kind changes the id of no earlier record.
+
+    Args:
+        model, weights: label and hash of the checkpoint.
+        split_hash, dev_hash: of what is trained on and scored on.
+        methods: version of every technique in the strategy.
+        fisher: recipe of each source of Fisher scores that the strategy names, None where it needs none.
+        files: {path: SHA-256} of the files that the strategy names.
+    """
+
+    task: str
+    metric: str
+    fraction: float
+    restart: int
+    split_seed: int
+    seeds: Seeds
+    split_hash: str
+    dev_hash: str
+    protocol: Protocol
+    model: str
+    weights: str
+    strategy: Strategy
+    methods: Mapping[str, int | str]
+    fisher: Mapping[str, Any] | None
+    files: Mapping[str, str] | None = None
+
+    def to_json(self) -> Json:
+        """The config block of the trial's record; blocks that trials share are one object in all of them."""
+        block = {name: getattr(self, name) for name in REQUIRED}
+        block |= {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
+        return block | {
+            "seeds": _seeds_block(self.seeds),
+            "protocol": _protocol_block(self.protocol),
+            "strategy": str(self.strategy),
+        }
+
+    @classmethod
+    def from_json(cls, block: Mapping[str, Any]) -> TrialConfig:
+        """The trial of a record. Raises InputError for one of another version, or whose strategy is unknown here."""
+        _check_names("config", block, set(REQUIRED), set(OPTIONAL))
+        _check_names("protocol", block["protocol"], {"name", *FIELDS} - ADDED, ADDED)
+        parsed = {"protocol": Protocol(**block["protocol"]), "seeds": Seeds(**block["seeds"])}
+        return cls(**{**block, **parsed, "strategy": parse(block["strategy"])})
+
+    @functools.cached_property
+    def id(self) -> str:
+        """The id of the trial's record."""
+        return record_id(self.to_json())
+
+    @property
+    def label(self) -> str:
+        """The trial as people call it."""
+        return f"{self.task} {self.fraction:g} {self.strategy} restart {self.restart}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TrialConfig) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+REQUIRED = [field.name for field in dataclasses.fields(TrialConfig) if field.default is dataclasses.MISSING]
+OPTIONAL = [field.name for field in dataclasses.fields(TrialConfig) if field.default is None]
+
+
+@functools.cache
+def _seeds_block(seeds: Seeds) -> Json:
+    return dataclasses.asdict(seeds)
+
+
+@functools.cache
+def _protocol_block(protocol: Protocol) -> Json:
+    return protocol.to_json()
+
+
+def _check_names(what: str, block: Mapping[str, Any], required: Set[str], optional: Set[str]) -> None:
+    """Raise InputError unless a block has the fields of this code."""
+    if different := sorted((required - block.keys()) | (block.keys() - required - optional)):
+        raise InputError(f"its {what} differs from this code's in {', '.join(different)}: another version ran it")

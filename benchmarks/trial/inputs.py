@@ -1,0 +1,153 @@
+"""What a trial reads: task, split, token ids, Fisher scores; each read once per process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.data import batches
+from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data, load_test
+from benchmarks.data.splits import Split, make_split
+from benchmarks.data.tasks import Task, find_task, task_from_file
+from benchmarks.trial import models
+from benchmarks.trial.checkpoints import Plan
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.protocol import Protocol
+from benchmarks.trial.tokenizer import load_tokenizer
+from fisher.scores import Scores, load_scores
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where this machine has what a config names; nothing here may change a score beyond rounding.
+
+    predict_test: also predict the test set with the last weights, after the trial has been judged; micro_batch:
+    examples per forward pass where the protocol's did not fit; checkpoints: where an interrupted trial goes on from.
+    """
+
+    model: models.Source
+    data_dir: str | None = None
+    task_file: str | None = None
+    offline: bool = False
+    plugins: tuple[str, ...] = ()
+    fisher: Mapping[str, str] = field(default_factory=dict)  # source named by a strategy -> file of scores
+    threads: int = 1
+    predict_test: bool = False
+    micro_batch: int | None = None
+    checkpoints: Plan | None = None
+
+    def load(self, task: str) -> TaskData:
+        """The task's examples."""
+        return load_data(task, self.data_dir, self.task_file, self.offline)
+
+    def encode(self, task: str, max_length: int) -> dict[str, batches.Encoded]:
+        """Train, dev and further dev sets as token ids."""
+        return encode_all(self.model, task, self.data_dir, self.task_file, self.offline, max_length)
+
+    def encode_tests(self, task: str, max_length: int) -> dict[str, tuple[str, batches.Encoded]]:
+        """{test set: (hash of its examples, their token ids)}."""
+        return encode_tests(self.model, task, self.data_dir, self.task_file, self.offline, max_length)
+
+    def read_scores(self, sources: Sequence[str]) -> dict[str, Scores]:
+        """The Fisher scores of those sources that have a file here."""
+        return {source: read_scores(self.fisher[source]) for source in sources if source in self.fisher}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The data of one trial: its split, and the token ids of the split's parts and of further dev sets."""
+
+    data: TaskData
+    split: Split
+    train: batches.Encoded
+    dev: batches.Encoded
+    encoded: Mapping[str, batches.Encoded]
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the classifier."""
+        return outputs_of(self.data.task)
+
+
+def load_inputs(config: TrialConfig, resources: Resources) -> Inputs:
+    """The data of a trial."""
+    data, encoded = resources.load(config.task), resources.encode(config.task, config.protocol.max_length)
+    split = make_split(
+        data, config.protocol, fraction=config.fraction, split_seed=config.split_seed, restart=config.restart
+    )
+    rows = split_rows(split, config.protocol, encoded)
+    return Inputs(data, split, rows["train"], rows["dev"], encoded)
+
+
+def outputs_of(task: Task) -> int:
+    """Outputs of a task's classifier: one per class, or the one value of a regression."""
+    return 1 if task.labels is None else len(task.labels)
+
+
+def resolve_task(name: str, task_file: str | None) -> Task:
+    """A task by name, or the user's own where `--task-file` defines one of that name."""
+    if task_file is not None:
+        own = task_from_file(Path(task_file))
+        if own.name == name:
+            return own
+    return find_task(name)
+
+
+@functools.lru_cache(maxsize=16)
+def load_data(name: str, data_dir: str | None, task_file: str | None, offline: bool) -> TaskData:
+    """The task's examples, read once per process."""
+    folder = None if data_dir is None else Path(data_dir)
+    return load_task_data(resolve_task(name, task_file), data_dir=folder, offline=offline)
+
+
+@functools.lru_cache(maxsize=16)
+def load_tests(name: str, data_dir: str | None, task_file: str | None, offline: bool) -> dict[str, tuple[Example, ...]]:
+    """The task's unlabelled test sets by name (`test`; MNLI also `mismatched`), read once per process."""
+    task, folder = resolve_task(name, task_file), None if data_dir is None else Path(data_dir)
+    parts = ("test", *(part for part, _, _ in (task.glue.extra if task.glue else ())))
+    return {part: load_test(task, name=part, data_dir=folder, offline=offline) for part in parts}
+
+
+@functools.lru_cache(maxsize=16)
+def encode_all(
+    source: models.Source, name: str, data_dir: str | None, task_file: str | None, offline: bool, max_length: int
+) -> dict[str, batches.Encoded]:
+    """Train, dev and further dev sets as token ids, once per process."""
+    data = load_data(name, data_dir, task_file, offline)
+    tokenizer = load_tokenizer(source)
+    parts = {"train": data.train, "dev": data.dev, **data.extra}
+    return {part: batches.encode(examples, tokenizer, max_length) for part, examples in parts.items()}
+
+
+@functools.lru_cache(maxsize=4)
+def encode_tests(
+    source: models.Source, name: str, data_dir: str | None, task_file: str | None, offline: bool, max_length: int
+) -> dict[str, tuple[str, batches.Encoded]]:
+    """{test set: (hash of its examples, their token ids)}, once per process."""
+    tests, tokenizer = load_tests(name, data_dir, task_file, offline), load_tokenizer(source)
+    return {
+        part: (examples_hash(examples), batches.encode(examples, tokenizer, max_length))
+        for part, examples in tests.items()
+    }
+
+
+def split_rows(split: Split, protocol: Protocol, encoded: Mapping[str, batches.Encoded]) -> dict[str, batches.Encoded]:
+    """Token ids of a split's two parts; pooled ids count train and then dev."""
+    pool = encoded["train"] + encoded["dev"] if protocol.data == "pooled" else None
+    parts = {"train": split.train, "dev": split.dev}
+    return {part: [(pool or encoded[part])[example.id] for example in examples] for part, examples in parts.items()}
+
+
+@functools.lru_cache(maxsize=2)
+def read_scores(path: str) -> Scores:
+    """A file of Fisher scores, read once per process."""
+    return load_scores(path)
+
+
+def labels_of(examples: Sequence[Example]) -> list[int] | list[float]:
+    """Labels of labelled examples, all class ids or all scores."""
+    labels = [example.label for example in examples]
+    assert None not in labels, "train and dev examples carry labels"
+    return labels  # type: ignore[return-value]
