@@ -27,7 +27,6 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format
 
 docs: $(VENV)/.docs
-	$(BIN)/python docs/site.py
 	$(BIN)/mkdocs build --strict
 
 $(VENV)/.plain: pyproject.toml constraints.txt

@@ -29,13 +29,14 @@ def test_the_three_commands_check_run_and_rank_it(tmp_path):
     shown = {}
     for line in block("sh").strip().splitlines():
         program, *words = shlex.split(line)
-        assert program == "python"
-        done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert program == "regbench"
+        ours = [sys.executable, "-m", "benchmarks", *words]
+        done = subprocess.run(ours, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-        shown[words[1]] = done.stdout
-    assert list(shown) == ["regularizers", "benchmarks.run", "leaderboard.build"]
-    assert "1 of 1 methods pass" in shown["regularizers"]
-    assert all(strategy in shown["leaderboard.build"] for strategy in ("my(0.1)", "none"))
+        shown[words[0]] = done.stdout
+    assert list(shown) == ["check", "run", "build"]
+    assert "1 of 1 methods pass" in shown["check"]
+    assert all(strategy in shown["build"] for strategy in ("my(0.1)", "none"))
 
 
 def test_it_fits_one_screen():

@@ -1,0 +1,55 @@
+"""Hooks of mkdocs: pages made of files at the root, links that work there and here, and the published board."""
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    "README.md": "index.md",
+    "LEADERBOARD.md": "leaderboard.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are files at the root."""
+    for source, page in PAGES.items():
+        text = (ROOT / source).read_text(encoding="utf-8")
+        files.append(File.generated(config, page, content=relink(text, "", config)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
+    """Point the links of a page in docs/ that leave the folder to where their targets are on the site."""
+    is_root = page.file.src_uri in PAGES.values()
+    return (
+        markdown if is_root else relink(markdown, posixpath.join("docs", posixpath.dirname(page.file.src_uri)), config)
+    )
+
+
+def relink(text: str, folder: str, config: MkDocsConfig) -> str:
+    """Return a text of a file in `folder` (from the root) with links to pages of the site, or into the repository."""
+
+    def target(match: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(folder, match[1]))
+        if path in PAGES:
+            return posixpath.relpath(PAGES[path], posixpath.relpath(folder, "docs") if folder else "")
+        if path.startswith("docs/"):
+            return posixpath.relpath(path, folder or "docs")
+        return f"{config.repo_url}/blob/main/{path}"
+
+    return LINK.sub(target, text)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Build the published board's page below board/."""
+    from leaderboard.build import build
+
+    build([ROOT / "leaderboard" / "published"], Path(config.site_dir) / "board")

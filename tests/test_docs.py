@@ -1,0 +1,86 @@
+"""README and docs/: short where they promise it, with commands that parse and links that lead somewhere."""
+
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.__main__ import COMMANDS
+from regularizers import parse
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)")
+
+
+def commands(path: Path) -> list[str]:
+    """The commands of a page's `sh` blocks, continuation lines joined, comments dropped."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("  #")[0].strip() for line in lines]
+
+
+def regbench_lines() -> list[tuple[str, list[str]]]:
+    """(page, words after `regbench`) of every command of ours that the pages show."""
+    found = []
+    for path in PAGES:
+        for line in commands(path):
+            if match := re.search(r"(?:regbench|python -m benchmarks\.run) (.*)", line):
+                words = shlex.split(match[1], comments=True)
+                found.append((path.name, words if "regbench " in line else ["run", *words]))
+            elif line.startswith("accelerate launch"):
+                found.append((path.name, ["run", *shlex.split(line.partition("benchmarks.run")[2])]))
+    return found
+
+
+@pytest.mark.parametrize(("page", "words"), [pytest.param(*line, id=" ".join(line[1])) for line in regbench_lines()])
+def test_every_command_parses(page: str, words: list[str]) -> None:
+    length = 2 if " ".join(words[:2]) in COMMANDS else 1
+    name = " ".join(words[:length])
+    module = import_module(COMMANDS[name].module)
+    parser = module.parsers()[name] if hasattr(module, "parsers") else module.parser()
+    parser.parse_args([*COMMANDS[name].words[COMMANDS[name].words[:1] == (name,) :], *words[length:]])
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1200
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_to_a_file(path: Path) -> None:
+    links = LINK.findall(path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_readme_shows_every_folder_of_code() -> None:
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("## Where things are")[1].split("```")[1]
+    shown = set(re.findall(r"(\w+)/", tree))
+    folders = {path.parent.name for package in COMMON for path in (ROOT / package).rglob("__init__.py")}
+    assert folders <= shown
+    assert [name for name in shown if not any(ROOT.glob(f"{name}")) and not any(ROOT.glob(f"*/{name}"))] == []
+
+
+COMMON = ("benchmarks", "regularizers", "fisher", "leaderboard")
+
+
+def test_the_site_has_every_page() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
+    listed = set(re.findall(r"[\w-]+\.md", nav))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} <= listed
+
+
+def test_the_strategies_of_the_docs_are_canonical() -> None:
+    for name in ("README.md", "docs/strategies.md"):
+        table = re.findall(r"^\| `([^`]+)` \|", (ROOT / name).read_text(encoding="utf-8"), re.M)
+        assert [text for text in table if str(parse(text)) != text] == []
+        assert len(table) >= 5
+
+
+def test_the_workflows_are_yaml_and_run_what_a_developer_runs() -> None:
+    ci = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    assert set(ci[True]) == {"push", "pull_request"}
+    assert [step["run"] for step in ci["jobs"]["check"]["steps"] if "run" in step] == [".ci/run"]
+    assert ci["permissions"] == {"contents": "read"}
