@@ -1,6 +1,7 @@
 """Tables from text files, with the line number of every row: TSV, CSV and JSON lines.
 
-A file that is not what it should be ends in one InputError that names file and line; nothing is skipped or repaired.
+A file that is not what it should be ends in one InputError that names file and line; nothing is repaired, and nothing
+skipped but what the user names.
 """
 
 import csv
@@ -8,15 +9,18 @@ import io
 import json
 import os
 import stat
+import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.data.faults import FaultyRows, check_dropped
 from fisher.common.errors import InputError
 
 MAX_TOML = 1_000_000  # bytes of a suite or of a task file
 _BOM = b"\xef\xbb\xbf"
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a text is cut to its first tokens anyway; the default is 131,072
 
 
 class Row(NamedTuple):
@@ -26,20 +30,32 @@ class Row(NamedTuple):
     cells: list[object]
 
 
-def read_table(path: Path, wanted: Sequence[str], *, columns: Sequence[str] | None = None) -> list[Row]:
+def read_table(
+    path: Path,
+    wanted: Sequence[str],
+    *,
+    columns: Sequence[str] | None = None,
+    faults: FaultyRows | None = None,
+    dropped: Collection[int] = (),
+) -> list[Row]:
     """The `wanted` columns of every row of `path`; the format follows the file's suffix.
 
-    `columns` names the columns of a TSV file that has no header. Raises InputError for a missing or empty file, for
-    bytes that are not UTF-8, for a NUL, a missing column, or a row with another number of columns than the header.
+    columns: names of the columns of a TSV file that has no header. dropped: lines whose rows are left out. faults:
+    takes rows of another number of columns than the header, and what is no JSON object with the wanted keys; the caller
+    refuses them (None: refused here). Raises InputError for a missing or empty file, for bytes that are not UTF-8, for
+    a NUL, or a missing column.
     """
     text = read_text(path)
     suffix = path.suffix.lower()
+    collected = faults or FaultyRows(str(path))
     if suffix == ".jsonl":
-        rows = list(_json_rows(path, text, wanted))
+        rows = list(_json_rows(text, wanted, collected, dropped))
     else:
         records = _csv_records(path, text) if suffix == ".csv" else _tsv_records(text)
-        rows = list(_select(path, records, wanted, columns))
-    if not rows:
+        rows = list(_select(path, records, wanted, columns, collected, dropped))
+    if faults is None:
+        collected.refuse()
+    if not rows and not collected.found:
         raise InputError(f"{path}: holds no examples.")
     return rows
 
@@ -59,7 +75,7 @@ def load_toml(path: Path) -> dict[str, Any]:
     if len(data) > MAX_TOML:
         raise ValueError(f"it must have at most {MAX_TOML} bytes")
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.removeprefix(_BOM).decode("utf-8"))
     except RecursionError:
         raise ValueError("it nests too deep") from None
 
@@ -105,7 +121,12 @@ def _csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _select(
-    path: Path, records: Iterator[tuple[int, list[str]]], wanted: Sequence[str], columns: Sequence[str] | None
+    path: Path,
+    records: Iterator[tuple[int, list[str]]],
+    wanted: Sequence[str],
+    columns: Sequence[str] | None,
+    faults: FaultyRows,
+    dropped: Collection[int],
 ) -> Iterator[Row]:
     """Pick the wanted columns of each record; the header, if any, is the first record."""
     if columns is None:
@@ -113,10 +134,16 @@ def _select(
         if columns is None:
             raise InputError(f"{path}: is empty.")
     places = [_place(path, columns, name) for name in wanted]
+    seen = set()
     for line, cells in records:
-        if len(cells) != len(columns):
-            raise InputError(f"{path}, line {line}: expected {len(columns)} columns, found {len(cells)}.")
-        yield Row(line, [cells[place] for place in places])
+        seen.add(line)
+        if line in dropped:
+            continue
+        if len(cells) == len(columns):
+            yield Row(line, [cells[place] for place in places])
+        else:
+            faults.note(line, f"expected {len(columns)} columns, found {len(cells)}")
+    check_dropped(str(path), "line", dropped, seen)
 
 
 def _place(path: Path, columns: Sequence[str], name: str) -> int:
@@ -128,15 +155,42 @@ def _place(path: Path, columns: Sequence[str], name: str) -> int:
     return columns.index(name)
 
 
-def _json_rows(path: Path, text: str, wanted: Sequence[str]) -> Iterator[Row]:
-    for number, line in enumerate(_lines(text), start=1):
+def _json_rows(text: str, wanted: Sequence[str], faults: FaultyRows, dropped: Collection[int]) -> Iterator[Row]:
+    lines = _lines(text)
+    check_dropped(faults.where, "line", dropped, range(1, len(lines) + 1))
+    for number, line in enumerate(lines, start=1):
+        if number in dropped:
+            continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            raise InputError(f"{path}, line {number}: is not valid JSON.") from None
-        if not isinstance(record, dict):
-            raise InputError(f"{path}, line {number}: must be a JSON object, got {line.strip()[:40]!r}.")
-        for name in wanted:
-            if name not in record:
-                raise InputError(f"{path}, line {number}: key {name!r} is missing.")
-        yield Row(number, [record[name] for name in wanted])
+            yield Row(number, _json_cells(line, wanted))
+        except ValueError as error:
+            faults.note(number, str(error))
+
+
+def _json_cells(line: str, wanted: Sequence[str]) -> list[object]:
+    """The wanted values of one line; ValueError says what is wrong with it."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ValueError("is not valid JSON") from None
+    if not isinstance(record, dict):
+        raise ValueError(f"must be a JSON object, got {line.strip()[:40]!r}")
+    if lost := [name for name in wanted if name not in record]:
+        raise ValueError(f"key {lost[0]!r} is missing")
+    return [record[name] for name in wanted]
+
+
+def quoted_as_csv(rows: Sequence[Row]) -> str | None:
+    """A sentence where cells of a TSV file look as CSV writes them, quotes around and doubled within; or None."""
+    found = [(row.line, cell) for row in rows for cell in row.cells if isinstance(cell, str) and _is_quoted(cell)]
+    if not found or (len(found) < len(rows) and not any('""' in cell[1:-1] for _, cell in found)):
+        return None
+    line, cell = found[0]
+    return (
+        f"{len(found)} texts stand in quotes, as CSV writes them (line {line}: {cell[:40]}); the quotes of a TSV file "
+        "count as text: save it without them, or as .csv"
+    )
+
+
+def _is_quoted(cell: str) -> bool:
+    return len(cell) > 2 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")

@@ -5,6 +5,7 @@
 the row's position, not its `idx`), so that every source gives the same ids.
 """
 
+import functools
 import hashlib
 import json
 import math
@@ -16,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.data.readers import read_table
-from benchmarks.data.tasks import HUB_DATASET, GlueFiles, HubColumns, OwnFiles, Task
+from benchmarks.data.faults import Dropped, FaultyRows, check_dropped
+from benchmarks.data.readers import quoted_as_csv, read_table
+from benchmarks.data.tasks import HUB_DATASET, HubColumns, Task
 from fisher.common.errors import InputError
 
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # possible only where an escape made it, as in JSON
+MOST_SCORE = 1e18  # of a task without a range: what is trained is the squared error, in float32
 Label = int | float | None
 Source = Literal["folder", "hub", "file", "embedded"]
 
@@ -36,29 +39,36 @@ class Example:
 
 @dataclass(frozen=True)
 class TaskData:
-    """Train and dev of a task, from one source; `extra` holds further dev sets by name (MNLI: mismatched)."""
+    """Train and dev of a task, from one source; `extra` holds further dev sets by name (MNLI: mismatched).
+
+    warnings: what the files look like, for the user to judge.
+    """
 
     task: Task
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
     source: Source
     extra: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
-def load_task_data(task: Task, *, data_dir: str | Path | None = None, offline: bool = False) -> TaskData:
+def load_task_data(
+    task: Task, *, data_dir: str | Path | None = None, offline: bool = False, dropped: Dropped | None = None
+) -> TaskData:
     """Train and dev examples of `task`.
 
     A GLUE task comes from `data_dir` when that is given and from the hub otherwise (`offline`: from the hub's cache on
-    this machine); pocket and own tasks bring their data along and ignore both. Raises InputError that names the file
-    and line, or the hub's row, of whatever is wrong.
+    this machine); pocket and own tasks bring their data along and ignore both. dropped: rows that are left out, by
+    line of a file or row of the hub; those after them move up. Raises InputError that names all rows that are wrong.
     """
-    source, read, extra = _reader(task, data_dir, offline)
+    reader = _Reader(task, data_dir, offline, dropped or {})
     return TaskData(
         task=task,
-        train=read("train", True),
-        dev=read("dev", True),
-        source=source,
-        extra={name: read(name, True) for name in extra},
+        train=reader.read("train"),
+        dev=reader.read("dev"),
+        source=reader.source,
+        extra={name: reader.read(name) for name in reader.extra},
+        warnings=tuple(reader.warnings),
     )
 
 
@@ -69,10 +79,10 @@ def load_test(
 
     Arguments and errors otherwise as for `load_task_data`.
     """
-    _, read, extra = _reader(task, data_dir, offline)
-    if name != "test" and name not in extra:
-        raise InputError(f"{task.name} has no test set {name!r}, it has: {', '.join(('test', *extra))}.")
-    return read(name, False)
+    reader = _Reader(task, data_dir, offline, {})
+    if name != "test" and name not in reader.extra:
+        raise InputError(f"{task.name} has no test set {name!r}, it has: {', '.join(('test', *reader.extra))}.")
+    return reader.read(name, labelled=False)
 
 
 def examples_hash(examples: Iterable[Example]) -> str:
@@ -83,114 +93,92 @@ def examples_hash(examples: Iterable[Example]) -> str:
     return digest.hexdigest()
 
 
-Read = Callable[[str, bool], tuple[Example, ...]]  # (part, labelled) -> examples
+class _Reader:
+    """One task's source: `read` gives the examples of one part of it, `extra` names its further dev sets."""
 
+    def __init__(self, task: Task, data_dir: str | Path | None, offline: bool, dropped: Dropped) -> None:
+        self.task, self.data_dir, self.offline, self.dropped = task, data_dir, offline, dropped
+        self.extra = tuple(name for name, _, _ in task.glue.extra) if task.glue else ()
+        self.warnings: list[str] = []
+        self.source: Source = "hub" if data_dir is None else "folder"
+        if task.kind != "glue":
+            self.source = "file" if task.own else "embedded"
+        if lost := [part for part in dropped if part not in ("train", "dev", *self.extra) or self.source == "embedded"]:
+            raise InputError(f"--drop-rows must name train or dev rows of a task with files, got {task.name}:{lost[0]}")
 
-def _reader(task: Task, data_dir: str | Path | None, offline: bool) -> tuple[Source, Read, tuple[str, ...]]:
-    """The source of `task`, the function that reads one part of it, and the names of its extra sets."""
-    if task.own is not None:
-        own = task.own
-        return "file", lambda part, labelled: _read_own(task, own, part, labelled), ()
-    if task.glue is None or task.hub is None:
-        return "embedded", lambda part, labelled: _read_embedded(task, part, labelled), ()
-    extra = tuple(name for name, _, _ in task.glue.extra)
-    if data_dir is not None:
-        files, folder = task.glue, _glue_folder(Path(data_dir), task.glue)
-        return "folder", lambda part, labelled: _read_glue(task, files, folder, part, labelled), extra
-    hub, splits = task.hub, _load_hub(task.hub, offline)
-    return "hub", lambda part, labelled: _read_hub(task, hub, splits, part, labelled), extra
+    def read(self, part: str, labelled: bool = True) -> tuple[Example, ...]:
+        """The examples of a part. Raises InputError that names every row that is wrong."""
+        sources = {"file": self._own, "embedded": self._embedded, "folder": self._folder, "hub": self._hub}
+        return sources[self.source](part, labelled)
 
+    def _faults(self, part: str, labelled: bool, where: str, unit: str = "line") -> FaultyRows:
+        return FaultyRows(where, unit=unit, option=f"{self.task.name}:{part}" if labelled else "")
 
-# ---------------------------------------------------------------------------------------------- from cells to examples
+    def _table(
+        self,
+        part: str,
+        path: Path,
+        text: Sequence[str],
+        label: str | None,
+        *,
+        words: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> tuple[Example, ...]:
+        """Examples of one file; `label` None leaves them unlabelled, `words` are the file's for `task.labels`."""
+        ids = {word: index for index, word in enumerate(words or self.task.labels or ())}
+        faults = self._faults(part, label is not None, str(path))
+        wanted, dropped = (*text, label) if label else text, self.dropped.get(part, ())
+        rows = read_table(path, wanted, columns=columns, faults=faults, dropped=dropped)
+        if self.source == "file" and path.suffix == ".tsv" and (quoted := quoted_as_csv(rows)):
+            self.warnings.append(f"{path}: {quoted}")
+        label_of = functools.partial(_label, self.task, words=ids) if label else None
+        return _examples(((row.line, row.cells) for row in rows), len(text), label_of, faults)
 
+    def _folder(self, part: str, labelled: bool) -> tuple[Example, ...]:
+        files = self.task.glue
+        assert files is not None and self.data_dir is not None
+        folder = Path(self.data_dir, files.folder)
+        if not os.path.isdir(folder):
+            raise InputError(
+                f"{folder}: no such folder; the data folder must hold {files.folder}/ as GLUE's release does."
+            )
+        names = {"train": "train.tsv", "dev": files.dev, "test": files.test}
+        names |= {name: dev if labelled else test for name, dev, test in files.extra}
+        label, columns = (files.label, files.columns) if labelled else (None, None)
+        return self._table(part, folder / names[part], files.text, label, words=files.codes, columns=columns)
 
-def _text(cell: object, where: str) -> str:
-    """A cell of a text column, as it stands; `where` names its place in a message."""
-    if not isinstance(cell, str):
-        raise InputError(f"{where}: a text must be a string, got {cell!r}.")
-    if not cell.strip():
-        raise InputError(f"{where}: an example's text must not be empty.")
-    if _NOT_TEXT.search(cell):
-        raise InputError(f"{where}: a text must be valid Unicode without NUL, got {cell[:40]!r}.")
-    return cell
+    def _own(self, part: str, labelled: bool) -> tuple[Example, ...]:
+        own = self.task.own
+        assert own is not None
+        path = {"train": own.train, "dev": own.dev, "test": own.test}[part]
+        if path is None:
+            raise InputError(f"{own.toml}: names no test file.")
+        return self._table(part, path, self.task.text, own.label if labelled else None)
 
+    def _embedded(self, part: str, labelled: bool) -> tuple[Example, ...]:
+        from benchmarks.pocket.language import examples
 
-def _label(task: Task, cell: object, words: Mapping[str, int], where: str) -> int | float:
-    """A cell of the label column as a class id or a score; `words` maps the file's words to ids."""
-    if task.regression:
-        return _score(cell, task.score_range, where)
-    word = cell if isinstance(cell, str) else json.dumps(cell)
-    if word not in words:
-        raise InputError(f"{where}: unknown label {word!r}, expected one of {', '.join(words)}.")
-    return words[word]
+        rows = examples(self.task.name.removeprefix("pocket-"), part)
+        return tuple(Example(at, tuple(texts), label if labelled else None) for at, (texts, label) in enumerate(rows))
 
+    @functools.cached_property
+    def splits(self) -> Mapping[str, Any]:
+        assert self.task.hub is not None
+        return _load_hub(self.task.hub, self.offline)
 
-def _score(cell: object, score_range: tuple[float, float] | None, where: str) -> float:
-    """A regression label: a plain finite number inside `score_range`."""
-    low, high = score_range or (-math.inf, math.inf)
-    readable = isinstance(cell, (str, int, float)) and not isinstance(cell, bool) and "_" not in str(cell)
-    try:
-        value = float(cell) if readable else math.nan  # type: ignore[arg-type]
-    except (ValueError, OverflowError):
-        value = math.nan
-    if not math.isfinite(value) or not low <= value <= high:
-        wanted = f"a number in [{low:g}, {high:g}]" if score_range else "a finite number"
-        raise InputError(f"{where}: a score must be {wanted}, got {cell!r}.")
-    return value
-
-
-def _read_rows(
-    task: Task,
-    path: Path,
-    text: Sequence[str],
-    label: str | None,
-    *,
-    words: Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
-) -> tuple[Example, ...]:
-    """Examples of one table; `label` None leaves them unlabelled, `words` are the file's words for `task.labels`."""
-    ids = {word: index for index, word in enumerate(words or task.labels or ())}
-    examples = []
-    for number, row in enumerate(read_table(path, (*text, label) if label else text, columns=columns)):
-        where = f"{path}, line {row.line}"
-        value = _label(task, row.cells[-1], ids, where) if label else None
-        texts = tuple(_text(cell, where) for cell in row.cells[: len(text)])
-        examples.append(Example(number, texts, value))
-    return tuple(examples)
-
-
-# --------------------------------------------------------------------------------------------------------- the sources
-
-
-def _glue_folder(data_dir: Path, files: GlueFiles) -> Path:
-    folder = data_dir / files.folder
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder}: no such folder; the data folder must hold {files.folder}/ as GLUE's release does.")
-    return folder
-
-
-def _read_glue(task: Task, files: GlueFiles, folder: Path, part: str, labelled: bool) -> tuple[Example, ...]:
-    names = {"train": "train.tsv", "dev": files.dev, "test": files.test}
-    names |= {name: dev if labelled else test for name, dev, test in files.extra}
-    columns = files.columns if labelled else None
-    label = files.label if labelled else None
-    return _read_rows(task, folder / names[part], files.text, label, words=files.codes, columns=columns)
-
-
-def _read_own(task: Task, own: OwnFiles, part: str, labelled: bool) -> tuple[Example, ...]:
-    path = {"train": own.train, "dev": own.dev, "test": own.test}[part]
-    if path is None:
-        raise InputError(f"{own.toml}: names no test file.")
-    return _read_rows(task, path, task.text, own.label if labelled else None)
-
-
-def _read_embedded(task: Task, part: str, labelled: bool) -> tuple[Example, ...]:
-    from benchmarks.pocket.language import examples
-
-    rows = examples(task.name.removeprefix("pocket-"), part)
-    return tuple(
-        Example(number, tuple(texts), label if labelled else None) for number, (texts, label) in enumerate(rows)
-    )
+    def _hub(self, part: str, labelled: bool) -> tuple[Example, ...]:
+        task, hub = self.task, self.task.hub
+        assert hub is not None
+        names = {"train": "train", "dev": hub.dev, "test": hub.test}
+        names |= {name: dev if labelled else test for name, dev, test in hub.extra}
+        where = f"{HUB_DATASET} ({hub.config}), {names[part]}"
+        table = _hub_columns(task, self.splits, names[part], where)
+        dropped = self.dropped.get(part, ())
+        check_dropped(where, "row", dropped, range(len(table["label"])))
+        columns = (*(table[name] for name in task.text), table["label"])
+        rows = ((at, cells) for at, cells in enumerate(zip(*columns, strict=True)) if at not in dropped)
+        label_of = functools.partial(_hub_label, task) if labelled else None
+        return _examples(rows, len(task.text), label_of, self._faults(part, labelled, where, "row"))
 
 
 def _load_hub(hub: HubColumns, offline: bool) -> Mapping[str, Any]:
@@ -223,32 +211,84 @@ def _offline_hub(offline: bool) -> Iterator[None]:
         datasets.config.HF_HUB_OFFLINE = before
 
 
-def _read_hub(task: Task, hub: HubColumns, splits: Mapping[str, Any], part: str, labelled: bool) -> tuple[Example, ...]:
-    names = {"train": "train", "dev": hub.dev, "test": hub.test}
-    names |= {name: dev if labelled else test for name, dev, test in hub.extra}
-    split, where = names[part], f"{HUB_DATASET} ({hub.config}), {names[part]}"
-    if split not in splits:
+def _hub_columns(task: Task, splits: Mapping[str, Any], name: str, where: str) -> Mapping[str, list[Any]]:
+    """The columns of one split of the hub. Raises InputError where they are not those of the task."""
+    if name not in splits:
         raise InputError(f"{where}: no such split, found {', '.join(splits)}.")
-    rows = splits[split]
-    for name in (*task.text, "label"):
-        if name not in rows.column_names:
-            raise InputError(f"{where}: column {name!r} is missing, found {', '.join(rows.column_names)}.")
+    rows = splits[name]
+    for column in (*task.text, "label"):
+        if column not in rows.column_names:
+            raise InputError(f"{where}: column {column!r} is missing, found {', '.join(rows.column_names)}.")
     words = getattr(rows.features["label"], "names", None)
     if words is not None and tuple(words) != task.labels:
         raise InputError(f"{where}: the classes must be {', '.join(task.labels or ())}, found {', '.join(words)}.")
-    table = rows.with_format(None)[:]
-    examples = []
-    for number, (label, *cells) in enumerate(zip(table["label"], *(table[name] for name in task.text), strict=True)):
-        place = f"{where}, row {number}"
-        value = _hub_label(task, label, place) if labelled else None
-        examples.append(Example(number, tuple(_text(cell, place) for cell in cells), value))
-    return tuple(examples)
+    table: Mapping[str, list[Any]] = rows.with_format(None)[:]
+    return table
 
 
-def _hub_label(task: Task, label: object, where: str) -> int | float:
+# ---------------------------------------------------------------------------------------------- from cells to examples
+
+
+def _examples(
+    rows: Iterable[tuple[int, Sequence[object]]],
+    texts: int,
+    label_of: Callable[[object], int | float] | None,
+    faults: FaultyRows,
+) -> tuple[Example, ...]:
+    """Examples of rows (number, cells: the texts first, the label last); all rows that are none in one InputError."""
+    answer: list[Example] = []
+    for number, cells in rows:
+        try:
+            label = label_of(cells[-1]) if label_of else None
+            answer.append(Example(len(answer), tuple(map(_text, cells[:texts])), label))
+        except ValueError as error:
+            faults.note(number, str(error))
+    faults.refuse()
+    return tuple(answer)
+
+
+def _text(cell: object) -> str:
+    """A cell of a text column, as it stands; ValueError says what is wrong with it."""
+    if not isinstance(cell, str):
+        raise ValueError(f"a text must be a string, got {cell!r}")
+    if not cell.strip():
+        raise ValueError("an example's text must not be empty")
+    if _NOT_TEXT.search(cell):
+        raise ValueError(f"a text must be valid Unicode without NUL, got {cell[:40]!r}")
+    return cell
+
+
+def _label(task: Task, cell: object, words: Mapping[str, int]) -> int | float:
+    """A cell of the label column as a class id or a score; `words` maps the file's words to ids."""
+    if task.regression:
+        return _score(cell, task.score_range)
+    word = cell if isinstance(cell, str) else json.dumps(cell)
+    if word not in words:
+        raise ValueError(f"unknown label {word!r}, expected one of {', '.join(words)}")
+    return words[word]
+
+
+def _hub_label(task: Task, label: object) -> int | float:
     """A class id is taken as it is; scores are stored as float32, and three decimals give the official value back."""
     if task.regression:
-        return _score(round(label, 3) if isinstance(label, float) else label, task.score_range, where)
+        return _score(round(label, 3) if isinstance(label, float) else label, task.score_range)
     if not isinstance(label, int) or not 0 <= label < len(task.labels or ()):
-        raise InputError(f"{where}: a class id must be in 0..{len(task.labels or ()) - 1}, got {label!r}.")
+        raise ValueError(f"a class id must be in 0..{len(task.labels or ()) - 1}, got {label!r}")
     return label
+
+
+def _score(cell: object, score_range: tuple[float, float] | None) -> float:
+    """A regression label: a plain number inside `score_range`, whose square fits float32."""
+    low, high = score_range or (-MOST_SCORE, MOST_SCORE)
+    readable = isinstance(cell, (str, int, float)) and not isinstance(cell, bool) and "_" not in str(cell)
+    try:
+        value = float(cell) if readable else math.nan  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        value = math.nan
+    if not math.isfinite(value):
+        wanted = f"a number in [{low:g}, {high:g}]" if score_range else "a finite number"
+        raise ValueError(f"a score must be {wanted}, got {cell!r}")
+    if not low <= value <= high:
+        hint = "" if score_range else ", whose square fits float32 (scale the scores)"
+        raise ValueError(f"a score must be a number in [{low:g}, {high:g}]{hint}, got {cell!r}")
+    return value

@@ -150,6 +150,11 @@ def test_a_windows_line_end_belongs_to_no_field_and_a_line_separator_to_its_text
     assert load_task_data(TASKS["sst2"], data_dir=tmp_path).dev == (Example(0, ("one\u2028two\x0bthree",), 1),)
 
 
+def without_way_out(refused: pytest.ExceptionInfo[InputError]) -> str:
+    """The message without its last sentence, which is the same for every faulty row and tested below."""
+    return str(refused.value).partition(" Correct them or leave them out: --drop-rows ")[0]
+
+
 HEADER = b"index\tsentence1\tsentence2\tlabel\n"
 
 
@@ -186,7 +191,7 @@ def test_a_malformed_file_is_one_sentence_with_file_and_line(tmp_path: Path, con
     path.write_bytes(content)
     with pytest.raises(InputError) as refused:
         load_task_data(TASKS["rte"], data_dir=tmp_path)
-    assert str(refused.value) == f"{path}{message}"
+    assert without_way_out(refused) == f"{path}{message}"
 
 
 @pytest.mark.parametrize("score", ["5.001", "-0.1", "nan", "inf", "high", "", "1_0"])
@@ -195,7 +200,7 @@ def test_a_score_outside_zero_to_five_is_refused(tmp_path: Path, score: str) -> 
     path.write_text(path.read_text().replace("3.800", score))
     with pytest.raises(InputError) as refused:
         load_task_data(TASKS["stsb"], data_dir=tmp_path)
-    assert str(refused.value) == f"{path}, line 3: a score must be a number in [0, 5], got {score!r}."
+    assert without_way_out(refused) == f"{path}, line 3: a score must be a number in [0, 5], got {score!r}."
 
 
 def test_missing_folders_and_files_are_named(tmp_path: Path) -> None:
@@ -329,7 +334,7 @@ def test_a_malformed_own_file_is_one_sentence(
 ) -> None:
     with pytest.raises(InputError) as refused:
         own_task(tmp_path, file, content, extra)
-    assert str(refused.value) == f"{tmp_path / file}{message}"
+    assert without_way_out(refused) == f"{tmp_path / file}{message}"
 
 
 def test_an_own_test_file_needs_no_label_column(tmp_path: Path) -> None:
@@ -434,7 +439,7 @@ def test_a_bad_row_of_the_hub_is_named(hub: Fill, row: tuple[str, str, object], 
     hub("rte", [("x", "y", 0), row])
     with pytest.raises(InputError) as refused:
         load_task_data(TASKS["rte"], offline=True)
-    assert str(refused.value) == f"nyu-mll/glue (rte), train, {message}"
+    assert without_way_out(refused) == f"nyu-mll/glue (rte), train, {message}"
 
 
 def test_other_classes_on_the_hub_are_refused(hub: Fill) -> None:
