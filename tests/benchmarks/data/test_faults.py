@@ -31,8 +31,8 @@ def test_all_faulty_rows_are_named_at_once_by_kind_with_the_way_out(own, tmp_pat
         load_task_data(own("a,yes", " ,no", "b,maybe", ",no", "c", "d,yes"))
     assert str(refused.value) == (
         f"{tmp_path}/train.csv: 4 rows cannot be used: lines 3, 5 (an example's text must not be empty); line 4 "
-        "(unknown label 'maybe', expected one of no, yes); line 6 (expected 2 columns, found 1). Correct them or leave them "
-        "out: --drop-rows mine:train:3,4,5,6"
+        "(unknown label 'maybe', expected one of no, yes); line 6 (expected 2 columns, found 1). Correct them or leave "
+        "them out: --drop-rows mine:train:3,4,5,6"
     )
 
 
