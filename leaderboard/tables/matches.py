@@ -5,6 +5,7 @@ same share of the training data, or at any share that the paper does not have.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from leaderboard.tables.cells import Cell, Row, compare_rows, is_synthetic, shar
 from leaderboard.tables.published import Figure, Reference, references, task_key
 from leaderboard.tables.sections import Section, field_text
 
+OPEN = re.compile(r", (form|layers|gradient)=\w+")  # of a decay, of mixout
 SAID = {"same": "have the same sign here", "opposite": "have the opposite sign here"}
 
 
@@ -117,8 +119,8 @@ def meetings(section: Section) -> list[Meeting]:
 
 
 def plain(strategy: str) -> str:
-    """A strategy as papers write it: without the number of a variant, and without the form of a weight decay."""
-    return strategy.split(" (variant ")[0].replace(", form=coupled)", ")")
+    """A strategy as papers write it: without the number of a variant, and without what a paper leaves open."""
+    return OPEN.sub("", strategy.split(" (variant ")[0])
 
 
 def pairs_of(reference: Reference, section: Section) -> list[Pair]:
