@@ -45,8 +45,8 @@ from benchmarks.trial.probe import look
 from benchmarks.trial.protocol import make_protocol
 from fisher.common.command import show
 from fisher.common.errors import InputError
+from fisher.common.files import write_atomic
 from leaderboard.build import FILES, build
-from leaderboard.records.files import write_atomic
 from leaderboard.records.identity import record_ids
 from leaderboard.records.methods import METHODS, encode_methods, read_methods
 from leaderboard.records.plan import PLAN, encode_plan, joined, plan_of, read_plan

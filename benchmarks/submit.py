@@ -26,8 +26,8 @@ from benchmarks.data.tasks import TASKS
 from benchmarks.submission import FILES, check, pack
 from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
+from fisher.common.files import write_file
 from fisher.common.text import escape
-from leaderboard.records.files import write_atomic
 from leaderboard.records.identity import canonical
 from leaderboard.records.schema import is_result
 from leaderboard.records.store import read_records
@@ -85,12 +85,7 @@ def submit(given: argparse.Namespace) -> None:
     for strategy, best in chosen.items():
         content, constant = pack(predictions(best))
         path = folder / file_name(strategy)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, content)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise InputError(f"--output must be a folder that can be written, got {folder}: {why}") from None
+        write_file(path, content)
         print(f"{escape(str(path))}: {escape(strategy)}")
         for task, record in best.items():
             score = 100 * record["result"]["score"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
-from fisher.common.files import write_atomically
+from fisher.common.files import write_file
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"threshold must be in (0, 1], got {args.threshold}")
     profiles = [profile(path, threshold=args.threshold) for path in args.files]
     text = markdown(profiles, threshold=args.threshold)
-    write_atomically(args.output / "report.md", text.encode())
+    write_file(args.output / "report.md", text.encode())
     plot_report(profiles, args.output, args.format)
     print(text)
 

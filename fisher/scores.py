@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from fisher.common.errors import InputError
-from fisher.common.files import write_atomically
+from fisher.common.files import write_file
 
 FORMAT = 1
 REQUIRED = ("format", "tensors", "kind", "objective", "reduction", "samples", "seed", "corpus_hash", "model", "weights")
@@ -89,7 +89,7 @@ def save_scores(path: Path | str, values: Mapping[str, torch.Tensor], metadata: 
     if missing:
         raise InputError(f"the metadata of scores must have {', '.join(REQUIRED)}: {', '.join(missing)} missing")
     tensors = {name: value.detach().cpu().contiguous() for name, value in values.items()}
-    write_atomically(Path(path), save(tensors, metadata={"fisher": json.dumps(known, sort_keys=True)}))
+    write_file(Path(path), save(tensors, metadata={"fisher": json.dumps(known, sort_keys=True)}))
 
 
 def load_scores(path: Path | str, *, weights: str | None = None) -> Scores:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
+from fisher.common.files import write_file
 from fisher.common.text import escape
-from leaderboard.records.files import write
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import read_plan
 from leaderboard.records.schema import RecordError
@@ -73,14 +73,14 @@ def _build(
     problems += faults
     sections = tables.sections(found, baseline=baseline)
     options: dict[str, Any] = {"without_cost": without_cost, "problems": len(problems)}
-    write(Path(output), "leaderboard.md", markdown.text(sections, **options))
-    write(Path(output), "leaderboard.csv", frame.csv(sections, without_cost=without_cost))
+    write_file(Path(output) / "leaderboard.md", markdown.text(sections, **options))
+    write_file(Path(output) / "leaderboard.csv", frame.csv(sections, without_cost=without_cost))
     content = document.document(sections, **options)
     old, new = _content(Path(output) / "leaderboard.json"), document.text(content).encode("utf-8")
-    write(Path(output), "leaderboard.json", new)
-    write(Path(output), "table.tex", latex.text(sections))
+    write_file(Path(output) / "leaderboard.json", new)
+    write_file(Path(output) / "table.tex", latex.text(sections))
     beside = {f"{line['id']}.json" for line in found} <= _files(Path(output) / RECORDS)
-    write(Path(output), "index.html", page.html(content, methods, records=f"{RECORDS}/" if beside else None))
+    write_file(Path(output) / "index.html", page.html(content, methods, records=f"{RECORDS}/" if beside else None))
     if with_figures:
         from leaderboard.render.figures import write_figures  # matplotlib: loaded where something is drawn alone
 

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fisher.common.command import make_parser, run_command
+from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.build import load, report
-from leaderboard.records.files import write
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     found, problems = load(args.results)
     text = markdown(reference, sections(found))
     if args.output:
-        write(Path(args.output).parent, Path(args.output).name, text)
+        write_file(Path(args.output), text)
     report(problems)
     print(f"Written: {escape(args.output)}" if args.output else text, end="\n" if args.output else "")
     return 1 if problems else 0

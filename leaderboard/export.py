@@ -24,8 +24,8 @@ from typing import Any
 
 from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
+from fisher.common.files import write_file
 from fisher.common.text import escape
-from leaderboard.records.files import write_atomic
 from leaderboard.records.methods import METHODS, encode_methods, read_methods
 from leaderboard.records.plan import PLAN, Place, Plan, encode_plan, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError, is_result
@@ -142,19 +142,15 @@ def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any], p
         raise InputError(
             f"{NAME} must go to a folder without records/, got {where}, which is that of a run; name another"
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / NAME, archive)
-        if methods:
-            write_atomic(folder / METHODS, encode_methods(methods))
-        elif not read_methods([folder])[1]:
-            (folder / METHODS).unlink(missing_ok=True)
-        if plan:
-            write_atomic(folder / PLAN, encode_plan(plan))
-        elif not read_plan([folder])[1]:
-            (folder / PLAN).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{NAME} cannot be written to {escape(str(folder))}: {error.strerror}") from None
+    write_file(folder / NAME, archive)
+    if methods:
+        write_file(folder / METHODS, encode_methods(methods))
+    elif not read_methods([folder])[1]:
+        (folder / METHODS).unlink(missing_ok=True)
+    if plan:
+        write_file(folder / PLAN, encode_plan(plan))
+    elif not read_plan([folder])[1]:
+        (folder / PLAN).unlink(missing_ok=True)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
+from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.build import build
 from leaderboard.export import NAME, pack, portable, write_submission
-from leaderboard.records.files import write
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import Place, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     if refused is not None:
         print(f"{refused}\nNothing was written.")
         return 1
-    write(args.page.parent, args.page.name, page(args.board))
+    write_file(args.page, page(args.board))
     print(f"{escape(str(args.board))}: {after} records, {after - before} of them new; {escape(str(args.page))} is made")
     return 0
 

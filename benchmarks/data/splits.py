@@ -25,7 +25,7 @@ from benchmarks.data.tasks import TASKS, Task
 from benchmarks.trial.seeds import derive
 from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
-from leaderboard.records.files import write, write_atomic
+from fisher.common.files import write_atomic, write_file
 
 if TYPE_CHECKING:
     from benchmarks.trial.protocol import Protocol
@@ -268,7 +268,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Write the expected hashes of the official and the pocket tasks."""
     hashes = expected_hashes([TASKS[name] for name in _RECORDED_TASKS], args.data_dir)
-    write(args.output.parent, args.output.name, _encoded(hashes))
+    write_file(args.output, _encoded(hashes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

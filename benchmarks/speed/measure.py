@@ -18,7 +18,7 @@ from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
 from benchmarks.trial.environment import isolated
 from fisher.common.errors import InputError
-from fisher.common.files import require_writable, write_atomically
+from fisher.common.files import require_writable, write_file
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -59,5 +59,5 @@ def run(arguments: argparse.Namespace) -> None:
         require_writable(arguments.output)
     found = measure(arguments)
     if arguments.output is not None:
-        write_atomically(arguments.output, (json.dumps(found, indent=1) + "\n").encode())
+        write_file(arguments.output, (json.dumps(found, indent=1) + "\n").encode())
     print(report.markdown(found))

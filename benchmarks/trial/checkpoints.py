@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save
 
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import PHASES, merge_costs
-from leaderboard.records.files import write_atomic
+from fisher.common.files import write_atomic
 from leaderboard.records.identity import config_hash
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import set_aside

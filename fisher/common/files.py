@@ -1,31 +1,47 @@
 """Files that are there whole or not at all."""
 
 import os
-from contextlib import suppress
+import secrets
 from pathlib import Path
 
 from fisher.common.errors import InputError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary file next to `path`, flush it to the disk, rename it.
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that others see the old content or the new one, never a part, also after a power cut.
+
+    Temporary file in the same folder, fsync, rename, fsync of the folder. Raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file atomically into a folder that is made where it is missing.
 
     Raises:
         InputError: the folder cannot be made or written, or the disk is full; nothing half-written stays behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomic(path, content.encode("utf-8") if isinstance(content, str) else content)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         reason = error.strerror or str(error)
-        raise InputError(f"{path} cannot be written ({reason}): choose another place or free some room") from error
+        raise InputError(f"{path} cannot be written ({reason}): choose another place or free some room") from None
 
 
 def require_writable(path: Path) -> None:
@@ -33,5 +49,5 @@ def require_writable(path: Path) -> None:
     if os.path.isdir(path):
         raise InputError(f"{path} must be a file to write, but it is a folder")
     probe = path.with_name(f".{path.name}.{os.getpid()}")
-    write_atomically(probe, b"")
+    write_file(probe, b"")
     probe.unlink()

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from fisher.common.errors import InputError
-from fisher.common.files import require_writable, write_atomically
+from fisher.common.files import require_writable, write_file
 from fisher.common.measure import in_turn, ratios, summary
 from fisher.estimation.accumulate import batches_agree, length_of, plan
 from fisher.estimation.batched import add_squares
@@ -136,5 +136,5 @@ def run(args: argparse.Namespace) -> None:
     )
     text = json.dumps(result, indent=1)
     if args.output:
-        write_atomically(args.output, (text + "\n").encode())
+        write_file(args.output, (text + "\n").encode())
     print(text)

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from fisher.common.errors import InputError
-from fisher.common.files import write_atomically
+from fisher.common.files import write_file
 from fisher.estimation.accumulate import Prepare, Report, State, accumulate, unchanged
 from fisher.estimation.convergence import convergence
 from fisher.pretraining.objectives import Loss, Sample
@@ -27,7 +27,7 @@ def save_state(path: Path, state: State, recipe: Mapping[str, Any]) -> None:
         "tensors": list(state.total),
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.total.items()}
-    write_atomically(path, save(tensors, metadata={"unfinished": json.dumps(note, sort_keys=True)}))
+    write_file(path, save(tensors, metadata={"unfinished": json.dumps(note, sort_keys=True)}))
 
 
 def load_state(path: Path, recipe: Mapping[str, Any], device: str) -> State | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
-from fisher.common.files import write_atomically
+from fisher.common.files import write_file
 from fisher.common.progress import progress
 from fisher.pretraining.checkpoint import checkpoint_hash
 from fisher.pretraining.corpus import corpus_hash, read_corpus
@@ -91,8 +91,8 @@ def run(args: argparse.Namespace) -> None:
     made = surfaces(plane, points, seeds, variants)
     content = {"request": {**recipe, "corpus": Path(request.corpus).name}, "axis": plane.coordinates, "surfaces": made}
     text = json.dumps(finite_or_null(content), indent=1, allow_nan=False) + "\n"
-    write_atomically(args.output / "landscape.json", text.encode())
-    write_atomically(args.output / "landscape.md", table(made, request).encode())
+    write_file(args.output / "landscape.json", text.encode())
+    write_file(args.output / "landscape.md", table(made, request).encode())
     if args.plot:
         from fisher.plots import plot_landscape
 

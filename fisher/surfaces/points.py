@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fisher.common.errors import InputError
-from fisher.common.files import write_atomically
+from fisher.common.files import write_file
 
 Key = tuple[int, str, int, int]  # direction seed, variant, row, column
 
@@ -19,7 +19,7 @@ class Points:
         self.path = path
         self.known: dict[Key, float] = {}
         lines = [json.dumps(recipe, sort_keys=True), *self.read(recipe)]
-        write_atomically(path, "".join(line + "\n" for line in lines).encode())
+        write_file(path, "".join(line + "\n" for line in lines).encode())
         self.file = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> "Points":

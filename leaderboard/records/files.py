@@ -1,51 +1,15 @@
-"""Files that a reader asked for, written whole or not at all, and those that runs leave beside their records."""
+"""Files that runs leave next to their records."""
 
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fisher.common.errors import InputError
+from fisher.common.text import escape
 from leaderboard.records.schema import RecordError
-from leaderboard.render.text import escape
 
 MAX_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that others see the old content or the new one, never a part, also after a power cut.
-
-    Temporary file in the same folder, fsync, rename, fsync of the folder. Raises OSError.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def write(folder: Path, name: str, content: str | bytes) -> None:
-    """Write a file into a folder, which is made where it is missing. Raises InputError if the folder refuses it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / name, content.encode("utf-8") if isinstance(content, str) else content)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise InputError(f"{name} cannot be written to {escape(str(folder))}: {why}") from None
 
 
 def read_beside(

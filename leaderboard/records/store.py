@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from fisher.common.errors import InputError
+from fisher.common.files import write_atomic
 from leaderboard.records import schema
-from leaderboard.records.files import write_atomic
 from leaderboard.records.identity import MAX_DEPTH, canonical, digest, dump, name_of, record_id
 from leaderboard.records.schema import Record, RecordError
 from leaderboard.render.text import escape

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from matplotlib.figure import Figure
 
-from leaderboard.records.files import write
+from fisher.common.files import write_file
 from leaderboard.render import drawing
 from leaderboard.render.drawing import MOST, THEMES, Theme
 from leaderboard.render.rank_diagram import rank_diagram
@@ -104,5 +104,5 @@ def write_figures(sections: Sequence[Section], folder: Path) -> list[str]:
                     dark = "-dark" if theme.name == "dark" else ""
                     for kind, content in drawing.to_files(figure).items():
                         written.append(f"{prefix}-{name}{dark}.{kind}")
-                        write(folder, written[-1], content)
+                        write_file(folder / written[-1], content)
     return written

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from fisher.common.errors import InputError
-from fisher.common.files import require_writable, write_atomically
+from fisher.common.files import require_writable, write_file
 from fisher.estimation.convergence import convergence, convergence_lines, spearman, stops
 from fisher.scores import (
     base_names,
@@ -126,14 +126,14 @@ def test_an_unwritable_output_is_refused_and_nothing_stays_behind(tmp_path):
 
 def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "f"
-    write_atomically(path, b"old")
+    write_file(path, b"old")
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
-        write_atomically(path, b"new")
+        write_file(path, b"new")
     assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == ["f"]
 
 

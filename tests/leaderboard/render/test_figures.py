@@ -177,7 +177,7 @@ def test_the_command_draws_unless_it_is_told_not_to(
     (tmp_path / "two" / "figures").rmdir()
     (tmp_path / "two" / "figures").write_text("")
     assert main([folder, "--output", str(tmp_path / "two")]) == 2
-    assert "restarts-10.svg cannot be written to" in capsys.readouterr().err
+    assert "restarts-10.svg cannot be written (" in capsys.readouterr().err
 
 
 def test_no_figure_of_other_tables_stays_and_a_users_own_files_do(
