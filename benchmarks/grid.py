@@ -12,12 +12,12 @@ from benchmarks.data.sources import TaskData, examples_hash
 from benchmarks.data.splits import make_split, split_hash
 from benchmarks.suite import Suite
 from benchmarks.trial.config import Seeds, TrialConfig
-from benchmarks.trial.forward import available
 from benchmarks.trial.metrics import metric_name
 from benchmarks.trial.protocol import Protocol, make_protocol
 from fisher.common.errors import InputError
 from regularizers.registry import identity
 from regularizers.strategy import Strategy, parse
+from regularizers.surgery.forward import available
 
 
 def make_grid(

@@ -39,7 +39,6 @@ from benchmarks.trial import models, timing
 from benchmarks.trial.checkpoints import Plan, remove_done
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.environment import environment
-from benchmarks.trial.forward import FAMILIES as PACKABLE
 from benchmarks.trial.inputs import Resources, load_data, load_tests, resolve_task
 from benchmarks.trial.probe import look
 from benchmarks.trial.protocol import make_protocol
@@ -55,6 +54,7 @@ from leaderboard.records.store import ARCHIVE, find_records, set_aside, stream_r
 from leaderboard.render.text import escape, show_any_script
 from regularizers.describe import explain
 from regularizers.registry import load_plugins
+from regularizers.surgery.forward import FAMILIES as PACKABLE
 
 DEFAULT_OUTPUT = "results"
 MOST = 10_000  # workers, threads, trials on a GPU

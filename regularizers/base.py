@@ -68,6 +68,8 @@ class Regularizer:
         off: strategies that must equal `none` bit for bit, such as `mixout(w_pre, 0)`.
         loss_order: losses of lower order are wrapped by those of higher order; below 0 for what changes the task's own
             loss, so that penalties of other terms are added to the changed one.
+        forward: `stock` for a technique that must see the model's own forward pass; others are compared in a first step
+            (`regularizers.agreement`).
         search: {hyperparameter: range}, where a tuner looks for values (`regularizers.search`).
         exempt: {check: reason} for the checks whose premise the method denies by design.
     """
@@ -82,6 +84,7 @@ class Regularizer:
     sets: ClassVar[frozenset[str]] = frozenset()
     body_only: ClassVar[bool] = False
     loss_order: ClassVar[int] = 0
+    forward: ClassVar[str] = ""
     example: ClassVar[str] = ""
     off: ClassVar[tuple[str, ...]] = ()
     search: ClassVar[Mapping[str, Search]] = {}

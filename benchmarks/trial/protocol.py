@@ -40,7 +40,7 @@ class Protocol:
     data `official` = train scored on dev, `pooled` = both joined, shuffled with the restart's seed and cut 80/20;
     selection `last` = the last epoch ranks, `best_dev` = the best epoch on dev; precision fp32 or bf16 autocast;
     forward `packed` = no padding, `padded` = to the longest of the batch, `stock` = the model's own, which is all
-    that families other than BERT have (`benchmarks.trial.forward`).
+    that families other than BERT have (`regularizers.surgery.forward`).
     """
 
     name: str = "lee20"

@@ -13,9 +13,9 @@ import torch
 from benchmarks.data import batches
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
-from benchmarks.trial.forward import prepare
 from benchmarks.trial.inputs import Resources, load_inputs
 from regularizers.base import criterion
+from regularizers.surgery.forward import prepare
 
 EVALUATION_SHARE = 1 / 3  # a forward pass costs about a third of a training step on the same tokens
 

@@ -19,7 +19,6 @@ from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import PEAK, Clock, merge_costs, peak
 from benchmarks.trial.environment import environment, isolated
 from benchmarks.trial.evaluation import DIGITS, Evaluation
-from benchmarks.trial.forward import prepare
 from benchmarks.trial.inputs import Inputs, Resources, labels_of, load_inputs
 from benchmarks.trial.seeds import derive
 from regularizers.base import Context, SkipTrial
@@ -27,6 +26,7 @@ from regularizers.context import History
 from regularizers.loop import Recipe, fit
 from regularizers.resume import BadState
 from regularizers.strategy import BoundStrategy
+from regularizers.surgery.forward import prepare
 
 TRACE_LINES = 12
 Json = dict[str, Any]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification
 
-from benchmarks.trial.forward import available, prepare
 from regularizers.base import Batch, criterion
 from regularizers.base import forward as stock
+from regularizers.surgery.forward import available, prepare
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from benchmarks.trial.forward import IMPLEMENTATION as PACKED
-from benchmarks.trial.forward import prepare
 from fisher.common.errors import InputError
 from regularizers.base import Context, SkipTrial
 from regularizers.methods.gaussian_dropout import gaussian_dropout
 from regularizers.strategy import parse
+from regularizers.surgery.forward import IMPLEMENTATION as PACKED
+from regularizers.surgery.forward import prepare
 from regularizers.surgery.noise import IMPLEMENTATION, StepNoise, attach_noise, attention, holder
 from regularizers.surgery.sites import find_sites
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import regularizers.methods.neftune
-from benchmarks.trial.forward import prepare
 from regularizers.base import Context, SkipTrial
 from regularizers.methods.neftune import NEFTune, magnitude, token_lengths
+from regularizers.surgery.forward import prepare
 
 
 def test_magnitude_counts_the_real_tokens_of_each_example():

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.trial.forward import prepare
 from fisher.common.errors import InputError
 from regularizers.methods.mixout import mixout
 from regularizers.methods.tuneout import Examples, tuneout
 from regularizers.strategy import parse
+from regularizers.surgery.forward import prepare
 
 
 def numbers(*shape, seed=0):

@@ -25,15 +25,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
-from regularizers.base import Batch
-from regularizers.base import forward as stock
+from regularizers.context import Batch
+from regularizers.context import forward as stock
+from regularizers.surgery import noise
 from regularizers.surgery.noise import AWARE, noise_of
-from regularizers.surgery.noise import attention as noisy_attention
 
 WAYS = ("packed", "padded", "stock")
 FAMILIES = ("bert",)
 IMPLEMENTATION = "regbench_packed"
+STOCK_ATTENTION = "sdpa"
 
 
 def available(way: str, family: str) -> str:
@@ -51,6 +53,14 @@ def prepare(model: Any, way: str) -> Callable[[Any, Batch], Tensor]:
         return padded
     model.set_attn_implementation(IMPLEMENTATION)
     return packed
+
+
+def restore_stock(model: Any) -> Callable[[Any, Batch], Tensor]:
+    """Give a prepared model its usual attention back (the noisy one where a technique put noise on it)."""
+    if model.config._attn_implementation == IMPLEMENTATION:
+        noisy = any(hasattr(module, "site_noise") for module in model.modules())
+        model.set_attn_implementation(noise.IMPLEMENTATION if noisy else STOCK_ATTENTION)
+    return stock
 
 
 def padded(model: Any, batch: Batch) -> Tensor:
@@ -100,11 +110,14 @@ def attention(
     scaling: float | None = None,
     sequence_lengths: tuple[int, ...] = (),
     **options: Any,
-) -> tuple[Tensor, None]:
+) -> tuple[Tensor, Tensor | None]:
     """Scaled dot-product attention within each sequence of one packed row; noise of the module acts on probabilities.
 
     query, key, value: (1, heads, tokens, width), sequences one after the other; returns (1, tokens, heads, width).
+    Without `sequence_lengths` (a technique that calls the model itself) it is plain attention under the mask.
     """
+    if not sequence_lengths:
+        return noise.attention(module, query, key, value, attention_mask, scaling, dropout)
     groups = [(length, len(list(same))) for length, same in groupby(sequence_lengths)]
     sizes = [length * count for length, count in groups]
     parts = zip(*(x[0].split(sizes, dim=1) for x in (query, key, value)), strict=True)  # split: one cat in the backward
@@ -116,10 +129,16 @@ def attention(
             out = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
             out = out.transpose(1, 2)
         else:
-            out, _ = noisy_attention(module, q, k, v, None, scaling, dropout)
+            out, _ = noise.attention(module, q, k, v, None, scaling, dropout)
         pieces.append(out.flatten(0, 1))  # (count * length, heads, width)
     return torch.cat(pieces).unsqueeze(0), None
 
 
+def mask(*, attention_mask: Tensor | None = None, **options: Any) -> Tensor | None:
+    """A mask to be added to the scores; none for a packed row, which has no padding."""
+    return None if attention_mask is None else eager_mask(attention_mask=attention_mask, **options)
+
+
 AttentionInterface.register(IMPLEMENTATION, attention)
+AttentionMaskInterface.register(IMPLEMENTATION, mask)
 AWARE.add(IMPLEMENTATION)

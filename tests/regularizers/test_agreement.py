@@ -1,0 +1,161 @@
+"""Forward passes: a technique that a faster pass does not fit is found before the first step, and uses `stock`."""
+
+import pytest
+import torch
+
+from regularizers.agreement import settle_forward
+from regularizers.base import Context, Regularizer
+from regularizers.registry import find, methods
+from regularizers.strategy import BoundStrategy, parse
+from regularizers.surgery.forward import packed, padded, prepare, stock
+from regularizers.testing.tiny_trial import HEAD, example_scores, make_batch, tiny_bert
+
+
+class OtherAttention(Regularizer):
+    """Chooses an attention that knows nothing of packed rows: all examples attend to each other."""
+
+    name = "other_attention"
+
+    def attach(self, context):
+        context.model.set_attn_implementation("eager")
+        return list(context.parameters())
+
+
+class OwnCall(Regularizer):
+    """Calls the model itself, which then lacks the lengths of the sequences."""
+
+    name = "own_call"
+
+    def loss(self, compute, batch, context):
+        inner = compute(batch)
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        return inner._replace(loss=inner.loss + context.model(**inputs).logits.square().mean())
+
+
+class FirstRow(Regularizer):
+    """Needs a hidden state of the shape (examples, tokens, width)."""
+
+    name = "first_row"
+
+    def attach(self, context):
+        def check(module, args, out):
+            if len(out) == 1:
+                raise ValueError("one row\nand more")
+
+        context.model.bert.embeddings.register_forward_hook(check)
+        return list(context.parameters())
+
+
+class Declared(Regularizer):
+    """Says itself that it needs the model's own pass."""
+
+    name, forward = "declared", "stock"
+
+
+class Schedule(Regularizer):
+    """Counts its draws and divides by the number of steps; random on activations and on weights."""
+
+    name = "schedule"
+
+    def attach(self, context):
+        self.drawn, self.share, self._seen = 0, torch.ones(()), []
+        context.model.bert.embeddings.register_forward_hook(lambda m, a, out: out * (1 + 0.1 * torch.randn_like(out)))
+        return list(context.parameters())
+
+    def draw(self, context):
+        self.drawn += 1
+        self.share.mul_(1 - context.training.step / context.training.steps)
+        self.noise = torch.rand((), generator=context.generator)
+
+    def loss(self, compute, batch, context):
+        inner = compute(batch)
+        return inner._replace(loss=inner.loss * (1 + self.noise))
+
+
+def bind(*terms, way="packed", dtype=torch.float32, text="none"):
+    """A strategy of these techniques, or the one that the text says, attached for a forward pass."""
+    model = tiny_bert().to(dtype)
+    strategy = parse(text)
+    context = Context(
+        model,
+        HEAD,
+        torch.Generator().manual_seed(1),
+        examples=20,
+        fisher=example_scores(model, strategy),
+        forward=prepare(model, way),
+    )
+    bound = BoundStrategy(context, [(term, context.scoped("all"), term.name) for term in terms])
+    bound = bound if terms else strategy.bind(context)
+    bound.attach()
+    return bound
+
+
+@pytest.mark.parametrize("way", ["packed", "padded"])
+@pytest.mark.parametrize("name", sorted(methods()))
+def test_every_method_of_the_package_computes_the_same(name, way):
+    bound = bind(way=way, dtype=torch.float64, text=find(name).example or name)
+    assert settle_forward(bound, make_batch(0), way, trust=False) is None
+    assert bound.context.forward is {"packed": packed, "padded": padded}[way]
+
+
+@pytest.mark.parametrize(
+    ("term", "reason"),
+    [
+        (OtherAttention(), "the loss differs in a first step"),
+        (FirstRow(), "a first step failed with ValueError: one row"),
+        (Declared(), "declared by declared"),
+    ],
+)
+def test_a_pass_that_does_not_fit_gives_way_to_stock(term, reason):
+    bound = bind(term)
+    assert settle_forward(bound, make_batch(0), "packed") == (
+        f"trained with the forward pass stock in place of packed: {reason}"
+    )
+    assert bound.context.forward is stock and all(context.forward is stock for _, context, _ in bound.terms)
+    reference = bind(way="stock").context
+    batch = make_batch(1)
+    assert torch.allclose(bound.context.compute(batch).loss, reference.compute(batch).loss, rtol=1e-5)
+
+
+def test_stock_stays_stock():
+    assert settle_forward(bind(Declared(), way="stock"), make_batch(0), "stock") is None
+
+
+def test_a_model_called_without_lengths_masks_its_padding():
+    bound = bind(OwnCall(), dtype=torch.float64)
+    assert settle_forward(bound, make_batch(0), "packed") is None and bound.context.forward is packed
+    batch = make_batch(0)
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    plain = tiny_bert().double()
+    assert torch.allclose(bound.context.model.eval()(**inputs).logits, plain.eval()(**inputs).logits, rtol=1e-12)
+
+
+def test_noise_stays_where_the_pass_gives_way():
+    bound = bind(text="gaussian_dropout(0.5)")
+    bound.terms.append((OtherAttention(), bound.context.scoped("all"), "other"))
+    bound.terms[-1][0].attach(bound.context)
+    bound.context.model.set_attn_implementation("regbench_packed")
+    bound.context.model.bert.embeddings.register_forward_hook(lambda m, a, out: out * len(out))
+    assert "differs" in (settle_forward(bound, make_batch(0), "packed") or "")
+    assert bound.context.model.config._attn_implementation == "regbench_noise"
+
+
+def test_nothing_is_left_of_the_first_step():
+    bound = bind(Schedule())
+    term, context = bound.terms[0][0], bound.context
+    context.model.eval()
+    weights = {name: p.detach().clone() for name, p in context.model.named_parameters()}
+    states = context.generator.get_state(), torch.get_rng_state()
+    assert settle_forward(bound, make_batch(0), "packed") is None
+    assert (term.drawn, float(term.share), context.training.steps) == (0, 1.0, 0) and not hasattr(term, "noise")
+    assert torch.equal(states[0], context.generator.get_state()) and torch.equal(states[1], torch.get_rng_state())
+    assert all(torch.equal(p, weights[name]) and p.grad is None for name, p in context.model.named_parameters())
+    assert not any(module.training for module in context.model.modules())
+
+
+def test_mixed_precision_has_a_tolerance_of_its_own():
+    def autocast():
+        return torch.autocast("cpu", torch.bfloat16)
+
+    assert settle_forward(bind(Schedule()), make_batch(0), "packed", autocast) is None
+    assert settle_forward(bind(OtherAttention()), make_batch(0), "packed", autocast) is not None
