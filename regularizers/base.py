@@ -143,6 +143,10 @@ class Regularizer:
         """A context within which the model carries the weights that are evaluated."""
         return contextlib.nullcontext()
 
+    def notes(self) -> list[str]:
+        """What a reader of the finished trial must know of this term, such as that it did practically nothing."""
+        return []
+
     def state_dict(self) -> dict[str, Any]:
         """The data that the trial's copy holds beyond its fields; `attach` makes `_names` and references anew."""
         names = {f.name for f in dataclasses.fields(self)}

@@ -131,6 +131,10 @@ class BoundStrategy:
                 stack.enter_context(term.evaluation(context))
             yield
 
+    def notes(self) -> list[str]:
+        """What the terms say of a finished trial, each with its name."""
+        return [f"{text}: {note}" for term, _, text in self.terms for note in term.notes()]
+
 
 def _wrapped_loss(term: Regularizer, compute: Callable[[Batch], Output], context: Context, batch: Batch) -> Output:
     return term.loss(compute, batch, context)

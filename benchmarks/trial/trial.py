@@ -21,6 +21,7 @@ from benchmarks.trial.environment import environment, isolated
 from benchmarks.trial.evaluation import DIGITS, Evaluation
 from benchmarks.trial.inputs import Inputs, Resources, labels_of, load_inputs
 from benchmarks.trial.seeds import derive
+from regularizers.agreement import settle_forward
 from regularizers.base import Context, SkipTrial
 from regularizers.context import History
 from regularizers.loop import Recipe, fit
@@ -121,6 +122,7 @@ class Training:
     accelerator: Accelerator
     evaluation: Evaluation
     head_hash: str
+    forward_note: str | None
 
 
 def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training:
@@ -134,11 +136,12 @@ def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training
     pad = model.config.pad_token_id or 0
     order = batches.TrainBatches(inputs.train, labels, size=protocol.batch_size, seed=config.seeds.order, pad=pad)
     strategy, touched = attach(config, resources, model, head, len(labels))
+    note = settle_forward(strategy, order(0)[0], protocol.forward, accelerator.autocast)
     evaluation = Evaluation(inputs.data.task, model, inputs.split.dev, inputs.dev, strategy.context, pad)
     recipe = protocol.recipe()
     if resources.micro_batch is not None:
         recipe = dataclasses.replace(recipe, micro_batch=resources.micro_batch)
-    return Training(strategy, touched, order, recipe, accelerator, evaluation, head_hash)
+    return Training(strategy, touched, order, recipe, accelerator, evaluation, head_hash, note)
 
 
 def attach(
@@ -167,5 +170,7 @@ def judge(config: TrialConfig, resources: Resources, inputs: Inputs, training: T
         result["test"] = evaluation.predict_test(tests, strategy)
     result["touched"], result["micro_batch"] = training.touched, training.recipe.micro_batch
     result["train_loss"] = [round(loss, DIGITS) for loss in history.losses if math.isfinite(loss)]
+    if notes := [*([training.forward_note] if training.forward_note else []), *strategy.notes()]:
+        result["notes"] = notes
     hashes = {"head": training.head_hash, "batches": training.order.fingerprint(), "split": config.split_hash}
     return result | {"hashes": hashes}

@@ -3,6 +3,7 @@
     F (task-free):    g <- g * m / p,  m ~ Bernoulli(p) per element and step             [Xu et al. 2021]
     D (task-driven):  g <- g * 1[F_i among the top share p],  F_i = 1/n sum_k (d l(x_k) / d w_i)^2 at the start
 
+Gradients are masked after clipping, right before the optimizer's step, where the authors' optimizer does it.
 F of variant D is the project's empirical Fisher: one sample at a time, on the training data, dropout off, once before
 the first step; elements of equal score are kept or left out together. It costs one pass over the training data with
 batches of one.
@@ -41,6 +42,7 @@ class ChildTuning(Regularizer):
 
     p: float = 0.3
     variant: str = field(default="F", kw_only=True)
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "only a share of the weights gets a gradient"
     paper: ClassVar[str] = "Xu et al. 2021 (EMNLP)"
     equation: ClassVar[str] = "F: g <- g * m / p, m ~ Bernoulli(p); D: g <- g * 1[Fisher score in the top share p]"
@@ -77,9 +79,12 @@ class ChildTuning(Regularizer):
         """One number per step, from which the masks of variant F follow however often gradients are computed."""
         self.seed = int(torch.randint(2**62, (1,), generator=context.generator))
 
-    def gradients(self, backward: Callable[[], None], context: Context) -> None:
-        """Mask the gradients."""
-        backward()
+    def update(self, apply: Callable[[], None], context: Context) -> None:
+        """Mask the gradients that the optimizer sees, which are clipped by now."""
+        self._mask(context)
+        apply()
+
+    def _mask(self, context: Context) -> None:
         gradients = {name: p.grad for name, p in context.parameters().items() if p.grad is not None}
         if self.variant == "D":
             for name in gradients.keys() & self.masks.keys():

@@ -1,10 +1,12 @@
 """Exponential moving average: the weights that are evaluated are a running average of those that are trained.
 
-    v <- decay * v + (1 - decay) * w  after every step, v = w before the first;   v is evaluated
+    v <- d_t * v + (1 - d_t) * w  after step t = 1, 2, ...,   d_t = min(decay, (t - 1) / (t + 8));   v is evaluated
 
-Training itself does not see the average. After t steps the start still weighs decay^t, so short trainings want a small
-decay: 0.999 needs some thousand steps.
-Deviations: no correction of the start's weight, and no averaging of the last part alone (SWA, Izmailov et al. 2018).
+Training itself does not see the average. d_1 = 0, so the start (the head's is random) is no part of it, and a short
+training is averaged over about its last tenth whatever the decay: 0.999 alone would keep nine tenths of the start after
+a hundred steps. From 9 / (1 - decay) steps on it is the usual average.
+Deviations: the warm-up of the decay is that of common implementations (TensorFlow's `num_updates`, shifted by a step);
+no averaging of the last part alone (SWA, Izmailov et al. 2018).
 Reference: Polyak & Juditsky 1992; Izmailov et al. 2018 (UAI), arXiv:1803.05407, a relative of it.
 The default of 0.999 is the usual one and no paper's.
 """
@@ -30,16 +32,20 @@ def average(running: list[Tensor], weights: list[Tensor], decay: float) -> None:
     torch._foreach_lerp_(running, weights, 1.0 - decay)
 
 
+WARMUP = 9  # d_t = (t - 1) / (t - 1 + 9)
+
+
 @register("ema")
 @dataclass
 class EMA(Regularizer):
-    """Evaluate a running average with `decay` in [0, 1); at 0 the average is the last weights."""
+    """Evaluate a running average with at most `decay` in [0, 1); at 0 the average is the last weights."""
 
     decay: float = 0.999
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "evaluate a running average of the weights"
     paper: ClassVar[str] = "Polyak & Juditsky 1992; cf. Izmailov et al. 2018"
-    equation: ClassVar[str] = "v <- decay * v + (1 - decay) * w; v is evaluated"
-    deviations: ClassVar[str] = "the start is part of the average with weight decay^steps"
+    equation: ClassVar[str] = "v <- d_t * v + (1 - d_t) * w, d_t = min(decay, (t-1)/(t+8)); v is evaluated"
+    deviations: ClassVar[str] = "the decay is warmed up, so that the start is no part of the average"
     off: ClassVar[tuple[str, ...]] = ("ema(0)",)
     search: ClassVar[Mapping[str, Search]] = {"decay": Linear(0.5, 0.99)}
 
@@ -49,15 +55,21 @@ class EMA(Regularizer):
     def attach(self, context: Context) -> list[str]:
         """Returns what is averaged."""
         self.running: dict[str, Tensor] = {}
+        self.averaged = 0
         return list(context.parameters())
 
     def update(self, apply: Callable[[], None], context: Context) -> None:
-        """Average after the step; the first step begins with a copy of the weights before it."""
+        """Average after the step; the first step leaves its own result."""
+        apply()
         weights = context.parameters()
         if not self.running:
             self.running = {name: p.detach().clone() for name, p in weights.items()}
-        apply()
-        average(list(self.running.values()), [weights[name].detach() for name in self.running], self.decay)
+        average(list(self.running.values()), [weights[name].detach() for name in self.running], self.rate())
+        self.averaged += 1
+
+    def rate(self) -> float:
+        """d_t of the coming step."""
+        return min(self.decay, self.averaged / (self.averaged + WARMUP))
 
     def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
         """The model carries the average."""

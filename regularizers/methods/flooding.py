@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from regularizers.base import Batch, Context, Output, Regularizer, require
@@ -42,15 +43,19 @@ class Flooding(Regularizer):
     off: ClassVar[tuple[str, ...]] = ("flooding(0)",)
     search: ClassVar[Mapping[str, Search]] = {"b": Log(0.01, 0.3)}
     body_only: ClassVar[bool] = True
+    lowest = torch.tensor(torch.inf)  # loss of all batches
 
     def __post_init__(self) -> None:
         require(self.b >= 0, "b of flooding must be >= 0", self.b)
 
-    def attach(self, context: Context) -> list[str]:
-        """It acts on everything that trains, through the loss."""
-        return list(context.parameters())
-
     def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
         """Flood the inner loss."""
         inner = compute(batch)
+        self.lowest = torch.minimum(self.lowest.to(inner.loss.device), inner.loss.detach())
         return Output(flooded(inner.loss, self.b), inner.logits)
+
+    def notes(self) -> list[str]:
+        """A level that no batch's loss falls below is plain fine-tuning."""
+        lowest = float(self.lowest)
+        dry = f"no batch's loss fell below {self.b:g} (the lowest was {lowest:.3g}), so it did nothing"
+        return [] if lowest < self.b else [dry]

@@ -22,6 +22,8 @@ from regularizers.search import Log, Search
 from regularizers.surgery.layers import layer_modules
 from regularizers.surgery.noise import noise_like
 
+NOTICEABLE = 1e-4  # of the unit scale that normalised hidden states have
+
 
 @register("hype")
 @dataclass
@@ -56,3 +58,8 @@ class HyPe(Regularizer):
         for name in names:
             context.model.get_submodule(name).register_forward_pre_hook(perturb, with_kwargs=True)
         return names
+
+    def notes(self) -> list[str]:
+        """Noise far below the scale of what it is added to."""
+        tiny = f"noise of {self.eps:g} on hidden states of unit scale is practically nothing"
+        return [tiny] if self.eps < NOTICEABLE else []

@@ -47,15 +47,12 @@ class RDrop(Regularizer):
     example: ClassVar[str] = "rdrop(1) + dropout(0.1)"
     off: ClassVar[tuple[str, ...]] = ("rdrop(0)",)
     passes: ClassVar[tuple[int, int]] = (2, 2)
+    apart = 0.0  # the first disagreement that was not 0
     search: ClassVar[Mapping[str, Search]] = {"strength": Log(0.1, 5.0)}
     body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of rdrop must be >= 0", self.strength)
-
-    def attach(self, context: Context) -> list[str]:
-        """It acts on everything that trains, through the loss."""
-        return list(context.parameters())
 
     def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
         """Average of two passes plus their disagreement; the logits are those of the first."""
@@ -64,4 +61,11 @@ class RDrop(Regularizer):
             apart = (first.logits - second.logits).square().mean()
         else:
             apart = disagreement(first.logits, second.logits)
+        if self.apart == 0:  # asked of the device until the passes differ
+            self.apart = float(apart.detach())
         return Output((first.loss + second.loss) / 2 + self.strength * apart, first.logits)
+
+    def notes(self) -> list[str]:
+        """Without noise of the sum's other terms there is nothing to agree on."""
+        same = "its two passes never differed, so it did nothing; it needs noise such as dropout(0.1) in the sum"
+        return [] if self.apart else [same]

@@ -5,6 +5,8 @@
 A layer is one transformer layer (of T5, of the encoder or of the decoder). Embeddings, pooler and final normalisation
 are frozen. `fisher` says where the scores come from: `estimate` or a file of `python -m fisher.estimate`; diagonals and
 tensor scores will both do. Layers of equal score are taken in the model's order.
+A strategy says every dropout, so `surgical(3)` alone trains without; the paper keeps the checkpoint's own, which is
+`model_default + surgical(3)`.
 Deviations: Lodha et al. 2023 take F of the downstream task; here it is what the source holds, by default that of the
 pretraining loss, so the layers depend on the model alone. That embeddings and pooler are frozen is our reading.
 """
@@ -38,7 +40,7 @@ class Surgical(Regularizer):
     summary: ClassVar[str] = "train only the layers of highest Fisher score"
     paper: ClassVar[str] = "Lodha et al. 2023 (Findings of EMNLP)"
     equation: ClassVar[str] = "g_layer = 0 unless sum F over the layer is among the k highest"
-    deviations: ClassVar[str] = "F of the pretraining loss by default, not of the downstream task"
+    deviations: ClassVar[str] = "F of the pretraining loss by default, not of the task; no dropout of its own"
     example: ClassVar[str] = "surgical(1)"
     search: ClassVar[Mapping[str, Search]] = {"k": Layers(1, 12)}
     sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})

@@ -39,6 +39,9 @@ def decayed(model: nn.Module, names: list[str]) -> list[str]:
     return [name for name in names if name.rsplit(".", 1)[-1] != "bias" and not name.startswith(norms)]
 
 
+NOTICEABLE = 0.01  # share of w - u that decay must take to be called more than nothing
+
+
 @register("wdecay")
 @dataclass
 class WeightDecay(Regularizer):
@@ -70,6 +73,7 @@ class WeightDecay(Regularizer):
         if self.target == "w_pre":
             names = [name for name in names if name not in context.head]
         self._weights = [parameters[name] for name in names]
+        self.decayed = 0.0
         self._targets = None if self.target == "0" else [context.initial[name] for name in names]
         return names
 
@@ -87,10 +91,17 @@ class WeightDecay(Regularizer):
         """Decoupled form: decay with the learning rate of each parameter's group, then the optimizer's step."""
         self._follow()
         if self.form == "decoupled" and self._weights:
-            for rate, members in self._by_rate(context).items():
+            rates = self._by_rate(context)
+            self.decayed += self.strength * max(rates, default=0.0)
+            for rate, members in rates.items():
                 weights = [self._weights[at].data for at in members]
                 decay(weights, self._targets and [self._targets[at] for at in members], rate * self.strength)
         apply()
+
+    def notes(self) -> list[str]:
+        """What the decoupled form takes is the sum of all rates times the strength."""
+        small = f"decoupled at these rates and steps it took {self.decayed:.2g} of the distance, practically nothing"
+        return [small] if self.form == "decoupled" and self.strength and self.decayed < NOTICEABLE else []
 
     def _follow(self) -> None:
         """Let the targets be where the weights are now; nothing is copied while they have not moved."""

@@ -1,10 +1,10 @@
 """WiSE-FT: evaluate a point on the line between the start and the fine-tuned weights.
 
-    v = (1 - a) * w_start + a * w,   w_start = w_pre, and the head's own start w_0
+    v = (1 - a) * w_pre + a * w   for what has a w_pre;  the head is evaluated as it was trained
 
-Training does not see it. a = 1 is plain fine-tuning, a = 0 the untrained model.
-Deviations: the paper's head starts from a zero-shot classifier; a head drawn at random has no such start, so w_0 is its
-initial value.
+Training does not see it. a = 1 is plain fine-tuning, a = 0 the pretrained body under the trained head.
+Deviations: the paper's head starts from a zero-shot classifier and is averaged too; a head drawn at random has no such
+start, and averaging its random values in would shrink it for nothing.
 Reference: Wortsman et al. 2022 (CVPR), arXiv:2109.01903.
 """
 
@@ -35,10 +35,12 @@ class WiseFT(Regularizer):
     """Evaluate the share `a` in [0, 1] of the way from the start to the fine-tuned weights."""
 
     a: float = 0.5
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "evaluate between the start and the fine-tuned weights"
     paper: ClassVar[str] = "Wortsman et al. 2022 (CVPR)"
-    equation: ClassVar[str] = "v = (1 - a) * w_start + a * w; v is evaluated"
-    deviations: ClassVar[str] = "the head's start is its random initial value, not a zero-shot classifier"
+    equation: ClassVar[str] = "v = (1 - a) * w_pre + a * w; v is evaluated"
+    deviations: ClassVar[str] = "the head, which has no pretrained start, is not averaged"
+    body_only: ClassVar[bool] = True
     off: ClassVar[tuple[str, ...]] = ("wise_ft(1)",)
     search: ClassVar[Mapping[str, Search]] = {"a": Linear(0.1, 0.9, paper=0.5)}
 
@@ -47,9 +49,10 @@ class WiseFT(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Returns what is interpolated."""
-        return list(context.parameters())
+        return [name for name in context.parameters() if name not in context.head]
 
     def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
         """The model carries the interpolated weights, frozen ones included: another term may have changed them."""
-        weights = {n: p for n, p in context.model.named_parameters() if n in context.initial and context.in_scope(n)}
+        body = context.initial.keys() - context.head
+        weights = {name: p for name, p in context.model.named_parameters() if name in body}
         return swapped_parameters(weights, between(context.initial, weights, self.a))

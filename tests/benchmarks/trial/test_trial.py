@@ -21,6 +21,7 @@ from benchmarks.trial.environment import isolated
 from benchmarks.trial.inputs import Resources, load_data
 from benchmarks.trial.trial import execute
 from leaderboard.records.store import read_record, write_record
+from regularizers.registry import load_plugin
 
 Make = Callable[..., list[TrialConfig]]
 SIX = (
@@ -135,9 +136,41 @@ def test_the_record_passes_the_schema_and_names_what_was_touched(
     record = execute(make_configs("mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)")[0], resources)
     read = read_record(write_record(tmp_path, record))
     assert read["result"]["touched"]["head:mixout(w_0, 0.7)"] == ["classifier"]
-    assert len(read["result"]["touched"]["mixout(w_pre, 0.7)"]) == 3 * 5 + 1  # q, k, v, attention output, intermediate
+    assert len(read["result"]["touched"]["mixout(w_pre, 0.7)"]) == 3 * 5 + 1  # q, k, v, attention output, output
     assert read["result"]["deviation"] > 0
     assert set(read["result"]["seconds"]) >= {"build", "train", "evaluate", "total"}
+
+
+PLUGIN = """
+from regularizers import Regularizer, register
+
+@register("eager_attention")
+class EagerAttention(Regularizer):
+    def attach(self, context):
+        context.model.set_attn_implementation("eager")
+        return list(context.parameters())
+"""
+
+
+def test_the_record_says_what_did_nothing_and_which_pass_was_used(
+    make_configs: Make, resources: Resources, tmp_path: Path
+) -> None:
+    record = execute(make_configs("rdrop(1)", epochs=1)[0], resources)
+    assert read_record(write_record(tmp_path, record))["result"]["notes"][0].startswith(
+        "rdrop(1): its two passes never"
+    )
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(PLUGIN)
+    load_plugin(str(plugin))
+    by_forward = [
+        execute(config, replace(resources, plugins=(str(plugin),)))["result"]
+        for forward in ("packed", "stock")
+        for config in make_configs("eager_attention", epochs=1, forward=forward)
+    ]
+    assert by_forward[0]["notes"] == [
+        "trained with the forward pass stock in place of packed: the loss differs in a first step"
+    ]
+    assert "notes" not in by_forward[1] and by_forward[0]["train_loss"] == by_forward[1]["train_loss"]
 
 
 def test_an_exception_in_a_trial_is_an_error_record_with_its_reason(make_configs: Make, resources: Resources) -> None:

@@ -73,6 +73,20 @@ def test_f_scales_by_a_fresh_mask_per_step_that_all_gradients_of_the_step_share(
         assert len(scaled) / len(ratio) == pytest.approx(0.25, abs=5 * spread)
     assert not torch.equal(ratios[0], ratios[1])
     once = [p.grad.clone() for p in trial.model.parameters()]
-    trial.term.gradients(lambda: [p.grad.fill_(1.0) for p in trial.model.parameters()], trial.context)
+    for p in trial.model.parameters():
+        p.grad.fill_(1.0)
+    trial.term.update(lambda: None, trial.context)
     for p, before in zip(trial.model.parameters(), once, strict=True):
         assert torch.equal(p.grad[before != 0], torch.full_like(p.grad[before != 0], 4.0))
+
+
+@pytest.mark.parametrize("variant", ["F", "D"])
+def test_gradients_are_clipped_before_they_are_masked(lab, variant):
+    """As in the authors' optimizer: the norm that is clipped is that of all gradients."""
+    trial, plain = lab(f"child_tuning(0.3, variant={variant})", clip=0.01), lab("none", clip=0.01)
+    trial.run(1), plain.run(1)
+    full = dict(plain.model.named_parameters())
+    for name, p in trial.model.named_parameters():
+        kept = p.grad != 0
+        scale = 1 / 0.3 if variant == "F" else 1.0
+        torch.testing.assert_close(p.grad[kept], full[name].grad[kept] * scale, rtol=1e-10, atol=1e-15)

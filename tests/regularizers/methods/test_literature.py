@@ -159,7 +159,7 @@ def test_refused_strategies(text, message):
         parse(text)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"child_tuning", "ema", "sam", "wise_ft"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"child_tuning", "ema", "sam"}))
 def test_what_is_about_the_whole_model_is_refused_on_the_head(name):
     term = next(t for text in SETTINGS for t in parse(text).terms if t.regularizer.name == name)
     with pytest.raises(InputError, match=f"{name} must act outside the head, got head:{name}; leave out head:"):
