@@ -8,7 +8,6 @@ protocol starts from that protocol, without the suite's settings, which were mad
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from benchmarks.data.readers import load_toml
 from benchmarks.data.tasks import Task, find_task
 from benchmarks.request import AUTO, FisherRecipe, Suite, Variant
 from benchmarks.trial.protocol import FIELDS, PROTOCOLS, make_protocol
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, unknown
 from fisher.pretraining.objectives import OBJECTIVES
 from leaderboard.records.schema import MAX_RESTARTS, MIN_FRACTION
 from regularizers.strategy import parse
@@ -56,11 +55,7 @@ def load_suite(name: str, own: Task | None = None) -> Suite:
     suites = builtin_suites()
     path = suites.get(name, Path(name))
     if name not in suites and path.suffix != ".toml":
-        near = difflib.get_close_matches(name, suites, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(
-            f"unknown suite {name!r}; {hint}available: {', '.join(suites)}, or give a file that ends in .toml"
-        )
+        raise InputError(f"{unknown('suite', name, suites)}, or give a file that ends in .toml")
     try:
         content = load_toml(path)
     except OSError as error:
@@ -109,9 +104,7 @@ def _variants(blocks: Any, own: Task | None) -> tuple[Variant, ...]:
 def _refuse_unknown(content: Mapping[str, Any], known: Iterable[str]) -> None:
     for key in content:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise InputError(f"unknown key {key!r}; {hint}available: {', '.join(known)}")
+            raise unknown("key", key, known)
 
 
 def _values(content: Mapping[str, Any], own: Task | None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import functools
 import hashlib
 import importlib
@@ -19,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, unknown
 from regularizers.base import Regularizer
 from regularizers.search import require_search
 
@@ -65,9 +64,7 @@ def find(name: str) -> type[Regularizer]:
     known = methods()
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise InputError(f"unknown regularizer {name!r}; {hint}available: {', '.join(known)}")
+    raise unknown("regularizer", name, known)
 
 
 def identity(name: str) -> int | str:

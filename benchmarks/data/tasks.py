@@ -4,7 +4,6 @@ The nine GLUE tasks [Wang et al. 2019, arXiv:1804.07461], the four embedded pock
 user's own task from a TOML file. Class ids are those of the Hugging Face hub: the position of a word in `Task.labels`.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.data.readers import load_toml
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, unknown
 
 HUB_DATASET = "nyu-mll/glue"
 
@@ -207,9 +206,7 @@ def find_task(name: str) -> Task:
     by_key = {_key(known): task for known, task in TASKS.items()}
     if task := by_key.get(_key(name)):
         return task
-    near = difflib.get_close_matches(_key(name), by_key, n=1)
-    hint = f" Did you mean {by_key[near[0]].name}?" if near else ""
-    raise InputError(f"unknown task {name!r}.{hint} Available: {', '.join(TASKS)}.")
+    raise unknown("task", name, TASKS)
 
 
 def _key(name: str) -> str:
@@ -236,9 +233,7 @@ def task_from_file(path: str | Path) -> Task:
     table = _read_toml(path)
     for key in table:
         if key not in _KEYS:
-            near = difflib.get_close_matches(key, _KEYS, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise InputError(f"{path}: unknown key {key!r}.{hint} Available: {', '.join(_KEYS)}.")
+            raise InputError(f"{path}: {unknown('key', key, _KEYS)}")
     labels = _own_labels(path, table)
     test = _own_file(path, table, "test") if "test" in table else None
     label = _string(path, table, "label")

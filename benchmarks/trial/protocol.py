@@ -7,13 +7,12 @@ maximum length are assumptions: the paper does not state them.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, unknown
 from regularizers.loop import Recipe
 
 CHOICES = {
@@ -100,9 +99,7 @@ def make_protocol(name: str, settings: Mapping[str, Any]) -> Protocol:
     values = {}
     for key, value in settings.items():
         if key not in FIELDS:
-            near = difflib.get_close_matches(key, FIELDS, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise InputError(f"unknown protocol field {key!r}; {hint}available: {', '.join(FIELDS)}")
+            raise unknown("protocol field", key, FIELDS)
         values[key] = check(key, read(key, value))
     return dataclasses.replace(PROTOCOLS[name], **values)
 

@@ -8,9 +8,13 @@ class InputError(ValueError):
     """A request that cannot be carried out: one sentence on what must hold, what came and what to do."""
 
 
+def hint(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return "did you mean X? " for the nearest known name, "" where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"did you mean {near[0]}? " if near else ""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not among `known`: "unknown KIND 'NAME'; did you mean X? available: ..."."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return InputError(f"unknown {kind} {name!r}; {hint}available: {', '.join(names)}")
+    return InputError(f"unknown {kind} {name!r}; {hint(name, names)}available: {', '.join(names)}")

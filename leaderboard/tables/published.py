@@ -4,7 +4,6 @@
 """
 
 import csv
-import difflib
 import functools
 import math
 import re
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, hint
 from leaderboard.render.text import escape
 
 FIGURES = Path(__file__).with_name("published_results.csv")
@@ -76,10 +75,9 @@ def load_reference(name: str) -> Reference:
     table = sources["same"].get(name, name)
     if table not in tables:
         known = [*tables, *sources["same"]]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        near = hint(name, known)
         raise InputError(
-            f"no figures are published for {escape(repr(name))}; {hint}available: {', '.join(sorted(known))}"
+            f"no figures are published for {escape(repr(name))}; {near}available: {', '.join(sorted(known))}"
         )
     return _reference(name, tables[table], sources)
 

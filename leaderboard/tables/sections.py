@@ -4,14 +4,13 @@ Trials are put into one *section* only if model, weights and every field of the 
 per task (its metric and dev set) and fraction, and a ranking over its cells.
 """
 
-import difflib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, hint
 from leaderboard.records.identity import canonical
 from leaderboard.records.schema import RESULTS
 from leaderboard.render.text import escape, shorten
@@ -86,11 +85,9 @@ def _check_baseline(strategies: Iterable[str], wanted: str | None) -> None:
     present = sorted(set(strategies))
     if wanted is None or choose_baseline(present, wanted) is not None:
         return
-    close = difflib.get_close_matches(wanted, present, n=1, cutoff=0.5)
-    hint = f"did you mean '{escape(close[0])}'? " if close else ""
-    shown = "; ".join(escape(name) for name in present[:20])
+    near, shown = escape(hint(wanted, present, cutoff=0.5)), "; ".join(escape(name) for name in present[:20])
     raise InputError(
-        f"the baseline must be a strategy of the records, got '{escape(wanted)}'; {hint}Available: {shown}"
+        f"the baseline must be a strategy of the records, got '{escape(wanted)}'; {near}available: {shown}"
     )
 
 

@@ -148,7 +148,7 @@ def test_flags_reach_every_variant(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"strategies": ["dropuot(0.1)"]}, "strategies: unknown regularizer 'dropuot'; did you mean dropout"),
-        ({"tasks": ["rtee"]}, "tasks: unknown task 'rtee'. Did you mean rte"),
+        ({"tasks": ["rtee"]}, "tasks: unknown task 'rtee'; did you mean rte"),
         ({"deviations": "none"}, "'deviations' must be a list of texts, got 'none'"),
         ({"predict_test": 1}, "'predict_test' must be true or false, got 1"),
         ({"predict_test": True, "set": {"selection": "best_dev"}}, "predict_test must go with selection=last"),

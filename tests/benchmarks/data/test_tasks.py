@@ -26,9 +26,9 @@ def test_a_task_is_found_whatever_the_case_and_hyphens(written: str, name: str) 
 def test_an_unknown_task_is_refused_with_the_nearest_name_and_the_list() -> None:
     with pytest.raises(InputError) as refused:
         find_task("mrcp")
-    assert str(refused.value) == f"unknown task 'mrcp'. Did you mean mrpc? Available: {', '.join(TASKS)}."
+    assert str(refused.value) == f"unknown task 'mrcp'; did you mean mrpc? available: {', '.join(TASKS)}"
     with pytest.raises(
-        InputError, match=r"^unknown task 'zzzzzz'\. Available: cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte"
+        InputError, match=r"^unknown task 'zzzzzz'; available: cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte"
     ):
         find_task("zzzzzz")
 
@@ -151,8 +151,8 @@ def test_an_own_regression_task_has_no_labels(tmp_path: Path) -> None:
         (
             'metric = "f1"',
             'metrics = "f1"',
-            "unknown key 'metrics'. Did you mean metric? Available: "
-            "name, train, dev, test, text, label, labels, regression, metric.",
+            "unknown key 'metrics'; did you mean metric? available: "
+            "name, train, dev, test, text, label, labels, regression, metric",
         ),
         ('name = "reviews"', "name = ", "not a valid TOML file (Invalid value (at line 2, column 8))."),
     ],

@@ -257,7 +257,7 @@ def test_relative_cost_is_the_ratio_of_means(record, arrange):
 def test_an_unknown_baseline_is_refused_with_a_suggestion(record, arrange):
     message = (
         r"the baseline must be a strategy of the records, got 'mixout\(w_pre, 0\.8\)'; "
-        r"did you mean 'mixout\(w_pre, 0\.7\)'\? Available: dropout.*; mixout"
+        r"did you mean mixout\(w_pre, 0\.7\)\? available: dropout.*; mixout"
     )
     with pytest.raises(InputError, match=message):
         arrange(grid(record, {MIX: [0.5], BASE: [0.5]}), baseline="mixout(w_pre, 0.8)")
