@@ -29,7 +29,7 @@ from leaderboard.records.schema import RecordError
 from leaderboard.records.store import stream_records
 
 if TYPE_CHECKING:
-    from leaderboard.tables.trials import Line
+    from leaderboard.tables.trials import TrialRow
 
 FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "table.tex", "index.html")
 RECORDS = "records"
@@ -79,7 +79,7 @@ def _build(
     old, new = _content(Path(output) / "leaderboard.json"), document.text(content).encode("utf-8")
     write_file(Path(output) / "leaderboard.json", new)
     write_file(Path(output) / "table.tex", latex.text(sections))
-    beside = {f"{line['id']}.json" for line in found} <= _files(Path(output) / RECORDS)
+    beside = {f"{trial.id}.json" for trial in found} <= _files(Path(output) / RECORDS)
     write_file(Path(output) / "index.html", page.html(content, methods, records=f"{RECORDS}/" if beside else None))
     if with_figures:
         from leaderboard.render.figures import write_figures  # matplotlib: loaded where something is drawn alone
@@ -123,8 +123,8 @@ def remove_figures(folder: Path, *, but: Iterable[str] = ()) -> None:
             ) from None
 
 
-def load(results: Iterable[Path | str]) -> "tuple[list[Line], list[RecordError]]":
-    """Return one line per trial below `results`, and what could not be used. Raises InputError if no record could."""
+def load(results: Iterable[Path | str]) -> "tuple[list[TrialRow], list[RecordError]]":
+    """Return one row per trial below `results`, and what could not be used. Raises InputError if no record could."""
     from leaderboard.tables import trials
 
     given = [Path(path) for path in results]

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from leaderboard.records.methods import Methods
-from leaderboard.stats.resampling import tail
+from leaderboard.stats.intervals import tail
 
 LIBRARY = ("statistics.js", "elements.js", "drawing.js", "charts.js", "ranks.js")
 SCRIPTS = (*LIBRARY, "controls.js", "answer.js", "tables.js", "compare.js", "published.js", "strategy.js", "page.js")

@@ -41,8 +41,8 @@ function rivals(ranked, winners, data) {
 
 function untested(best, ranked, data) {
   const restarts = plural(best.restarts, "restart");
-  return best.restarts < data.minimum_restarts
-    ? `${restarts}, ${data.minimum_restarts} are needed`
+  return best.units < data.minimum_units
+    ? `${restarts}, ${data.minimum_units} are needed`
     : `${ranked.length} strategies make more pairs than ${restarts} can tell apart`;
 }
 
@@ -76,7 +76,7 @@ function verdict(row, section, data) {
   const found = row.comparison;
   if (!found) return ["–", "the baseline is not complete here"];
   if (found.too_few)
-    return ["too few to test", `${plural(found.restarts, "restart")}; a test needs ${data.minimum_restarts}`];
+    return ["too few to test", `${plural(found.restarts, "restart")}; a test needs ${data.minimum_units}`];
   const text = `from the baseline; p = ${pValue(found.p_holm)} corrected for the whole table (${pValue(found.p)} alone)`;
   return [found.p_holm < data.alpha ? "yes" : "no", text];
 }

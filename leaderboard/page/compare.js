@@ -6,7 +6,7 @@ function comparison(cells, a, b, section, data, tails, set) {
     .map(cell => {
       const [first, second] = [a, b].map(name => cell.rows.find(row => row.strategy === name));
       if (!first || !second) return null;
-      const found = pairRows(first, second, tails, data.minimum_restarts);
+      const found = pairRows(first, second, tails, data.minimum_units);
       return {cell, found: found && {...found, interval: told(first, second, section.baseline) ?? found.interval}};
     })
     .filter(line => line?.found);
@@ -73,7 +73,7 @@ function sentence(a, b, {cell, found}, data) {
   const range = found.interval ? `, 95 % interval ${interval(...found.interval, bound)}` : "";
   const reading =
     found.p === null
-      ? ` Too few restarts to test (${data.minimum_restarts} needed): no finding.`
+      ? ` Too few restarts to test (${data.minimum_units} needed): no finding.`
       : found.p < data.alpha
         ? ` A sign flip tells them apart (p = ${pValue(found.p)}, not corrected for the pairs you choose from).`
         : ` A sign flip does not tell them apart (p = ${pValue(found.p)}).`;

@@ -42,8 +42,8 @@ function facts(section, data) {
     differs = Object.entries(section.differs).map(([key, value]) => `, ${key} ${value}`);
   const text = [
     `Model ${section.model}, protocol ${protocol.name}: ${protocol.selection === "best_dev" ? "best epoch on dev" : "last epoch"}, ${protocol.precision}, ${protocol.data} data${differs.join("")}.`,
-    section.ranking.restarts
-      ? `Ranked strategies have ${plural(section.ranking.restarts, "restart")}${section.splits > 1 ? ` over ${section.splits} splits` : ""}.`
+    section.ranking.units
+      ? `Ranked strategies have ${plural(section.ranking.units, "split")}${section.splits > 1 ? ` over ${section.splits} splits` : ""}.`
       : "",
     section.baseline ? `Baseline: ${section.baseline}.` : "No baseline.",
     kept.length ? `Differing software: ${kept.map(([name, value]) => `${name} ${value}`).join("; ")}.` : "",

@@ -203,7 +203,7 @@ function reading() {
     "How to read this. A run failed if its score is not above that of the best constant prediction, or not above chance, or its loss diverged; failed runs count in the mean.",
     "Seconds are wall-clock time of whole trials (building, training, evaluating) on the machines that ran them, under whatever load these had; times are ratios to the baseline over the restarts of both.",
     "Differences are paired: strategies of one restart share examples, initial head and order of batches. Intervals come from a bootstrap over restarts within split seeds, and over split seeds where there are several; they do not cover another dev set.",
-    `Tests are sign flips, corrected by Holm over the table, from ${data.minimum_restarts} restarts on. A test that does not tell two strategies apart does not say that they are equal.`,
+    `Tests are sign flips, corrected by Holm over the table, from ${data.minimum_units} splits on. A test that does not tell two strategies apart does not say that they are equal.`,
     everything.records === null ? "Records are named by their ids." : "Every trial links to its record.",
   ].map(text => element("p", {}, text));
 }

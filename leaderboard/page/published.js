@@ -5,7 +5,7 @@ function publishedView(cells, section, chosen, select) {
   if (!tables.length) return [];
   const table = tables.find(item => item.name === chosen) ?? tables[0];
   const shown = new Set(cells.map(keyOfCell));
-  const pairs = table.pairs.filter(pair => shown.has(keyOfCell(pair)));
+  const pairs = table.matches.filter(pair => shown.has(keyOfCell(pair)));
   const names = tables.map(item => [item.name, item.name]);
   const meant = pair => !isNumber(pair.published_mean);
   const columns = [
@@ -49,7 +49,7 @@ function publishedView(cells, section, chosen, select) {
     },
     {title: "Direction", value: pair => directionOf(pair, table), cell: pair => directionOf(pair, table)},
   ].filter(Boolean);
-  const caption = `${table.name}: ${pairs.length} of the ${plural(table.pairs.length, "pair")} that were run here; gains are over ${table.first}, ${pairs.some(meant) ? "of maxima where no mean is printed" : "ours on the same restarts"}`;
+  const caption = `${table.name}: ${pairs.length} of the ${plural(table.matches.length, "pair")} that were run here; gains are over ${table.first}, ${pairs.some(meant) ? "of maxima where no mean is printed" : "ours on the same restarts"}`;
   return [
     element("h2", {id: "published-title"}, "Beside the papers"),
     element("form", {class: "pair"}, choice("Published table", "published", names, table.name, select)),
@@ -80,6 +80,6 @@ const keyOfCell = ({task, metric, data, fraction}) => [task, metric, data, fract
 
 function directionOf({strategy, direction}, table) {
   if (!direction) return strategy === table.first ? "compared with" : "not complete";
-  const sure = {yes: ", clear", no: ", not clear", "too few": ", too few restarts"}[direction.clear] ?? "";
+  const sure = {yes: ", significant", no: ", not significant", "too few": ", too few splits"}[direction.significant] ?? "";
   return direction.verdict + (["same", "opposite"].includes(direction.verdict) ? sure : "");
 }

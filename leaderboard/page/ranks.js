@@ -5,7 +5,7 @@ const ABOUT_TIERS =
   "Tiers and bars correct over all pairs of strategies, p only over those with the baseline: a strategy can be told from the baseline (p) and still share its tier.";
 
 function rankPlot(ranking, styleOf) {
-  const {places, groups, tasks, critical_difference: critical} = ranking;
+  const {strategies: places, groups, tasks, critical_difference: critical} = ranking;
   if (places.length < 2) return null;
   const bars = 14 + places.length * ROW,
     bottom = bars + groups.length * BAR + 6;
@@ -66,7 +66,7 @@ function rankPlot(ranking, styleOf) {
 const besideOf = (x, y) =>
   x < 0.8 * WIDTH ? {x: x + 11, y: y + 5, "text-anchor": "start"} : {x: x - 11, y: y + 5, "text-anchor": "end"};
 
-function rankText({places, groups, groups_test: test, tasks, critical_difference: critical}) {
+function rankText({strategies: places, groups, groups_test: test, tasks, critical_difference: critical}) {
   const paired = "paired sign flips over all cells, Holm over all pairs, p < 0.05";
   const ranks = "Nemenyi's test of the mean ranks, p < 0.05, because there are too few restarts for a paired one";
   const how = test === "sign flip" ? paired : ranks;
@@ -81,7 +81,7 @@ function rankText({places, groups, groups_test: test, tasks, critical_difference
   return `${said} (${how}). ${ABOUT_TIERS}${alone}`;
 }
 
-const rankList = ({places, groups}) =>
+const rankList = ({strategies: places, groups}) =>
   [
     `Mean ranks: ${places.map(place => `${place.strategy} ${place.mean_rank.toFixed(2)}`).join("; ")}.`,
     ...groups.map(group => `Not told apart: ${group.join("; ")}.`),

@@ -117,7 +117,7 @@ function notes(cells, keep) {
 }
 
 function overall(section, data, pick, styleOf) {
-  const {places, beside, unranked, cells} = section.ranking;
+  const {strategies: places, short: beside, unranked, cells} = section.ranking;
   const named = new Set(beside.map(row => row.strategy));
   const lines = unranked
     .filter(({strategy}) => !named.has(strategy))
@@ -138,17 +138,17 @@ function overall(section, data, pick, styleOf) {
     {
       title: "Best in",
       value: row => row.wins,
-      cell: row => (isNumber(row.place) ? `${row.wins} of ${cells}` : "–"),
+      cell: row => (isNumber(row.rank) ? `${row.wins} of ${cells}` : "–"),
       number: true,
       falling: true,
     },
     {
-      title: "vs baseline",
-      value: row => row.difference,
+      title: "Beats baseline",
+      value: row => row.improvement,
       cell: row =>
         row.strategy === section.baseline
           ? "baseline"
-          : [signed(row.difference), " ", small(interval(row.low, row.high, bound))],
+          : [`${percentWhole(row.improvement)} `, small(interval(row.low, row.high, percentWhole))],
       number: true,
       falling: true,
     },
@@ -172,8 +172,8 @@ function overall(section, data, pick, styleOf) {
     },
   ].filter(Boolean);
   const groups = [
-    {title: RANKED.title, has: row => isNumber(row.place)},
-    {title: SHORT.title, has: row => !isNumber(row.place)},
+    {title: RANKED.title, has: row => isNumber(row.rank)},
+    {title: SHORT.title, has: row => !isNumber(row.rank)},
   ];
   const by = {column: "Mean rank", falling: false};
   return [

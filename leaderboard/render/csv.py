@@ -2,20 +2,21 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
 from leaderboard.records.identity import canonical
 from leaderboard.render.text import escape
-from leaderboard.stats.comparison import Comparison
-from leaderboard.tables.cells import Cell, Row, is_synthetic
+from leaderboard.stats.rounding import rounded
+from leaderboard.tables.cells import Cell, is_synthetic
+from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 from leaderboard.tables.trials import short
 
+COMPARED = {"difference": "difference", "difference_low": "low", "difference_high": "high"}
+COMPARED |= {name: name for name in ("improvement", "smallest_p", "p", "p_holm", "failures_p", "failures_p_holm")}
 COST_COLUMNS = ("seconds", "relative_seconds", "peak_memory")
-DIGITS = 10  # of derived numbers
 
 
 def csv(sections: Iterable[Section], *, without_cost: bool = False) -> str:
@@ -60,10 +61,8 @@ def _csv_line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
 
 
 def _uncertainty(row: Row) -> dict[str, Any]:
-    """Return intervals and tests, rounded so that machines agree, undefined where nothing was compared."""
-    numbers = {key: getattr(row, key) for key in ("mean_low", "mean_high", "iqm")}
-    for field in fields(Comparison):
-        if field.name != "restarts":
-            name = {"low": "difference_low", "high": "difference_high"}.get(field.name, field.name)
-            numbers[name] = getattr(row.comparison, field.name, math.nan)
-    return {key: round(value, DIGITS) for key, value in numbers.items()} | {"tier": row.tier}
+    """Return intervals and tests, undefined where nothing was compared."""
+    numbers = {key: rounded(getattr(row, key)) for key in ("mean_low", "mean_high", "iqm")}
+    for name, field in COMPARED.items():
+        numbers[name] = getattr(row.comparison, field, math.nan)
+    return {**numbers, "units": row.units, "tier": row.tier, "same_as": escape(row.same_as or "")}

@@ -21,8 +21,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from leaderboard.render.text import escape, percent, shorten
-from leaderboard.tables.cells import Cell, Row, is_synthetic
-from leaderboard.tables.trials import Line
+from leaderboard.tables.cells import Cell, is_synthetic
+from leaderboard.tables.rows import Row
+from leaderboard.tables.trials import TrialRow
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 DASHES = ("-", "--", "-.", ":", "-", "--", "-.", ":")
@@ -174,13 +175,13 @@ def strips(title: str, cells: Sequence[Cell], strategies: Sequence[str], theme: 
 
 def _strip(axes: Axes, row: Row, at: int, theme: Theme, value: str) -> None:
     scale = 100 if value == "score" else 1
-    done = [line for line in row.trials if not math.isnan(line["score"]) and not math.isnan(line[value])]
+    done = [trial for trial in row.trials if not math.isnan(trial.score) and not math.isnan(getattr(trial, value))]
     for failed, colour, marker in ((False, theme.colours[0], "o"), (True, theme.colours[1], "x")):
-        some = [line for line in done if line["failed"] == failed]
-        heights = [at - ABOVE + SPREAD * (line["restart"] * GOLDEN % 1 - 0.5) for line in some]
+        some = [trial for trial in done if trial.failed == failed]
+        heights = [at - ABOVE + SPREAD * (trial.restart * GOLDEN % 1 - 0.5) for trial in some]
         look: dict[str, Any] = {"color": colour, "marker": marker, "s": 16, "linewidths": 1.0, "zorder": 2}
-        axes.scatter([scale * line[value] for line in some], heights, alpha=0.8, **look)
-    values = scale * np.array([line[value] for line in done])
+        axes.scatter([scale * getattr(trial, value) for trial in some], heights, alpha=0.8, **look)
+    values = scale * np.array([getattr(trial, value) for trial in done])
     if not len(values):
         return
     spread = values.std(ddof=1) if len(values) > 1 else 0.0
@@ -200,7 +201,7 @@ def _strip(axes: Axes, row: Row, at: int, theme: Theme, value: str) -> None:
 
 def _logarithmic(axes: Axes, cell: Cell) -> None:
     """A logarithmic axis where distances differ by more than one tick could show."""
-    values = [line["deviation"] for row in cell.rows for line in row.trials if line["deviation"] > 0]
+    values = [trial.deviation for row in cell.rows for trial in row.trials if trial.deviation > 0]
     if values and max(values) > DECADES * min(values):
         axes.set_xscale("log")
 
@@ -208,7 +209,7 @@ def _logarithmic(axes: Axes, cell: Cell) -> None:
 def _floors(panels: Sequence[Axes], cells: Sequence[Cell], theme: Theme) -> None:
     """The best constant prediction of each dev set; pooled dev sets differ by restart and have no single one."""
     for axes, cell in zip(panels, cells, strict=True):
-        floors = {line["floor"] for row in cell.rows for line in row.trials if not math.isnan(line["floor"])}
+        floors = {trial.floor for row in cell.rows for trial in row.trials if not math.isnan(trial.floor)}
         if len(floors) == 1:
             axes.axvline(100 * floors.pop(), color=theme.ink, linestyle=":", linewidth=1, zorder=1)
 
@@ -341,6 +342,6 @@ def _legend(figure: Figure, strategies: Sequence[str], theme: Theme, *, line: bo
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
 
 
-def has_deviation(line: Line) -> bool:
+def has_deviation(trial: TrialRow) -> bool:
     """Whether a trial has a distance from w_pre above 0, which a logarithmic axis can show."""
-    return bool(line["deviation"] > 0)
+    return bool(trial.deviation > 0)

@@ -39,7 +39,7 @@ def leading(section: Section, strategies: Sequence[str]) -> list[str]:
     """At most `MOST` strategies, which one plot can tell apart: the baseline and the best ranked, in their order."""
     if len(strategies) <= MOST:
         return list(strategies)
-    ranked = [place.strategy for place in section.ranking.places]
+    ranked = [place.strategy for place in section.ranking.strategies]
     best = sorted(strategies, key=lambda s: (s != section.baseline, ranked.index(s) if s in ranked else len(ranked)))
     return [name for name in strategies if name in best[:MOST]]
 
@@ -47,14 +47,14 @@ def leading(section: Section, strategies: Sequence[str]) -> list[str]:
 def figures(section: Section, theme: Theme) -> Iterator[tuple[str, Figure]]:
     """(name, figure) of everything that can be drawn of a section."""
     strategies = in_order(section)
-    if len(section.ranking.places) > 1:
+    if len(section.ranking.strategies) > 1:
         yield "ranks", rank_diagram(section.title, section.ranking, theme)
     for fraction in sorted({cell.fraction for cell in section.cells}, reverse=True):
         cells = [cell for cell in section.cells if cell.fraction == fraction and _drawn(cell)]
         for number, some in enumerate(_parts(cells), start=1):
             name = f"{100 * fraction:g}" + (f"-{number}" if len(cells) > PANELS else "")
             yield f"restarts-{name}", drawing.strips(section.title, some, strategies, theme)
-            if any(drawing.has_deviation(line) for cell in some for row in cell.rows for line in row.trials):
+            if any(drawing.has_deviation(trial) for cell in some for row in cell.rows for trial in row.trials):
                 yield f"deviation-{name}", drawing.strips(section.title, some, strategies, theme, "deviation")
     by_task = [cells for cells in _tasks(section) if len(cells) > 1]
     for number, part in enumerate(_parts(by_task), start=1):

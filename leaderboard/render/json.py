@@ -1,8 +1,8 @@
 """`leaderboard.json`: everything that the tables and pages show, for programs; docs/leaderboard-json.md has the schema.
 
-Scores are fractions, times seconds, memory bytes; null is undefined. Derived numbers are rounded to `DIGITS` digits, so
-that the same records give the same bytes on every machine. Texts of records stand as they are: whoever shows them
-escapes them.
+Scores are fractions, times seconds, memory bytes; null is undefined. Derived numbers are rounded once, as every table
+shows them, so that the same records give the same bytes on every machine. Texts of records stand as they are: whoever
+shows them escapes them.
 """
 
 import functools
@@ -12,20 +12,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from leaderboard.render.csv import COST_COLUMNS, DIGITS
-from leaderboard.stats.ranking import Ranking
-from leaderboard.stats.resampling import CONFIDENCE, RESAMPLES
-from leaderboard.stats.significance import ALPHA, MINIMUM
-from leaderboard.tables.cells import Cell, Row, is_synthetic
-from leaderboard.tables.matches import Direction, Meeting, Pair, meetings
+from leaderboard.render import summary
+from leaderboard.render import wording as words
+from leaderboard.render.csv import COMPARED, COST_COLUMNS
+from leaderboard.stats.comparison import Comparison
+from leaderboard.stats.intervals import CONFIDENCE, RESAMPLES
+from leaderboard.stats.rounding import rounded
+from leaderboard.stats.tests import ALPHA, MINIMUM, POWER
+from leaderboard.tables.cells import Cell, Pair, is_synthetic
+from leaderboard.tables.matches import Direction, Match, PublishedTable, published_tables
+from leaderboard.tables.ranking import Ranking
+from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
-from leaderboard.tables.trials import Line
+from leaderboard.tables.trials import TrialRow
 
-SCHEMA = 2
+SCHEMA = 3
 
 _TRIAL = ("id", "restart", "split_seed", "split", "status", "reason", "score", "floor", "failed", "failed_by")
 _MORE = ("failed_plain", "imputed", "collapsed", "deviation", "seconds", "peak_memory")
 _NOT_IN_ROW = ("trials", "comparison", "notes")
+_PAIRS = ("restarts", "units", "difference", "low", "high", "wins", "losses", "p", "p_holm")
 
 
 def document(sections: Sequence[Section], *, without_cost: bool = False, problems: int = 0) -> dict[str, Any]:
@@ -35,30 +41,34 @@ def document(sections: Sequence[Section], *, without_cost: bool = False, problem
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "alpha": ALPHA,
-        "minimum_restarts": MINIMUM,
+        "power": POWER,
+        "minimum_units": MINIMUM,
+        "wording": words.glossary(without_cost=without_cost),
         "problems": problems,
-        "sections": [_section(section) for section in sections],
+        "sections": [_section(section, without_cost) for section in sections],
     }
     return _plain(content, COST_COLUMNS if without_cost else ())
 
 
 def text(content: Mapping[str, Any]) -> str:
-    """Return `leaderboard.json` from its content: ASCII, one value a line, as `json.dumps` with `indent=1`."""
+    """Return `leaderboard.json` from its content: ASCII, a line per value, but one for a list of plain values."""
     return _indented(content, "\n") + "\n"
 
 
 def _indented(value: Any, start: str) -> str:
     """Return JSON whose lines begin with `start`; what holds no further object or list is one call of the encoder."""
-    if not isinstance(value, (dict, list)) or not value:
-        return json.dumps(value, allow_nan=False)
     inner = start + " "
-    if not any(isinstance(item, (dict, list)) for item in (value.values() if isinstance(value, dict) else value)):
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    deep = any(isinstance(item, (dict, list)) for item in items)
+    if not items or (not deep and isinstance(value, list)):
+        return _encoder(",")(value)
+    if not deep:
         flat = _encoder("," + inner)(value)
-        return f"{flat[0]}{inner}{flat[1:-1]}{start}{flat[-1]}"
+        return f"{{{inner}{flat[1:-1]}{start}}}"
     if isinstance(value, list):
         return f"[{inner}{(',' + inner).join(_indented(item, inner) for item in value)}{start}]"
-    items = (f"{json.dumps(key)}: {_indented(item, inner)}" for key, item in value.items())
-    return f"{{{inner}{(',' + inner).join(items)}{start}}}"
+    entries = (f"{json.dumps(key)}: {_indented(item, inner)}" for key, item in value.items())
+    return f"{{{inner}{(',' + inner).join(entries)}{start}}}"
 
 
 @functools.cache
@@ -69,7 +79,7 @@ def _encoder(separator: str) -> Callable[[Any], str]:
 def _plain(value: Any, left_out: Sequence[str]) -> Any:
     """Round floats, write NaN as null, and leave out the cost columns where they are not wanted."""
     if isinstance(value, float):
-        return round(value, DIGITS) if math.isfinite(value) else None
+        return rounded(value) if math.isfinite(value) else None
     if isinstance(value, dict):
         return {key: _plain(item, left_out) for key, item in value.items() if key not in left_out}
     if isinstance(value, (list, tuple)):
@@ -77,7 +87,7 @@ def _plain(value: Any, left_out: Sequence[str]) -> Any:
     return value
 
 
-def _section(section: Section) -> dict[str, Any]:
+def _section(section: Section, without_cost: bool) -> dict[str, Any]:
     return {
         "title": section.title,
         "model": section.model,
@@ -87,16 +97,18 @@ def _section(section: Section) -> dict[str, Any]:
         "versions": dict(section.versions),
         "baseline": section.baseline,
         "splits": section.splits,
+        "verdict": list(summary.verdict(section, "plain", without_cost)),
+        "learned": any(cell.learned for cell in section.cells),
         "strategies": _strategies(section.cells),
-        "ranking": _ranking(section.ranking, len(section.cells)),
+        "ranking": _ranking(section.ranking),
         "curves": [asdict(curve) for curve in section.curves],
         "cells": [_cell(cell) for cell in section.cells],
-        "published": [_meeting(found) for found in meetings(section)],
+        "published": [_published(found) for found in published_tables(section)],
     }
 
 
-def _meeting(found: Meeting) -> dict[str, Any]:
-    directions = {id(direction.pair): direction for direction in found.directions}
+def _published(found: PublishedTable) -> dict[str, Any]:
+    directions = {id(direction.match): direction for direction in found.directions}
     return {
         "name": found.reference.name,
         "citation": found.reference.citation,
@@ -106,23 +118,20 @@ def _meeting(found: Meeting) -> dict[str, Any]:
         "figures": len(found.reference.figures),
         "absent": found.absent,
         "summary": found.summary,
-        "pairs": [_pair(pair, directions.get(id(pair))) for pair in found.pairs],
+        "matches": [_match(match, directions.get(id(match))) for match in found.matches],
     }
 
 
-def _pair(pair: Pair, direction: Direction | None) -> dict[str, Any]:
-    cell, own = pair.cell, ("strategy", "restarts", "expected", "mean", "max", "failed")
-    told = direction and {
-        **{key: getattr(direction, key) for key in ("measure", "published", "ours", "low", "high", "restarts")},
-        **{key: getattr(direction, key) for key in ("verdict", "clear")},
-    }
+def _match(match: Match, direction: Direction | None) -> dict[str, Any]:
+    cell, own = match.cell, ("strategy", "restarts", "expected", "mean", "max", "failed")
+    told = ("measure", "published", "ours", "low", "high", "restarts", "units", "verdict", "significant")
     return {
         **{key: getattr(cell, key) for key in ("task", "metric", "data", "fraction")},
-        **{key: getattr(pair.row, key) for key in own},
-        "published_mean": pair.figure.mean,
-        "published_max": pair.figure.max,
-        **dict(zip(("gap", "gap_low", "gap_high"), pair.gap, strict=True)),
-        "direction": told,
+        **{key: getattr(match.row, key) for key in own},
+        "published_mean": match.figure.mean,
+        "published_max": match.figure.max,
+        **dict(zip(("gap", "gap_low", "gap_high"), match.gap, strict=True)),
+        "direction": direction and {key: getattr(direction, key) for key in told},
     }
 
 
@@ -131,23 +140,19 @@ def _strategies(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for cell in cells:
         for row in cell.rows:
-            for text in dict.fromkeys(line["about"] for line in row.trials):
+            for text in dict.fromkeys(trial.about for trial in row.trials):
                 about = json.loads(text)
                 if row.strategy not in found or (about["touched"] and not found[row.strategy]["touched"]):
                     found[row.strategy] = {"label": row.strategy} | about
     return [found[name] for name in sorted(found)]
 
 
-def _ranking(ranking: Ranking, cells: int) -> dict[str, Any]:
+def _ranking(ranking: Ranking) -> dict[str, Any]:
+    own = ("cells", "tasks", "units", "critical_difference", "groups", "groups_test")
     return {
-        "cells": cells,
-        "tasks": ranking.tasks,
-        "restarts": ranking.restarts,
-        "critical_difference": ranking.critical_difference,
-        "groups": ranking.groups,
-        "groups_test": ranking.groups_test,
-        "places": [asdict(place) for place in ranking.places],
-        "beside": [asdict(place) for place in ranking.beside],
+        **{key: getattr(ranking, key) for key in own},
+        "strategies": [asdict(entry) for entry in ranking.strategies],
+        "short": [asdict(entry) for entry in ranking.short],
         "unranked": [{"strategy": strategy, "reason": reason} for strategy, reason in ranking.unranked],
     }
 
@@ -159,24 +164,39 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "data": cell.data,
         "fraction": cell.fraction,
         "synthetic": is_synthetic(cell.task),
+        "learned": cell.learned,
+        "runs": cell.runs,
+        "tests": cell.tests,
+        "detectable": cell.detectable,
+        "reach": words.reach(cell),
         "rows": [_row(row) for row in cell.rows],
+        "pairs": _pairs(cell.pairs),
     }
+
+
+def _pairs(pairs: Sequence[Pair]) -> dict[str, list[Any]]:
+    """Return all pairs of rows as columns, which hold a number per pair."""
+    columns = {key: [getattr(pair.comparison, key) for pair in pairs] for key in _PAIRS}
+    return {"a": [pair.a for pair in pairs], "b": [pair.b for pair in pairs], **columns}
 
 
 def _row(row: Row) -> dict[str, Any]:
     own = {field.name: getattr(row, field.name) for field in fields(row) if field.name not in _NOT_IN_ROW}
-    made = row.comparison
-    own |= {
-        "complete": row.complete,
-        "short": row.short,
-        "ranked": row.ranked,
-        "failure_rate": row.failure_rate,
+    derived = {key: getattr(row, key) for key in ("complete", "short", "full", "ranked", "failure_rate")}
+    return {
+        **own,
+        **derived,
         "notes": list(row.notes),
+        "comparison": row.comparison and _comparison(row.comparison),
+        "trials": [_trial(trial) for trial in row.trials],
     }
-    own["comparison"] = None if made is None else asdict(made) | {"too_few": made.too_few}
-    return own | {"trials": [_trial(line) for line in row.trials]}
 
 
-def _trial(line: Line) -> dict[str, Any]:
-    kept = {key: line[key] for key in (*_TRIAL, *_MORE)} | {"failed_by": line["failed_by"] or None}
-    return kept if math.isfinite(line["score"]) else kept | {"failed": None, "failed_plain": None}
+def _comparison(made: Comparison) -> dict[str, Any]:
+    keys = ("restarts", "units", "wins", "losses", "low", "high", *COMPARED.values(), "too_few", "significant")
+    return {key: getattr(made, key) for key in keys}
+
+
+def _trial(trial: TrialRow) -> dict[str, Any]:
+    kept = {key: getattr(trial, key) for key in (*_TRIAL, *_MORE)} | {"failed_by": trial.failed_by or None}
+    return kept if trial.has_result else kept | {"failed": None, "failed_plain": None}

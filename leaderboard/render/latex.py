@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from leaderboard.render import wording as words
 from leaderboard.render.text import escape, percent, points, ranges
-from leaderboard.tables.cells import Cell, Row
+from leaderboard.tables.cells import Cell
+from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 
 HEAD = "% Needs \\usepackage{booktabs}. Scores x 100: mean (max) over restarts; superscript: failed runs."
@@ -78,8 +79,8 @@ def _entry(row: Row | None, cell: Cell) -> str:
     if row is None or not row.restarts:
         return "--"
     mean, top = points(row.mean), points(row.max)
-    if row.ranked:
-        mean = rf"\textbf{{{mean}}}" if row.mean == max(other.mean for other in cell.ranked) else mean
+    if row in cell.ranked:
+        mean = rf"\textbf{{{mean}}}" if row in cell.best else mean
         top = rf"\textbf{{{top}}}" if row.max == max(other.max for other in cell.ranked) else top
-    missing = "" if row.ranked else f", n = {row.restarts} of {row.cell_restarts}"
+    missing = "" if row.full else f", n = {row.restarts} of {row.cell_restarts}"
     return f"{mean} ({top}{missing})" + (f"$^{{{row.failed}}}$" if row.failed else "")

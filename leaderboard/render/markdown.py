@@ -6,14 +6,15 @@ from leaderboard.render import summary
 from leaderboard.render import wording as words
 from leaderboard.render.text import escape, percent, points, quantity
 from leaderboard.render.wording import Table, bounds, count, draw, failed, has_cost, p_value
-from leaderboard.tables.cells import Cell, Row
+from leaderboard.tables.cells import Cell
+from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 
 DETAILS = (
     "Under Details: std has n - 1; IQM = interquartile mean; E[max of 5] = expected maximum of 5 runs; mean\\* = mean "
     "without failed runs; rule = runs not above the best constant prediction, by that rule alone; failure rate = 95 % "
-    "Wilson interval; p (failures) = McNemar's exact test against the baseline, corrected by Holm; P(better) = "
-    "probability that a run beats a run of the baseline."
+    "Wilson interval; p (failures) = McNemar's exact test against the baseline, corrected by Holm over the strategies; "
+    "P(better) = share of the restarts on which it beats the baseline, ties counting half."
 )
 COST = " s = mean seconds per trial; MB = largest peak memory of a trial (1 MB = 10^6 bytes)."
 CURVES = "Area under the paucity curve (mean score over the log of the share of the training data, an average score):"
@@ -29,9 +30,7 @@ def text(sections: Sequence[Section], *, without_cost: bool = False, problems: i
         for cells in words.by_task(section):
             blocks += _task(section, cells, without_cost)
         blocks.append(f"Protocol in full: {escape(words.protocol_fields(section), 'markdown')}.")
-    about = [words.ABOUT_SCORES, words.ABOUT_INTERVALS, words.ABOUT_TESTS, words.ABOUT_TIERS]
-    about += [*([] if without_cost else [words.ABOUT_COST]), words.ABOUT_GAPS]
-    about += [f"{DETAILS}{'' if without_cost else COST}"]
+    about = [*words.glossary(without_cost=without_cost).values(), f"{DETAILS}{'' if without_cost else COST}"]
     blocks += ["## How to read this", "\n".join(f"- {line}" for line in about)]
     return "\n\n".join(blocks) + "\n"
 
@@ -40,7 +39,7 @@ def _summary(section: Section, without_cost: bool) -> Iterator[str]:
     yield f"## {escape(section.title, 'markdown')}"
     yield "; ".join(f"{name} {escape(value, 'markdown')}" for name, value in words.facts(section)) + "."
     yield "\n".join(f"- {line}" for line in summary.verdict(section, "markdown", without_cost))
-    if len(section.ranking.places) > 1:
+    if len(section.ranking.strategies) > 1:
         yield draw(summary.ranking(section, "markdown", without_cost), "markdown")
     unranked = list(summary.unranked(section, "markdown"))
     if unranked:
@@ -57,17 +56,20 @@ def _task(section: Section, cells: list[Cell], without_cost: bool) -> Iterator[s
     base, cost = section.baseline is not None, has_cost(section, without_cost)
     tested = any(row.tier for cell in cells for row in cell.rows)
     head = ["data", *(["tier"] if tested else []), "strategy", "n", "mean [95 %]", "max", "failed"]
-    head += ["vs base [95 %]", "p"] if base else []
+    head += ["vs base [95 %]", "p (Holm)"] if base else []
     head += ["time"] if base and cost else []
     notes, rows = words.Notes(), []
     for cell in cells:
-        for row in cell.rows:
+        for row in words.shown(cell):
             line = [percent(cell.fraction), *([str(row.tier or "-")] if tested else [])]
-            line += [escape(row.strategy, "markdown") + notes.mark(words.remarks(row)), *_scores(row, cell)]
+            line += [escape(row.strategy, "markdown") + notes.mark(words.remarks(row, cell)), *_scores(row, cell)]
             line += words.against(row) if base else []
             rows.append(line + ([quantity(row.relative_seconds, "x")] if base and cost else []))
     left = head.index("strategy")
     yield f"### {escape(words.task_heading(section, cells[0]), 'markdown')}"
+    reach = [f"- {percent(cell.fraction)}: {text}" for cell in cells if (text := words.reach(cell))]
+    if reach:
+        yield "\n".join(reach)
     yield draw(Table(head, ["left" if at == left else "right" for at in range(len(head))], rows), "markdown")
     if notes.numbers:
         yield "\n".join(f"- {line}" for line in notes.lines("markdown"))
@@ -81,8 +83,8 @@ def _scores(row: Row, cell: Cell) -> list[str]:
     if not row.restarts:
         return [count(row), "no result", "-", "-"]
     mean, top = points(row.mean), points(row.max)
-    if row.ranked:
-        mean = f"**{mean}**" if row.mean == max(other.mean for other in cell.ranked) else mean
+    if row.ranked and cell.learned:
+        mean = f"**{mean}**" if row in cell.best else mean
         top = f"**{top}**" if row.max == max(other.max for other in cell.ranked) else top
     return [count(row), mean + bounds(row.mean_low, row.mean_high), top, failed(row)]
 
@@ -93,10 +95,10 @@ def _details(cells: list[Cell], base: bool, cost: bool) -> Table:
     head += ["s", "MB"] if cost else []
     rows = []
     for cell in cells:
-        for row in (row for row in cell.rows if row.restarts):
+        for row in (row for row in words.shown(cell) if row.restarts):
             line = [percent(cell.fraction), escape(row.strategy, "markdown"), points(row.std), points(row.iqm)]
             line += [points(row.expected_max[4]) if row.restarts >= 5 else "-", points(row.mean_not_failed)]
-            line += [str(row.failed_plain), f"[{100 * row.failure_low:.0f}, {100 * row.failure_high:.0f}] %"]
+            line += [str(row.failed_plain), f"[{words.share(row.failure_low)}, {words.share(row.failure_high)}] %"]
             line += _failures_and_improvement(row) if base else []
             rows.append(line + ([quantity(row.seconds), quantity(row.peak_memory / 1e6)] if cost else []))
     return Table(head, ["right", "left", *["right"] * (len(head) - 2)], rows)
@@ -104,4 +106,4 @@ def _details(cells: list[Cell], base: bool, cost: bool) -> Table:
 
 def _failures_and_improvement(row: Row) -> list[str]:
     found = row.comparison
-    return ["-", "-"] if found is None else [p_value(found.failures_p_holm), f"{found.improvement:.2f}"]
+    return ["-", "-"] if found is None else [p_value(found.failures_p_holm), f"{words.share(found.improvement)} %"]

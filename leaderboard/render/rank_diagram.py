@@ -1,6 +1,6 @@
-"""The critical-difference diagram (Demsar 2006): mean ranks on a line, bars over strategies that cannot be told apart.
+"""The critical-difference diagram (Demsar 2006): mean ranks on a line, bars over those that do not differ.
 
-What a bar joins was tested in `stats.ranking`: paired sign flips over all cells where there are enough restarts,
+What a bar joins was tested in `tables.ranking`: paired sign flips over all cells where there are enough restarts,
 else Nemenyi's test of the ranks, whose critical difference is drawn as a ruler in either case.
 """
 
@@ -12,26 +12,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from leaderboard.render.drawing import Theme, named, titled
-from leaderboard.stats.ranking import Place, Ranking
-from leaderboard.stats.significance import ALPHA, MINIMUM
+from leaderboard.stats.tests import ALPHA, MINIMUM
+from leaderboard.tables.ranking import RankedStrategy, Ranking
 
 STEP, BAR = 0.62, 0.34  # heights in rows: between two names, between two bars
 TESTS = {
     "sign flip": f"paired sign flips over all cells, all pairs Holm-corrected, p < {ALPHA}",
-    "nemenyi": f"Nemenyi's test of mean ranks, p < {ALPHA}; fewer than {MINIMUM} restarts are too few for a paired one",
+    "nemenyi": f"Nemenyi's test of mean ranks, p < {ALPHA}; fewer than {MINIMUM} units are too few for a paired one",
 }
 
 
 def reading(ranking: Ranking) -> str:
     """What the bars mean, in one sentence."""
     if not ranking.groups:
-        return f"Every pair can be told apart ({TESTS[ranking.groups_test]})."
-    return f"A bar joins strategies of which no two can be told apart ({TESTS[ranking.groups_test]})."
+        return f"Every pair differs significantly ({TESTS[ranking.groups_test]})."
+    return f"A bar joins strategies of which no two differ significantly ({TESTS[ranking.groups_test]})."
 
 
 def rank_diagram(title: str, ranking: Ranking, theme: Theme) -> Figure:
     """The diagram of a ranking with at least two places; the best rank stands on the left."""
-    places = ranking.places
+    places = ranking.strategies
     left = places[: -(-len(places) // 2)]
     depth = BAR * (len(ranking.groups) + 1) + STEP * len(left)
     figure = Figure(figsize=(10.5, 1.5 + 0.42 * (depth + 1.6)), layout="constrained")
@@ -76,7 +76,7 @@ def _bar(axes: Axes, ranks: Sequence[float], height: float, theme: Theme) -> Non
     axes.plot(ranks, [height] * len(ranks), linewidth=3.2, **pen)
 
 
-def _name(axes: Axes, place: Place, height: float, edge: float, side: str, theme: Theme) -> None:
+def _name(axes: Axes, place: RankedStrategy, height: float, edge: float, side: str, theme: Theme) -> None:
     axes.plot([place.mean_rank] * 2 + [edge], [0, height, height], color=theme.ink, linewidth=0.8, zorder=1)
     axes.plot([place.mean_rank], [0], color=theme.ink, marker="o", markersize=4)
     rank, gap = f"{place.mean_rank:.2f}", (-5 if side == "left" else 5, 0)

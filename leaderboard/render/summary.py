@@ -3,12 +3,27 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from leaderboard.render.text import Style, escape, percent, points, quantity
-from leaderboard.render.wording import Table, against, bounds, failed, has_cost, p_value, task_name, winner
-from leaderboard.stats import resampling
+from leaderboard.render.text import Style, escape, fixed, percent, points, quantity
+from leaderboard.render.wording import (
+    Table,
+    against,
+    better,
+    counted,
+    failed,
+    has_cost,
+    needed,
+    nothing_learned,
+    p_value,
+    reach,
+    task_name,
+    winner,
+)
+from leaderboard.stats import tests
 from leaderboard.stats.comparison import Comparison
-from leaderboard.stats.ranking import Place
-from leaderboard.stats.significance import ALPHA, MINIMUM
+from leaderboard.stats.tests import ALPHA, MINIMUM
+from leaderboard.tables.cells import Cell
+from leaderboard.tables.ranking import RankedStrategy
+from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 
 SHOWN = 4  # names or findings in one sentence before it says how many more there are
@@ -21,97 +36,115 @@ def listed(names: Sequence[str]) -> str:
 
 
 def verdict(section: Section, style: Style, without_cost: bool) -> Iterator[str]:
-    """Yield what the tables come to: who leads, by how much, whether that can be told, how often it fails, its cost."""
-    places = section.ranking.places
-    if len(places) < 2:
+    """Yield what the tables come to: who leads, how clearly, how often it fails, what it costs."""
+    ranked = section.ranking.strategies
+    not_learned = [cell for cell in section.cells if not cell.learned]
+    if not_learned:
+        where = "; ".join(f"{escape(task_name(section, cell), style)} {percent(cell.fraction)}" for cell in not_learned)
+        yield f"{nothing_learned(not_learned)}" + ("" if len(not_learned) == len(section.cells) else f" At: {where}.")
+    if len(not_learned) == len(section.cells):
+        return
+    if len(ranked) < 2:
         yield "No ranking: fewer than two strategies have every expected restart in every cell."
     else:
         yield _leaders(section, style)
-        leader = places[0]
-        if section.baseline and leader.strategy != section.baseline:
-            yield _lead_over_baseline(section, leader, without_cost)
+        if section.baseline and ranked[0].strategy != section.baseline:
+            yield _lead_over_baseline(section, ranked[0], without_cost)
         yield from _undecided(section, style)
+    yield from _same(section, style)
     yield from _findings(section, style)
 
 
 def _leaders(section: Section, style: Style) -> str:
-    first = [place for place in section.ranking.places if place.place == 1]
-    names = listed([escape(place.strategy, style) for place in first])
-    role = ", the baseline" if [place.strategy for place in first] == [section.baseline] else ""
-    cells = f"{len(section.cells)} cell{'s' if len(section.cells) > 1 else ''} of task and share of the training data"
+    first = [entry for entry in section.ranking.strategies if entry.rank == 1]
+    names = listed([escape(entry.strategy, style) for entry in first])
+    role = ", the baseline" if [entry.strategy for entry in first] == [section.baseline] else ""
+    count = section.ranking.cells
+    cells = f"{count} cell{'s' if count > 1 else ''} of task and share of the training data"
     shared = "shared by " if len(first) > 1 else ""
-    return f"Best mean rank: {shared}{names}{role} ({first[0].mean_rank:.2f} over {cells})."
+    return f"Best mean rank: {shared}{names}{role} ({fixed(first[0].mean_rank, 2)} over {cells})."
 
 
-def _lead_over_baseline(section: Section, leader: Place, without_cost: bool) -> str:
-    whole = (*section.ranking.places, *section.ranking.beside)
-    base = next((place for place in whole if place.strategy == section.baseline), None)
+def _lead_over_baseline(section: Section, leader: RankedStrategy, without_cost: bool) -> str:
+    whole = (*section.ranking.strategies, *section.ranking.short)
+    base = next((entry for entry in whole if entry.strategy == section.baseline), None)
     if base is None:
         return "The baseline is not complete, so no strategy is compared with it over all cells."
-    text = f"Against the baseline {points(leader.difference, sign=True)}"
-    text += f"{bounds(leader.low, leader.high, sign=True)} on average over cells, "
+    text = f"It beats the baseline on {better(leader)[0]} of the restarts, averaged over cells: "
     if math.isnan(leader.p_holm):
-        own = max(row.restarts for cell in section.cells for row in cell.rows if row.strategy == base.strategy)
-        text += f"not tested ({min(own, section.ranking.restarts)} restarts, {MINIMUM} needed)"
+        text += f"not tested ({leader.units} independent restarts or splits, {MINIMUM} needed)"
     else:
-        told = "distinguishable" if leader.p_holm < ALPHA else "not distinguishable"
-        text += f"{told} from it (p {p_value(leader.p_holm)})"
+        text += f"{'' if leader.p_holm < ALPHA else 'not '}significantly different (p {p_value(leader.p_holm)})"
     text += f"; failed {failed(leader)}, the baseline {failed(base)}"
     cost = not without_cost and not math.isnan(leader.relative_seconds)
     return text + (f"; {quantity(leader.relative_seconds)} times its seconds." if cost else ".")
 
 
 def _undecided(section: Section, style: Style) -> Iterator[str]:
-    """Say what cannot be told from the leader, and what mean ranks alone say where they can say anything."""
-    places, critical = section.ranking.places, section.ranking.critical_difference
+    """Say what does not differ significantly from the leader, and what mean ranks alone say where they can."""
+    ranked, critical = section.ranking.strategies, section.ranking.critical_difference
     parts = []
-    if places[0].tier is not None:
-        near = {name for group in section.ranking.groups if places[0].strategy in group for name in group}
-        rest = [place.strategy for place in places[1:] if place.strategy != section.baseline]  # that has its own test
+    if ranked[0].tier is not None:
+        near = {name for group in section.ranking.groups if ranked[0].strategy in group for name in group}
+        rest = [entry.strategy for entry in ranked[1:] if entry.strategy != section.baseline]  # that has its own test
         others = [escape(name, style) for name in rest if name in near]
         if others:
-            parts.append(f"Of the others, not distinguishable from it: {listed(others)}.")
+            parts.append(f"Of the others, not significantly different from it: {listed(others)}.")
         elif rest:
-            parts.append("All others are distinguishable from it.")
-    elif section.ranking.restarts >= MINIMUM:
-        pairs = math.comb(len(places), 2)
-        parts.append(f"Pairs were not tested: {pairs} of them are too many for {section.ranking.restarts} restarts.")
-    if critical <= len(places) - 1:  # two mean ranks can lie that far apart
-        apart = "best and worst" if places[-1].mean_rank - places[0].mean_rank >= critical else "no two strategies"
+            parts.append("All others differ significantly from it.")
+    elif section.ranking.units >= MINIMUM:
+        pairs = math.comb(len(ranked), 2)
+        parts.append(f"Pairs were not tested: {pairs} are too many for {section.ranking.units}; {needed(pairs)}.")
+    if critical <= len(ranked) - 1:  # two mean ranks can lie that far apart
+        differ = "best and worst" if ranked[-1].mean_rank - ranked[0].mean_rank >= critical else "no two strategies"
         tasks = f"{section.ranking.tasks} task{'s' if section.ranking.tasks > 1 else ''}"
-        ranks = f"By mean ranks alone, which need {critical:.2f} between them (Nemenyi, {tasks}), {apart} differ."
-        parts.append(ranks)
+        parts.append(
+            f"By mean ranks alone, which need {fixed(critical, 2)} between them (Nemenyi, {tasks}), {differ} differ."
+        )
     if parts:
         yield " ".join(parts)
 
 
+def _same(section: Section, style: Style) -> Iterator[str]:
+    """Say which strategies have the predictions of another in every cell."""
+    for entry in (*section.ranking.strategies, *section.ranking.short):
+        if entry.same:
+            names = "; ".join(escape(name, style) for name in entry.same)
+            yield f"Same predictions as {escape(entry.strategy, style)}, and ranked as it: {names}."
+
+
 def _findings(section: Section, style: Style) -> Iterator[str]:
-    """Say which comparisons with the baseline are distinguishable, and the smallest p that was within reach."""
+    """Say which differences to the baseline are significant, and the smallest p that could be reached."""
     made = [(cell, row, row.comparison) for cell in section.cells for row in cell.rows if row.comparison is not None]
-    tested = [(cell, row, found) for cell, row, found in made if not found.too_few]
+    tested = [item for item in made if not item[2].too_few]
     if not made:
         return
     if not tested:
-        most = max(found.restarts for _, _, found in made)
-        yield f"Too few to test: {most} restart{'s' if most > 1 else ''} at most, {MINIMUM} needed."
+        most = max((found for *_, found in made), key=lambda found: found.units)
+        yield f"Too few to test: {counted(most.units, most.restarts)} at most, {MINIMUM} needed."
         return
-    told = [
-        f"{escape(row.strategy, style)} at {escape(task_name(section, cell), style)} {percent(cell.fraction)} "
-        f"({points(found.difference, sign=True)})"
-        for cell, row, found in sorted(tested, key=lambda item: -abs(item[2].difference))
-        if found.distinguishable
-    ]
+    significant = [item for item in tested if item[2].significant]
+    told = [_finding(section, *item, style) for item in sorted(significant, key=lambda item: item[2].p_holm)]
     yield (
-        f"Distinguishable from the baseline: {len(told)} of {len(tested)} comparisons tested"
+        f"Significantly different from the baseline: {len(told)} of {len(tested)} comparisons tested"
         + (f": {listed(told)}." if told else ".")
-        + _reach([found for _, _, found in tested], len(made) - len(tested))
+        + _reach([found for *_, found in tested], len(made) - len(tested))
     )
+    powerless = [cell for cell in section.cells if cell.tests and math.isnan(cell.detectable)]
+    if powerless:
+        yield reach(max(powerless, key=lambda cell: cell.tests))
+
+
+def _finding(section: Section, cell: Cell, row: Row, found: Comparison, style: Style) -> str:
+    where = f"{escape(task_name(section, cell), style)} {percent(cell.fraction)}"
+    return f"{escape(row.strategy, style)} at {where} ({points(found.difference, sign=True)})"
 
 
 def _reach(tested: Sequence[Comparison], untested: int) -> str:
-    parts = [f"{resampling.smallest_p(n):.1g} at {n} restarts" for n in sorted({found.restarts for found in tested})]
-    few = f"; {untested} more had too few restarts" if untested else ""
-    return f" Smallest p within reach before correction: {', '.join(parts)}{few}."
+    units = sorted({found.units for found in tested})
+    parts = [f"{tests.smallest_p(count):.1g} at {count}" for count in units]
+    few = f"; {untested} more had too few" if untested else ""
+    return f" Smallest attainable p before correction: {', '.join(parts)} independent restarts or splits{few}."
 
 
 # --- tables over all cells --------------------------------------------------------------------------------------------
@@ -121,19 +154,19 @@ def best_per_cell(section: Section, style: Style, without_cost: bool) -> Table:
     """One line per cell: who is best, by how much, how often it failed, what it costs, against the baseline."""
     cost = has_cost(section, without_cost) and section.baseline is not None
     head = ["task", "data", "strategy with best mean", "mean"]
-    head += ["failed (base)", "vs base", "p"] if section.baseline else ["failed"]
+    head += ["failed (base)", "vs base [95 %]", "p (Holm)"] if section.baseline else ["failed"]
     head += ["time"] if cost else []
     rows = []
     for cell in section.cells:
         line = [escape(task_name(section, cell), style), percent(cell.fraction)]
-        if cell.ranked:
-            best, base = max(cell.ranked, key=lambda row: row.mean), cell.row(section.baseline)
+        if cell.best:
+            best, base = cell.best[0], cell.row(section.baseline)
             of_base = f" ({failed(base)})" if base and base.complete else ""
             line += [winner(cell, style), points(best.mean), failed(best) + of_base]
             line += against(best) if section.baseline else []
             line += [quantity(best.relative_seconds, "x")] if cost else []
         else:
-            line += ["no strategy is complete"]
+            line += ["no strategy is complete" if cell.learned else "none learned it"]
         rows.append(line + ["-"] * (len(head) - len(line)))
     return Table(head, ["left", "right", "left", *["right"] * (len(head) - 3)], rows)
 
@@ -143,27 +176,20 @@ def ranking(section: Section, style: Style, without_cost: bool) -> Table:
 
     Those that were planned with fewer restarts come last, without a rank.
     """
-    tested = any(place.tier for place in section.ranking.places)
+    tested = any(entry.tier for entry in section.ranking.strategies)
     cost = has_cost(section, without_cost) and section.baseline is not None
-    head = ["place", *(["tier"] if tested else []), "strategy", "rank", "best", "failed"]
-    head += ["vs base", "p"] if section.baseline else []
+    head = ["rank", *(["tier"] if tested else []), "strategy", "mean rank", "best", "failed"]
+    head += ["P(better) [95 %]", "p (Holm)"] if section.baseline else []
     head += ["time"] if cost else []
     rows = []
-    for entry in (*section.ranking.places, *section.ranking.beside):
-        line = [str(entry.place or "-"), *([str(entry.tier or "-")] if tested else []), escape(entry.strategy, style)]
-        line += [f"{entry.mean_rank:.2f}", f"{entry.wins}/{len(section.cells)}"] if entry.place else ["-", "-"]
+    for entry in (*section.ranking.strategies, *section.ranking.short):
+        line = [str(entry.rank or "-"), *([str(entry.tier or "-")] if tested else []), escape(entry.strategy, style)]
+        line += [fixed(entry.mean_rank, 2), f"{entry.wins}/{section.ranking.cells}"] if entry.rank else ["-", "-"]
         line.append(failed(entry))
-        line += _pooled(section, entry) if section.baseline else []
+        line += better(entry) if section.baseline else []
         rows.append(line + ([quantity(entry.relative_seconds, "x")] if cost else []))
     left = head.index("strategy")
     return Table(head, ["left" if at == left else "right" for at in range(len(head))], rows)
-
-
-def _pooled(section: Section, entry: Place) -> list[str]:
-    if entry.strategy == section.baseline or math.isnan(entry.difference):
-        return ["-", "-"]
-    difference = points(entry.difference, sign=True) + bounds(entry.low, entry.high, sign=True)
-    return [difference, "too few" if math.isnan(entry.p_holm) else p_value(entry.p_holm)]
 
 
 def areas(section: Section, style: Style) -> Table | None:
@@ -189,3 +215,16 @@ def unranked(section: Section, style: Style) -> Iterator[str]:
         reasons.setdefault(reason, []).append(escape(strategy, style))
     for reason, strategies in reasons.items():
         yield f"Not ranked: {'; '.join(strategies)} ({escape(reason, style)})"
+
+
+def gaps(section: Section, style: Style) -> Iterator[str]:
+    """Say what is missing, ended in an error or was imputed, the first few places of many."""
+    found = [
+        f"{task_name(section, cell)} {percent(cell.fraction)}, {row.strategy}: {note}"
+        for cell in section.cells
+        for row in cell.rows
+        for note in row.notes
+    ]
+    yield from (escape(text, style) for text in found[:SHOWN])
+    if len(found) > SHOWN:
+        yield f"and {len(found) - SHOWN} more such lines, in leaderboard.md"

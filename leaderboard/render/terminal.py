@@ -1,34 +1,29 @@
-"""The text for a terminal of 120 columns: the tables first, and what they come to last, where the eye is."""
+"""The text for a terminal of 120 columns: what the results come to; the tables are in the files."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
 
 from leaderboard.render import summary
 from leaderboard.render import wording as words
-from leaderboard.render.text import escape, percent, points, quantity
-from leaderboard.render.wording import Table, count, draw, failed, has_cost
-from leaderboard.tables.cells import Cell, Row
+from leaderboard.render.text import escape
+from leaderboard.render.wording import Table, draw
 from leaderboard.tables.sections import Section
 
 COLUMNS = 120
-STRATEGY_WIDTH = 42
-BEST_WIDTH = 32
-TASK_WIDTH = 12
+WIDTHS = {"task": 12, "strategy": 33, "strategy with best mean": 32}
+EXPLAIN = "What the columns mean: --explain. Tables per task: leaderboard.md, index.html."
 
 
 def text(sections: Sequence[Section], *, without_cost: bool = False, problems: int = 0) -> str:
-    """Return the whole text."""
-    blocks = []
-    for section in sections:
-        blocks.append(_prose(f"=== {escape(section.title)} ==="))
-        blocks += [_cell(section, cell, without_cost) for cell in section.cells]
-    about = [words.ABOUT_SCORES, words.ABOUT_INTERVALS, words.ABOUT_TESTS, words.ABOUT_TIERS]
-    about += [*([] if without_cost else [f"s = mean seconds per trial; {words.ABOUT_COST}"]), words.ABOUT_GAPS]
-    blocks.append("\n".join(_prose(line) for line in about))
-    for section in sections:
-        blocks += _summary(section, without_cost)
-    blocks += [_prose(line) for line in words.general_notes(sections, problems)]
+    """Return the summary of every section."""
+    blocks = [block for section in sections for block in _summary(section, without_cost)]
+    blocks += [_prose(line) for line in (*words.general_notes(sections, problems), EXPLAIN)]
     return "\n\n".join(blocks) + "\n"
+
+
+def glossary(*, without_cost: bool = False) -> str:
+    """Return what the columns of the tables mean."""
+    return "\n\n".join(map(_prose, words.glossary(without_cost=without_cost).values())) + "\n"
 
 
 def _prose(line: str) -> str:
@@ -36,39 +31,20 @@ def _prose(line: str) -> str:
 
 
 def _draw(table: Table) -> str:
-    widths = {"task": TASK_WIDTH, "strategy": STRATEGY_WIDTH, "strategy with best mean": BEST_WIDTH}
-    return draw(table, "plain", [widths.get(name) for name in table.head])
-
-
-def _cell(section: Section, cell: Cell, without_cost: bool) -> str:
-    base, cost = section.baseline is not None, has_cost(section, without_cost)
-    head = ["strategy", "n", "mean", "std", "max", "failed", *(["vs base [95 %]", "p"] if base else [])]
-    head += ["s"] if cost else []
-    notes, rows = words.Notes(), []
-    for row in cell.rows:
-        line = [
-            escape(row.strategy) + notes.mark(words.remarks(row)),
-            *_scores(row),
-            *(words.against(row) if base else []),
-        ]
-        rows.append(line + ([quantity(row.seconds)] if cost else []))
-    heading = _prose(f"{escape(words.task_heading(section, cell))} at {percent(cell.fraction)}")
-    drawn = _draw(Table(head, ["left", *["right"] * (len(head) - 1)], rows))
-    return "\n".join([heading, drawn, *map(_prose, notes.lines("plain"))])
-
-
-def _scores(row: Row) -> list[str]:
-    numbers = [points(row.mean), points(row.std), points(row.max)]
-    return [count(row), *numbers, failed(row) if row.restarts else "-"]
+    return draw(table, "plain", [WIDTHS.get(name) for name in table.head])
 
 
 def _summary(section: Section, without_cost: bool) -> Iterator[str]:
-    yield _prose(f"=== Summary: {escape(section.title)} ===")
+    yield _prose(f"=== {escape(section.title)} ===")
+    if not any(cell.learned for cell in section.cells):
+        yield _prose(words.nothing_learned(section.cells))
     yield "\n".join(_prose(f"{name}: {escape(value)}") for name, value in words.facts(section))
+    if not any(cell.learned for cell in section.cells):
+        return
     yield words.BEST + "\n" + _draw(summary.best_per_cell(section, "plain", without_cost))
-    if len(section.ranking.places) > 1:
+    if len(section.ranking.strategies) > 1:
         yield _draw(summary.ranking(section, "plain", without_cost))
-    yield "\n".join(_prose(line) for line in summary.verdict(section, "plain", without_cost))
-    unranked = list(summary.unranked(section, "plain"))
+    unranked = [*summary.unranked(section, "plain"), *summary.gaps(section, "plain")]
     if unranked:
         yield "\n".join(map(_prose, unranked))
+    yield "\n".join(_prose(line) for line in summary.verdict(section, "plain", without_cost))

@@ -6,19 +6,27 @@ written (`leaderboard.records.store`), so the CSV needs no prefix that would spo
 """
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
 
 from fisher.common.command import show_any_script
 from fisher.common.text import Style, escape, shorten
+from leaderboard.stats.rounding import rounded
 
-__all__ = ["Style", "escape", "percent", "points", "quantity", "ranges", "shorten", "show_any_script"]
+__all__ = ["Style", "escape", "fixed", "percent", "points", "quantity", "ranges", "shorten", "show_any_script"]
+
+
+def fixed(value: float, digits: int) -> str:
+    """Return a number with so many decimals, halves away from zero, as a browser's `toFixed` prints the same number."""
+    return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 def points(score: float, *, sign: bool = False) -> str:
     """Return a score (a fraction) times 100 with one decimal, `-` where it is undefined."""
     if math.isnan(score):
         return "-"
-    value = round(100 * score, 1) + 0.0  # -0.04 is 0.0, not -0.0
-    return f"{value:+.1f}" if sign and value else f"{value:.1f}"
+    text = fixed(100 * rounded(score), 1)
+    text = "0.0" if text == "-0.0" else text
+    return f"+{text}" if sign and not text.startswith(("-", "0.0")) else text
 
 
 def percent(fraction: float) -> str:
@@ -30,7 +38,7 @@ def quantity(value: float, unit: str = "") -> str:
     """Return a positive amount with about three digits and no exponent, `-` where it is undefined."""
     if math.isnan(value):
         return "-"
-    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}{unit}"
+    return fixed(value, 0 if value >= 100 else 1 if value >= 10 else 2) + unit
 
 
 def ranges(numbers: list[int]) -> str:

@@ -1,4 +1,4 @@
-"""What Markdown and terminal say alike: headers, numbers with their uncertainty, footnotes, how to read them."""
+"""What terminal, Markdown and page say alike: headers, numbers with their uncertainty, footnotes, how to read them."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from leaderboard.render.text import Style, escape, points
-from leaderboard.stats.ranking import Place
-from leaderboard.stats.significance import ALPHA, MINIMUM
+from leaderboard.render.text import Style, escape, fixed, points
+from leaderboard.stats.rounding import rounded
+from leaderboard.stats.tests import ALPHA, MINIMUM, restarts_needed
 from leaderboard.tables import sections as tables
-from leaderboard.tables.cells import Cell, Row, is_synthetic
+from leaderboard.tables.cells import Cell, is_synthetic
+from leaderboard.tables.ranking import RankedStrategy
+from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 
 ABOUT_SCORES = (
@@ -18,20 +20,33 @@ ABOUT_SCORES = (
     "failed = runs that ended no better than a constant prediction or than chance, or diverged."
 )
 ABOUT_INTERVALS = (
-    "[low, high] are 95 % bootstrap intervals of means and of paired differences, drawn over restarts within splits, "
-    "and over splits where there are several. They do not cover another dev set, and are not corrected for many "
-    "comparisons."
+    "[low, high] are 95 % bootstrap intervals of means and of paired differences over restarts, or over splits where "
+    "several restarts share one. They do not cover another dev set, and are not corrected for many comparisons."
 )
 ABOUT_TESTS = (
-    "p = sign-flip test of the differences on the same restarts, corrected by Holm over all comparisons under one "
-    f"header; below {ALPHA} two strategies are distinguishable on these splits. Fewer than {MINIMUM} restarts are too "
-    "few to test: differences are then no findings."
+    "p (Holm) = sign-flip test of the differences to the baseline on the same restarts, corrected by Holm over the "
+    f"strategies of the table; below {ALPHA} the difference is significant. Restarts that share a split count as one, "
+    f"and fewer than {MINIMUM} are too few to test: differences are then no findings. A difference that is not "
+    "significant is no proof of equality."
+)
+ABOUT_POOLED = (
+    "P(better) = probability that a strategy beats the baseline on the same restart (ties count half), averaged over "
+    "cells of task and share of the training data; its p is one sign flip per strategy, corrected by Holm over "
+    "strategies. Points of different metrics are never averaged."
 )
 ABOUT_TIERS = (
-    "tier 1 = the best mean and all that cannot be told from it (sign-flip tests of all pairs, Holm), tier 2 = the "
-    "best of the rest and all that cannot be told from that; the order within a tier means nothing. Tiers and bars "
-    "correct over all pairs of strategies, p only over those with the baseline: a strategy can be told from the "
-    "baseline (p) and still share its tier."
+    "tier 1 = the best mean and all that do not differ significantly from it (sign-flip tests of all pairs, Holm), "
+    "tier 2 = the best of the rest and all that do not differ from that; the order within a tier means nothing. Tiers "
+    "and bars correct over all pairs of strategies, p only over those with the baseline: a strategy can differ "
+    "significantly from the baseline and still share its tier."
+)
+ABOUT_POWER = (
+    "Smallest difference found = the true difference to the baseline that these tests find in four of five such "
+    "experiments (power 80 %), at the spread seen here."
+)
+ABOUT_SAME = (
+    "Same predictions = at least 99.5 % of the dev predictions agree in every restart in which not both collapsed: one "
+    "method under several names, ranked and tested as one."
 )
 ABOUT_COST = (
     "time = mean seconds per trial as a ratio to the baseline's. Wall-clock under the load of that moment: rows that "
@@ -40,6 +55,21 @@ ABOUT_COST = (
 ABOUT_GAPS = "n = 2/3: only 2 of 3 expected restarts have a result; such rows are shown, but neither ranked nor tested."
 BEST = "Best mean per task and share of the training data (in brackets the failed runs of the baseline):"
 SYNTHETIC = "Tasks named pocket-* are synthetic and embedded in this project; they are not GLUE."
+
+
+def glossary(*, without_cost: bool = False) -> dict[str, str]:
+    """Return the sentences that explain the tables, by what they are about; they stand nowhere else."""
+    about = {
+        "scores": ABOUT_SCORES,
+        "intervals": ABOUT_INTERVALS,
+        "tests": ABOUT_TESTS,
+        "pooled": ABOUT_POOLED,
+        "tiers": ABOUT_TIERS,
+        "power": ABOUT_POWER,
+        "same": ABOUT_SAME,
+        "gaps": ABOUT_GAPS,
+    }
+    return about if without_cost else about | {"cost": ABOUT_COST}
 
 
 class Table(NamedTuple):
@@ -76,14 +106,27 @@ def _bound(value: float, sign: bool) -> str:
     return f"{math.copysign(0.0, value):+.1f}" if sign and value and text == "0.0" else text
 
 
-def failed(row: Row | Place) -> str:
+def failed(row: Row | RankedStrategy) -> str:
     """Return failed runs of all runs."""
     return f"{row.failed}/{row.restarts}"
 
 
 def p_value(p: float) -> str:
     """Return a p-value with three decimals, `-` where there was no test."""
-    return "-" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+    return "-" if math.isnan(p) else "<0.001" if p < 0.001 else fixed(p, 3)
+
+
+def share(rate: float) -> str:
+    """Return a rate as whole percent without the sign."""
+    return fixed(100 * rounded(rate), 0)
+
+
+def better(entry: RankedStrategy) -> list[str]:
+    """Return the probability of improvement over all cells with its interval, and the corrected p-value."""
+    if math.isnan(entry.improvement):
+        return ["-", "-"]
+    interval = "" if math.isnan(entry.low) else f" [{share(entry.low)}, {share(entry.high)}]"
+    return [f"{share(entry.improvement)} %{interval}", "too few" if math.isnan(entry.p_holm) else p_value(entry.p_holm)]
 
 
 def against(row: Row | None) -> list[str]:
@@ -100,19 +143,63 @@ def count(row: Row) -> str:
     return str(row.restarts) if row.complete else f"{row.restarts}/{row.expected}"
 
 
-def remarks(row: Row) -> tuple[str, ...]:
-    """Return everything that must be known of a row beside its numbers."""
+def remarks(row: Row, cell: Cell) -> tuple[str, ...]:
+    """Return everything that must be known of a row beyond its numbers."""
+    same = [other.strategy for other in cell.rows if other.same_as == row.strategy]
+    notes = (*row.notes, *([f"the same predictions: {'; '.join(same)}"] if same else []))
     if not row.short:
-        return row.notes
+        return notes
     plan = f"{row.expected} restarts by plan, others {row.cell_restarts}: not ranked; vs base on the restarts of both"
-    return (*row.notes, plan)
+    return (*notes, plan)
+
+
+def shown(cell: Cell) -> tuple[Row, ...]:
+    """Return the rows of a cell that stand for themselves: one of several with the same predictions."""
+    return tuple(row for row in cell.rows if row.same_as is None)
 
 
 def winner(cell: Cell, style: Style) -> str:
     """Return the strategy with the best mean, and how many tie with it."""
-    top = max(row.mean for row in cell.ranked)
-    best = [row for row in cell.ranked if row.mean == top]
-    return escape(best[0].strategy, style) + (f" (tied with {len(best) - 1})" if len(best) > 1 else "")
+    tied = f" (tied with {len(cell.best) - 1})" if len(cell.best) > 1 else ""
+    return escape(cell.best[0].strategy, style) + tied
+
+
+def nothing_learned(cells: Sequence[Cell]) -> str:
+    """Say that every run of these cells failed, and what to try."""
+    rows = [row for cell in cells for row in cell.rows]
+    count = f"{sum(row.failed for row in rows)} of {sum(row.restarts for row in rows)} runs failed"
+    tasks = len({cell.task for cell in cells})
+    what = "this task" if tasks == 1 else f"any of the {tasks} tasks"
+    return f"No strategy learned {what} ({count}): more epochs, another rate, more data."
+
+
+def reach(cell: Cell) -> str:
+    """Say what the tests of a cell could have found; empty where nothing is compared with the baseline."""
+    made = [row.comparison for row in cell.rows if row.comparison is not None]
+    if not cell.learned:
+        return nothing_learned([cell])
+    if not made:
+        return ""
+    most = max(made, key=lambda found: found.units)
+    units = counted(most.units, most.restarts)
+    if not cell.tests:
+        return f"Too few to test: {units}, {MINIMUM} needed."
+    tests = f"{cell.tests} comparison{'s' if cell.tests > 1 else ''} with the baseline"
+    if math.isnan(cell.detectable):
+        return f"Nothing can be significant: {tests} at {units}; {needed(cell.tests)}."
+    return f"Smallest difference found with a power of 80 %: {points(cell.detectable)} ({tests}, {units})."
+
+
+def needed(tests: int) -> str:
+    """Say how many restarts so many tests take."""
+    return f"at least {restarts_needed(tests)} restarts, each on a split of its own, are needed"
+
+
+def counted(units: int, restarts: int) -> str:
+    """Return how many independent units there are, and what they are."""
+    name = "restart" if units == restarts else "split"
+    shared = "" if units == restarts else f" of {restarts} restarts"
+    return f"{units} {name}{'s' if units != 1 else ''}{shared}"
 
 
 def has_cost(section: Section, without_cost: bool) -> bool:
@@ -164,7 +251,8 @@ def facts(section: Section) -> Iterator[tuple[str, str]]:
 def _coverage(section: Section) -> str:
     if section.protocol["data"] == "pooled":
         return "95 %, over restarts, each with its own split and dev set"
-    over = f"restarts and {section.splits} splits" if section.splits > 1 else "restarts of one split"
+    shared = any(row.units < row.restarts for cell in section.cells for row in cell.rows)
+    over = f"{section.splits} split{'s' if section.splits > 1 else ''}, which restarts share" if shared else "restarts"
     return f"95 %, over {over}; another dev set is not covered"
 
 

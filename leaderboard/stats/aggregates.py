@@ -5,12 +5,9 @@ machine, the mean of equal scores is that score, and two strategies with equal s
 """
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 UNDEFINED = float("nan")
 
@@ -66,14 +63,17 @@ def iqm(values: ArrayLike) -> float:
 
 
 def expected_max(values: ArrayLike) -> list[float]:
-    """Return the expected maximum of k runs for k = 1..n, k drawn with replacement from the n seen (Dodge et al. 2019).
+    """Return the expected maximum of k of the n runs, drawn without replacement, for k = 1..n.
 
-    With x_(1) <= ... <= x_(n): sum_i x_(i) ((i / n)^k - ((i - 1) / n)^k).
+    The U-statistic, which is unbiased: with x_(1) <= ... <= x_(n) it is sum_i x_(i) C(i - 1, k - 1) / C(n, k), the mean
+    over all subsets of size k (Dodge et al. 2019 draw with replacement, which is too low).
     """
-    present = np.sort(_present(values))
-    count = len(present)
-    steps = (np.arange(count + 1) / max(count, 1))[None, :] ** np.arange(1, count + 1)[:, None]  # (k, i): (i / n)^k
-    return (np.diff(steps, axis=1) * present).sum(axis=1).tolist()
+    falling = np.sort(_present(values))[::-1]
+    count = len(falling)
+    last = np.arange(count, 1, -1)  # i = n..2, of C(i - 2, k - 1) / C(i - 1, k - 1) = (i - k) / (i - 1)
+    return [
+        math.fsum(falling * np.cumprod([k / count, *np.maximum(last - k, 0) / (last - 1)])) for k in range(1, count + 1)
+    ]
 
 
 def area(fractions: ArrayLike, means: ArrayLike) -> float:
@@ -83,36 +83,3 @@ def area(fractions: ArrayLike, means: ArrayLike) -> float:
     """
     x, y = np.log(np.asarray(fractions, dtype=np.float64)), np.asarray(means, dtype=np.float64)
     return float(np.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 else UNDEFINED
-
-
-def wilson(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's score interval of a rate seen `count` times in `total` (NaN, NaN for `total` = 0).
-
-    centre = (r + z^2 / 2n) / (1 + z^2 / n), half width = z / (1 + z^2 / n) sqrt(r (1 - r) / n + z^2 / 4n^2), with
-    r = count / n and z the normal quantile of (1 + confidence) / 2 (Wilson 1927; no continuity correction).
-    """
-    if total == 0:
-        return UNDEFINED, UNDEFINED
-    z = float(ndtri((1 + confidence) / 2))
-    rate, shrink = count / total, 1 + z * z / total
-    centre = (rate + z * z / (2 * total)) / shrink
-    half = z / shrink * math.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
-    low = 0.0 if count == 0 else centre - half
-    high = 1.0 if count == total else centre + half
-    return low, high
-
-
-def ranks(scores: ArrayLike) -> list[float]:
-    """Return the rank of each score (a 1-d array), 1 for the highest; equal scores share their average rank."""
-    return [float(rank) for rank in rankdata(-np.asarray(scores, dtype=np.float64), method="average")]
-
-
-def mean_ranks(cells: Iterable[ArrayLike]) -> list[float]:
-    """Return each strategy's mean rank over cells; every cell holds one score per strategy, in one order."""
-    table = [ranks(cell) for cell in cells]
-    return [mean(column) for column in zip(*table, strict=True)]
-
-
-def places(values: ArrayLike) -> list[int]:
-    """Return competition places, 1 for the smallest value; equal values share the better place (1, 1, 3)."""
-    return [int(place) for place in rankdata(np.asarray(values, dtype=np.float64), method="min")]

@@ -1,7 +1,6 @@
-"""A strategy beside the baseline on the same restarts, and the tiers of strategies that cannot be told apart.
+"""Paired comparisons of two strategies on the same restarts: difference, interval, sign flip, and the pooled form.
 
-One comparison is made per strategy and cell, from scores in one order of restarts. Several of them are corrected
-together, by Holm, over all comparisons of a section.
+Restarts that share a split of the training data are one unit: intervals and tests count units, not restarts.
 """
 
 import math
@@ -12,120 +11,155 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.stats import aggregates as statistics
-from leaderboard.stats import resampling, significance
-from leaderboard.stats.significance import ALPHA, MINIMUM
+from leaderboard.stats import tests
+from leaderboard.stats.intervals import by_unit, interval, intervals, whole
+from leaderboard.stats.rounding import rounded, rounded_p
+from leaderboard.stats.tests import ALPHA, MINIMUM
 
 Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paired differences of a strategy to the baseline: mean, interval and p-values; NaN where no test was made.
+    """One strategy against another on their common restarts; NaN where no test was made.
 
-    restarts: pairs; p, p_holm: sign flip, alone and corrected; smallest_p: what p could reach at this many restarts;
-    improvement: probability that a run beats a run of the baseline; failures_p, failures_p_holm: McNemar's test.
+    units: how many of the restarts are independent; difference: of the means, with its 95 % interval low..high; wins,
+    losses: restarts on which the one scores higher, and lower; spread: standard deviation of the differences over
+    units; p, p_holm: sign flip, alone and corrected; failures_p, failures_p_holm: McNemar's test.
     """
 
     restarts: int
+    units: int
     difference: float
     low: float
     high: float
-    improvement: float
-    smallest_p: float
+    wins: int
+    losses: int
+    spread: float
     p: float = math.nan
     p_holm: float = math.nan
     failures_p: float = math.nan
     failures_p_holm: float = math.nan
 
     @property
-    def too_few(self) -> bool:
-        """Whether there are too few restarts to test."""
-        return self.restarts < MINIMUM
+    def smallest_p(self) -> float:
+        """What p could reach at so many units."""
+        return tests.smallest_p(self.units)
 
     @property
-    def distinguishable(self) -> bool:
-        """Whether the corrected test tells the strategy from the baseline."""
+    def improvement(self) -> float:
+        """Probability of improvement: share of the restarts on which the one beats the other, ties counting half."""
+        return rounded((self.restarts + self.wins - self.losses) / (2 * self.restarts))
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are too few units to test."""
+        return self.units < MINIMUM
+
+    @property
+    def significant(self) -> bool:
+        """Whether the corrected test finds a difference."""
         return self.p_holm < ALPHA
+
+    def reversed(self) -> "Comparison":
+        """Return the comparison of the other strategy against the one."""
+        turned = replace(self, wins=self.losses, losses=self.wins)
+        return replace(turned, difference=-self.difference, low=-self.high, high=-self.low)
 
 
 class Sides(NamedTuple):
     """Two strategies on the same restarts: all fields have one entry per restart, in one order."""
 
     scores: Scores
-    baseline: Scores
-    groups: Sequence[str]
-    failed: Sequence[bool]
-    baseline_failed: Sequence[bool]
+    others: Scores
+    units: tuple[str, ...]
 
 
 def compare_all(pairs: Sequence[Sides]) -> list[Comparison]:
-    """Compare both sides of every pair; the sign flips of all are made together, which costs less."""
-    found = [_untested(pair) for pair in pairs]
-    tested = [at for at, comparison in enumerate(found) if not comparison.too_few]
-    p_values = resampling.sign_flips(pairs[at].scores - pairs[at].baseline for at in tested)
-    for at, p in zip(tested, p_values, strict=True):
-        failures_p = significance.mcnemar(pairs[at].failed, pairs[at].baseline_failed)
-        found[at] = replace(found[at], p=p, failures_p=failures_p)
-    return found
+    """Compare both sides of every pair; those on the same restarts are resampled and flipped together."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for at, pair in enumerate(pairs):
+        groups.setdefault(pair.units, []).append(at)
+    found: dict[int, Comparison] = {}
+    for units, members in groups.items():
+        differences = np.stack([pairs[at].scores - pairs[at].others for at in members], axis=1)  # (restarts, pairs)
+        found |= zip(members, _compared(differences, units), strict=True)
+    return [found[at] for at in range(len(pairs))]
 
 
-def _untested(pair: Sides) -> Comparison:
-    differences = pair.scores - pair.baseline
-    low, high = resampling.interval(differences, pair.groups)
-    return Comparison(
-        restarts=len(differences),
-        difference=statistics.mean(pair.scores) - statistics.mean(pair.baseline),
-        low=low,
-        high=high,
-        improvement=significance.improvement(pair.scores, pair.baseline),
-        smallest_p=resampling.smallest_p(len(differences)),
-    )
+def _compared(differences: Scores, units: Sequence[str]) -> list[Comparison]:
+    columns, signs = by_unit(differences, units), np.sign(whole(differences))
+    low, high = intervals(columns)
+    count = len(columns)
+    spread = columns.std(axis=0, ddof=1) if count > 1 else np.full(len(low), math.nan)
+    means = whole(differences).sum(axis=0) / whole(np.ones(len(differences))).sum()
+    p_values = tests.sign_flips(columns.T) if count >= MINIMUM else [math.nan] * len(low)
+    return [
+        Comparison(
+            restarts=len(differences),
+            units=count,
+            difference=rounded(means[at]),
+            low=rounded(low[at]),
+            high=rounded(high[at]),
+            wins=int((signs[:, at] > 0).sum()),
+            losses=int((signs[:, at] < 0).sum()),
+            spread=float(spread[at]),
+            p=rounded_p(p),
+        )
+        for at, p in enumerate(p_values)
+    ]
+
+
+def failures_p(failed: Sequence[bool], others: Sequence[bool], units: Sequence[str]) -> float:
+    """Return McNemar's p-value of paired failures, counted over units; NaN for too few of them."""
+    more = by_unit(np.array(failed, dtype=np.float64) - np.array(others, dtype=np.float64), units)
+    if len(more) < MINIMUM:
+        return math.nan
+    return rounded_p(tests.mcnemar(int((more > 0).sum()), int((more < 0).sum())))
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Return the comparisons with both p-values corrected over all of them."""
-    scores = significance.holm([found.p for found in comparisons])
-    failures = significance.holm([found.failures_p for found in comparisons])
+    """Return the comparisons of one family with both p-values corrected over it."""
+    scores = tests.holm([found.p for found in comparisons])
+    failures = tests.holm([found.failures_p for found in comparisons])
     return [
-        replace(found, p_holm=p, failures_p_holm=other)
+        replace(found, p_holm=rounded_p(p), failures_p_holm=rounded_p(other))
         for found, p, other in zip(comparisons, scores, failures, strict=True)
     ]
 
 
-Apart = set[tuple[int, int]]
+# --- over cells -------------------------------------------------------------------------------------------------------
 
 
-def told_apart(scores: Sequence[Scores]) -> Apart | None:
-    """Return the pairs i < j of strategies that can be told apart, None for too few restarts to tell any.
+class Pooled(NamedTuple):
+    """One strategy against another over all cells: probability of improvement, its interval, and the sign flip's p."""
 
-    scores: one array per strategy, entries paired. A pair is told apart if its sign flip, Holm-corrected over all
-    pairs, says so; many pairs at few restarts can be out of reach of the smallest p there is.
+    units: int
+    improvement: float
+    low: float
+    high: float
+    p: float
+
+
+def pooled(cells: Sequence[Sides]) -> Pooled:
+    """Return the probability of improvement averaged over cells, which never mixes points of different metrics.
+
+    A unit has the same seeds in all cells, so its results there may be related: what it adds to the average over cells
+    is one value, which the bootstrap draws and a sign flip turns as a whole.
     """
-    if not scores or len(scores[0]) < MINIMUM or not within_reach(len(scores), len(scores[0])):
-        return None
-    pairs = [(i, j) for j in range(len(scores)) for i in range(j)]
-    adjusted = significance.holm(resampling.sign_flips(scores[j] - scores[i] for i, j in pairs))
-    return {pair for pair, p in zip(pairs, adjusted, strict=True) if p < ALPHA}
-
-
-def within_reach(strategies: int, restarts: int) -> bool:
-    """Return whether the smallest p that `restarts` can reach survives Holm over all pairs of strategies."""
-    return math.comb(strategies, 2) * resampling.smallest_p(restarts) < ALPHA
-
-
-def tiers_of(scores: Sequence[Scores], apart: Apart | None) -> list[int] | None:
-    """Return the tier of each strategy, None where no pair was tested; the best mean leads the first.
-
-    A strategy leaves a tier if its mean is below the leader's and the two can be told apart.
-    """
-    if apart is None:
-        return None
-    means = [statistics.mean(own) for own in scores]
-
-    def worse(item: int, leader: int) -> bool:
-        return means[item] < means[leader] and (min(item, leader), max(item, leader)) in apart
-
-    order = sorted(range(len(scores)), key=lambda item: -means[item])
-    tier = dict(zip(order, significance.tiers(order, worse), strict=True))
-    return [tier[item] for item in range(len(scores))]
+    shares: dict[str, float] = {}
+    for sides in cells:
+        signs = np.sign(whole(sides.scores - sides.others)) / (2 * len(sides.units) * len(cells))
+        for unit, sign in zip(sides.units, signs, strict=True):
+            shares[unit] = shares.get(unit, 0.0) + float(sign)
+    values = np.array([shares[unit] for unit in sorted(shares)]) * len(shares)  # whose mean is improvement - 1/2
+    low, high = interval(values)
+    p = tests.sign_flip(values) if len(values) >= MINIMUM else math.nan
+    mean = math.fsum(values) / len(values) if len(values) else math.nan
+    return Pooled(
+        units=len(shares),
+        improvement=rounded(0.5 + mean),
+        low=rounded(max(0.5 + low, 0.0)),
+        high=rounded(min(0.5 + high, 1.0)),
+        p=rounded_p(p),
+    )

@@ -1,7 +1,7 @@
-"""Published tables and our cells that meet them: pairs, what differs between them, and directions.
+"""Published tables and our results that match them: what differs between the two, and directions.
 
-A cell of ours meets a published one of the same strategy and task (an embedded task stands in for its namesake) at the
-same share of the training data, or at any share that the paper does not have.
+A published figure is matched by our cells of the same strategy and task (an embedded task counts as its namesake) at
+the same share of the training data, or at any share that the paper does not have.
 """
 
 import math
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from leaderboard.render.text import percent
 from leaderboard.stats.comparison import Comparison
-from leaderboard.stats.significance import ALPHA, MINIMUM
-from leaderboard.tables.cells import Cell, Row, compare_rows, is_synthetic, shared
+from leaderboard.stats.tests import ALPHA, MINIMUM
+from leaderboard.tables.cells import Cell, common, compare_rows, is_synthetic
 from leaderboard.tables.published import Figure, Reference, references, task_key
+from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section, field_text
 
 OPEN = re.compile(r", (form|layers|gradient)=\w+")  # of a decay, of mixout
@@ -22,16 +23,16 @@ SAID = {"same": "have the same sign here", "opposite": "have the opposite sign h
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A published figure and the row of ours that it meets."""
+class Match:
+    """A published figure and a row of ours that matches it."""
 
     figure: Figure
     cell: Cell
     row: Row
 
     @property
-    def place(self) -> tuple[str, float, str, str, str, float]:
-        """What tells the cells apart that strategies are compared in."""
+    def cells(self) -> tuple[str, float, str, str, str, float]:
+        """The two cells, the published one and ours, in which strategies are compared."""
         cell = self.cell
         return self.figure.task, self.figure.fraction, cell.task, cell.metric, cell.data, cell.fraction
 
@@ -46,11 +47,11 @@ class Pair:
 class Direction:
     """A strategy against the first of its table: the difference published and ours; low and high NaN where unknown.
 
-    p: sign flip of ours, uncorrected, NaN where nothing is tested; restarts: of ours; failed: whether every
-    run of both failed, so that their difference says nothing.
+    p: sign flip of ours, uncorrected, NaN where nothing is tested; restarts, units: of ours; failed: whether every run
+    of both failed, so that their difference says nothing.
     """
 
-    pair: Pair
+    match: Match
     measure: str
     published: float
     ours: float
@@ -58,6 +59,7 @@ class Direction:
     high: float
     p: float
     restarts: int
+    units: int
     failed: bool
 
     @property
@@ -72,122 +74,125 @@ class Direction:
         return "same" if self.published * self.ours > 0 else "opposite"
 
     @property
-    def clear(self) -> str:
-        """Whether the sign flip of ours tells the two apart, where there are restarts enough to test."""
-        if math.isnan(self.low):
+    def significant(self) -> str:
+        """Whether our two differ significantly (sign flip), where there are units enough to test."""
+        if self.measure == "max":
             return "-"
-        return "too few" if self.restarts < MINIMUM else "yes" if self.p < ALPHA else "no"
+        return "too few" if self.units < MINIMUM else "yes" if self.p < ALPHA else "no"
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """A published table and a section of ours: the pairs, what differs but chance, directions, and their sum."""
+class PublishedTable:
+    """A published table and our matches of one section: what differs but chance, directions, and their sum."""
 
     reference: Reference
-    pairs: tuple[Pair, ...]
+    matches: tuple[Match, ...]
     differences: tuple[str, ...]
     directions: tuple[Direction, ...]
 
     @property
     def absent(self) -> int:
         """How many published cells were not run here."""
-        return len(self.reference.figures) - len({pair.figure for pair in self.pairs})
+        return len(self.reference.figures) - len({match.figure for match in self.matches})
 
     @property
     def summary(self) -> str:
         """How many published differences have the same sign here."""
         count = Counter(direction.verdict for direction in self.directions)
-        clear = Counter(direction.verdict for direction in self.directions if direction.clear == "yes")
-        parts = [f"{count[name]} {said} ({clear[name]} clear)" for name, said in SAID.items() if count[name]]
+        significant = Counter(direction.verdict for direction in self.directions if direction.significant == "yes")
+        said = [(name, text) for name, text in SAID.items() if count[name]]
+        parts = [f"{count[name]} {text} ({significant[name]} significant)" for name, text in said]
         parts += [f"{count[name]}: {name}" for name in sorted(count.keys() - SAID.keys())]
         return f"Of {len(self.directions)} published differences: {', '.join(parts)}."
 
 
-def meeting(reference: Reference, section: Section) -> Meeting | None:
-    """What a section has to say to a published table, None where nothing meets."""
-    pairs = pairs_of(reference, section)
-    if not pairs:
+def published_table(reference: Reference, section: Section) -> PublishedTable | None:
+    """Return a published table with its matches in a section, None where there is none."""
+    matches = matches_of(reference, section)
+    if not matches:
         return None
-    differing = tuple(differences(reference, section, pairs))
-    return Meeting(reference, tuple(pairs), differing, tuple(directions_of(reference, pairs)))
+    differing = tuple(differences(reference, section, matches))
+    return PublishedTable(reference, tuple(matches), differing, tuple(directions_of(reference, matches)))
 
 
-def meetings(section: Section) -> list[Meeting]:
-    """Every published table that tells a section in which direction something goes."""
-    found = [meeting(reference, section) for reference in references()]
+def published_tables(section: Section) -> list[PublishedTable]:
+    """Return every published table with a direction that a section can confirm or contradict."""
+    found = [published_table(reference, section) for reference in references()]
     return [made for made in found if made and made.directions]
 
 
-def plain(strategy: str) -> str:
-    """A strategy as papers write it: without the number of a variant, and without what a paper leaves open."""
+def as_published(strategy: str) -> str:
+    """Return a strategy as papers write it: without the number of a variant, and without what a paper leaves open."""
     return OPEN.sub("", strategy.split(" (variant ")[0])
 
 
-def pairs_of(reference: Reference, section: Section) -> list[Pair]:
-    """Every published figure with each row of the section that it meets, in the order of the publication."""
+def matches_of(reference: Reference, section: Section) -> list[Match]:
+    """Return every published figure with each row of the section that matches, in the order of the publication."""
     return [
-        Pair(figure, cell, row)
+        Match(figure, cell, row)
         for figure in reference.figures
         for cell in section.cells
-        if task_key(cell.task) == task_key(figure.task) and _meets(cell.fraction, figure, reference)
+        if task_key(cell.task) == task_key(figure.task) and _same_share(cell.fraction, figure, reference)
         for row in cell.rows
-        if plain(row.strategy) == figure.strategy and row.restarts
+        if as_published(row.strategy) == figure.strategy and row.restarts
     ]
 
 
-def _meets(fraction: float, figure: Figure, reference: Reference) -> bool:
+def _same_share(fraction: float, figure: Figure, reference: Reference) -> bool:
     if fraction in reference.fractions:
         return figure.fraction == fraction
     return figure.fraction == reference.fractions[0]
 
 
-def directions_of(reference: Reference, pairs: Sequence[Pair]) -> list[Direction]:
+def directions_of(reference: Reference, matches: Sequence[Match]) -> list[Direction]:
     """Each strategy against the first of the published table, where both were run to the end on the same restarts."""
     first = reference.first
-    bases = {pair.place: pair for pair in pairs if pair.figure.strategy == first}
+    bases = {match.cells: match for match in matches if match.figure.strategy == first}
     found = []
-    for pair in pairs:
-        base = bases.get(pair.place)
-        scored = not (math.isnan(pair.figure.mean) and math.isnan(pair.figure.max))
-        if base and scored and pair.figure.strategy != first and (made := compare_rows(pair.row, base.row)):
-            found.append(_direction(pair, base, made))
+    for match in matches:
+        base = bases.get(match.cells)
+        scored = not (math.isnan(match.figure.mean) and math.isnan(match.figure.max))
+        if base and scored and match.figure.strategy != first and (made := compare_rows(match.row, base.row)):
+            found.append(_direction(match, base, made))
     return found
 
 
-def _direction(pair: Pair, base: Pair, made: Comparison) -> Direction:
-    published, sides = pair.figure.mean - base.figure.mean, (pair.row, base.row)
-    rest = (made.restarts, all(row.failed == row.restarts for row in sides))
+def _direction(match: Match, base: Match, made: Comparison) -> Direction:
+    published, rows = match.figure.mean - base.figure.mean, (match.row, base.row)
+    rest = (made.restarts, made.units, all(row.failed == row.restarts for row in rows))
     if math.isnan(published):
-        tops = [max(lines[side]["score"] for lines in shared(*sides)) for side in (0, 1)]
+        tops = [max(trials[side].score for trials in common(*rows)) for side in (0, 1)]
         unknown = (math.nan, math.nan, math.nan)
-        return Direction(pair, "max", pair.figure.max - base.figure.max, tops[0] - tops[1], *unknown, *rest)
-    return Direction(pair, "mean", published, made.difference, made.low, made.high, made.p, *rest)
+        return Direction(match, "max", match.figure.max - base.figure.max, tops[0] - tops[1], *unknown, *rest)
+    return Direction(match, "mean", published, made.difference, made.low, made.high, made.p, *rest)
 
 
-def differences(reference: Reference, section: Section, pairs: Sequence[Pair]) -> Iterator[str]:
+def differences(reference: Reference, section: Section, matches: Sequence[Match]) -> Iterator[str]:
     """Everything but chance that tells our runs from the published ones, one sentence each."""
-    models = sorted({pair.figure.model for pair in pairs} - {section.model})
+    models = sorted({match.figure.model for match in matches} - {section.model})
     if models:
         yield f"model: {section.model}, published: {', '.join(models)}"
-    if any(is_synthetic(pair.cell.task) for pair in pairs):
-        yield "data: synthetic embedded tasks stand in for GLUE; scores cannot be compared, directions at most"
+    if any(is_synthetic(match.cell.task) for match in matches):
+        yield "data: synthetic embedded tasks instead of GLUE; scores cannot be compared, directions at most"
     shares = sorted(
-        {pair.cell.fraction for pair in pairs if pair.cell.fraction not in reference.fractions}, reverse=True
+        {match.cell.fraction for match in matches if match.cell.fraction not in reference.fractions}, reverse=True
     )
     if shares:
         published = " and ".join(map(percent, reference.fractions))
         yield f"training data: {', '.join(map(percent, shares))}, published: {published}"
     yield from _fields(reference, section)
-    ours, theirs = {pair.row.restarts for pair in pairs}, {pair.figure.restarts for pair in pairs}
+    ours, theirs = {match.row.restarts for match in matches}, {match.figure.restarts for match in matches}
     if ours != theirs:
         stated = ", ".join("not stated" if count is None else str(count) for count in sorted(theirs, key=str))
         yield f"restarts: {', '.join(map(str, sorted(ours)))}, published: {stated}"
-    scored = sorted({pair.figure.split for pair in pairs if pair.figure.split.startswith("test")})
+    scored = sorted({match.figure.split for match in matches if match.figure.split.startswith("test")})
     if scored:
         yield f"scored on: dev, published: {', '.join(scored)}"
-    metrics = sorted({(p.cell.task, p.cell.metric, p.figure.metric) for p in pairs if p.cell.metric != p.figure.metric})
+    metrics = sorted(
+        {(p.cell.task, p.cell.metric, p.figure.metric) for p in matches if p.cell.metric != p.figure.metric}
+    )
     yield from (f"metric of {task}: {ours}, published: {theirs or 'not stated'}" for task, ours, theirs in metrics)
-    yield from sorted({f"the publication: {pair.figure.note}" for pair in pairs if pair.figure.note})
+    yield from sorted({f"the publication: {match.figure.note}" for match in matches if match.figure.note})
 
 
 def _fields(reference: Reference, section: Section) -> Iterator[str]:

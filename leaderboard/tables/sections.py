@@ -12,11 +12,11 @@ from typing import Any
 
 from fisher.common.errors import InputError, hint
 from leaderboard.records.identity import canonical
-from leaderboard.records.schema import RESULTS
 from leaderboard.render.text import escape, shorten
-from leaderboard.stats.ranking import Curve, Ranking, curves, rank
-from leaderboard.tables.cells import Cell, make_cell, with_corrections
-from leaderboard.tables.trials import VERSIONS, Line, grouped
+from leaderboard.tables.cells import Cell, make_cell
+from leaderboard.tables.curves import Curve, curves
+from leaderboard.tables.ranking import Ranking, rank
+from leaderboard.tables.trials import VERSIONS, TrialRow, grouped
 
 BASELINES = ("dropout(0.1) + wdecay(0, 0.01)", "none")
 
@@ -91,17 +91,17 @@ def _check_baseline(strategies: Iterable[str], wanted: str | None) -> None:
     )
 
 
-def sections(lines: list[Line], *, baseline: str | None = None) -> tuple[Section, ...]:
+def sections(trials: list[TrialRow], *, baseline: str | None = None) -> tuple[Section, ...]:
     """Arrange trials into sections that never mix models, weights or protocols, each with its cells and ranking.
 
     Raises InputError if `baseline` is no strategy of the trials.
     """
-    _check_baseline((line["strategy"] for line in lines), baseline)
-    groups = grouped(lines, "model", "protocol", "weights")
+    _check_baseline((trial.strategy for trial in trials), baseline)
+    groups = grouped(trials, "model", "protocol", "weights")
     groups.sort(key=lambda group: (group[0][0], -len(group[1])))  # of one model the protocol with most trials first
     keys = [key for key, _ in groups]
     fields = _differing([_identity(key) for key in keys])
-    versions = [key for key in VERSIONS if len({line[key] for line in lines if line["status"] in RESULTS}) > 1]
+    versions = [name for name in VERSIONS if len(_counts(trials, name)) > 1]
     return tuple(
         _section(key, group, title, fields, versions, baseline)
         for (key, group), title in zip(groups, _titles(keys), strict=True)
@@ -109,32 +109,39 @@ def sections(lines: list[Line], *, baseline: str | None = None) -> tuple[Section
 
 
 def _section(
-    key: tuple[str, str, str], lines: list[Line], title: str, fields: list[str], versions: list[str], wanted: str | None
+    key: tuple[str, str, str],
+    trials: list[TrialRow],
+    title: str,
+    fields: list[str],
+    versions: list[str],
+    wanted: str | None,
 ) -> Section:
     identity, (model, protocol, weights) = _identity(key), key
-    baseline = choose_baseline({line["strategy"] for line in lines}, wanted)
+    baseline = choose_baseline({trial.strategy for trial in trials}, wanted)
     places = ("task", "metric", "data", "fraction")
-    cells = with_corrections(make_cell(place, group, baseline) for place, group in grouped(lines, *places))
+    cells = tuple(make_cell(place, group, baseline) for place, group in grouped(trials, *places))
     return Section(
         title=title,
         model=model,
         weights=weights,
         protocol=json.loads(protocol),
         differs={name: field_text(identity.get(name, "not set")) for name in fields if name not in ("model", "name")},
-        versions={name: _tally(lines, name) for name in versions},
+        versions={name: _tally(_counts(trials, name)) for name in versions},
         baseline=baseline,
-        splits=max(len({line["split"] for row in cell.rows for line in row.trials}) for cell in cells),
+        splits=max(len({trial.split for row in cell.rows for trial in row.trials}) for cell in cells),
         cells=cells,
         ranking=rank(cells, baseline),
         curves=curves(cells, baseline),
     )
 
 
-def _tally(lines: list[Line], key: str) -> str:
-    counts = Counter(line[key] for line in lines if line["status"] in RESULTS)
+def _counts(trials: Iterable[TrialRow], name: str) -> Counter[str]:
+    """Count the trials with a result per version of one of `VERSIONS`."""
+    return Counter(trial.versions[name] for trial in trials if trial.has_result)
+
+
+def _tally(counts: Counter[str]) -> str:
     if len(counts) == 1:
         return next(iter(counts))
-    return (
-        ", ".join(f"{value} ({count} of {counts.total()} trials)" for value, count in sorted(counts.items()))
-        or "no result"
-    )
+    told = (f"{value} ({count} of {counts.total()} trials)" for value, count in sorted(counts.items()))
+    return ", ".join(told) or "no result"

@@ -1,9 +1,13 @@
-"""From records to trials: one flat line each, of several records of one trial the one that counts."""
+"""From records to trials: one flat row each, of several records of one trial the one that counts."""
 
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from leaderboard.records.identity import canonical
 from leaderboard.records.plan import Plan, place_of
@@ -15,10 +19,69 @@ VERSIONS = ("regbench", "torch", "transformers", "python", "device")
 # What else stands in a config is about the strategy itself: versions of its methods, the recipe of its Fisher scores.
 _PLACED = {"task", "strategy", "fraction", "restart", "split_seed", "seeds", "protocol", "model", "weights"}
 _PLACED |= {"split_hash", "dev_hash", "metric"}
-_OUTCOME = ("status", "score", "failed", "failed_plain", "imputed")
-_SECTION = ("model", "weights", "protocol", "strategy")  # where the variants of a strategy share a name
-_CELL = ("task", "metric", "data")
-Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One trial as the tables need it; its numbers are NaN and its flags False where it has no result.
+
+    protocol: canonical JSON; data: hash of the dev set, or `pooled`; variant: short hash of what else the config says
+    of the strategy; planned: restarts that the plan gives the strategy here, 0 where it says none; key: what the same
+    restart of every strategy shares (split, dev set, seeds); about: canonical JSON of what the record says of the
+    strategy; predictions: on the dev set, empty where there are none.
+    """
+
+    id: str
+    checksum: str
+    model: str
+    weights: str
+    protocol: str
+    task: str
+    metric: str
+    data: str
+    fraction: float
+    strategy: str
+    variant: str
+    restart: int
+    planned: int
+    split_seed: int
+    split: str
+    key: str
+    status: str
+    reason: str
+    about: str
+    versions: Mapping[str, str]
+    score: float = math.nan
+    floor: float = math.nan
+    failed: bool = False
+    failed_plain: bool = False
+    failed_by: str = ""
+    imputed: bool = False
+    collapsed: bool = False
+    deviation: float = math.nan
+    seconds: float = math.nan
+    peak_memory: float = math.nan
+    predictions: NDArray[Any] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the trial ended with a score."""
+        return self.status in RESULTS
+
+    @property
+    def unit(self) -> str:
+        """What was drawn independently of other restarts: its split, or itself where the split is the whole pool."""
+        return self.key if self.fraction == 1 and self.data != "pooled" else self.split
+
+    @property
+    def section(self) -> tuple[str, ...]:
+        """Where the variants of a strategy share a name."""
+        return self.model, self.weights, self.protocol, self.strategy
+
+    @property
+    def outcome(self) -> tuple[Any, ...]:
+        """What two records of one trial must agree on."""
+        return self.status, self.score, self.failed, self.failed_plain, self.imputed
 
 
 def short(text: str) -> str:
@@ -26,81 +89,85 @@ def short(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
 
 
-def grouped(lines: list[Line], *keys: str) -> list[tuple[Any, list[Line]]]:
-    """Return (value or values of `keys`, lines) in sorted order; the lines keep theirs."""
-    groups: dict[Any, list[Line]] = {}
-    for line in lines:
-        groups.setdefault(tuple(line[key] for key in keys) if len(keys) > 1 else line[keys[0]], []).append(line)
+def grouped(rows: Iterable[TrialRow], *names: str) -> list[tuple[Any, list[TrialRow]]]:
+    """Return (value or values of the fields `names`, rows) in sorted order; the rows keep theirs."""
+    groups: dict[Any, list[TrialRow]] = {}
+    for row in rows:
+        values = tuple(getattr(row, name) for name in names)
+        groups.setdefault(values if len(names) > 1 else values[0], []).append(row)
     return sorted(groups.items())
 
 
-def trials(records: Iterable[Mapping[str, Any]], plan: Plan | None = None) -> tuple[list[Line], list[RecordError]]:
-    """Return one line per trial, in an order that depends on the trials alone, and the trials whose records disagree.
+def trials(records: Iterable[Mapping[str, Any]], plan: Plan | None = None) -> tuple[list[TrialRow], list[RecordError]]:
+    """Return one row per trial, in an order that depends on the trials alone, and the trials whose records disagree.
 
-    plan: `planned` of a line is the number of restarts that it gives the trial's strategy there, 0 where it says none.
     Of several records of one trial (several folders given) one with a result is used; if their results differ, none is.
     """
-    by_id: dict[str, list[Line]] = {}
+    by_id: dict[str, list[TrialRow]] = {}
     for record in records:
-        by_id.setdefault(record["id"], []).append(_line(record, plan or {}))
-    lines, problems = [], []
+        by_id.setdefault(record["id"], []).append(_row(record, plan or {}))
+    rows, problems = [], []
     for name, candidates in sorted(by_id.items()):
-        with_result = [line for line in candidates if line["status"] in RESULTS]
-        if len({tuple(line[key] for key in _OUTCOME) for line in with_result}) > 1:
-            problems.append(
-                RecordError(f"{name}: {len(with_result)} records of this trial disagree; none of them is used")
-            )
+        done = [row for row in candidates if row.has_result]
+        if len({row.outcome for row in done}) > 1:
+            problems.append(RecordError(f"{name}: {len(done)} records of this trial disagree; none of them is used"))
             continue
-        lines.append(min(with_result or candidates, key=lambda line: (line["status"] != "skipped", line["checksum"])))
-    return _labelled(lines), problems
+        rows.append(min(done or candidates, key=lambda row: (row.status != "skipped", row.checksum)))
+    return _labelled(rows), problems
 
 
-def _line(record: Mapping[str, Any], plan: Plan) -> Line:
+def _row(record: Mapping[str, Any], plan: Plan) -> TrialRow:
     config, result = record["config"], record["result"]
     place = place_of(config)
-    unit = [config[key] for key in ("restart", "split_seed", "split_hash", "dev_hash")]
-    return {
-        "id": record["id"],
-        "checksum": record["checksum"],
-        "model": config["model"],
-        "weights": config["weights"],
-        "protocol": place[2],
-        "task": config["task"],
-        "metric": config["metric"],
-        "data": "pooled" if config["protocol"]["data"] == "pooled" else config["dev_hash"],
-        "fraction": float(config["fraction"]),
-        "strategy": config["strategy"],
-        "variant": short(canonical({key: value for key, value in config.items() if key not in _PLACED})),
-        "restart": config["restart"],
-        "planned": plan.get(place, 0),
-        "split_seed": config["split_seed"],
-        "split": config["split_hash"],
-        "unit": repr([*unit, sorted(config["seeds"].items())]),
-        "status": result["status"],
-        "reason": shorten(result["reason"] or "", 160),
-        **_numbers(result),
-        "about": _about(record),
-        **{key: str(record["environment"].get(key, "unknown")) for key in VERSIONS},
-    }
+    key = [config[name] for name in ("restart", "split_seed", "split_hash", "dev_hash")]
+    return TrialRow(
+        id=record["id"],
+        checksum=record["checksum"],
+        model=config["model"],
+        weights=config["weights"],
+        protocol=place[2],
+        task=config["task"],
+        metric=config["metric"],
+        data="pooled" if config["protocol"]["data"] == "pooled" else config["dev_hash"],
+        fraction=float(config["fraction"]),
+        strategy=config["strategy"],
+        variant=short(canonical({name: value for name, value in config.items() if name not in _PLACED})),
+        restart=config["restart"],
+        planned=plan.get(place, 0),
+        split_seed=config["split_seed"],
+        split=config["split_hash"],
+        key=repr([*key, sorted(config["seeds"].items())]),
+        status=result["status"],
+        reason=shorten(result["reason"] or "", 160),
+        about=_about(record),
+        versions={name: str(record["environment"].get(name, "unknown")) for name in VERSIONS},
+        **(_numbers(result) if result["status"] in RESULTS else {}),
+    )
 
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
-    if result["status"] not in RESULTS:
-        nothing = dict.fromkeys(("score", "floor", "deviation", "seconds", "peak_memory"), math.nan)
-        return {**nothing, **dict.fromkeys(("failed", "failed_plain", "imputed", "collapsed"), False), "failed_by": ""}
     memory, deviation = result["peak_memory"], result.get("deviation")
     return {
+        **{name: result[name] for name in ("failed", "failed_plain", "imputed", "collapsed")},
         "score": float(result["score"]),
-        "failed": result["failed"],
-        "failed_plain": result["failed_plain"],
-        "failed_by": result["failed_by"] or "",
-        "imputed": result["imputed"],
-        "collapsed": result["collapsed"],
         "floor": float(result["floor"]),
+        "failed_by": result["failed_by"] or "",
         "deviation": float(deviation) if isinstance(deviation, (int, float)) else math.nan,
         "seconds": float(result["seconds"]["total"]),
         "peak_memory": math.nan if memory is None else float(memory),
+        "predictions": _predictions(result["predictions"]),
     }
+
+
+def _predictions(values: list[Any]) -> NDArray[Any]:
+    """Return predictions as a small array: class ids as whole numbers, others as floats; none where they are not."""
+    try:
+        array = np.array(values)
+        with np.errstate(over="ignore"):
+            numbers = array.astype(np.int32 if array.dtype.kind in "bi" else np.float32)
+    except (ValueError, TypeError, OverflowError):
+        return np.empty(0)
+    return numbers if numbers.ndim == 1 and np.isfinite(numbers).all() else np.empty(0)
 
 
 def _about(record: Mapping[str, Any]) -> str:
@@ -110,15 +177,13 @@ def _about(record: Mapping[str, Any]) -> str:
     return canonical(known | {"touched": touched if isinstance(touched, dict) else {}})
 
 
-def _labelled(lines: list[Line]) -> list[Line]:
+def _labelled(rows: list[TrialRow]) -> list[TrialRow]:
     """Name a strategy's variants apart where one table would hold several (two Fisher recipes, two method versions)."""
-    variants: dict[tuple[Any, ...], set[str]] = {}
-    for line in lines:
-        variants.setdefault(tuple(line[key] for key in (*_SECTION, *_CELL)), set()).add(line["variant"])
-    marked = {key[: len(_SECTION)] for key, found in variants.items() if len(found) > 1}
+    variants: dict[tuple[str, ...], set[str]] = {}
+    for row in rows:
+        variants.setdefault((*row.section, row.task, row.metric, row.data), set()).add(row.variant)
+    marked = {key[:4] for key, found in variants.items() if len(found) > 1}
     return [
-        line | {"strategy": f"{line['strategy']} (variant {line['variant']})"}
-        if tuple(line[key] for key in _SECTION) in marked
-        else line
-        for line in lines
+        replace(row, strategy=f"{row.strategy} (variant {row.variant})") if row.section in marked else row
+        for row in rows
     ]

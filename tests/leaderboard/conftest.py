@@ -1,6 +1,7 @@
 """Synthetic records for the leaderboard's tests: nothing is trained."""
 
 import copy
+import itertools
 import os
 import random
 from collections.abc import Callable
@@ -36,17 +37,18 @@ PROTOCOL = {
 
 def _config(changes: dict[str, Any]) -> dict[str, Any]:
     restart = changes.get("restart", 0)
+    split_seed = changes.get("split_seed", restart)
     config = {
         "task": "rte",
         "strategy": "none",
         "fraction": 0.1,
         "restart": restart,
-        "split_seed": 0,
-        "seeds": {"split": 0, "init": 100 + restart, "order": 200 + restart, "noise": 300 + restart},
+        "split_seed": split_seed,
+        "seeds": {"split": split_seed, "init": 100 + restart, "order": 200 + restart, "noise": 300 + restart},
         "protocol": PROTOCOL | changes.pop("protocol", {}),
         "model": "small-bert",
         "weights": "ab" * 32,
-        "split_hash": "cd" * 32,
+        "split_hash": f"{split_seed + 205:064x}",
         "dev_hash": "ef" * 32,
         "metric": "accuracy",
         "methods": {},
@@ -71,7 +73,7 @@ def _result(status: str, score: float | None, changes: dict[str, Any]) -> dict[s
         "imputed": False,
         "epochs": [{"epoch": 1, "scores": {"accuracy": score}}],
         "train_loss": [0.7, 0.6],
-        "predictions": [0, 1] * 50,
+        "predictions": [],
         "seconds": {"build": 0.1, "train": 1.0, "evaluate": 0.1, "total": 2.0},
         "peak_memory": 400_000_000,
     }
@@ -81,7 +83,7 @@ def _result(status: str, score: float | None, changes: dict[str, Any]) -> dict[s
 def make(
     score: float | None = 0.7, *, status: str = "ok", result: dict[str, Any] | None = None, **config: Any
 ) -> dict[str, Any]:
-    """Return a record without id and checksum; keywords change fields of its config."""
+    """Return a record without id and checksum; keywords change fields of its config, predictions are its own."""
     environment = {
         "python": "3.11.9",
         "torch": "2.13.0",
@@ -89,9 +91,12 @@ def make(
         "regbench": "0.1.0",
         "device": "cpu",
     }
+    given = _config(config)
+    draw = random.Random(f"{given['strategy']} {given['restart']} {score}")
+    own = {"predictions": [draw.randrange(2) for _ in range(100)]} if status in ("ok", "failed") else {}
     return {
-        "config": _config(config),
-        "result": _result(status, score, result or {}),
+        "config": given,
+        "result": _result(status, score, own | (result or {})),
         "environment": environment | {"threads": 1, "git": {"commit": "0" * 40, "dirty": False}},
     }
 
@@ -157,13 +162,13 @@ def honest(
     strategy: str = "mixout(w_pre, 0.7)", restart: int = 0, score: float = 0.7, *, status: str = "ok", **config: Any
 ) -> dict[str, Any]:
     """Return a record in which everything agrees that `leaderboard.verify` looks at."""
-    seeds = {"split": 0} | {purpose: seed_of(purpose, restart) for purpose in ("init", "order", "noise")}
+    seeds = {"split": restart} | {purpose: seed_of(purpose, restart) for purpose in ("init", "order", "noise")}
     terms = terms_of(strategy)
     methods = {term.removeprefix("head:").partition("(")[0]: 1 for term in terms}
     draw = random.Random(f"{strategy} {restart}")
     result = {
         "touched": {term: ["layer.0"] for term in terms},
-        "hashes": {"head": f"head {restart}", "batches": f"batches {restart}", "split": "cd" * 32},
+        "hashes": {"head": f"head {restart}", "batches": f"batches {restart}", "split": f"{restart + 205:064x}"},
         "train_loss": [round(draw.random(), 6) for _ in range(3)],
         "predictions": [draw.randrange(2) for _ in range(100)],
     }
@@ -182,12 +187,14 @@ def honest_record() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def arrange(tmp_path: Path) -> Callable[..., tuple[tables.Section, ...]]:
-    """Return a function from records to sections, through files as in real use."""
+    """Return a function from records to sections, through files as in real use; each call has a folder of its own."""
+    folders = (tmp_path / f"arranged-{number}" for number in itertools.count())
 
     def run(entries: list[dict[str, Any]], **options: Any) -> tuple[tables.Section, ...]:
+        folder = next(folders)
         for entry in entries:
-            write_record(tmp_path / "records", entry)
-        found, problems = read_records([tmp_path])
+            write_record(folder, entry)
+        found, problems = read_records([folder])
         assert not problems
         lines, conflicts = trials.trials(found)
         assert not conflicts

@@ -13,7 +13,7 @@ from leaderboard import page
 from leaderboard.build import build
 from leaderboard.records.plan import PLAN, encode_plan, plan_of
 from leaderboard.records.store import write_record
-from leaderboard.stats.resampling import sign_flips
+from leaderboard.stats.tests import sign_flips
 
 ROOT = Path(__file__).parents[2]
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"

@@ -111,7 +111,7 @@ def test_a_restart_dropped_everywhere(grid, store):
 
 def test_cherry_picked_seeds(grid, store):
     """Restart 9's good run under the number of the failed one: its seeds are not those of that number."""
-    grid[-1] = copy.deepcopy(grid[-2]) | {"config": grid[-1]["config"] | {"seeds": {"split": 0, "init": 9, "order": 9}}}
+    grid[-1] = copy.deepcopy(grid[-2]) | {"config": grid[-1]["config"] | {"seeds": {"split": 3, "init": 9, "order": 9}}}
     assert any("the seeds are not those of restart 3 (init, noise, order)" in text for _, text in problems(store(grid)))
 
 

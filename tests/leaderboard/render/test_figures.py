@@ -55,7 +55,7 @@ def test_every_restart_is_a_dot_and_failed_runs_are_marked_and_counted(record: M
     with themed(LIGHT):
         figure = strips("a title", [cell], [DEVLIN, MIXOUT], LIGHT)
     drawn = sorted(x for some in dots(figure) for x in some)
-    assert drawn == pytest.approx(sorted(100 * line["score"] for row in cell.rows for line in row.trials))
+    assert drawn == pytest.approx(sorted(100 * trial.score for row in cell.rows for trial in row.trials))
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts == ["1/3", "1/3"]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [DEVLIN, MIXOUT]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leaderboard.render import summary
+from leaderboard.render import summary, terminal, wording
 
 DRAW = np.random.Generator(np.random.PCG64(41))
 BASE = DRAW.normal(0.6, 0.02, 12)
@@ -11,109 +11,165 @@ BETTER = BASE + DRAW.normal(0.03, 0.005, 12)
 ALIKE = BASE + np.tile([0.02, -0.02], 6)
 
 
-def said(record, arrange, scores, tasks=("rte",), cost=True):
-    """Return the sentences about strategies with these scores in every task."""
-    entries = [
-        record(float(score), strategy=strategy, task=task, restart=r, status="failed" if score < 0.55 else "ok")
-        for task in tasks
-        for strategy, values in scores.items()
-        for r, score in enumerate(values)
-    ]
-    (section,) = arrange(entries)
-    return list(summary.verdict(section, "plain", not cost))
+@pytest.fixture
+def section_of(record, arrange):
+    """Return a function from scores to the only section: strategies with these scores in every task."""
+
+    def made(scores, tasks=("rte",), **config):
+        entries = [
+            record(
+                float(score), strategy=name, task=task, restart=r, status="failed" if score < 0.55 else "ok", **config
+            )
+            for task in tasks
+            for name, values in scores.items()
+            for r, score in enumerate(values)
+        ]
+        (section,) = arrange(entries)
+        return section
+
+    return made
 
 
-def test_a_clear_leader(record, arrange):
-    leader, against, findings = said(record, arrange, {"none": BASE, "a": BETTER}, ("cola", "rte"))
+@pytest.fixture
+def said(section_of):
+    """Return a function from scores to the sentences about them."""
+    return lambda *args, cost=True, **config: list(summary.verdict(section_of(*args, **config), "plain", not cost))
+
+
+def test_a_clear_leader(said):
+    leader, against, findings = said({"none": BASE, "a": BETTER}, ("cola", "rte"))
     assert leader == "Best mean rank: a (1.00 over 2 cells of task and share of the training data)."
-    gain = 100 * (BETTER - BASE).mean()
-    assert against.startswith(f"Against the baseline +{gain:.1f} [+")
-    assert "distinguishable from it (p <0.001); failed 0/24, the baseline 0/24; 1.00 times its seconds." in against
-    assert "not distinguishable" not in against
-    assert "2 of 2 comparisons tested: a at " in findings and "a at cola 10 %" in findings
-    assert findings.endswith("Smallest p within reach before correction: 0.0005 at 12 restarts.")
+    assert against == (
+        "It beats the baseline on 100 % [100, 100] of the restarts, averaged over cells: significantly different "
+        "(p <0.001); failed 0/24, the baseline 0/24; 1.00 times its seconds."
+    )
+    assert "2 of 2 comparisons tested: a at " in findings
+    assert f"a at cola 10 % (+{100 * (BETTER - BASE).mean():.1f})" in findings
+    end = "Smallest attainable p before correction: 0.0005 at 12 independent restarts or splits."
+    assert findings.endswith(end)
 
 
-def test_a_leader_that_cannot_be_told_from_the_baseline(record, arrange):
+def test_a_leader_that_does_not_differ_from_the_baseline(said):
     """The best mean is no finding, and the text says so."""
-    _, against, findings = said(record, arrange, {"none": BASE, "a": ALIKE + 0.001}, cost=False)
-    assert "not distinguishable from it (p " in against and "seconds" not in against
-    assert findings.startswith("Distinguishable from the baseline: 0 of 1 comparisons tested. Smallest")
+    _, against, findings = said({"none": BASE, "a": ALIKE + 0.001}, cost=False)
+    assert "not significantly different (p " in against and "seconds" not in against
+    assert findings.startswith("Significantly different from the baseline: 0 of 1 comparisons tested. Smallest")
 
 
-def test_too_few_restarts(record, arrange):
-    _, against, findings = said(record, arrange, {"none": BASE[:5], "a": BETTER[:5]})
-    assert "not tested (5 restarts, 12 needed)" in against
+def test_too_few_restarts(said):
+    _, against, findings = said({"none": BASE[:5], "a": BETTER[:5]})
+    assert "not tested (5 independent restarts or splits, 12 needed)" in against
     assert findings == "Too few to test: 5 restarts at most, 12 needed."
 
 
-def test_the_baseline_leads(record, arrange):
-    sentences = said(record, arrange, {"none": BETTER, "a": BASE})
+def test_too_few_splits(said):
+    findings = said({"none": BASE, "a": BETTER}, split_seed=0)[-1]
+    assert findings == "Too few to test: 1 split of 12 restarts at most, 12 needed."
+
+
+def test_the_baseline_leads(said):
+    sentences = said({"none": BETTER, "a": BASE})
     assert sentences[0].startswith("Best mean rank: none, the baseline (1.00 over 1 cell of")
-    assert not any(sentence.startswith("Against the baseline") for sentence in sentences)
+    assert not any("beats the baseline" in sentence for sentence in sentences)
     assert f"a at rte 10 % (-{100 * (BETTER - BASE).mean():.1f})" in sentences[-1]
 
 
-def test_leaders_share_the_first_place(record, arrange):
-    assert said(record, arrange, {"b": BASE, "a": BASE})[0].startswith("Best mean rank: shared by a; b (1.50 over")
+def test_leaders_share_the_first_rank(said):
+    assert said({"b": BASE, "a": BASE})[0].startswith("Best mean rank: shared by a; b (1.50 over")
 
 
-def test_no_baseline_no_comparison(record, arrange):
-    sentences = said(record, arrange, {"b": BASE, "a": BETTER})
-    assert not any("baseline" in sentence for sentence in sentences)
+def test_no_baseline_no_comparison(said):
+    assert not any("baseline" in sentence for sentence in said({"b": BASE, "a": BETTER}))
 
 
-def test_failures_are_told_beside_the_gain(record, arrange):
-    failing = np.array([*BETTER[:11], 0.5])
-    against = said(record, arrange, {"none": BASE, "a": failing})[1]
+def test_failures_are_told_with_the_gain(said):
+    against = said({"none": BASE, "a": np.array([*BETTER[:11], 0.5])})[1]
     assert "failed 1/12, the baseline 0/12" in against
 
 
-def test_long_lists_are_cut(record, arrange):
+def test_long_lists_are_cut():
     assert summary.listed([str(i) for i in range(6)]) == "0; 1; 2; 3; and 2 more"
     assert summary.listed(["x"]) == "x" and summary.listed([]) == ""
 
 
 @pytest.mark.parametrize("name", ["a|b", "<b>", "[x](y)"])
-def test_names_are_escaped(record, arrange, name):
-    entries = [record(0.6 + r / 100, strategy=s, restart=r) for s in (name, "none") for r in (0, 1)]
-    (section,) = arrange(entries)
+def test_names_are_escaped(section_of, name):
+    section = section_of({name: [0.6, 0.61], "none": [0.6, 0.61]})
     for sentence in summary.verdict(section, "markdown", False):
         assert name not in sentence
 
 
-def test_what_is_told_apart_is_said_to_be_whichever_has_the_better_mean_rank(record, arrange):
-    """The leader by mean rank has the lower mean, by a difference that can be told."""
-    entries = [
-        record(float(score + shift), strategy=strategy, task=task, restart=r)
-        for task in ("cola", "mrpc", "rte", "sst2")
-        for strategy, shift in (("none", 0.0), ("a", -0.1 if task == "sst2" else 0.001))
-        for r, score in enumerate(BASE)
-    ]
-    (section,) = arrange(entries)
-    text = " ".join(summary.verdict(section, "plain", True))
-    assert "Best mean rank: a (" in text and "distinguishable from it (p <0.001)" in text
-    assert "ot distinguishable from it:" not in text
-
-
-def test_the_others_beside_the_baseline_are_told_apart_or_named(record, arrange):
+def test_the_others_differ_significantly_or_are_named(said):
     """The baseline has a test of its own, with another correction, so it stands in no list of the pairs' tests."""
     scores = {"none": BASE, "a": BETTER, "b": BETTER - 1e-3 + np.tile([0.02, -0.02], 6)}
-    text = " ".join(said(record, arrange, scores))
-    assert "Of the others, not distinguishable from it: b." in text
-    text = " ".join(said(record, arrange, scores | {"b": BASE - 0.02}))
-    assert "All others are distinguishable from it." in text
+    assert "Of the others, not significantly different from it: b." in " ".join(said(scores))
+    assert "All others differ significantly from it." in " ".join(said(scores | {"b": BASE - 0.02}))
 
 
 @pytest.mark.parametrize(("tasks", "needed"), [(3, None), (4, "0.98")])
-def test_mean_ranks_are_spoken_of_where_they_can_tell_anything(record, arrange, tasks, needed):
+def test_mean_ranks_are_spoken_of_where_they_can_differ(said, tasks, needed):
     """Two strategies lie at most one rank apart; Nemenyi's test needs 1.96 / sqrt(tasks) between them."""
-    names = ("cola", "mrpc", "rte", "sst2")[:tasks]
-    text = " ".join(said(record, arrange, {"none": BASE, "a": BETTER}, names))
+    text = " ".join(said({"none": BASE, "a": BETTER}, ("cola", "mrpc", "rte", "sst2")[:tasks]))
     assert ("By mean ranks alone" in text) == (needed is not None)
     assert needed is None or f"need {needed} between them (Nemenyi, 4 tasks), best and worst differ." in text
 
 
-def test_too_many_pairs_are_said_not_to_be_tested(record, arrange):
-    text = " ".join(said(record, arrange, {f"s{at:02}": BASE + 0.01 * at for at in range(15)}))
-    assert "Pairs were not tested: 105 of them are too many for 12 restarts." in text
+def test_a_request_that_is_too_large_for_its_correction_says_what_it_takes(said, section_of):
+    """15 strategies make 105 pairs; 104 comparisons with a baseline need 13 restarts."""
+    text = " ".join(said({f"s{at:02}": BASE + 0.01 * at for at in range(15)}))
+    needs = "at least 13 restarts, each on a split of its own, are needed"
+    assert f"Pairs were not tested: 105 are too many for 12; {needs}." in text
+    many = section_of({"none": BASE} | {f"s{at:03}": BASE + 0.001 * at for at in range(1, 105)})
+    expected = f"Nothing can be significant: 104 comparisons with the baseline at 12 restarts; {needs}."
+    assert wording.reach(many.cells[0]) == expected
+    assert expected in "\n".join(summary.verdict(many, "plain", False))
+
+
+def test_the_same_predictions_are_named_once(record, arrange):
+    entries = [
+        record(float(score), strategy=name, restart=r, result={"predictions": [r % 2, 1 - r % 2] * 50})
+        for name in ("none", "wdecay(w_pre, 0.01)", "hype(1e-05)")
+        for r, score in enumerate(BASE)
+    ]
+    entries += [record(float(score), strategy="a", restart=r) for r, score in enumerate(BETTER)]
+    (section,) = arrange(entries)
+    text = terminal.text([section])
+    assert "Same predictions as none, and ranked as it: hype(1e-05); wdecay(w_pre, 0.01)." in text
+    assert text.count("wdecay") == 1
+
+
+# --- nothing learned
+
+
+@pytest.mark.parametrize(("tasks", "what"), [(("rte",), "this task"), (("cola", "rte"), "any of the 2 tasks")])
+def test_where_everything_failed_that_stands_first_and_nothing_is_best(section_of, tasks, what):
+    section = section_of({"none": [0.5] * 12, "a": [0.51] * 12}, tasks)
+    count = f"{24 * len(tasks)} of {24 * len(tasks)}"
+    expected = f"No strategy learned {what} ({count} runs failed): more epochs, another rate, more data."
+    assert list(summary.verdict(section, "plain", False)) == [expected]
+    text = terminal.text([section])
+    assert text.split("\n\n")[1].replace("\n", " ") == expected
+    assert "Best" not in text and "rank" not in text
+
+
+def test_a_task_that_nobody_learned_is_named_before_the_leader(record, arrange):
+    entries = [record(0.6 + r / 100, strategy=name, restart=r) for name in ("none", "a") for r in range(2)]
+    entries += [record(0.5, status="failed", strategy=name, task="wnli", restart=r) for name in "ab" for r in (0, 1)]
+    (section,) = arrange(entries)
+    first = next(summary.verdict(section, "plain", False))
+    assert first == (
+        "No strategy learned this task (4 of 4 runs failed): more epochs, another rate, more data. At: wnli 10 %."
+    )
+    assert summary.best_per_cell(section, "plain", True).rows[1][:3] == ["wnli", "10 %", "none learned it"]
+
+
+# --- the terminal
+
+
+def test_the_terminal_has_the_summary_and_explains_on_request(section_of):
+    section = section_of({"none": BASE, "a": BETTER})
+    text = terminal.text([section])
+    assert "--explain" in text and wording.ABOUT_TESTS[:40] not in text
+    explained = " ".join(terminal.glossary().split())
+    assert all(sentence in explained for sentence in wording.glossary().values())
+    assert wording.ABOUT_COST not in " ".join(terminal.glossary(without_cost=True).split())

@@ -64,5 +64,5 @@ def test_numbers():
     assert [points(x) for x in (0.12345, -0.0004, math.nan, 1)] == ["12.3", "0.0", "-", "100.0"]
     assert [points(x, sign=True) for x in (0.01, 0.0, -0.01)] == ["+1.0", "0.0", "-1.0"]
     assert [percent(x) for x in (0.1, 1.0, 0.005, 1 / 3)] == ["10 %", "100 %", "0.5 %", "33.3333 %"]
-    assert [quantity(x, "x") for x in (0.1234, 12.34, 1234.5, math.nan)] == ["0.12x", "12.3x", "1234x", "-"]
+    assert [quantity(x, "x") for x in (0.1234, 12.34, 1234.5, math.nan)] == ["0.12x", "12.3x", "1235x", "-"]
     assert ranges([5, 0, 2, 3, 4]) == "0, 2-5"

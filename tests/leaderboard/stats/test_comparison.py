@@ -1,123 +1,105 @@
-"""A strategy beside the baseline, corrected over a section, and the tiers of a cell."""
+"""Two strategies on the same restarts: numbers, units, corrections, and the pooled comparison over cells."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy.stats import permutation_test
 
-from leaderboard.stats import comparison, resampling
+from leaderboard.stats import comparison
+from leaderboard.stats.comparison import Sides
+from leaderboard.stats.intervals import interval
+from leaderboard.stats.rounding import rounded
 
 DRAW = np.random.Generator(np.random.PCG64(21))
 BASE = DRAW.normal(0.6, 0.02, 12)
 BETTER = BASE + DRAW.normal(0.03, 0.005, 12)
 ALIKE = BASE + DRAW.normal(0.0, 0.02, 12)
-NOISY = BETTER - 0.035 + np.tile([0.1, -0.1], 6)  # on average below BASE
-ONE_SPLIT = ["s"] * 12
-NEVER = [False] * 12
-
-
-def grid(record, scores, **config):
-    """One record per restart and strategy; restart r trains on split r mod 3."""
-    return [
-        record(float(score), strategy=strategy, restart=r, split_seed=r % 3, split_hash=f"{r % 3}" * 64, **config)
-        for strategy, values in scores.items()
-        for r, score in enumerate(values)
-    ]
+OWN = tuple(f"split {r}" for r in range(12))
+THREE = tuple(f"split {r % 3}" for r in range(12))
 
 
 def compare(*sides):
-    """Return the comparison of one pair, made beside another one that is not looked at."""
-    other = comparison.Sides(BASE, BETTER, ONE_SPLIT, NEVER, NEVER)
-    return comparison.compare_all([other, comparison.Sides(*sides)])[1]
+    """Return the comparison of one pair, made with another one that is not looked at."""
+    return comparison.compare_all([Sides(BASE, BETTER, OWN), Sides(*sides)])[1]
 
 
 def test_a_comparison_holds_the_paired_numbers():
-    found = compare(BETTER, BASE, ONE_SPLIT, NEVER, NEVER)
-    assert found.restarts == 12 and not found.too_few
-    assert found.difference == pytest.approx((BETTER - BASE).mean(), rel=1e-12)
-    assert (found.low, found.high) == resampling.interval(BETTER - BASE)
+    found = compare(BETTER, BASE, OWN)
+    assert (found.restarts, found.units, found.too_few) == (12, 12, False)
+    assert found.difference == pytest.approx((BETTER - BASE).mean(), abs=5e-7)
+    assert (found.low, found.high) == tuple(map(rounded, interval(BETTER - BASE)))
     assert found.low < found.difference < found.high
     reference = permutation_test((BETTER - BASE,), np.mean, permutation_type="samples", n_resamples=math.inf)
-    assert found.p == pytest.approx(reference.pvalue, abs=1e-12) == found.smallest_p == 2**-11
-    assert found.failures_p == 1 and math.isnan(found.p_holm)
+    assert found.p == pytest.approx(reference.pvalue, rel=1e-3) and found.smallest_p == 2**-11
+    assert (found.wins, found.losses, found.improvement) == (12, 0, 1)
+    assert math.isnan(found.p_holm) and not found.significant
 
 
-def test_eleven_restarts_are_too_few_to_test():
-    found = compare(BETTER[:11], BASE[:11], ONE_SPLIT[:11], NEVER[:11], NEVER[:11])
-    assert found.too_few and not found.distinguishable
-    assert math.isnan(found.p) and math.isnan(found.failures_p)
+def test_the_other_way_round_the_signs_turn():
+    one, other = compare(ALIKE, BASE, OWN), compare(BASE, ALIKE, OWN)
+    assert one.reversed() == other
+    assert one.wins + one.losses == 12 and one.improvement == pytest.approx(one.wins / 12, abs=1e-6)
+
+
+def test_ties_count_half():
+    found = compare(np.array([0.5, 0.6, 0.7, 0.7]), np.array([0.5, 0.5, 0.5, 0.9]), OWN[:4])
+    assert (found.wins, found.losses, found.improvement) == (2, 1, 0.625)
+
+
+def test_eleven_units_are_too_few_to_test():
+    found = compare(BETTER[:11], BASE[:11], OWN[:11])
+    assert found.too_few and math.isnan(found.p) and not found.significant
     assert found.low < found.difference < found.high  # shown all the same
+    assert math.isnan(comparison.failures_p([True] * 11, [False] * 11, OWN[:11]))
+
+
+def test_restarts_that_share_a_split_are_one_unit():
+    """48 restarts on 12 splits are tested like the 12 means, and reach no smaller p."""
+    draw = np.random.Generator(np.random.PCG64(6))
+    gains = np.tile(draw.normal(0.01, 0.02, 12), 4) + draw.normal(0, 0.002, 48)
+    found = compare(gains, np.zeros(48), OWN * 4)
+    means = compare(gains.reshape(4, 12).mean(axis=0), np.zeros(12), OWN)
+    assert (found.restarts, found.units) == (48, 12)
+    assert (found.p, found.low, found.high) == (means.p, means.low, means.high)
+    assert compare(gains[:12], np.zeros(12), THREE).too_few
+
+
+def test_failures_count_units():
+    """Of 12 splits with two restarts each, 8 have more failures of the one, and none of the other."""
+    failed = [True] * 8 + [False] * 16
+    assert comparison.failures_p(failed, [False] * 24, OWN * 2) == pytest.approx(2 / 2**8, rel=1e-3)
 
 
 def test_correction_over_several_comparisons():
     """Two of three are tested, so the smaller p counts twice."""
-    few = compare(BETTER[:3], BASE[:3], ONE_SPLIT[:3], NEVER[:3], NEVER[:3])
-    told = compare(BETTER, BASE, ONE_SPLIT, NEVER, [True] * 8 + [False] * 4)
-    not_told = compare(ALIKE, BASE, ONE_SPLIT, NEVER, NEVER)
-    first, second, third = comparison.corrected([few, told, not_told])
-    assert math.isnan(first.p_holm) and not first.distinguishable
-    assert second.p_holm == pytest.approx(2 * 2**-11) and second.distinguishable
-    assert second.failures_p_holm == pytest.approx(2 * 2 / 2**8)
-    assert third.p_holm == not_told.p and not third.distinguishable
+    few, clear, alike = compare(BETTER[:3], BASE[:3], OWN[:3]), compare(BETTER, BASE, OWN), compare(ALIKE, BASE, OWN)
+    first, second, third = comparison.corrected([few, clear, alike])
+    assert math.isnan(first.p_holm) and not first.significant
+    assert second.p_holm == pytest.approx(2 * 2**-11, rel=1e-3) and second.significant
+    assert third.p_holm == alike.p and not third.significant
 
 
-def tiers(scores):
-    return comparison.tiers_of(scores, comparison.told_apart(scores))
+# --- over cells
 
 
-def test_tiers_group_what_cannot_be_told_apart():
-    """BETTER beats BASE and ALIKE in every restart; NOISY is lower on average and too noisy to tell from any."""
-    assert tiers([BETTER, NOISY, BASE, ALIKE]) == [1, 1, 2, 2]
-    assert tiers([BETTER[:11], BASE[:11]]) is None
-    assert tiers([]) is None
-    assert tiers([BASE, BETTER]) == [2, 1]
-    assert comparison.told_apart([BETTER, NOISY, BASE, ALIKE]) == {(0, 2), (0, 3)}
+def test_the_pooled_comparison_flips_a_units_signs_together():
+    """Against every pattern of signs of the units, each turning the unit's wins in all cells; scales do not matter."""
+    gains = [DRAW.normal(0.4, 1, 12), 1000 * DRAW.normal(0.4, 1, 8)]
+    cells = [Sides(gain, np.zeros(len(gain)), OWN[: len(gain)]) for gain in gains]
+    found = comparison.pooled(cells)
+    improvements = [(gain > 0).mean() for gain in gains]
+    assert found.improvement == pytest.approx(np.mean(improvements), abs=1e-6)
+    seen = abs(sum(np.sign(gain).mean() for gain in gains))
+    hits = 0
+    for signs in itertools.product((1, -1), repeat=12):
+        hits += abs(sum((np.sign(gain) * signs[: len(gain)]).mean() for gain in gains)) >= seen - 1e-12
+    assert found.p == pytest.approx(hits / 2**12, rel=1e-3)
+    assert 0 <= found.low < found.improvement < found.high <= 1 and found.units == 12
 
 
-def test_more_pairs_than_the_smallest_p_can_tell_apart_are_not_tested():
-    """15 strategies make 105 pairs, and 105 * 2^-11 > 0.05; 14 make 91."""
-    many = [BASE + 0.1 * at for at in range(15)]
-    assert comparison.told_apart(many) is None and tiers(many) is None
-    assert len(comparison.told_apart(many[:14])) == 91
-
-
-def test_rows_stand_by_tier_and_carry_their_comparisons(record, arrange):
-    entries = grid(record, {"none": BASE, "a": BETTER, "b": NOISY})
-    (section,) = arrange(entries)
-    rows = section.cells[0].rows
-    assert [(row.strategy, row.tier) for row in rows] == [("a", 1), ("b", 1), ("none", 2)]
-    assert rows[2].comparison is None
-    assert rows[0].comparison.p_holm == pytest.approx(2 * 2**-11)
-    groups = [line["split"] for line in rows[0].trials]
-    assert len(set(groups)) == 3
-    assert (rows[0].comparison.low, rows[0].comparison.high) == resampling.interval(BETTER - BASE, groups)
-
-
-def test_comparisons_are_corrected_over_all_cells_of_a_section(record, arrange):
-    scores = {"none": BASE, "a": BETTER, "b": ALIKE}
-    entries = grid(record, scores) + grid(record, scores, task="cola")
-    (section,) = arrange(entries)
-    found = [cell.row("a").comparison.p_holm for cell in section.cells]
-    assert found == [pytest.approx(4 * 2**-11), pytest.approx(4 * 2**-11)]
-
-
-def test_an_incomplete_row_is_not_compared(record, arrange):
-    entries = grid(record, {"none": BASE, "a": BETTER[:11], "b": ALIKE})
-    (section,) = arrange(entries)
-    row = section.cells[0].row("a")
-    assert row.comparison is None and row.tier is None and not row.complete
-    assert section.cells[0].row("b").comparison is not None
-
-
-def test_nothing_is_compared_with_an_incomplete_baseline(record, arrange):
-    (section,) = arrange(grid(record, {"none": BASE[:11], "a": BETTER, "b": ALIKE}))
-    assert all(row.comparison is None for row in section.cells[0].rows)
-    assert section.cells[0].row("a").tier == 1
-
-
-def test_restarts_are_paired_by_number_not_by_score(record, arrange):
-    """The same scores in another order have the same means and another p."""
-    (shuffled,) = arrange(grid(record, {"none": BASE, "a": BETTER[::-1]}))
-    found = shuffled.cells[0].row("a").comparison
-    assert found.p == resampling.sign_flip(BETTER[::-1] - BASE) != resampling.sign_flip(BETTER - BASE)
+def test_few_units_are_not_pooled_into_a_test():
+    found = comparison.pooled([Sides(BETTER, BASE, THREE)] * 4)
+    assert (found.units, found.improvement) == (3, 1) and math.isnan(found.p)
+    assert math.isnan(comparison.pooled([]).improvement)

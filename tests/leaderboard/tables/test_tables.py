@@ -71,7 +71,7 @@ def test_a_missing_restart_is_named_and_not_ranked(record, arrange):
     assert (row.restarts, row.expected, row.missing, row.complete) == (2, 3, 1, False)
     assert row.notes == ("restart 1: no record: not ranked",)
     assert [row.strategy for row in section.cells[0].rows] == [BASE, MIX]  # not first in spite of its mean
-    assert [place.strategy for place in section.ranking.places] == [BASE]
+    assert [entry.strategy for entry in section.ranking.strategies] == [BASE]
     assert section.ranking.unranked == ((MIX, "2 of 3 restarts at rte 10 %"),)
 
 
@@ -107,7 +107,7 @@ def test_other_seeds_or_splits_are_not_the_same_restart(record, arrange):
     assert all("restart 0" in row.notes[0] and "data or seeds" in row.notes[0] for row in cell.rows)
 
 
-def test_split_seeds_are_told_apart(record, arrange):
+def test_split_seeds_are_named(record, arrange):
     entries = [record(0.5, strategy=BASE), record(0.5, strategy=BASE, split_seed=1), record(0.9, strategy=MIX)]
     row = only_cell(arrange(entries)).row(MIX)
     assert row.notes == ("restart 0 with split seed 1: no record: not ranked",)
@@ -168,10 +168,9 @@ def test_pooled_restarts_may_have_their_own_dev_sets(record, arrange):
 def test_versions_are_named_only_where_they_differ(record, arrange):
     newer = record(0.7, restart=1)
     newer["environment"]["torch"] = "2.14.0"
-    (section,) = arrange([record(0.5), newer])
     failing = record(None, status="error", restart=2)
     failing["environment"]["device"] = "a broken one"  # it made no score
-    assert arrange([failing])[0].versions == section.versions
+    (section,) = arrange([record(0.5), newer, failing])
     assert section.versions == {"torch": "2.13.0 (1 of 2 trials), 2.14.0 (1 of 2 trials)"}
 
 
@@ -191,8 +190,8 @@ def test_a_result_wins_over_an_error_of_the_same_trial(record, tmp_path):
     write_record(tmp_path / "b", record(0.7))
     for order in (["a", "b"], ["b", "a"]):
         found, _ = read_records([tmp_path / name for name in order])
-        lines, conflicts = trials.trials(found)
-        assert [line["score"] for line in lines] == [0.7] and not conflicts
+        rows, conflicts = trials.trials(found)
+        assert [row.score for row in rows] == [0.7] and not conflicts
 
 
 def test_of_equal_results_the_same_one_is_used_in_any_order(record, tmp_path):
@@ -220,15 +219,15 @@ def test_mean_rank_by_hand(record, arrange):
     entries += grid(record, {"a": [0.6], "b": [0.6], "none": [0.7]}, task="t2")
     (section,) = arrange(entries)
     assert section.baseline == "none"
-    places = [(p.place, p.strategy, p.mean_rank, p.wins) for p in section.ranking.places]
-    assert places == [(1, "none", 1.5, 1), (2, "a", 1.75, 1), (3, "b", 2.75, 0)]
-    assert section.ranking.places[1].difference == pytest.approx((0.2 - 0.1) / 2)
+    ranked = [(one.rank, one.strategy, one.mean_rank, one.wins) for one in section.ranking.strategies]
+    assert ranked == [(1, "none", 1.5, 1), (2, "a", 1.75, 1), (3, "b", 2.75, 0)]
+    assert section.ranking.strategies[1].improvement == 0.5
 
 
-def test_equal_mean_ranks_share_the_place(record, arrange):
+def test_equal_mean_ranks_share_the_rank(record, arrange):
     entries = grid(record, {"a": [0.9], "b": [0.5]}, task="t1") + grid(record, {"a": [0.5], "b": [0.9]}, task="t2")
     (section,) = arrange(entries)
-    assert [(p.place, p.mean_rank) for p in section.ranking.places] == [(1, 1.5), (1, 1.5)]
+    assert [(one.rank, one.mean_rank) for one in section.ranking.strategies] == [(1, 1.5), (1, 1.5)]
 
 
 def test_the_protocol_with_most_trials_stands_first(record, arrange):

@@ -1,0 +1,205 @@
+"""Strategies over all cells of a section: mean ranks, the pooled comparison to the baseline, tiers and groups.
+
+Points of different metrics are never averaged: cells are put together by ranks, and by the probability of improvement.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+from leaderboard.render.text import percent
+from leaderboard.stats import aggregates, ranking, tests
+from leaderboard.stats.comparison import Pooled, Sides, pooled
+from leaderboard.stats.rounding import rounded, rounded_p
+from leaderboard.stats.tests import ALPHA
+from leaderboard.tables.cells import Cell, common, sides, unit_over_cells
+from leaderboard.tables.rows import Row
+
+Table = Mapping[str, list[Row]]  # by strategy: its rows, one per cell
+
+
+@dataclass(frozen=True)
+class RankedStrategy:
+    """A strategy over all ranked cells of a section.
+
+    improvement: probability that it beats the baseline on the same restart, ties counting half, averaged over cells,
+    with its interval low..high, over so many units; p, p_holm: the pooled sign flip, alone and corrected over
+    strategies; relative_seconds: the ratio of the sums over cells of seconds per trial. All are NaN for the baseline,
+    and without a complete one. tier: as in a cell, over all cells. same: strategies with its predictions in every cell,
+    which are ranked as this one. rank is None where the strategy was planned with fewer restarts: mean_rank is NaN,
+    wins is 0, and improvement and seconds are over the restarts that the baseline has too.
+    """
+
+    rank: int | None
+    strategy: str
+    mean_rank: float
+    wins: int
+    failed: int
+    restarts: int
+    relative_seconds: float
+    same: tuple[str, ...] = ()
+    units: int = 0
+    improvement: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    p: float = math.nan
+    p_holm: float = math.nan
+    tier: int | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Mean ranks of the strategies that have all restarts of all cells, and why the others are not ranked.
+
+    cells: how many are ranked: those of tasks that some run learned. short: strategies that were planned with fewer
+    restarts and have them in all cells, by name. critical_difference: by how much two mean ranks over cells must
+    differ, with tasks as Nemenyi's blocks, not cells, because the fractions of a task are nested; it takes all tasks to
+    have as many fractions. units: of the pooled test. groups: the largest groups of strategies of which no two differ
+    significantly, by `groups_test`: the pooled sign flip of all pairs, Holm-corrected (`sign flip`), or where the units
+    are too few the critical difference (`nemenyi`).
+    """
+
+    strategies: tuple[RankedStrategy, ...]
+    unranked: tuple[tuple[str, str], ...]
+    short: tuple[RankedStrategy, ...] = ()
+    cells: int = 0
+    tasks: int = 0
+    units: int = 0
+    critical_difference: float = math.nan
+    groups: tuple[tuple[str, ...], ...] = ()
+    groups_test: str = "nemenyi"
+
+
+def _why_unranked(strategy: str, cells: Sequence[Cell]) -> str | None:
+    """Return why a strategy is not ranked, None if it is."""
+    rows = [cell.row(strategy) for cell in cells]
+    plans = {(row.restarts, row.cell_restarts) for row in rows if row and row.complete}
+    if all(row and row.complete and row.short for row in rows) and len(plans) == 1:
+        return "{} restarts by plan, the ranked ones {}".format(*plans.pop())
+    reasons = []
+    for cell, row in zip(cells, rows, strict=True):
+        if row is None or not row.full:
+            got = "no trial" if row is None else f"{row.restarts} of {row.expected} restarts"
+            got += f" by plan, others {row.cell_restarts}," if row and row.short else ""
+            reasons.append(f"{got} at {cell.task} {percent(cell.fraction)}")
+    more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    return f"{reasons[0]}{more}" if reasons else None
+
+
+def _same_everywhere(names: Sequence[str], cells: Sequence[Cell]) -> dict[str, str]:
+    """Return the strategies that have the predictions of one other in every cell, with that one."""
+    others = {name: {row.same_as for cell in cells if (row := cell.row(name))} for name in names}
+    return {name: one for name, found in others.items() if len(found) == 1 and (one := next(iter(found))) is not None}
+
+
+def rank(cells: Sequence[Cell], baseline: str | None) -> Ranking:
+    """Rank strategies by their mean rank over the learned cells: in each, 1 for the best mean, ties share a rank."""
+    cells = [cell for cell in cells if cell.learned]
+    strategies = sorted({row.strategy for cell in cells for row in cell.rows})
+    repeated = _same_everywhere(strategies, cells)
+    strategies = [name for name in strategies if name not in repeated]
+    reasons = {name: _why_unranked(name, cells) for name in strategies}
+    table = {name: [row for cell in cells if (row := cell.row(name))] for name in strategies}
+    base = _complete(table.get(baseline or "", []), cells)
+    names = [name for name, why in reasons.items() if why is None]
+    same = {name: tuple(other for other, one in repeated.items() if one == name) for name in strategies}
+    short = [
+        RankedStrategy(None, name, math.nan, 0, **_totals(table[name], base), same=same[name])
+        for name, why in reasons.items()
+        if why is not None and _complete(table[name], cells)
+    ]
+    ranked = [replace(one, same=same[one.strategy]) for one in _ranked(names, table, base)] if names else []
+    compared = _against_baseline([*ranked, *short], table, base)
+    made = Ranking(
+        strategies=tuple(compared[: len(ranked)]),
+        unranked=tuple((name, why) for name, why in reasons.items() if why is not None),
+        short=tuple(compared[len(ranked) :]),
+        cells=len(cells),
+        tasks=len({(cell.task, cell.metric, cell.data) for cell in cells}),
+    )
+    return _with_pairs(made, table) if ranked else made
+
+
+def _complete(rows: list[Row], cells: Sequence[Cell]) -> list[Row]:
+    """Return the rows if there is a complete one in every cell, else none."""
+    return rows if len(rows) == len(cells) and all(row.complete for row in rows) else []
+
+
+def _ranked(names: list[str], table: Table, base: list[Row]) -> list[RankedStrategy]:
+    means = [[table[name][at].mean for name in names] for at in range(len(table[names[0]]))]  # per cell
+    mean_ranks = ranking.mean_ranks(means)
+    wins = {name: sum(own[at] == max(own) for own in means) for at, name in enumerate(names)}
+    entries = [
+        RankedStrategy(number, name, rounded(mean_rank), wins[name], **_totals(table[name], base))
+        for number, name, mean_rank in zip(ranking.competition_ranks(mean_ranks), names, mean_ranks, strict=True)
+    ]
+    return sorted(entries, key=lambda entry: (entry.rank, entry.strategy))
+
+
+def _totals(rows: list[Row], base: list[Row]) -> dict[str, Any]:
+    """Return the counts of a strategy over cells, and its seconds in those of the baseline."""
+    pairs = [common(row, other) for row, other in zip(rows, base, strict=True)] if base else []
+    own, cost = (sum(aggregates.mean([pair[side].seconds for pair in some]) for some in pairs) for side in (0, 1))
+    return {
+        "failed": sum(row.failed for row in rows),
+        "restarts": sum(row.restarts for row in rows),
+        "relative_seconds": own / cost if cost > 0 else math.nan,
+    }
+
+
+# --- the pooled test --------------------------------------------------------------------------------------------------
+
+
+def _pooled(rows: Sequence[Row], others: Sequence[Row]) -> Pooled:
+    """Return the pooled comparison of two strategies.
+
+    A restart has the same seeds in all cells, and is the unit; where restarts share a split in any cell, the split is.
+    """
+    pairs = [common(row, other) for row, other in zip(rows, others, strict=True)]
+    name = unit_over_cells(pairs)
+    cells = [
+        Sides(*sides(row, other)[:2], tuple(str(getattr(trial, name)) for trial, _ in some))
+        for row, other, some in zip(rows, others, pairs, strict=True)
+    ]
+    return pooled(cells)
+
+
+def _against_baseline(entries: list[RankedStrategy], table: Table, base: list[Row]) -> list[RankedStrategy]:
+    """Add the pooled comparisons with the baseline, where there is one."""
+    made = [
+        replace(entry, **_pooled(table[entry.strategy], base)._asdict())
+        if base and table[entry.strategy] is not base
+        else entry
+        for entry in entries
+    ]
+    adjusted = tests.holm([entry.p for entry in made])
+    return [replace(entry, p_holm=rounded_p(p)) for entry, p in zip(made, adjusted, strict=True)]
+
+
+def _with_pairs(made: Ranking, table: Table) -> Ranking:
+    """Add tiers and groups: by the pooled sign flips of all pairs where there are units enough, else by mean ranks."""
+    entries = made.strategies
+    pairs = list(combinations(range(len(entries)), 2))
+    found = {(i, j): _pooled(table[entries[i].strategy], table[entries[j].strategy]) for i, j in pairs}
+    units = min((one.units for one in found.values()), default=0)
+    critical = ranking.critical_difference(len(entries), made.tasks)
+    attainable = tests.attainable(len(pairs), units)
+    different = {pair: p < ALPHA for pair, p in zip(pairs, tests.holm([one.p for one in found.values()]), strict=True)}
+    if attainable and pairs:
+        tiers = ranking.tiers(
+            len(entries), lambda item, leader: different[leader, item] and found[leader, item].improvement > 0.5
+        )
+        entries = tuple(replace(entry, tier=tier) for entry, tier in zip(entries, tiers, strict=True))
+    else:
+        different = {(i, j): entries[j].mean_rank - entries[i].mean_rank >= critical for i, j in pairs}
+    groups = ranking.groups(len(entries), lambda i, j: different[i, j])
+    return replace(
+        made,
+        strategies=entries,
+        units=units,
+        critical_difference=critical,
+        groups=tuple(tuple(entries[item].strategy for item in group) for group in groups),
+        groups_test="sign flip" if attainable and pairs else "nemenyi",
+    )

@@ -1,0 +1,92 @@
+"""Intervals against slow loops and scipy: units, seeds, order, coverage."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, bootstrap, norm, t
+
+from leaderboard.stats.intervals import by_unit, interval, intervals, wilson
+
+DRAW = np.random.Generator(np.random.PCG64(11))
+SCORES = DRAW.normal(0.6, 0.05, 20)
+BASE = SCORES + DRAW.normal(0.0, 0.01, 20)
+
+
+def test_equal_scores_have_an_interval_without_width():
+    low, high = interval([0.7] * 5)
+    assert low == high == pytest.approx(0.7, abs=1e-11)
+
+
+def test_two_units_by_hand():
+    """Bootstrap means of (0, 1) are 0, 1/2, 1 with shares 1/4, 1/2, 1/4, so the interval is their whole range."""
+    assert interval([0.0, 1.0]) == (0, 1)
+
+
+@pytest.mark.parametrize("values", [[], [0.5]])
+def test_fewer_than_two_units_have_no_interval(values):
+    assert all(map(math.isnan, interval(values)))
+
+
+def test_the_interval_agrees_with_scipys_percentiles_at_the_expanded_level():
+    count = len(SCORES)
+    level = 1 - 2 * norm.cdf(-math.sqrt(count / (count - 1)) * t.ppf(0.975, count - 1))
+    own = interval(SCORES, resamples=50_000)
+    reference = bootstrap((SCORES,), np.mean, n_resamples=50_000, confidence_level=level, method="percentile", rng=3)
+    assert own == pytest.approx(tuple(reference.confidence_interval), abs=4e-4)  # 4 times the noise of either
+
+
+def test_columns_resampled_together_are_those_resampled_alone():
+    columns = np.stack([SCORES, BASE, BASE - SCORES], axis=1)
+    low, high = intervals(np.tile(columns, 100))
+    assert [(low[at], high[at]) for at in (0, 1, 299)] == [interval(column) for column in columns.T]
+
+
+def test_units_have_the_mean_of_their_entries():
+    """Three restarts of split a, one of b: units count by what they add to the mean over restarts."""
+    assert by_unit([0.1, 0.2, 0.3, 0.6], ["a", "a", "a", "b"]).tolist() == pytest.approx([0.3, 0.3])
+    assert by_unit([[0.1, 1], [0.3, 3]], ["b", "b"]).tolist() == [pytest.approx([0.2, 2])]
+    assert by_unit([0.1, 0.2], ["a", "b"]).tolist() == [0.1, 0.2]
+
+
+def test_restarts_that_share_a_split_are_one_unit():
+    """Split effects far above the noise: taking restarts for independent would give a far narrower interval."""
+    splits, values = ["a", "b", "c", "d"] * 3, np.tile([0.5, 0.6, 0.7, 0.9], 3) + DRAW.normal(0, 0.01, 12)
+    low, high = interval(by_unit(values, splits))
+    alone = interval(values)
+    assert high - low > 1.4 * (alone[1] - alone[0])
+    assert (low, high) == interval([values[at::4].mean() for at in range(4)])
+
+
+def test_one_seed_gives_one_interval_and_another_another():
+    assert interval(SCORES, seed=1) == interval(SCORES, seed=1) != interval(SCORES, seed=2)
+
+
+def test_the_paired_interval_is_narrower_than_the_unpaired_one():
+    """The restarts of one array move together with the other's: pairing removes what they share."""
+    low, high = interval(BASE - SCORES)
+    unpaired = interval(BASE - DRAW.permutation(SCORES))
+    assert high - low < 0.5 * (unpaired[1] - unpaired[0])
+
+
+@pytest.mark.parametrize(("count", "least"), [(5, 0.88), (12, 0.92), (20, 0.93)])
+def test_the_interval_covers_the_true_mean(count, least):
+    """95 % asked; plain percentiles cover 83 % of the time with 5 units."""
+    low, high = intervals(np.random.Generator(np.random.PCG64(1)).normal(size=(count, 1000)), resamples=2000)
+    assert np.mean((low < 0) & (high > 0)) >= least
+
+
+@pytest.mark.parametrize("total", [1, 3, 20, 400])
+def test_wilson_agrees_with_scipy_and_by_hand(total):
+    for count in {0, 1, total // 2, total}:
+        reference = binomtest(count, total).proportion_ci(0.95, method="wilson")
+        assert wilson(count, total) == (reference.low, reference.high)
+    assert wilson(0, 3) == pytest.approx((0, 3.841459 / 6.841459), rel=1e-6)  # z^2 / (n + z^2)
+    assert all(map(math.isnan, wilson(0, 0)))
+
+
+def test_wilson_counts_splits_where_restarts_share_them():
+    """6 of 12 restarts on 4 splits are 2 of 4; 7 lie between 2 and 3, and each bound is that of the further one."""
+    assert wilson(6, 12, 4) == wilson(2, 4)
+    assert wilson(7, 12, 4) == (wilson(2, 4)[0], wilson(3, 4)[1])
+    assert wilson(0, 12, 4) == wilson(0, 4) and wilson(12, 12, 4) == wilson(4, 4)

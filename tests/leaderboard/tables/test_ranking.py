@@ -1,0 +1,163 @@
+"""Over all cells: mean ranks, the pooled comparison, tiers and groups, and areas under paucity curves."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from leaderboard.stats import intervals
+from leaderboard.stats.comparison import Sides, pooled
+from leaderboard.stats.ranking import critical_difference
+
+DRAW = np.random.Generator(np.random.PCG64(31))
+CELLS = [("cola", 0.1), ("cola", 1.0), ("rte", 0.1)]
+BASE = {cell: DRAW.normal(0.5, 0.02, 12) for cell in CELLS}
+BETTER = {cell: scores + DRAW.normal(0.02, 0.01, 12) for cell, scores in BASE.items()}
+
+
+def records(record, table, restarts=12, **config):
+    """One record per strategy, cell and restart."""
+    return [
+        record(float(score), strategy=strategy, task=task, fraction=fraction, restart=r, **config)
+        for strategy, cells in table.items()
+        for (task, fraction), scores in cells.items()
+        for r, score in enumerate(scores[:restarts])
+    ]
+
+
+@pytest.fixture
+def section(record, arrange):
+    (found,) = arrange(records(record, {"none": BASE, "a": BETTER}))
+    return found
+
+
+def test_the_pooled_comparison_is_that_of_the_cells(section):
+    first, second = section.ranking.strategies
+    assert (first.strategy, second.strategy) == ("a", "none")
+    units = tuple(str(r) for r in range(12))
+    expected = pooled([Sides(BETTER[cell], BASE[cell], units) for cell in CELLS])
+    assert (first.improvement, first.p, first.units) == (expected.improvement, expected.p, 12)
+    assert first.low <= first.improvement <= first.high
+    assert math.isnan(second.p) and math.isnan(second.improvement)
+
+
+def test_a_metric_of_large_points_weighs_no_more_than_another(record, arrange):
+    """`a` wins 40 points on one task and loses half a point on three: it is not better."""
+    base = {(task, 0.1): DRAW.normal(0.3, 0.02, 12) for task in ("stsb", "cola", "mrpc", "rte")}
+    mixed = {cell: scores + (0.4 if cell[0] == "stsb" else -0.005) for cell, scores in base.items()}
+    (section,) = arrange(records(record, {"none": base, "a": mixed}))
+    first, second = section.ranking.strategies
+    assert (first.strategy, second.improvement) == ("none", 0.25)
+    assert (first.tier, second.tier) == (1, 2)
+
+
+def test_pooled_p_values_are_corrected_over_strategies(record, arrange):
+    table = {"none": BASE, "a": BETTER, "b": {cell: scores + 1e-3 for cell, scores in BETTER.items()}}
+    (section,) = arrange(records(record, table))
+    by_name = {entry.strategy: entry for entry in section.ranking.strategies}
+    assert by_name["b"].p_holm == 2 * by_name["b"].p and by_name["a"].p_holm >= by_name["b"].p_holm
+    assert [entry.tier for entry in section.ranking.strategies] == [1, 2, 3]
+
+
+def test_shared_splits_are_the_units(record, arrange):
+    """24 restarts on 3 splits cannot be tested, and on 12 they reach what 12 can."""
+    for splits in (3, 12):
+        entries = [
+            record(0.5 + gain + r / 1000, strategy=strategy, task=task, restart=r, split_seed=r % splits)
+            for strategy, gain in (("none", 0.0), ("a", 0.1))
+            for task in ("cola", "rte")
+            for r in range(24)
+        ]
+        (section,) = arrange(entries)
+        first = section.ranking.strategies[0]
+        assert (first.units, section.ranking.units) == (splits, splits)
+        assert math.isnan(first.p) if splits == 3 else first.p == pytest.approx(2**-11, rel=1e-3)
+
+
+def test_few_restarts_are_not_tested(record, arrange):
+    (section,) = arrange(records(record, {"none": BASE, "a": BETTER}, 5))
+    first = section.ranking.strategies[0]
+    assert math.isnan(first.p) and math.isnan(first.p_holm) and first.tier is None
+    assert first.low <= first.improvement <= first.high
+
+
+def test_the_critical_difference_counts_tasks_not_cells(section):
+    assert (section.ranking.tasks, section.ranking.cells) == (2, 3)
+    assert section.ranking.critical_difference == critical_difference(2, 2)
+
+
+def test_mean_ranks_are_over_cells_not_over_tasks_first(record, arrange):
+    """`none` is first in both cells of cola and last in that of rte: 4/3, not 3/2."""
+    worse = {cell: scores + (0.1 if cell[0] == "rte" else -0.1) for cell, scores in BASE.items()}
+    (section,) = arrange(records(record, {"none": BASE, "a": worse}))
+    ranks = {entry.strategy: entry.mean_rank for entry in section.ranking.strategies}
+    assert ranks == {"none": pytest.approx(4 / 3, abs=1e-6), "a": pytest.approx(5 / 3, abs=1e-6)}
+
+
+def test_a_task_that_no_run_learned_is_left_out_of_the_ranks(record, arrange):
+    """`none` is far ahead where every run failed, which says nothing."""
+    entries = records(record, {"none": BASE, "a": BETTER})
+    for strategy, score in (("none", 0.5), ("a", 0.1)):
+        entries += [record(score, status="failed", strategy=strategy, task="wnli", restart=r) for r in range(12)]
+    (section,) = arrange(entries)
+    assert [entry.strategy for entry in section.ranking.strategies] == ["a", "none"]
+    assert (section.ranking.cells, section.ranking.strategies[0].mean_rank) == (3, 1)
+
+
+def test_strategies_with_the_same_predictions_everywhere_have_one_rank(record, arrange):
+    """`wdecay` is `none` under another name in both tasks, `b` in one of them only."""
+    entries = records(record, {"none": BASE, "wdecay": BASE, "b": BETTER})
+    for entry in entries:
+        same = entry["config"]["strategy"] == "wdecay" or entry["config"]["task"] == "rte"
+        entry["result"]["predictions"] = [0, 1] * 50 if same else entry["result"]["predictions"]
+        if entry["config"]["strategy"] == "none":
+            entry["result"]["predictions"] = [0, 1] * 50
+    (section,) = arrange(entries)
+    found = {entry.strategy: entry.same for entry in section.ranking.strategies}
+    assert found == {"none": ("wdecay",), "b": ()}
+
+
+@pytest.mark.parametrize(("restarts", "test"), [(12, "sign flip"), (2, "nemenyi")])
+def test_groups_are_by_paired_tests_where_there_are_units_enough(record, arrange, restarts, test):
+    """By mean ranks over six tasks, neighbours do not differ; by 12 paired restarts all three do."""
+    levels = {"dropout(0.1) + wdecay(0, 0.01)": 0.60, "none": 0.61, "mixout(w_pre, 0.7)": 0.66}
+    entries = [
+        record(level + r / 1000, strategy=name, restart=r, task=f"t{task}")
+        for name, level in levels.items()
+        for r in range(restarts)
+        for task in range(6)
+    ]
+    (section,) = arrange(entries)
+    found = section.ranking
+    assert found.groups_test == test and 1 < found.critical_difference < 2
+    assert [entry.mean_rank for entry in found.strategies] == [1, 2, 3]
+    names = [entry.strategy for entry in found.strategies]
+    assert found.groups == (() if test == "sign flip" else tuple(itertools.pairwise(names)))
+
+
+# --- paucity curves
+
+
+def test_areas_by_hand(section):
+    """Only cola has two shares of its data: the area of a straight line is the mean of its ends."""
+    first, second = section.curves
+    assert {(curve.task, curve.fractions) for curve in section.curves} == {("cola", (0.1, 1.0))}
+    assert first.strategy == "a" and second.difference == 0
+    assert second.area == pytest.approx((BASE["cola", 0.1].mean() + BASE["cola", 1.0].mean()) / 2)
+    assert first.difference == pytest.approx(first.area - second.area)
+
+
+def test_the_interval_of_an_area_agrees_with_the_bootstrap_of_its_parts(section):
+    """Restarts are the same at both shares, so the area is one mean: of the average of a restart's two differences."""
+    first, second = section.curves
+    average = sum(BETTER["cola", fraction] - BASE["cola", fraction] for fraction in (0.1, 1.0)) / 2
+    assert (first.low, first.high) == pytest.approx(intervals.interval(average), abs=1e-9)
+    assert math.isnan(second.low)
+
+
+def test_an_incomplete_strategy_has_no_area(record, arrange):
+    entries = records(record, {"none": BASE, "a": BETTER})
+    entries = [e for e in entries if (e["config"]["strategy"], e["config"]["restart"]) != ("a", 3)]
+    (section,) = arrange(entries)
+    assert [curve.strategy for curve in section.curves] == ["none"]
