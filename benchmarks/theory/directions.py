@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,39 +74,24 @@ def half_width(sample: Sequence[float]) -> float | None:
 
 def directions(by: dict[tuple[str, str], Curve]) -> list[Direction]:
     """The published directions, judged on the means over restarts at every p that was measured."""
-    ps = by["mixout", "source"].p
-    kept, lost = by["mixout", "source"].mean, by["dropout", "source"].mean
-    gap = tuple(a - b for a, b in zip(kept, lost, strict=True))
+    kept, lost = by["mixout", "source"], by["dropout", "source"]
+    gap = tuple(a - b for a, b in zip(kept.mean, lost.mean, strict=True))
     gaps = ", ".join(f"{100 * value:.1f} at p = {p:g}" for p, value in PUBLISHED_GAP.items())
-    moves, falls = by["mixout", "deviation"].mean, _steps(ps, lambda change: change < 0)
-    grows = _steps(ps, lambda change: change > 0)
-    drift = by["dropout", "deviation"].mean
-    flat = tuple((p, p) for p, value in zip(ps, kept, strict=True) if abs(value - kept[0]) > FLAT)
-    ahead = tuple((p, p) for p, value in zip(ps, gap, strict=True) if p > 0 and value <= 0)
+    flat = tuple((p, p) for p, value in zip(kept.p, kept.mean, strict=True) if abs(value - kept.mean[0]) > FLAT)
+    ahead = tuple((p, p) for p, value in zip(kept.p, gap, strict=True) if p > 0 and value <= 0)
+    level, about = f"within {100 * FLAT:g} point of p = 0", f"about {100 * PUBLISHED_FLAT:.1f} at every p"
+    more = "dropout drops more than mixout (mixout minus dropout)"
     return [
-        Direction("mixout: the deviation falls with p", "falls", "distance", ps, moves, falls(moves)),
-        Direction("dropout: the deviation grows with p", "grows", "distance", ps, drift, grows(drift)),
-        Direction(
-            f"mixout: source accuracy is flat (within {100 * FLAT:g} point of p = 0)",
-            f"about {100 * PUBLISHED_FLAT:.1f} at every p",
-            "accuracy",
-            ps,
-            kept,
-            flat,
-        ),
-        Direction("dropout: source accuracy drops with p", "drops", "accuracy", ps, lost, falls(lost)),
-        Direction("dropout drops more than mixout (mixout minus dropout)", gaps, "accuracy", ps, gap, ahead),
+        _steady("mixout: the deviation falls with p", "falls", "distance", by["mixout", "deviation"], rising=False),
+        _steady("dropout: the deviation grows with p", "grows", "distance", by["dropout", "deviation"], rising=True),
+        Direction(f"mixout: source accuracy is flat ({level})", about, "accuracy", kept.p, kept.mean, flat),
+        _steady("dropout: source accuracy drops with p", "drops", "accuracy", lost, rising=False),
+        Direction(more, gaps, "accuracy", kept.p, gap, ahead),
     ]
 
 
-def _steps(
-    ps: Sequence[float], wanted: Callable[[float], bool]
-) -> Callable[[Iterable[float]], tuple[tuple[float, float], ...]]:
-    """A check of means over `ps`: the neighbouring p between which their change is not the wanted one."""
-
-    def breaches(means: Iterable[float]) -> tuple[tuple[float, float], ...]:
-        values = list(means)
-        pairs = zip(ps, ps[1:], values, values[1:], strict=False)
-        return tuple((a, b) for a, b, before, after in pairs if not wanted(after - before))
-
-    return breaches
+def _steady(statement: str, published: str, scale: str, curve: Curve, *, rising: bool) -> Direction:
+    """A curve that must rise, or fall, from each p to the next."""
+    steps = zip(curve.p, curve.p[1:], curve.mean, curve.mean[1:], strict=False)
+    wrong = tuple((a, b) for a, b, before, after in steps if not (after > before if rising else after < before))
+    return Direction(statement, published, scale, curve.p, curve.mean, wrong)

@@ -18,21 +18,29 @@ import torch
 from benchmarks.theory import digits, directions, figures, least_squares, report, retention, theorem
 from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
+from fisher.common.files import require_writable
 
 STEPS, QUICK_STEPS = 2000, 400
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One CPU thread, at which sums have one order: the networks are too small to gain from more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@one_thread()
 def run(arguments: argparse.Namespace) -> None:
     """Measure everything on one thread and write the report."""
-    with one_thread():
-        write_report(arguments)
-
-
-def write_report(arguments: argparse.Namespace) -> None:
-    """Measure everything and write the report."""
     plan = make_plan(arguments)
     domains = load_domains(arguments.source, arguments.target)
-    output = make_folder(arguments.output)
+    output = arguments.output
+    require_writable(output / "report.md")
     found = measure(plan, domains, QUICK_STEPS if arguments.quick else STEPS, environment(arguments.words))
     figures.least_squares(found.problem, found.lines, output / "least_squares.png")
     figures.theorem(found.excesses, output / "theorem.png")
@@ -85,15 +93,6 @@ def load_domains(source: Path | None, target: Path | None) -> tuple[digits.Domai
     return digits.read_folder(source), digits.read_folder(target)
 
 
-def make_folder(path: Path) -> Path:
-    """The output folder, created where it does not exist."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--output must be a folder that can be made, got {path} ({error.strerror})") from error
-    return path
-
-
 def environment(words: Sequence[str]) -> dict[str, Any]:
     """Command and versions; of the folders only the names, wherever they lie."""
     shown = [Path(word).name if "/" in word else word for word in words]
@@ -104,17 +103,6 @@ def environment(words: Sequence[str]) -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
     }
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One CPU thread, at which sums have one order: the networks are too small to gain from more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

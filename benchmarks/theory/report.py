@@ -16,6 +16,7 @@ from benchmarks.theory.least_squares import NOISE, POINTS, Line, Problem
 from benchmarks.theory.retention import METHODS, PAPER, PRETRAINING, Data, Plan, Pretrained, Run
 from benchmarks.theory.theorem import CONVEXITY, SHAPE, Excess
 
+KEYS = [(method, measure) for method in METHODS for measure in MEASURES]
 ROUNDING = 1e-12  # relative; float64 sums over a few hundred masks stay far below
 
 
@@ -155,10 +156,11 @@ def _digits(found: Findings) -> str:
     source, target = found.domains
     data, plan = found.data, found.plan
     epochs, seed, best = found.pretrained.best
-    sizes = [f"{len(part.labels):,}" for part in (*found_parts(data),)]
-    headers = ("p", *(f"{method}: {measure}" for method in METHODS for measure in MEASURES))
+    parts = (data.source_train, data.source_validation, data.target_train, data.target_validation)
+    sizes = [f"{len(part.labels):,}" for part in parts]
+    headers = ("p", *(f"{method}: {measure}" for method, measure in KEYS))
     rows = [
-        (f"{p:g}", *(_cell(found.curves[key], at, key[1]) for key in _keys()))
+        (f"{p:g}", *(_cell(found.curves[key], at, key[1]) for key in KEYS))
         for at, p in enumerate(found.curves["mixout", "source"].p)
     ]
     return f"""## 3. Digits [§4, Supp. C.1]
@@ -180,15 +182,6 @@ and linear decay. Training and validation parts both come from the training file
 Mean over restarts ± half of the 95 % interval of the mean (Student's t); accuracies x100.
 
 {_table(headers, rows)}"""
-
-
-def found_parts(data: Data) -> tuple[Any, ...]:
-    """The four parts in the order source, target, each training then validation."""
-    return data.source_train, data.source_validation, data.target_train, data.target_validation
-
-
-def _keys() -> list[tuple[str, str]]:
-    return [(method, measure) for method in METHODS for measure in MEASURES]
 
 
 def _reductions(plan: Plan) -> str:

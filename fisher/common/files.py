@@ -49,5 +49,8 @@ def require_writable(path: Path) -> None:
     if os.path.isdir(path):
         raise InputError(f"{path} must be a file to write, but it is a folder")
     probe = path.with_name(f".{path.name}.{os.getpid()}")
-    write_file(probe, b"")
+    try:
+        write_file(probe, b"")
+    except InputError as error:
+        raise InputError(str(error).replace(probe.name, path.name)) from None
     probe.unlink()

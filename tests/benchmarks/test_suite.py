@@ -63,6 +63,18 @@ def write(path: Path, **changes: object) -> str:
         ({"fisher": {"sample": 1}}, "unknown key 'fisher.sample'; "),
         ({"fisher": {"samples": 0}}, "fisher.samples must be at least 1, got 0"),
         ({"fisher": {"samples": "few"}}, "fisher.samples must be a whole number, got 'few'"),
+        ({"strategies": ["dropuot(0.1)"]}, "strategies: unknown regularizer 'dropuot'; did you mean dropout"),
+        ({"tasks": ["rtee"]}, "tasks: unknown task 'rtee'; did you mean rte"),
+        ({"deviations": "none"}, "'deviations' must be a list of texts, got 'none'"),
+        ({"predict_test": 1}, "'predict_test' must be true or false, got 1"),
+        ({"predict_test": True, "set": {"selection": "best_dev"}}, "predict_test must go with selection=last"),
+        ({"variants": []}, r"'variants' must be one or more tables, each under \[\[variants\]\]"),
+        ({"variants": [{}, {"fraction": 1}]}, "variant 2: unknown key 'fraction'; did you mean fractions"),
+        ({"variants": [{"model": "pocket"}]}, "variant 1: unknown key 'model'"),
+        ({"variants": [{"strategies": ["x"]}]}, "variant 1: strategies: unknown regularizer 'x'"),
+        ({"variants": [{"set": 3}]}, "variant 1: 'set' must be a table"),
+        ({"variants": [{"restarts": 0}]}, "restarts must be in 1..10000, got 0"),
+        ({"tasks": None, "variants": [{"tasks": ["rte"]}, {}]}, "the key 'tasks' is missing"),
     ],
 )
 def test_a_wrong_suite_is_one_sentence_with_file_and_key(
@@ -71,7 +83,7 @@ def test_a_wrong_suite_is_one_sentence_with_file_and_key(
     path = write(tmp_path / "mine.toml", **changes)
     with pytest.raises(InputError, match=message) as error:
         load_suite(path)
-    assert "mine.toml" in str(error.value)
+    assert str(error.value).startswith(path + ": ")
 
 
 @pytest.mark.parametrize(
@@ -100,10 +112,6 @@ def test_flags_override_fields_and_another_protocol_drops_settings_made_for_the_
     assert override(suite, {"protocol": "sharma24"}, []).settings == {}
     with pytest.raises(InputError, match="--set must be given key=value, got 'epochs'"):
         override(suite, {}, ["epochs"])
-
-
-def test_the_kept_file_is_plain_toml() -> None:
-    assert tomllib.loads(load_suite("pocket").to_toml())["set"]["batch_size"] == 16
 
 
 VARIANTS = [{"name": "short"}, {"fractions": [0.5], "set": {"epochs": 9}}, {"protocol": "sharma24", "restarts": 1}]
@@ -142,32 +150,6 @@ def test_flags_reach_every_variant(tmp_path: Path) -> None:
     one = override(suite, {"protocol": "sharma24"}, [])
     assert [(b.protocol, b.settings) for b in one.blocks()] == [("sharma24", {})] * 3
     assert override(suite, {}, ["predict_test=true"]).predict_test
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"strategies": ["dropuot(0.1)"]}, "strategies: unknown regularizer 'dropuot'; did you mean dropout"),
-        ({"tasks": ["rtee"]}, "tasks: unknown task 'rtee'; did you mean rte"),
-        ({"deviations": "none"}, "'deviations' must be a list of texts, got 'none'"),
-        ({"predict_test": 1}, "'predict_test' must be true or false, got 1"),
-        ({"predict_test": True, "set": {"selection": "best_dev"}}, "predict_test must go with selection=last"),
-        ({"variants": []}, r"'variants' must be one or more tables, each under \[\[variants\]\]"),
-        ({"variants": [{}, {"fraction": 1}]}, "variant 2: unknown key 'fraction'; did you mean fractions"),
-        ({"variants": [{"model": "pocket"}]}, "variant 1: unknown key 'model'"),
-        ({"variants": [{"strategies": ["x"]}]}, "variant 1: strategies: unknown regularizer 'x'"),
-        ({"variants": [{"set": 3}]}, "variant 1: 'set' must be a table"),
-        ({"variants": [{"restarts": 0}]}, "restarts must be in 1..10000, got 0"),
-        ({"tasks": None, "variants": [{"tasks": ["rte"]}, {}]}, "the key 'tasks' is missing"),
-    ],
-)
-def test_a_wrong_variant_or_name_is_one_sentence_with_file_and_key(
-    changes: dict[str, object], message: str, tmp_path: Path
-) -> None:
-    path = write(tmp_path / "mine.toml", **changes)
-    with pytest.raises(InputError, match=message) as error:
-        load_suite(path)
-    assert str(error.value).startswith(path + ": ")
 
 
 def test_predict_test_is_true_or_false() -> None:

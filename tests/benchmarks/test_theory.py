@@ -133,15 +133,6 @@ def test_a_wrong_mixout_breaks_the_equality(monkeypatch: pytest.MonkeyPatch) -> 
     assert not any(row.quadratic == pytest.approx(row.bound, rel=1e-3) for row in rows)
 
 
-def test_every_mask_stands_once_with_its_probability() -> None:
-    masks = list(theorem.outcomes(theorem.THREE_POINTS, 3))
-    assert len({tuple(mask.tolist()) for mask, _ in masks}) == 27
-    assert sum(chance for _, chance in masks) == pytest.approx(1, rel=1e-12)
-    mean, variance = theorem.moments(theorem.THREE_POINTS)
-    assert sum(chance * mask[1] for mask, chance in masks) == pytest.approx(mean, rel=1e-12)
-    assert sum(chance * (mask[1] - mean) ** 2 for mask, chance in masks) == pytest.approx(variance, rel=1e-12)
-
-
 # Digits
 
 
@@ -270,7 +261,7 @@ def test_each_direction_can_fail(
     assert not judged.holds and not judged.holds_where_published and breach in judged.breaches
 
 
-def test_a_breach_beyond_the_published_p_is_told_apart() -> None:
+def test_a_breach_beyond_the_published_p_is_another_one() -> None:
     judged = directions(by_method(lambda m, q, p: 3.0 if (m, q, p) == ("mixout", "deviation", 0.9) else 0.0))[0]
     assert not judged.holds and judged.holds_where_published and judged.breaches == ((0.3, 0.9),)
     only_far = {key: Curve(PS[::4], c.mean[::4], c.half[::4]) for key, c in by_method().items()}
@@ -334,6 +325,5 @@ def test_a_wrong_request_is_one_sentence_and_exit_2(
 
 def test_an_output_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    for output in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert main(["--output", str(output)]) == 2
-        assert re.match("error: --output must be a folder that can be made, got .*file", capsys.readouterr().err)
+    assert main(["--output", str(tmp_path / "file")]) == 2
+    assert re.match(r"error: .*file/report.md cannot be written \(", capsys.readouterr().err)

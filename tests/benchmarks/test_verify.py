@@ -77,10 +77,18 @@ def test_forged_floors_and_verdicts_are_judged_again(records, check):
     assert "  scores         ok" in out and re.search(r"floor is 0\.\d+, its predictions and the labels give 0\.", out)
 
 
-def test_predictions_of_another_dev_set(records, check):
-    records[MIX]["result"]["predictions"] = [0] * 399
+@pytest.mark.parametrize(
+    ("block", "changes", "message"),
+    [
+        ("result", {"predictions": [0] * 399}, "399 predictions for 400 labels"),
+        ("config", {"dev_hash": "00" * 32}, "it names the dev set 000000000000, this data gives "),
+        ("config", {"methods": {"mixout": 99}}, "it ran methods {'mixout': 99}, this code has {'mixout': "),
+    ],
+)
+def test_what_is_not_that_of_data_or_code_is_a_problem(records, check, block, changes, message):
+    records[MIX][block] |= changes
     code, out, _ = check(records)
-    assert code == 1 and "399 predictions for 400 labels" in out
+    assert code == 1 and message in out
 
 
 def test_a_split_that_is_not_that_of_the_data(records, check):
@@ -90,19 +98,6 @@ def test_a_split_that_is_not_that_of_the_data(records, check):
     code, out, _ = check(records)
     assert code == 1 and "  splits         ok" in out
     assert "it names the split 000000000000, this data gives " in out
-
-
-def test_a_dev_set_that_is_not_that_of_the_data(records, check):
-    for record in records.values():
-        record["config"]["dev_hash"] = "00" * 32
-    code, out, _ = check(records)
-    assert code == 1 and "it names the dev set 000000000000, this data gives " in out
-
-
-def test_methods_of_another_version(records, check):
-    records[MIX]["config"]["methods"] = {"mixout": 99}
-    code, out, _ = check(records)
-    assert code == 1 and "it ran methods {'mixout': 99}, this code has {'mixout': " in out
 
 
 def test_strategies_have_one_way_of_writing(records, check):

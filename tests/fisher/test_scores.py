@@ -118,7 +118,7 @@ def test_incomplete_metadata_is_refused(tmp_path):
 
 def test_an_unwritable_output_is_refused_and_nothing_stays_behind(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot be written .*: choose another place or free some room"):
+    with pytest.raises(InputError, match=r"/file/scores cannot be written .*: choose another place or free some room"):
         require_writable(tmp_path / "file" / "scores")
     with pytest.raises(InputError, match="must be a file to write, but it is a folder"):
         require_writable(tmp_path)
