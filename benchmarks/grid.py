@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from benchmarks.data.holdout import divide
 from benchmarks.data.sources import TaskData, examples_hash
-from benchmarks.data.splits import make_split, split_hash
+from benchmarks.data.splits import Size, make_split, split_hash
 from benchmarks.suite import Suite
 from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.metrics import metric_name
 from benchmarks.trial.protocol import Protocol, make_protocol
+from benchmarks.tuning.trials import Plan
 from fisher.common.errors import InputError
 from regularizers.registry import identity
 from regularizers.strategy import Strategy, parse
@@ -28,28 +31,35 @@ def make_grid(
     weights: str,
     family: str,
     fisher: Callable[[Strategy], dict[str, Any] | None],
+    layers: int = 12,
 ) -> list[TrialConfig]:
     """The configs of all trials, each once, each strategy of a restart beside the others.
 
     Args:
-        load: task name -> data; model, weights, family: label, hash and architecture of the checkpoint.
+        load: task name -> data; model, weights, family, layers: label, hash, architecture and depth of the checkpoint.
         fisher: strategy -> the recipe of the scores it needs, None where it needs none.
     """
-    unique = {str(strategy): strategy for strategy in unique_strategies(suite.every("strategies"))}
-    shared = {
-        text: {"strategy": strategy, "fisher": fisher(strategy), **_methods(strategy)}
-        for text, strategy in unique.items()
-    }
+
+    @functools.cache
+    def about(text: str) -> dict[str, Any]:
+        strategy = parse(text)
+        return {"strategy": strategy, "fisher": fisher(strategy), **_methods(strategy)}
+
+    tuned = None if suite.tuning is None else Plan(suite.tuning, layers, about)
     grid: dict[tuple[Any, ...], TrialConfig] = {}
     for block in suite.blocks():
         protocol = make_protocol(block.protocol, block.settings)
         protocol = dataclasses.replace(protocol, forward=available(protocol.forward, family))
         names = [str(strategy) for strategy in unique_strategies(block.strategies)]
-        for task, fraction in itertools.product(dict.fromkeys(block.tasks), dict.fromkeys(block.fractions)):
-            for restart in _restarts(block, load(task), protocol, fraction):
-                for name in names:
-                    key = (protocol, task, fraction, restart["restart"], restart["split_seed"], name)
-                    grid[key] = TrialConfig(model=model, weights=weights, **restart, **shared[name])
+        for task, amount in itertools.product(dict.fromkeys(block.tasks), block.amounts()):
+            for restart, holdout_hash in _restarts(block, load(task), protocol, amount):
+                fields = [{**restart, **about(name)} for name in names]
+                fields += tuned.trials(restart, holdout_hash) if tuned else []
+                place = (protocol, task, amount, restart["restart"], restart["split_seed"])
+                for own in fields:
+                    place_in_tuning = (t := own.get("tuning")) and (t.family, t.draw, t.holdout)
+                    key = (*place, str(own["strategy"]), place_in_tuning)
+                    grid[key] = TrialConfig(model=model, weights=weights, **own)
     return list(grid.values())
 
 
@@ -76,16 +86,24 @@ def _file_hash(path: str) -> str:
         raise InputError(f"{path}, which a strategy names, must be a file that can be read: {error.strerror}") from None
 
 
-def _restarts(suite: Suite, data: TaskData, protocol: Protocol, fraction: float) -> Iterator[dict[str, Any]]:
-    """The fields that the trials of one restart share, for each restart of one task and fraction."""
-    hashes: dict[int, tuple[str, str]] = {}
+def _restarts(
+    suite: Suite, data: TaskData, protocol: Protocol, amount: float | Size
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """The fields that the trials of one restart share, and the hash of its holdout (empty where nothing is tuned)."""
+    hashes: dict[int, tuple[str, str, str]] = {}
+    size = amount if isinstance(amount, Size) else None
+    fraction = amount.share(data.task, data.train) if isinstance(amount, Size) else amount
     for restart in range(suite.restarts):
         split_seed = restart % suite.split_seeds
         key = restart if protocol.data == "pooled" else split_seed
         if key not in hashes:
-            split = make_split(data, protocol, fraction=fraction, split_seed=split_seed, restart=restart)
-            hashes[key] = split_hash(data.task, split.train), examples_hash(split.dev)
-        yield {
+            split = make_split(data, protocol, fraction=fraction, size=size, split_seed=split_seed, restart=restart)
+            held_out = ""
+            if suite.tuning is not None:
+                place = {"split_seed": split_seed, "restart": restart}
+                held_out = split_hash(data.task, divide(data, protocol, split, suite.tuning.holdout, **place)[1])
+            hashes[key] = split_hash(data.task, split.train), examples_hash(split.dev), held_out
+        fields = {
             "task": data.task.name,
             "metric": metric_name(data.task, protocol.metric),
             "fraction": fraction,
@@ -95,4 +113,6 @@ def _restarts(suite: Suite, data: TaskData, protocol: Protocol, fraction: float)
             "split_hash": hashes[key][0],
             "dev_hash": hashes[key][1],
             "protocol": protocol,
+            "size": size,
         }
+        yield fields, hashes[key][2]

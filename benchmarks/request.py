@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import tomli_w
 
+from benchmarks.data.splits import Size
 from benchmarks.trial.protocol import make_protocol
 
 AUTO = "auto"  # the objective of Fisher scores that the checkpoint's own head decides
@@ -39,18 +41,38 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """How families are tuned, all with the same effort.
+
+    budget: configurations per family, task, size and restart; holdout: share of the labelled examples that chooses
+    between them; families: strategies whose unset hyperparameters are searched; floors: of `benchmarks.tuning.floors`;
+    default: protocol fields of draw 0; shared: protocol field -> its range, {low, high, scale} or a list of values.
+    """
+
+    budget: int = 8
+    holdout: float = 0.25
+    families: tuple[str, ...] = ()
+    floors: tuple[str, ...] = ()
+    default: Mapping[str, Any] = field(default_factory=dict)
+    shared: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Suite:
     """The whole request, resolved. `settings` are protocol fields that differ from the named protocol's.
 
     citation, reproduces, deviations (from what is cited), assumptions (where it says nothing) and cost are for readers.
     predict_test: trials also predict the test set, for `benchmarks.submit`; no part of a trial's identity, because its
-    training and its score do not depend on it.
+    training and its score do not depend on it; nor is logits: whether records keep the logits on dev. sizes: numbers of
+    training examples, per_class: of every class, both next to fractions.
     """
 
     name: str
     tasks: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ()
     fractions: tuple[float, ...] = ()
+    sizes: tuple[int, ...] = ()
+    per_class: tuple[int, ...] = ()
     restarts: int = 0
     split_seeds: int = 1
     protocol: str = "lee20"
@@ -62,9 +84,16 @@ class Suite:
     assumptions: tuple[str, ...] = ()
     cost: str = ""
     predict_test: bool = False
+    logits: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     fisher: FisherRecipe = field(default_factory=FisherRecipe)
+    tuning: Tuning | None = None
     variants: tuple[Variant, ...] = ()
+
+    def amounts(self) -> list[float | Size]:
+        """How much of the training set is used: shares, sizes, and sizes per class."""
+        sizes = [Size("examples", count) for count in self.sizes] + [Size("per_class", k) for k in self.per_class]
+        return list(dict.fromkeys((*self.fractions, *sizes)))
 
     def blocks(self) -> list[Suite]:
         """The plain suites that the variants make of this one; itself where it has none."""
@@ -87,17 +116,19 @@ class Suite:
         """The suite as a file that `--suite` reads back; what is empty is left out."""
         known = dataclasses.asdict(self)
         fisher, settings, variants = (known.pop(key) for key in ("fisher", "settings", "variants"))
+        tuning, logits = known.pop("tuning"), known.pop("logits")
         plain = {key: value for key, value in known.items() if value not in ((), "", 0, False)}
         tables = [{"name": v["name"], **v["values"]} | {"set": v["settings"]} for v in variants]
-        content = {**plain, "set": dict(settings), "fisher": fisher} | ({"variants": tables} if tables else {})
+        content = plain | ({} if logits else {"logits": False}) | {"set": dict(settings), "fisher": fisher}
+        content |= ({"tuning": tuning} if tuning else {}) | ({"variants": tables} if tables else {})
         return tomli_w.dumps(content, multiline_strings=False)
 
 
 def _trials(block: Suite) -> Iterable[tuple[Any, ...]]:
     """What tells the trials of a plain suite apart, without their data."""
     protocol = make_protocol(block.protocol, block.settings)
-    for task in block.tasks:
-        for fraction in block.fractions:
-            for strategy in block.strategies:
-                for restart in range(block.restarts):
-                    yield protocol, task, fraction, strategy, restart, restart % block.split_seeds
+    runs: list[Any] = list(block.strategies)
+    if block.tuning is not None:
+        runs += [(name, draw) for name in block.tuning.families for draw in range(-1, block.tuning.budget)]
+    for task, amount, run, restart in itertools.product(block.tasks, block.amounts(), runs, range(block.restarts)):
+        yield protocol, task, amount, run, restart, restart % block.split_seeds

@@ -22,7 +22,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.data.splits import check_split_hash, remember_split_hashes, split_hash
+from benchmarks.data.splits import Size, check_split_hash, remember_split_hashes, split_hash
 from benchmarks.data.tasks import TASKS, Task, task_from_file
 from benchmarks.embedded import on_own_corpus, on_pocket
 from benchmarks.executors import data_parallel, slurm
@@ -34,7 +34,7 @@ from benchmarks.executors.ray import RayExecutor
 from benchmarks.executors.scheduler import Job, run_trials
 from benchmarks.fisher_scores import ScoreBook
 from benchmarks.grid import make_grid, unique_strategies
-from benchmarks.suite import Suite, builtin_suites, load_suite, override
+from benchmarks.suite import Suite, builtin_suites, load_suite, override, tune
 from benchmarks.trial import models, timing
 from benchmarks.trial.checkpoints import Plan, remove_done
 from benchmarks.trial.config import TrialConfig
@@ -42,6 +42,7 @@ from benchmarks.trial.environment import environment
 from benchmarks.trial.inputs import Resources, load_data, load_tests, resolve_task
 from benchmarks.trial.probe import look
 from benchmarks.trial.protocol import make_protocol
+from benchmarks.tuning.trials import first_strategies
 from fisher.common.command import show
 from fisher.common.errors import InputError
 from fisher.common.files import write_atomic
@@ -54,6 +55,7 @@ from leaderboard.records.store import ARCHIVE, find_records, set_aside, stream_r
 from leaderboard.render.text import escape, show_any_script
 from regularizers.describe import explain
 from regularizers.registry import load_plugins
+from regularizers.strategy import parse
 from regularizers.surgery.forward import FAMILIES as PACKABLE
 
 DEFAULT_OUTPUT = "results"
@@ -87,6 +89,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--tasks", nargs="+", metavar="TASK")
     p.add_argument("--strategies", nargs="+", metavar="SUM", help="e.g. 'dropout(0.1) + wdecay(0, 0.01)'")
     p.add_argument("--fractions", nargs="+", type=float, metavar="F", help="shares of the training set, in (0, 1]")
+    p.add_argument("--sizes", nargs="+", type=int, metavar="N", help="numbers of training examples, with fractions")
+    p.add_argument(
+        "--tune", type=int, metavar="B", help="try B configurations of every strategy, whose open hyperparameters vary"
+    )
     p.add_argument("--restarts", type=int, metavar="N")
     p.add_argument("--split-seeds", type=int, metavar="N", help="restart r uses split seed r mod N (default 1)")
     p.add_argument("--protocol", metavar="NAME", help="lee20 or sharma24")
@@ -177,7 +183,8 @@ class Run:
         self.job_size, self.slurm = slurm.read_options(arguments.slurm, arguments.threads)
         self.said: list[str] = []
         self.suite = self._suite()
-        self.strategies = unique_strategies(self.suite.every("strategies"))
+        self.families = {text: parse(first) for text, first in first_strategies(self.suite.tuning).items()}
+        self.strategies = [*unique_strategies(self.suite.every("strategies")), *self.families.values()]
         self.tasks = [resolve_task(name, arguments.task_file) for name in self.suite.every("tasks")]
         self.source = self._source()
         if self.source.family not in PACKABLE:
@@ -186,7 +193,7 @@ class Run:
             )
         self.output = Path(arguments.output or Path(DEFAULT_OUTPUT, self.suite.name))
         self.grid: dict[str, TrialConfig] = {}  # by the names of the records
-        self.new_hashes: list[tuple[Task, float, int, str]] = []
+        self.new_hashes: list[tuple[Task, float | Size, int, str]] = []
         self.scores = ScoreBook(self.output / "fisher", self.source, self.suite.fisher)
 
     def _suite(self) -> Suite:
@@ -201,11 +208,14 @@ class Run:
         if a.model == "pocket":
             suite, said = on_own_corpus(suite)
             self.said += said
-        strategies = tuple(str(strategy) for strategy in unique_strategies(a.strategies or []))
-        values = {"tasks": tuple(task.name for task in tasks) or None, "strategies": strategies or None}
-        values |= {"fractions": tuple(a.fractions) if a.fractions else None}
+        tuned = a.tune is not None or suite.tuning is not None
+        strategies = () if tuned else tuple(str(strategy) for strategy in unique_strategies(a.strategies or []))
+        values: dict[str, Any] = {"tasks": tuple(task.name for task in tasks) or None, "strategies": strategies or None}
+        if a.fractions or a.sizes:
+            values |= {"fractions": tuple(a.fractions or ()), "sizes": tuple(a.sizes or ()), "per_class": ()}
         values |= {key: getattr(a, key) for key in ("restarts", "split_seeds", "protocol", "model")}
-        return override(suite, values, a.set)
+        suite = override(suite, values, a.set)
+        return tune(suite, a.tune, a.strategies or []) if tuned else suite
 
     def _source(self) -> models.Source:
         """The model, which every task but the embedded ones needs to be told."""
@@ -230,6 +240,7 @@ class Run:
             model=self.source.label,
             weights=models.weights_of(self.source),
             family=self.source.family,
+            layers=self.source.layers,
             fisher=self.scores.of,
         )
         self._check_splits(grid)
@@ -317,13 +328,13 @@ class Run:
     def _check_splits(self, grid: list[TrialConfig]) -> None:
         """Official data must give the official splits; the hashes of others are kept at their first use."""
         official = [config for config in grid if config.protocol.data == "official"]
-        seen = {(config.task, config.fraction, config.split_seed): config.split_hash for config in official}
+        seen = {(config.task, config.amount, config.split_seed): config.split_hash for config in official}
         tasks = {task.name: task for task in self.tasks}
         for task in self.tasks:
             check_split_hash(task, 1.0, 0, split_hash(task, self.load(task.name).train))
-        for (name, fraction, split_seed), found in seen.items():
-            if not check_split_hash(tasks[name], fraction, split_seed, found):
-                self.new_hashes.append((tasks[name], fraction, split_seed, found))
+        for (name, amount, split_seed), found in seen.items():
+            if not check_split_hash(tasks[name], amount, split_seed, found):
+                self.new_hashes.append((tasks[name], amount, split_seed, found))
 
     def _keep_suite(self) -> None:
         """Make the output folder and store the request beside its results."""
@@ -345,6 +356,7 @@ class Run:
         (known, faults), (plan, others) = read_methods([self.output]), read_plan([self.output])
         self._set_aside([*faults, *others])
         told = {str(strategy): explain(strategy) for strategy in self.strategies}
+        told |= {text: explain(strategy) for text, strategy in self.families.items()}
         write_atomic(self.output / METHODS, encode_methods(known | told))
         write_atomic(
             self.output / PLAN, encode_plan(joined([plan, plan_of(config.to_json() for config in self.grid.values())]))
@@ -362,6 +374,7 @@ class Run:
             fisher={source: str(Path(file).resolve()) for source, file in self.scores.files.items()},
             threads=a.threads,
             predict_test=self.suite.predict_test,
+            logits=self.suite.logits,
             checkpoints=Plan(str(self.output.resolve()), a.checkpoint_every) if a.checkpoint_every else None,
         )
 

@@ -8,14 +8,16 @@ protocol starts from that protocol, without the suite's settings, which were mad
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.data.readers import load_toml
 from benchmarks.data.tasks import Task, find_task
-from benchmarks.request import AUTO, FisherRecipe, Suite, Variant
+from benchmarks.request import AUTO, FisherRecipe, Suite, Tuning, Variant
 from benchmarks.trial.protocol import FIELDS, PROTOCOLS, make_protocol
+from benchmarks.tuning.families import read_family
+from benchmarks.tuning.table import around, check_tuning, read_tuning
 from fisher.common.errors import InputError, unknown
 from fisher.pretraining.objectives import OBJECTIVES
 from leaderboard.records.schema import MAX_RESTARTS, MIN_FRACTION
@@ -35,10 +37,13 @@ SCALARS = {
     "reproduces": str,
     "cost": str,
     "predict_test": bool,
+    "logits": bool,
 }
-LISTS = {"tasks": str, "strategies": str, "fractions": float, "deviations": str, "assumptions": str}
-REQUIRED = ("tasks", "strategies", "fractions", "restarts")
-AXES = (*REQUIRED, "split_seeds", "protocol")
+LISTS = {"tasks": str, "strategies": str, "fractions": float, "sizes": int, "per_class": int}
+LISTS |= {"deviations": str, "assumptions": str}
+REQUIRED = ("tasks", "restarts")
+AMOUNTS = ("fractions", "sizes", "per_class")
+AXES = (*REQUIRED, "strategies", *AMOUNTS, "split_seeds", "protocol")
 WANTED = {int: "a whole number", str: "a text", bool: "true or false"}
 
 
@@ -74,15 +79,16 @@ def read_suite(content: Mapping[str, Any], file: str, name: str, own: Task | Non
 
 
 def _read(content: Mapping[str, Any], name: str, own: Task | None) -> Suite:
-    _refuse_unknown(content, (*SCALARS, *LISTS, "set", "fisher", "variants"))
+    _refuse_unknown(content, (*SCALARS, *LISTS, "set", "fisher", "tuning", "variants"))
     variants = _variants(content.get("variants"), own)
     for key in REQUIRED:
         if key not in content and not (variants and all(key in variant.values for variant in variants)):
             raise InputError(f"the key {key!r} is missing; a suite must have {', '.join(REQUIRED)}")
     fisher = make_recipe(_table("fisher", content.get("fisher", {})))
     settings = _table("set", content.get("set", {}))
+    tuning = read_tuning(_table("tuning", content["tuning"])) if "tuning" in content else None
     values = {"name": name} | _values(content, own)
-    return check_suite(Suite(**values, settings=settings, fisher=fisher, variants=variants))
+    return check_suite(Suite(**values, settings=settings, fisher=fisher, tuning=tuning, variants=variants))
 
 
 def _variants(blocks: Any, own: Task | None) -> tuple[Variant, ...]:
@@ -132,9 +138,9 @@ def _scalar(key: str, value: Any) -> Any:
 
 
 def _list(key: str, value: Any) -> tuple[Any, ...]:
-    kinds = (str,) if LISTS[key] is str else (int, float)
+    kinds = (int, float) if LISTS[key] is float else (LISTS[key],)
     if not isinstance(value, list) or not all(isinstance(v, kinds) and not isinstance(v, bool) for v in value):
-        wanted = "texts" if LISTS[key] is str else "numbers"
+        wanted = {str: "texts", int: "whole numbers", float: "numbers"}[LISTS[key]]
         raise InputError(f"{key!r} must be a list of {wanted}, got {value!r}")
     return tuple(float(v) if LISTS[key] is float else v for v in value)
 
@@ -155,9 +161,15 @@ def check_suite(suite: Suite) -> Suite:
 
 
 def _check_block(suite: Suite) -> None:
-    for key in ("tasks", "strategies", "fractions"):
-        if not getattr(suite, key):
-            raise InputError(f"{key} must name at least one, got none: the grid would be empty")
+    if not suite.tasks:
+        raise InputError("tasks must name at least one, got none: the grid would be empty")
+    if not suite.strategies and suite.tuning is None:
+        raise InputError("strategies must name at least one, got none: the grid would be empty")
+    if not suite.amounts():
+        raise InputError(f"one of {', '.join(AMOUNTS)} must name at least one, got none: the grid would be empty")
+    for key in ("sizes", "per_class"):
+        if any(count < 1 for count in getattr(suite, key)):
+            raise InputError(f"{key} must be at least 1, got {min(getattr(suite, key))}")
     for fraction in suite.fractions:
         if not MIN_FRACTION <= fraction <= 1:
             least = f" and at least {MIN_FRACTION:g}" if 0 < fraction < 1 else ""
@@ -166,7 +178,9 @@ def _check_block(suite: Suite) -> None:
         raise InputError(f"restarts must be in 1..{MAX_RESTARTS}, got {suite.restarts}")
     if not 1 <= suite.split_seeds <= suite.restarts:
         raise InputError(f"split_seeds must be in 1..restarts ({suite.restarts}), got {suite.split_seeds}")
-    make_protocol(suite.protocol, suite.settings)
+    protocol = make_protocol(suite.protocol, suite.settings)
+    if suite.tuning is not None:
+        check_tuning(suite.tuning, protocol)
 
 
 def make_recipe(values: Mapping[str, Any]) -> FisherRecipe:
@@ -211,6 +225,25 @@ def override(suite: Suite, values: Mapping[str, Any], assignments: list[str]) ->
     variants = tuple(_override_variant(suite, variant, changed, assigned) for variant in suite.variants)
     plain = dataclasses.replace(suite, **changed, settings=settings, fisher=make_recipe(fisher), variants=variants)
     return check_suite(plain)
+
+
+def tune(suite: Suite, budget: int | None, strategies: Sequence[str]) -> Suite:
+    """The suite with `budget` configurations of every strategy, its own budget where that is None.
+
+    Strategies given, or else those of a suite without a `[tuning]` table, are families: what they leave open is
+    searched, and next to it the learning rate around the protocol's.
+    """
+    own = suite.tuning
+    texts = strategies or (suite.every("strategies") if own is None else own.families)
+    families = tuple(dict.fromkeys(str(read_family(text)) for text in texts))
+    base = own or Tuning(shared=around(make_protocol(suite.protocol, suite.settings)))
+    tuning = dataclasses.replace(base, families=families, budget=base.budget if budget is None else budget)
+    kept = suite.strategies if own is not None and not strategies else ()
+    variants = tuple(
+        dataclasses.replace(v, values={key: value for key, value in v.values.items() if key != "strategies"})
+        for v in suite.variants
+    )
+    return check_suite(dataclasses.replace(suite, tuning=tuning, strategies=kept, variants=variants))
 
 
 def read_assignment(text: str) -> tuple[str, str]:

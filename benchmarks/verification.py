@@ -9,13 +9,15 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks.data.sources import examples_hash
-from benchmarks.data.splits import check_split_hash, make_split, split_hash
+from benchmarks.data.holdout import divide
+from benchmarks.data.sources import TaskData, examples_hash
+from benchmarks.data.splits import Size, Split, check_split_hash, make_split, split_hash
+from benchmarks.data.tasks import Task
 from benchmarks.trial.inputs import labels_of, load_data
-from benchmarks.trial.metrics import judge, metric_name
-from benchmarks.trial.protocol import Protocol
+from benchmarks.trial.metrics import judge, metric_name, scores
+from benchmarks.trial.protocol import ADDED, Protocol
 from benchmarks.trial.retraining import Retrainer, sample
 from benchmarks.trial.seeds import derive
 from fisher.common.command import require_at_least
@@ -38,32 +40,41 @@ class Source:
     def __init__(self, data_dir: str | None, task_file: str | None, offline: bool) -> None:
         self.where = data_dir, task_file, offline
         self.split = functools.lru_cache(maxsize=None)(self._split)
+        self.holdout = functools.lru_cache(maxsize=None)(self._holdout)
 
-    def _split(
-        self, task: str, protocol: Protocol, fraction: float, split_seed: int, restart: int
-    ) -> tuple[str, str, Labels, str]:
+    def _split(self, place: _Place) -> tuple[str, str, Labels, str]:
         """Hash of the training examples, hash of the dev set, its labels, and what speaks against the data."""
-        data, against = load_data(task, *self.where), ""
-        split = make_split(data, protocol, fraction=fraction, split_seed=split_seed, restart=restart)
-        trained = split_hash(data.task, split.train)
-        if protocol.data == "official":
+        data, split = self._made(place)
+        trained, against = split_hash(data.task, split.train), ""
+        if place.data == "official":
             try:
-                check_split_hash(data.task, fraction, split_seed, trained)
+                check_split_hash(data.task, place.size or place.fraction, place.split_seed, trained)
             except InputError as error:
                 against = str(error)
         return trained, examples_hash(split.dev), labels_of(split.dev), against
 
+    def _holdout(self, place: _Place, share: float) -> tuple[str, Labels]:
+        """Hash and labels of the examples that are held out."""
+        data, split = self._made(place)
+        protocol, where = Protocol(data=place.data), {"split_seed": place.split_seed, "restart": place.restart}
+        _, held_out = divide(data, protocol, split, share, **where)
+        return split_hash(data.task, held_out), labels_of(held_out)
+
+    def _made(self, place: _Place) -> tuple[TaskData, Split]:
+        data = load_data(place.task, *self.where)
+        where = {"split_seed": place.split_seed, "restart": place.restart}
+        return data, make_split(data, Protocol(data=place.data), fraction=place.fraction, size=place.size, **where)
+
     def faults(self, record: Record) -> Iterator[tuple[str, str]]:
         """What is wrong with a record in the light of the data: (check, sentence)."""
         config, result = record["config"], record["result"]
-        if other := {field.name for field in dataclasses.fields(Protocol)} ^ set(config["protocol"]):
+        if other := ({field.name for field in dataclasses.fields(Protocol)} ^ set(config["protocol"])) - ADDED:
             names = ", ".join(sorted(other))
             yield "code", f"its protocol and that of this code differ in {names}: another version ran it"
             return
         protocol = Protocol(**config["protocol"])
-        restart = config["restart"] if protocol.data == "pooled" else 0
-        place = (config["task"], protocol, config["fraction"], config["split_seed"], restart)
-        trained, dev, labels, against = self.split(*place)
+        place = _place_of(config, protocol)
+        trained, dev, labels, against = self.split(place)
         if against:
             yield "data", against
         if trained != config["split_hash"]:
@@ -76,6 +87,39 @@ class Source:
                 yield "data", f"{protocol.metric} of {task.name} is not {config['metric']}"
                 return
             yield from _verdict_faults(task, config, result, labels)
+            yield from self._holdout_faults(task, place, config, result)
+
+    def _holdout_faults(self, task: Task, place: _Place, config: Record, result: Record) -> Iterator[tuple[str, str]]:
+        """Hold out the same examples and score the stored predictions of them again."""
+        tuning, stored = config.get("tuning"), result.get("holdout")
+        if tuning is None or tuning["holdout"] is None:
+            return
+        found, labels = self.holdout(place, tuning["holdout"])
+        if found != tuning["holdout_hash"]:
+            yield "data", f"it names the holdout {tuning['holdout_hash'][:12]}, this data gives {found[:12]}"
+        elif stored is not None and len(stored["predictions"]) != len(labels):
+            yield "predictions", f"{len(stored['predictions'])} holdout predictions for {len(labels)} labels"
+        elif stored is not None:
+            score = scores(task, stored["predictions"], labels)[config["metric"]]
+            if not abs(score - stored["score"]) <= SCORE_TOLERANCE:
+                yield "predictions", f"its holdout score is {stored['score']}, its predictions and labels give {score}"
+
+
+class _Place(NamedTuple):
+    """What decides a split."""
+
+    task: str
+    data: str
+    fraction: float
+    size: Size | None
+    split_seed: int
+    restart: int
+
+
+def _place_of(config: Record, protocol: Protocol) -> _Place:
+    restart = config["restart"] if protocol.data == "pooled" else 0
+    size = Size.from_json(config["size"]) if "size" in config else None
+    return _Place(config["task"], protocol.data, config["fraction"], size, config["split_seed"], restart)
 
 
 def _verdict_faults(task: Any, config: Record, result: Record, labels: Labels) -> Iterator[tuple[str, str]]:

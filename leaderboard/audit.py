@@ -11,6 +11,7 @@ from typing import Any
 from leaderboard.records.identity import canonical
 from leaderboard.records.plan import Plan, expected, place_of
 from leaderboard.records.schema import ERRORS, RESULTS, Record, is_result
+from leaderboard.records.tuning import cell_of, run_name
 from leaderboard.render.text import percent, ranges
 
 TIE = 1e-9  # as the failed-run rule has it
@@ -18,6 +19,7 @@ PURPOSES = ("init", "order", "noise")
 SOFTWARE = ("regbench", "torch", "transformers", "device")
 _PLACE = ("task", "strategy", "fraction", "restart", "split_seed", "protocol", "model", "weights")
 _KEPT = (*_PLACE, "split_hash", "dev_hash", "methods")
+_OPTIONAL = ("size", "tuning")
 _TERM = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|\s\+\s')
 
 
@@ -50,13 +52,18 @@ class Trial:
     @property
     def cell(self) -> tuple[str, ...]:
         """Trials of one cell are comparable: model, weights, protocol, task and fraction agree."""
-        c = self.config
-        return (c["model"], c["weights"], canonical(c["protocol"]), c["task"], repr(c["fraction"]))
+        return cell_of(self.config)
 
     @property
     def unit(self) -> tuple[Any, ...]:
         """What a restart of a cell stands for; the strategy is no part of it."""
         return (*self.cell, self.config["restart"], self.config["split_seed"])
+
+    @property
+    def start(self) -> tuple[Any, ...]:
+        """What trials share that start alike: the unit, the batch size, and whether examples are held out."""
+        tuning = self.config.get("tuning") or {}
+        return (*self.unit, self.config["protocol"].get("batch_size"), tuning.get("holdout_hash"))
 
     @property
     def where(self) -> str:
@@ -82,7 +89,7 @@ def trial(record: Record, plan: Plan | None = None) -> Trial:
     return Trial(
         name=record["id"],
         status=result["status"],
-        config={key: config[key] for key in _KEPT},
+        config={key: config[key] for key in _KEPT} | {key: config[key] for key in _OPTIONAL if key in config},
         head=str(hashes.get("head", "")),
         batches=str(hashes.get("batches", "")),
         examples=len(predictions),
@@ -223,7 +230,7 @@ def _dev_place(item: Trial) -> tuple[Any, ...]:
 
 
 def _train_place(item: Trial) -> tuple[Any, ...]:
-    return (*_dev_place(item), item.config["split_seed"], item.config["fraction"])
+    return (*_dev_place(item), item.config["split_seed"], item.cell[-1])
 
 
 def _same(trials: Sequence[Trial], key: Callable[[Trial], Any], field: str, what: str) -> Iterator[Finding]:
@@ -241,7 +248,7 @@ def pairing(trials: Sequence[Trial]) -> Iterator[Finding]:
     """Strategies of one restart start from one head, see one order of batches and predict the same dev set."""
     values = {"initial head": "head", "order of batches": "batches", "number of predictions": "examples"}
     done = [item for item in trials if item.status in RESULTS]
-    for group in _groups(done, lambda item: item.unit).values():
+    for group in _groups(done, lambda item: item.start).values():
         for what, field in values.items():
             kept = [item for item in group if field != "examples" or item.examples]
             wrong = _odd_ones(kept, lambda item, field=field: getattr(item, field)) if kept else []  # type: ignore[misc]
@@ -257,7 +264,7 @@ def completeness(trials: Sequence[Trial]) -> Iterator[Finding]:
         gaps = sorted(set(range(max(numbers) + 1)) - numbers)
         if gaps:
             yield Finding("completeness", f"{group[0].where}: no strategy has a record of {_restarts(gaps)}")
-        for strategy, own in sorted(_groups(group, lambda item: item.config["strategy"]).items()):
+        for strategy, own in sorted(_groups(group, lambda item: run_name(item.config)).items()):
             for text, problem in _lacking(own, group):
                 yield Finding("completeness", f"{group[0].where}, {strategy}: {text}", problem)
 

@@ -9,10 +9,33 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from benchmarks.data.sources import Example
+from benchmarks.data.sources import Example, TaskData
+from benchmarks.data.splits import Split, in_split_order, stratifier
 from benchmarks.data.tasks import Task
 from fisher.common.errors import InputError
+
+if TYPE_CHECKING:
+    from benchmarks.trial.protocol import Protocol
+
+
+Examples = tuple[Example, ...]
+
+
+def divide(
+    data: TaskData, protocol: Protocol, split: Split, share: float, *, split_seed: int, restart: int
+) -> tuple[Examples, Examples]:
+    """The training examples of a split that are fitted on, and those that are held out, each in the order of their ids.
+
+    Raises InputError where a class would have none in either part.
+    """
+    order = in_split_order(data, protocol, split, split_seed=split_seed, restart=restart)
+    held = set(holdout_ids(order, stratifier(data.task, data.train), share))
+    fitted = tuple(example for example in split.train if example.id not in held)
+    held_out = tuple(example for example in split.train if example.id in held)
+    check_classes(data.task, fitted, held_out)
+    return fitted, held_out
 
 
 def holdout_ids(order: Iterable[Example], stratum: Callable[[Example], int], share: float) -> tuple[int, ...]:

@@ -14,9 +14,9 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -45,19 +45,70 @@ class Split:
     dev: tuple[Example, ...]
 
 
-def make_split(data: TaskData, protocol: Protocol, *, fraction: float, split_seed: int, restart: int) -> Split:
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How much of the training set: `count` examples in all (`examples`) or of every class (`per_class`)."""
+
+    kind: Literal["examples", "per_class"]
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.count} {'examples' if self.kind == 'examples' else 'per class'}"
+
+    def to_json(self) -> dict[str, int]:
+        """The size as records hold it."""
+        return {self.kind: self.count}
+
+    @classmethod
+    def from_json(cls, block: Mapping[str, int]) -> Size:
+        """The size that a record holds."""
+        return cls(*next(iter(block.items())))  # type: ignore[arg-type]
+
+    def share(self, task: Task, train: Sequence[Example]) -> float:
+        """The size as a share of the training set. Raises InputError where it is larger than that."""
+        return len(self.ids(task, train, 0)) / len(train)
+
+    def ids(self, task: Task, train: Sequence[Example], split_seed: int) -> tuple[int, ...]:
+        """Sorted ids of the examples of `train` that this size keeps."""
+        if self.kind == "examples":
+            return size_split(task, train, size=self.count, split_seed=split_seed)
+        return per_class_split(task, train, per_class=self.count, split_seed=split_seed)
+
+
+def make_split(
+    data: TaskData, protocol: Protocol, *, fraction: float, split_seed: int, restart: int, size: Size | None = None
+) -> Split:
     """What a trial trains on and is scored on; the strategy has no say in it.
 
     `official`: a stratified, nested part of train by (task, split seed), scored on the official dev set. `pooled`:
-    train and dev joined and shuffled with the restart's seed [Sharma24].
+    train and dev joined and shuffled with the restart's seed [Sharma24]. A size stands in place of the fraction.
     """
     if protocol.data == "official":
-        kept = set(paucity_split(data.task, data.train, fraction=fraction, split_seed=split_seed))
+        if size is None:
+            kept = set(paucity_split(data.task, data.train, fraction=fraction, split_seed=split_seed))
+        else:
+            kept = set(size.ids(data.task, data.train, split_seed))
         return Split(tuple(e for e in data.train if e.id in kept), data.dev)
+    if size is not None:
+        raise InputError(f"sizes in examples must go with data=official, got data={protocol.data}; use fractions")
     pool = [dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev))]
-    seed = derive("pooled", data.task.name, restart)
-    train, dev = pooled_split(len(data.train), len(data.dev), seed=seed, fraction=fraction)
+    train, dev = pooled_split(len(data.train), len(data.dev), seed=pooled_seed(data.task, restart), fraction=fraction)
     return Split(tuple(pool[i] for i in train), tuple(pool[i] for i in dev))
+
+
+def pooled_seed(task: Task, restart: int) -> int:
+    """The seed of a restart's shuffle in the `pooled` protocol."""
+    return derive("pooled", task.name, restart)
+
+
+def in_split_order(data: TaskData, protocol: Protocol, split: Split, *, split_seed: int, restart: int) -> list[Example]:
+    """The training examples of a split in the order in which splits take them, smaller splits first."""
+    if protocol.data == "official":
+        order = split_order(data.task, data.train, split_seed)
+    else:
+        order = _permutation(pooled_seed(data.task, restart), len(data.train) + len(data.dev))
+    place = {id: at for at, id in enumerate(order)}
+    return sorted(split.train, key=lambda example: place[example.id])
 
 
 def paucity_split(task: Task, train: Sequence[Example], *, fraction: float, split_seed: int = 0) -> tuple[int, ...]:
@@ -140,36 +191,37 @@ def split_hash(task: Task, examples: Iterable[Example]) -> str:
     return digest.hexdigest()
 
 
-def check_split_hash(task: Task, fraction: float, split_seed: int, found: str) -> bool:
+def check_split_hash(task: Task, amount: float | Size, split_seed: int, found: str) -> bool:
     """Compare a split's hash with the one this project keeps; True if it keeps one, False if it knows none.
 
     Raises InputError on a difference: the training file (or the pocket language) is not the official one.
     """
-    expected = json.loads(EXPECTED_HASHES.read_text()).get(task.name, {}).get(_key(fraction, split_seed))
+    expected = json.loads(EXPECTED_HASHES.read_text()).get(task.name, {}).get(_key(amount, split_seed))
     if expected is not None and expected != found:
         embedded = "install this package anew, its pocket language was changed"
         remedy = embedded if task.kind == "embedded" else "use the official training file, all its rows in their order"
         raise InputError(
-            f"{task.name}: the split of fraction {fraction:g} and split seed {split_seed} must have the hash "
+            f"{task.name}: the split of {_called(amount)} and split seed {split_seed} must have the hash "
             f"{expected[:12]}, got {found[:12]}: {remedy}."
         )
     return expected is not None
 
 
-def remember_split_hashes(path: Path, splits: Iterable[tuple[Task, float, int, str]]) -> None:
-    """Keep the hashes of splits (task, fraction, split seed, hash) in the JSON file `path`; later uses must agree.
+def remember_split_hashes(path: Path, splits: Iterable[tuple[Task, float | Size, int, str]]) -> None:
+    """Keep the hashes of splits (task, fraction or size, split seed, hash) in the JSON file `path`.
 
+    Later uses must agree.
     For tasks whose official hashes the project does not keep. The caller holds the lease of what it writes there.
     Raises InputError, and writes nothing, when the training data changed since a split's first use or `path` is not
     such a file, and OSError.
     """
     try:
         known = json.loads(path.read_bytes()) if path.exists() else {}
-        for task, fraction, split_seed, found in splits:
-            first = str(known.setdefault(task.name, {}).setdefault(_key(fraction, split_seed), found))
+        for task, amount, split_seed, found in splits:
+            first = str(known.setdefault(task.name, {}).setdefault(_key(amount, split_seed), found))
             if first != found:
                 raise InputError(
-                    f"{task.name}: the split of fraction {fraction:g} and split seed {split_seed} had the hash "
+                    f"{task.name}: the split of {_called(amount)} and split seed {split_seed} had the hash "
                     f"{first[:12]} at its first use here, got {found[:12]}: the training data changed; "
                     "use another output folder."
                 )
@@ -247,8 +299,12 @@ def _permutation(seed: int, n: int) -> list[int]:
     return order
 
 
-def _key(fraction: float, split_seed: int) -> str:
-    return f"{float(fraction)!r}/{split_seed}"
+def _key(amount: float | Size, split_seed: int) -> str:
+    return f"{amount if isinstance(amount, Size) else repr(float(amount))}/{split_seed}"
+
+
+def _called(amount: float | Size) -> str:
+    return str(amount) if isinstance(amount, Size) else f"fraction {amount:g}"
 
 
 def _encoded(hashes: object) -> bytes:

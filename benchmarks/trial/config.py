@@ -8,6 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.data.splits import Size
 from benchmarks.trial.protocol import ADDED, FIELDS, Protocol
 from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
@@ -32,6 +33,26 @@ class Seeds:
         return cls(split_seed, *(derive(purpose, restart) for purpose in ("init", "order", "noise")))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """The place of a trial among those by which a family is tuned.
+
+    family: the strategy with its hyperparameters free; draw: the number of the configuration, 0 the papers'; axes: what
+    is searched where, and from which value of draw 0; holdout: share of the labelled examples that is held out, None
+    where all are fitted on (what somebody without tuning would do); holdout_hash: of the examples held out.
+    """
+
+    family: str
+    draw: int
+    axes: Mapping[str, str]
+    holdout: float | None
+    holdout_hash: str | None
+
+    def to_json(self) -> Json:
+        """The place as records hold it."""
+        return dataclasses.asdict(self)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrialConfig:
     """Everything that determines a trial's result; equal and hashed by its record's id.
@@ -45,6 +66,8 @@ class TrialConfig:
         methods: version of every technique in the strategy.
         fisher: recipe of each source of Fisher scores that the strategy names, None where it needs none.
         files: {path: SHA-256} of the files that the strategy names.
+        size: number of training examples, where that and not the fraction was asked for.
+        tuning: the place of the trial in the tuning of its family, None for a strategy that is run as it stands.
     """
 
     task: str
@@ -62,11 +85,13 @@ class TrialConfig:
     methods: Mapping[str, int | str]
     fisher: Mapping[str, Any] | None
     files: Mapping[str, str] | None = None
+    size: Size | None = None
+    tuning: Tuned | None = None
 
     def to_json(self) -> Json:
         """The config block of the trial's record; blocks that trials share are one object in all of them."""
         block = {name: getattr(self, name) for name in REQUIRED}
-        block |= {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
+        block |= {name: _json(value) for name in OPTIONAL if (value := getattr(self, name)) is not None}
         return block | {
             "seeds": _seeds_block(self.seeds),
             "protocol": _protocol_block(self.protocol),
@@ -78,8 +103,15 @@ class TrialConfig:
         """The trial of a record. Raises InputError for one of another version, or whose strategy is unknown here."""
         _check_names("config", block, set(REQUIRED), set(OPTIONAL))
         _check_names("protocol", block["protocol"], {"name", *FIELDS} - ADDED, ADDED)
-        parsed = {"protocol": Protocol(**block["protocol"]), "seeds": Seeds(**block["seeds"])}
+        parsed: Json = {"protocol": Protocol(**block["protocol"]), "seeds": Seeds(**block["seeds"])}
+        parsed |= {"size": Size.from_json(block["size"])} if "size" in block else {}
+        parsed |= {"tuning": Tuned(**block["tuning"])} if "tuning" in block else {}
         return cls(**{**block, **parsed, "strategy": parse(block["strategy"])})
+
+    @property
+    def amount(self) -> float | Size:
+        """How much of the training set is used: the share, or the size that was asked for."""
+        return self.fraction if self.size is None else self.size
 
     @functools.cached_property
     def id(self) -> str:
@@ -89,7 +121,8 @@ class TrialConfig:
     @property
     def label(self) -> str:
         """The trial as people call it."""
-        return f"{self.task} {self.fraction:g} {self.strategy} restart {self.restart}"
+        amount = f"{self.fraction:g}" if self.size is None else str(self.size)
+        return f"{self.task} {amount} {self.strategy} restart {self.restart}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TrialConfig) and self.id == other.id
@@ -100,6 +133,10 @@ class TrialConfig:
 
 REQUIRED = [field.name for field in dataclasses.fields(TrialConfig) if field.default is dataclasses.MISSING]
 OPTIONAL = [field.name for field in dataclasses.fields(TrialConfig) if field.default is None]
+
+
+def _json(value: Any) -> Any:
+    return value.to_json() if isinstance(value, (Size, Tuned)) else value
 
 
 @functools.cache

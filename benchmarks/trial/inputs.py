@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.data import batches
+from benchmarks.data.holdout import divide
 from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data, load_test
 from benchmarks.data.splits import Split, make_split
 from benchmarks.data.tasks import Task, find_task, task_from_file
@@ -23,7 +24,8 @@ from fisher.scores import Scores, load_scores
 class Resources:
     """Where this machine has what a config names; nothing here may change a score beyond rounding.
 
-    predict_test: also predict the test set with the last weights, after the trial has been judged; micro_batch:
+    predict_test: also predict the test set with the last weights, after the trial has been judged; logits: keep those
+    on dev; micro_batch:
     examples per forward pass where the protocol's did not fit; checkpoints: where an interrupted trial goes on from.
     """
 
@@ -35,6 +37,7 @@ class Resources:
     fisher: Mapping[str, str] = field(default_factory=dict)  # source named by a strategy -> file of scores
     threads: int = 1
     predict_test: bool = False
+    logits: bool = True
     micro_batch: int | None = None
     checkpoints: Plan | None = None
 
@@ -57,11 +60,17 @@ class Resources:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The data of one trial: its split, and the token ids of the split's parts and of further dev sets."""
+    """The data of one trial: its split, and the token ids of the split's parts and of further dev sets.
+
+    `fitted` and `train` are what the trial trains on: the training part of the split, less what is held out.
+    """
 
     data: TaskData
     split: Split
+    fitted: tuple[Example, ...]
+    held_out: tuple[Example, ...]
     train: batches.Encoded
+    holdout: batches.Encoded
     dev: batches.Encoded
     encoded: Mapping[str, batches.Encoded]
 
@@ -74,11 +83,19 @@ class Inputs:
 def load_inputs(config: TrialConfig, resources: Resources) -> Inputs:
     """The data of a trial."""
     data, encoded = resources.load(config.task), resources.encode(config.task, config.protocol.max_length)
-    split = make_split(
-        data, config.protocol, fraction=config.fraction, split_seed=config.split_seed, restart=config.restart
-    )
-    rows = split_rows(split, config.protocol, encoded)
-    return Inputs(data, split, rows["train"], rows["dev"], encoded)
+    split, fitted, held_out = parts_of(config, data)
+    train, holdout = (rows_of(part, "train", config.protocol, encoded) for part in (fitted, held_out))
+    dev = rows_of(split.dev, "dev", config.protocol, encoded)
+    return Inputs(data, split, fitted, held_out, train, holdout, dev, encoded)
+
+
+def parts_of(config: TrialConfig, data: TaskData) -> tuple[Split, tuple[Example, ...], tuple[Example, ...]]:
+    """The split of a trial, and its training part divided into what is fitted on and what is held out."""
+    protocol, place = config.protocol, {"split_seed": config.split_seed, "restart": config.restart}
+    split = make_split(data, protocol, fraction=config.fraction, size=config.size, **place)
+    if config.tuning is None or config.tuning.holdout is None:
+        return split, split.train, ()
+    return split, *divide(data, protocol, split, config.tuning.holdout, **place)
 
 
 def outputs_of(task: Task) -> int:
@@ -134,10 +151,17 @@ def encode_tests(
 
 
 def split_rows(split: Split, protocol: Protocol, encoded: Mapping[str, batches.Encoded]) -> dict[str, batches.Encoded]:
-    """Token ids of a split's two parts; pooled ids count train and then dev."""
-    pool = encoded["train"] + encoded["dev"] if protocol.data == "pooled" else None
+    """Token ids of a split's two parts."""
     parts = {"train": split.train, "dev": split.dev}
-    return {part: [(pool or encoded[part])[example.id] for example in examples] for part, examples in parts.items()}
+    return {part: rows_of(examples, part, protocol, encoded) for part, examples in parts.items()}
+
+
+def rows_of(
+    examples: Sequence[Example], part: str, protocol: Protocol, encoded: Mapping[str, batches.Encoded]
+) -> batches.Encoded:
+    """Token ids of some examples of a part; pooled ids count train and then dev."""
+    rows = encoded["train"] + encoded["dev"] if protocol.data == "pooled" else encoded[part]
+    return [rows[example.id] for example in examples]
 
 
 @functools.lru_cache(maxsize=2)

@@ -91,6 +91,11 @@ def metric_name(task: Task, metric: str) -> str:
     return metric
 
 
+def fit_measure(task: Task) -> str:
+    """The score on the examples fitted on by which a run counts as fitted, whatever the task's primary score is."""
+    return "spearman" if task.labels is None else "accuracy"
+
+
 def scores(task: Task, predictions: Values, labels: Values) -> dict[str, float]:
     """The task's scores by name: primary first, then secondary, then `combined`, their mean.
 

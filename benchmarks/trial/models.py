@@ -38,13 +38,14 @@ HEAD_STD = 0.02  # [Lee20 C.2]
 class Source:
     """Where a model comes from: `reference` is a folder or hub id, `label` what records and tables show.
 
-    `family` is the architecture's name in transformers, such as `bert`.
+    `family` is the architecture's name in transformers, such as `bert`, `layers` its number of layers.
     """
 
     reference: str
     label: str
     offline: bool
     family: str = "bert"
+    layers: int = 12
 
 
 def find_model(name: str, *, offline: bool) -> Source:
@@ -64,7 +65,7 @@ def find_model(name: str, *, offline: bool) -> Source:
             f"--model must be of a family with a site table ({known}), got {config.model_type} in {name!r}"
         )
     check_attention(name, config)
-    return dataclasses.replace(source, family=config.model_type)
+    return dataclasses.replace(source, family=config.model_type, layers=config.num_hidden_layers)
 
 
 def label(name: str, folder: Path) -> str:

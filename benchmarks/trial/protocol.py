@@ -23,9 +23,17 @@ CHOICES = {
     "selection": ("last", "best_dev"),
     "precision": ("fp32", "bf16"),
     "forward": ("packed", "padded", "stock"),
+    "evaluate": ("epoch", "last"),
 }
-AT_LEAST = {"epochs": 1, "batch_size": 1, "max_length": 8, "micro_batch": 0, "clip": 0.0, "warmup": 0.0}
-AT_MOST = {"epochs": 10**5, "batch_size": 10**6, "max_length": 10**6, "micro_batch": 10**6, "warmup": 1.0}
+AT_LEAST = {"epochs": 1, "steps": 0, "batch_size": 1, "max_length": 8, "micro_batch": 0, "clip": 0.0, "warmup": 0.0}
+AT_MOST = {
+    "epochs": 10**5,
+    "steps": 10**7,
+    "batch_size": 10**6,
+    "max_length": 10**6,
+    "micro_batch": 10**6,
+    "warmup": 1.0,
+}
 BELOW = {"beta1": 1.0, "beta2": 1.0}
 POSITIVE = ("lr", "eps")
 
@@ -39,7 +47,8 @@ class Protocol:
     data `official` = train scored on dev, `pooled` = both joined, shuffled with the restart's seed and cut 80/20;
     selection `last` = the last epoch ranks, `best_dev` = the best epoch on dev; precision fp32 or bf16 autocast;
     forward `packed` = no padding, `padded` = to the longest of the batch, `stock` = the model's own, which is all
-    that families other than BERT have (`regularizers.surgery.forward`).
+    that families other than BERT have (`regularizers.surgery.forward`); steps > 0 stands in place of epochs; evaluate
+    `epoch` = on dev after each epoch, `last` = at the end alone.
     """
 
     name: str = "lee20"
@@ -61,6 +70,8 @@ class Protocol:
     selection: str = "last"
     precision: str = "fp32"
     forward: str = "packed"
+    steps: int = 0
+    evaluate: str = "epoch"
 
     def recipe(self) -> Recipe:
         """The part that the training loop needs."""
@@ -85,7 +96,7 @@ PROTOCOLS = {
         data="pooled",
     ),
 }
-ADDED: frozenset[str] = frozenset()  # fields that records made before them lack; their default is what those ran
+ADDED = frozenset({"steps", "evaluate"})  # fields that records made before them lack; their default is what those ran
 FIELDS = {f.name: f for f in dataclasses.fields(Protocol) if f.name != "name"}
 
 

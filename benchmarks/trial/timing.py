@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections import defaultdict
@@ -17,6 +18,7 @@ from benchmarks.trial.inputs import Resources, load_inputs
 from regularizers.base import criterion
 from regularizers.surgery.forward import prepare
 
+FREE = ("lr", "beta1", "beta2", "eps", "clip", "warmup", "schedule")  # of the protocol, what time does not depend on
 EVALUATION_SHARE = 1 / 3  # a forward pass costs about a third of a training step on the same tokens
 
 
@@ -43,22 +45,29 @@ def estimate(
 
 def kind(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """Trials of one kind take about the same time."""
-    return config["task"], config["fraction"], config["weights"], str(config["protocol"])
+    protocol = {key: value for key, value in config["protocol"].items() if key not in FREE}
+    return config["task"], config["fraction"], config["weights"], "tuning" in config, str(protocol)
 
 
 def by_kind(configs: Sequence[TrialConfig]) -> dict[tuple[Any, ...], list[TrialConfig]]:
     """The configs of each kind."""
     parts: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
     for config in configs:
-        parts[config.task, config.fraction, config.weights, config.protocol].append(config)
-    return {kind(part[0].to_json()): part for part in parts.values()}
+        parts[config.task, config.fraction, config.weights, config.protocol, config.tuning is None].append(config)
+    kinds: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
+    for part in parts.values():
+        kinds[kind(part[0].to_json())] += part
+    return kinds
 
 
 def tokens(config: TrialConfig, resources: Resources) -> float:
     """Tokens of a whole trial, those of evaluation counted by what they cost next to training."""
     inputs = load_inputs(config, resources)
     train, dev = (sum(len(row["input_ids"]) for row in rows) for rows in (inputs.train, inputs.dev))
-    return config.protocol.epochs * (train + EVALUATION_SHARE * dev)
+    protocol, per_epoch = config.protocol, math.ceil(len(inputs.train) / config.protocol.batch_size)
+    epochs = protocol.steps / per_epoch if protocol.steps else protocol.epochs
+    looks = math.ceil(epochs) if protocol.evaluate == "epoch" else 1
+    return epochs * train + EVALUATION_SHARE * (looks * dev + train)
 
 
 def seconds_per_token(config: TrialConfig, resources: Resources) -> float:

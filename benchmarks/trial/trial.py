@@ -127,7 +127,7 @@ class Training:
 
 def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training:
     """The model with its head, the batches in their order, and the strategy attached."""
-    protocol, labels = config.protocol, labels_of(inputs.split.train)
+    protocol, labels = config.protocol, labels_of(inputs.fitted)
     AcceleratorState._reset_state()  # the precision of the trial before this one
     accelerator = Accelerator(mixed_precision="bf16" if protocol.precision == "bf16" else "no")
     model, head = models.build(resources.model, inputs.outputs, seed=config.seeds.init, head_init=protocol.head_init)
@@ -164,10 +164,15 @@ def judge(config: TrialConfig, resources: Resources, inputs: Inputs, training: T
     evaluation, strategy, protocol = training.evaluation, training.strategy, config.protocol
     result = evaluation.judge(history, protocol.selection, config.metric, derive("chance", config.restart))
     diverged = result["failed_by"] == "diverged"
+    if not diverged:
+        parts = ((labels_of(inputs.fitted), inputs.train), (labels_of(inputs.held_out), inputs.holdout))
+        result |= evaluation.score_parts(*parts, config.metric, strategy)
     result["extra"] = {} if diverged else evaluation.score_extra(inputs.data, inputs.encoded, strategy)
     if resources.predict_test:
         tests = {} if diverged else resources.encode_tests(config.task, protocol.max_length)
         result["test"] = evaluation.predict_test(tests, strategy)
+    if not resources.logits:
+        result["logits"] = None
     result["touched"], result["micro_batch"] = training.touched, training.recipe.micro_batch
     result["train_loss"] = [round(loss, DIGITS) for loss in history.losses if math.isfinite(loss)]
     if notes := [*([training.forward_note] if training.forward_note else []), *strategy.notes()]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.records.files import read_beside
-from leaderboard.records.identity import canonical
 from leaderboard.records.schema import MAX_RESTARTS, RecordError
+from leaderboard.records.tuning import protocol_of, run_name
 
 PLAN = "plan.json"
 
@@ -23,15 +23,16 @@ Plan = dict[Place, int]
 
 def place_of(config: Mapping[str, Any]) -> Place:
     """Return what a number of restarts is planned for."""
-    head = (config["model"], config["weights"], canonical(config["protocol"]))
-    return (*head, config["task"], float(config["fraction"]), config["strategy"])
+    head = (config["model"], config["weights"], protocol_of(config))
+    return (*head, config["task"], float(config["fraction"]), run_name(config))
 
 
 def plan_of(configs: Iterable[Mapping[str, Any]]) -> Plan:
     """Return the plan of a grid of trials: in every place restarts 0..n-1."""
     counts: dict[tuple[Any, ...], tuple[Mapping[str, Any], int]] = {}
     for config in configs:
-        key = (id(config["protocol"]), *(config[name] for name in ("model", "weights", "task", "fraction", "strategy")))
+        places = (config[name] for name in ("model", "weights", "task", "fraction"))
+        key = (id(config["protocol"]), *places, run_name(config))
         _, known = counts.get(key, (config, 0))
         counts[key] = config, max(known, 1 + config["restart"])
     return joined({place_of(config): count} for config, count in counts.values())

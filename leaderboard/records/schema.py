@@ -64,6 +64,20 @@ def _exactly(value: object) -> _Rule:
     return _Rule(json.dumps(value), lambda given: given is value)
 
 
+def _is_size(value: Any) -> bool:
+    one = isinstance(value, dict) and len(value) == 1 and value.keys() <= {"examples", "per_class"}
+    return one and all(_is_whole(count, 1, 10**9) for count in value.values())
+
+
+def _is_tuning(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"family", "draw", "axes", "holdout", "holdout_hash"}:
+        return False
+    axes = value["axes"]
+    texts = isinstance(axes, dict) and all(isinstance(text, str) for text in [*axes, *axes.values()])
+    held = value["holdout"] is None or (_is_number(value["holdout"], 0, 1) and _is_name(value["holdout_hash"]))
+    return texts and held and _is_name(value["family"]) and _is_whole(value["draw"], 0, 10**4)
+
+
 _NAME = _Rule("a text of 1 to 500 characters that does not start with =, +, - or @", _is_name)
 _OBJECT = _Rule("an object", lambda value: isinstance(value, dict), dict)
 _LIST = _Rule("a list", lambda value: isinstance(value, (list, tuple)), list)
@@ -75,6 +89,7 @@ _SCORE = _Rule("a number in [-1, 1]", lambda value: _is_number(value, -1 - 1e-9,
 _FRACTION = _Rule("a float in (0, 1]", lambda value: isinstance(value, float) and MIN_FRACTION <= value <= 1)
 _RESTART = _Rule(f"a whole number in [0, {MAX_RESTARTS})", lambda value: _is_whole(value, 0, MAX_RESTARTS - 1))
 _SEED = _Rule("a whole number in [0, 2^64)", lambda value: _is_whole(value, 0, 2**64 - 1))
+_NUMBERS = _Rule("an object of numbers", lambda value: isinstance(value, dict) and all(map(_is_number, value.values())))
 _SEEDS = _Rule(
     "an object of whole numbers", lambda value: isinstance(value, dict) and all(map(_SEED.holds, value.values()))
 )
@@ -96,6 +111,10 @@ _CONFIG_RULES = {
     "metric": _NAME,
     "methods": _OBJECT,
     "fisher": _optional(_OBJECT),
+}
+_OPTIONAL_CONFIG_RULES = {
+    "size": _Rule('{"examples": n} or {"per_class": n}', _is_size),
+    "tuning": _Rule("an object of family, draw, axes, holdout and holdout_hash", _is_tuning),
 }
 _PROTOCOL_RULES = {"name": _NAME, "metric": _NAME, "data": _NAME, "selection": _NAME, "precision": _NAME}
 _STATUS_RULES = {"status": _one_of(STATUSES), "reason": _optional(_TEXT)}
@@ -160,6 +179,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     """Raise RecordError unless `config` has every field that identifies a trial, each of its type and range."""
     _check(config, _CONFIG_RULES, "config.")
     _check(config["protocol"], _PROTOCOL_RULES, "config.protocol.")
+    _check(config, {key: rule for key, rule in _OPTIONAL_CONFIG_RULES.items() if key in config}, "config.")
 
 
 def is_whole_config(config: Mapping[str, Any]) -> bool:
@@ -169,8 +189,8 @@ def is_whole_config(config: Mapping[str, Any]) -> bool:
 
 def check_config_field(key: str, value: Any) -> None:
     """Raise RecordError unless `value` is what the field `key` of a config may hold; other fields may hold anything."""
-    if key in _CONFIG_RULES:
-        _check({key: value}, {key: _CONFIG_RULES[key]}, "config.")
+    if rule := _CONFIG_RULES.get(key) or _OPTIONAL_CONFIG_RULES.get(key):
+        _check({key: value}, {key: rule}, "config.")
     if key == "protocol":
         _check(value, _PROTOCOL_RULES, "config.protocol.")
 
@@ -183,6 +203,11 @@ def check_result(result: Mapping[str, Any]) -> None:
         return
     _check(result, _OK_RULES if result["status"] == "ok" else _FAILED_RULES, "result.")
     _check(result["seconds"], {"total": _AMOUNT}, "result.seconds.")
+    if result.get("holdout") is not None:
+        _check(result, {"holdout": _OBJECT}, "result.")
+        _check(result["holdout"], {"score": _SCORE, "predictions": _LIST}, "result.holdout.")
+    if result.get("fit") is not None:
+        _check(result, {"fit": _NUMBERS}, "result.")
 
 
 def is_result(record: Mapping[str, Any]) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.data.splits import Size
 from benchmarks.trial import config as module
-from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.config import TrialConfig, Tuned
 from fisher.common.errors import InputError
 from leaderboard.records.identity import dump, record_id
 from leaderboard.records.store import stream_records
@@ -41,9 +42,11 @@ def test_published_records_read_as_configs_byte_for_byte() -> None:
 
 def test_an_optional_field_is_left_out_where_nothing_is_known(make_configs: Make) -> None:
     (config,) = make_configs("none")
-    assert "files" not in config.to_json()
-    other = replace(config, files={"target": "00"})
+    assert not {"files", "size", "tuning"} & config.to_json().keys()
+    tuning = Tuned(family="none", draw=0, axes={}, holdout=None, holdout_hash=None)
+    other = replace(config, files={"target": "00"}, size=Size("per_class", 16), tuning=tuning)
     assert other.to_json()["files"] == {"target": "00"} and other != config
+    assert other.to_json()["size"] == {"per_class": 16} and other.label == "pocket-rte 16 per class none restart 0"
     assert set(module.REQUIRED) | set(module.OPTIONAL) == other.to_json().keys(), "every field is of one kind"
 
 

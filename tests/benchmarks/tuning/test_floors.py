@@ -9,6 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from benchmarks.data import batches
 from benchmarks.data.sources import Example
 from benchmarks.trial import models
+from benchmarks.trial.tokenizer import load_tokenizer
 from benchmarks.tuning.floors import constant, linear_head, standardised, states, tfidf
 
 FITTED = [
@@ -64,7 +65,7 @@ def test_states_are_means_over_tokens_in_the_order_of_the_examples(source: model
     model, _ = models.build(source, 2, seed=0, head_init="normal")
     before = copy.deepcopy(model.state_dict())
     texts = [Example(at, ("ba " * (1 + 5 * at),), 0) for at in (2, 0, 1)]
-    rows = batches.encode(texts, models.load_tokenizer(source), 40)
+    rows = batches.encode(texts, load_tokenizer(source), 40)
     found = states(model.eval(), rows, 0)
     for row, state in zip(rows, found, strict=True):
         with torch.no_grad():

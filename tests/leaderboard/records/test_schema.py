@@ -7,6 +7,13 @@ import pytest
 from leaderboard.records.identity import record_id
 from leaderboard.records.schema import STATUSES, RecordError, check_config, is_done, is_result
 
+TUNING = {"family": "none", "draw": 0, "axes": {"lr": "1 to 2"}, "holdout": 0.25, "holdout_hash": "00"}
+
+
+def test_tuned_configs_pass(record):
+    check_config(record(tuning=TUNING, size={"per_class": 16})["config"])
+    check_config(record(tuning=TUNING | {"holdout": None, "holdout_hash": None})["config"])
+
 
 @pytest.mark.parametrize("checked", [check_config, record_id])
 @pytest.mark.parametrize(
@@ -23,6 +30,13 @@ from leaderboard.records.schema import STATUSES, RecordError, check_config, is_d
         ({"task": "=cmd()"}, "config.task must be a text of 1 to 500 characters that does not start with =, +, - or @"),
         ({"seeds": {"init": "1"}}, "config.seeds must be an object of whole numbers, got an object of 1"),
         ({"fisher": 3}, "config.fisher must be an object or null, got 3"),
+        ({"size": {"examples": 0}}, 'config.size must be {"examples": n} or {"per_class": n}, got an object of 1'),
+        ({"size": 100}, 'config.size must be {"examples": n} or {"per_class": n}, got 100'),
+        ({"tuning": {"family": "none"}}, "config.tuning must be an object of family, draw, axes, holdout and holdout_"),
+        ({"tuning": TUNING | {"draw": -1}}, "config.tuning must be an object of family, draw, axes, holdout"),
+        ({"tuning": TUNING | {"family": "=cmd()"}}, "config.tuning must be an object of family, draw, axes, holdout"),
+        ({"tuning": TUNING | {"axes": {"lr": 1}}}, "config.tuning must be an object of family, draw, axes, holdout"),
+        ({"tuning": TUNING | {"holdout": 2}}, "config.tuning must be an object of family, draw, axes, holdout"),
         ({"protocol": {"selection": None}}, "config.protocol.selection must be a text of 1 to 500 characters"),
     ],
 )

@@ -1,0 +1,125 @@
+"""The `[tuning]` table of a suite: read, checked, and what it makes of a protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.data.holdout import check_share
+from benchmarks.request import Tuning
+from benchmarks.trial.protocol import FIELDS, Protocol, check, read
+from benchmarks.tuning.draws import MAX_BUDGET, check_dimension
+from benchmarks.tuning.families import read_family
+from benchmarks.tuning.floors import FLOORS
+from fisher.common.errors import InputError, unknown
+from regularizers.loop import Recipe
+from regularizers.search import Choice, Linear, Log, Search, Value, Whole
+
+KEYS = tuple(field.name for field in dataclasses.fields(Tuning))
+SEARCHABLE = ("batch_size", *(f.name for f in dataclasses.fields(Recipe) if f.name not in ("micro_batch", "evaluate")))
+SCALES = ("linear", "log")
+AROUND = 10.0  # without a suite's own axes the rate is searched from a tenth to ten times the protocol's
+
+
+@dataclass(frozen=True)
+class WholeLog(Log):
+    """Whole numbers of which every order of magnitude is as likely."""
+
+    def at(self, u: float) -> int:
+        """The value at u in [0, 1)."""
+        return round(super().at(u))
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}, whole numbers, log"
+
+
+def read_tuning(table: Mapping[str, Any]) -> Tuning:
+    """The table as it stands in a suite, families in their canonical spelling. Raises InputError."""
+    for key in table:
+        if key not in KEYS:
+            raise unknown("key of tuning", key, KEYS)
+    values = dict(table)
+    for key in ("families", "floors"):
+        texts = values.get(key, [])
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise InputError(f"tuning.{key} must be a list of texts, got {texts!r}")
+        values[key] = tuple(texts)
+    for key in ("default", "shared"):
+        if not isinstance(values.get(key, {}), dict):
+            raise InputError(f"tuning.{key} must be a table of key = value, got {values[key]!r}")
+    families = tuple(dict.fromkeys(str(read_family(text)) for text in values["families"]))
+    return Tuning(**{**values, "families": families})
+
+
+def check_tuning(tuning: Tuning, protocol: Protocol) -> None:
+    """Raise InputError unless every family can be tuned as the table says."""
+    if not _is_whole(tuning.budget) or not 1 <= tuning.budget <= MAX_BUDGET:
+        raise InputError(f"tuning.budget must be a whole number in 1..{MAX_BUDGET}, got {tuning.budget!r}")
+    if not isinstance(tuning.holdout, (int, float)) or isinstance(tuning.holdout, bool):
+        raise InputError(f"tuning.holdout must be a number, got {tuning.holdout!r}")
+    check_share(tuning.holdout)
+    if not tuning.families:
+        raise InputError("tuning.families must name at least one, got none")
+    for floor in tuning.floors:
+        if floor not in FLOORS:
+            raise unknown("floor", floor, FLOORS)
+    if protocol.selection != "last":
+        raise InputError(f"tuning must go with selection=last: dev never chooses, got {protocol.selection}")
+    shared = spaces(tuning)
+    default_of(tuning)
+    for text in tuning.families:
+        family = read_family(text)
+        check_dimension(family, shared, len(family.axes(layers=1)))
+
+
+def default_of(tuning: Tuning) -> dict[str, Value]:
+    """Protocol fields of draw 0, each of its type. Raises InputError for a field that has no place there."""
+    return {_field("default", key): _value(key, value) for key, value in tuning.default.items()}
+
+
+def spaces(tuning: Tuning) -> dict[str, Search]:
+    """Protocol field -> range of the shared axes. Raises InputError for a range that is none."""
+    found = {}
+    for key, value in tuning.shared.items():
+        _field("shared", key)
+        try:
+            found[key] = _space(key, value)
+        except InputError as error:
+            raise InputError(f"tuning.shared.{key}: {error}") from None
+    return found
+
+
+def around(protocol: Protocol) -> dict[str, Any]:
+    """The shared axes of a request without axes of its own: the learning rate around the protocol's."""
+    low, high = (float(f"{protocol.lr * factor:.3g}") for factor in (1 / AROUND, AROUND))
+    return {"lr": {"low": low, "high": high, "scale": "log"}}
+
+
+def _field(table: str, key: str) -> str:
+    if key not in SEARCHABLE:
+        raise unknown(f"field in tuning.{table}", key, SEARCHABLE)
+    return key
+
+
+def _space(key: str, value: Any) -> Search:
+    if isinstance(value, list):
+        return Choice(tuple(_value(key, item) for item in value))
+    if not isinstance(value, dict) or not {"low", "high"} <= value.keys() <= {"low", "high", "scale"}:
+        raise InputError(f"an axis must be a list of values or {{low, high, scale}}, got {value!r}")
+    scale = value.get("scale", "linear")
+    if scale not in SCALES:
+        raise InputError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
+    low, high = _value(key, value["low"]), _value(key, value["high"])
+    whole = FIELDS[key].type == "int"
+    kinds = {"linear": Whole if whole else Linear, "log": WholeLog if whole else Log}
+    return kinds[scale](low, high)
+
+
+def _value(key: str, value: Any) -> Any:
+    return check(key, read(key, value))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

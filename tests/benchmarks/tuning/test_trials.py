@@ -1,0 +1,172 @@
+"""Tuned trials: ordinary trials of one static grid, whose records say by what they may be chosen."""
+
+import copy
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from benchmarks import verify
+from benchmarks.data.holdout import divide
+from benchmarks.data.splits import Size, split_hash
+from benchmarks.grid import make_grid
+from benchmarks.request import Suite, Tuning
+from benchmarks.trial import metrics, models
+from benchmarks.trial.calibration import decode_logits
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.inputs import Resources, labels_of, load_data, load_inputs
+from benchmarks.trial.trial import execute
+from fisher.common.errors import InputError
+from leaderboard.records.store import write_record
+
+SHARED = {"lr": {"low": 1e-4, "high": 1e-3, "scale": "log"}, "steps": [4, 8]}
+TUNING = Tuning(budget=3, families=("none", "mixout(w_pre)"), default={"lr": 3e-4, "steps": 6}, shared=SHARED)
+SETTINGS = {"batch_size": 8, "max_length": 40, "forward": "padded", "evaluate": "last"}
+Make = Callable[..., list[TrialConfig]]
+
+
+@pytest.fixture
+def make(source: models.Source) -> Make:
+    """The grid of a small tuned suite; keyword arguments are fields of the table, or of the suite."""
+
+    def grid(task: str = "pocket-rte", sizes: tuple[int, ...] = (40,), restarts: int = 2, **table: Any) -> Any:
+        tuning = dataclasses.replace(TUNING, **table)
+        shape: dict[str, Any] = {"sizes": sizes, "restarts": restarts, "split_seeds": restarts}
+        suite = Suite(name="test", tasks=(task,), settings=SETTINGS, tuning=tuning, **shape)
+        about = {"model": "pocket", "weights": models.weights_of(source), "family": "bert", "layers": source.layers}
+        return make_grid(suite, lambda name: load_data(name, None, None, True), fisher=lambda strategy: None, **about)
+
+    return grid
+
+
+def place(config: TrialConfig) -> tuple[Any, ...]:
+    assert config.tuning is not None
+    return config.tuning.family, config.tuning.draw, config.tuning.holdout
+
+
+def test_every_family_has_the_default_and_its_budget(make: Make) -> None:
+    grid = make()
+    assert len({config.id for config in grid}) == len(grid) == 2 * 2 * (3 + 1)
+    for family in TUNING.families:
+        found = Counter(place(config)[1:] for config in grid if place(config)[0] == family)
+        assert found == {(0, None): 2, (0, 0.25): 2, (1, 0.25): 2, (2, 0.25): 2}
+
+
+def test_a_larger_budget_repeats_no_trial(make: Make) -> None:
+    assert set(make()) < set(make(budget=5))
+
+
+def test_a_family_changes_nothing_but_the_strategy(make: Make) -> None:
+    grid = {(config.restart, *place(config)): config for config in make()}
+    for (restart, family, draw, holdout), config in grid.items():
+        plain = grid[restart, "none", draw, holdout]
+        assert config.protocol == plain.protocol and config.split_hash == plain.split_hash
+        assert (config.tuning.holdout_hash, config.seeds) == (plain.tuning.holdout_hash, plain.seeds), family
+
+
+def test_configs_say_what_was_searched_and_read_back(make: Make) -> None:
+    config = next(config for config in make() if place(config) == ("mixout(w_pre)", 1, 0.25))
+    assert config.tuning.axes == {
+        "lr": "0.0001 to 0.001, log; default 0.0003",
+        "steps": "one of 4, 8; default 6",
+        "mixout.p": "0.1 to 0.9, linear; default 0.7",
+    }
+    block = json.loads(json.dumps(config.to_json()))
+    assert block["size"] == {"examples": 40} and block["fraction"] == 40 / 2000
+    assert TrialConfig.from_json(block) == config and TrialConfig.from_json(block).size == Size("examples", 40)
+
+
+def test_the_holdout_is_what_is_not_fitted_on(make: Make, resources: Resources) -> None:
+    by_holdout = {place(config)[2]: load_inputs(config, resources) for config in make(restarts=1)}
+    whole, part = by_holdout[None], by_holdout[0.25]
+    assert whole.fitted == whole.split.train == part.split.train and not whole.held_out
+    assert {*part.fitted, *part.held_out} == set(whole.fitted) and len(part.held_out) == 10
+    config = next(config for config in make(restarts=1) if place(config)[2])
+    assert config.tuning.holdout_hash == split_hash(part.data.task, part.held_out)
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, Any]:
+    """Records of one restart of `none`, made once; the fixtures that make them are those of functions."""
+    return {}
+
+
+@pytest.fixture
+def records(trained: dict[str, Any], make: Make, resources: Resources) -> dict[str, Any]:
+    if not trained:
+        for config in make(restarts=1, families=("none",), budget=2):
+            trained[f"{config.tuning.draw} {config.tuning.holdout}"] = execute(config, resources)
+    return copy.deepcopy(trained)
+
+
+def test_records_hold_what_a_choice_takes(records: dict[str, Any], resources: Resources) -> None:
+    default, drawn = records["0 None"]["result"], records["1 0.25"]["result"]
+    assert "holdout" not in default and len(default["train_loss"]) == 6
+    config = TrialConfig.from_json(records["1 0.25"]["config"])
+    assert len(drawn["train_loss"]) == config.protocol.steps
+    assert len(drawn["epochs"]) == 1, "evaluate = last"
+    inputs = load_inputs(config, resources)
+    predictions, labels = drawn["holdout"]["predictions"], labels_of(inputs.held_out)
+    assert drawn["holdout"]["score"] == metrics.scores(inputs.data.task, predictions, labels)["accuracy"]
+
+
+def test_every_record_says_how_well_the_examples_fitted_on_are_fitted(records: dict[str, Any]) -> None:
+    for record in records.values():
+        fit = record["result"]["fit"]
+        assert fit["score"] == fit["accuracy"] and 0 < fit["loss"] < 2
+
+
+def test_logits_give_the_predictions_and_can_be_left_out(
+    records: dict[str, Any], make: Make, resources: Resources
+) -> None:
+    result = records["0 None"]["result"]
+    logits = decode_logits(result["logits"])
+    agree = logits.argmax(1) == result["predictions"]
+    assert agree.mean() > 0.99 and set(result["calibration"]) == {"ece", "brier", "nll"}
+    (config,) = (config for config in make(restarts=1, families=("none",)) if place(config)[2] is None)
+    without = execute(config, dataclasses.replace(resources, logits=False))["result"]
+    assert without["logits"] is None and without["predictions"] == result["predictions"]
+    assert without["calibration"] == result["calibration"]
+
+
+def test_scores_of_a_regression_have_fit_and_holdout_but_no_probabilities(make: Make, resources: Resources) -> None:
+    config = next(config for config in make(task="pocket-stsb", restarts=1) if place(config)[2])
+    result = execute(config, resources)["result"]
+    assert result["logits"] is None and result["calibration"] is None
+    assert set(result["fit"]) == {"loss", "score", "spearman"} and -1 <= result["holdout"]["score"] <= 1
+
+
+def test_holdout_scores_are_verified(records: dict[str, Any], tmp_path: Any, capsys: Any) -> None:
+    def check() -> str:
+        for record in records.values():
+            write_record(tmp_path / "records", record)
+        code = verify.main([str(tmp_path), "--offline", "--allow-incomplete"])
+        return f"{code} {capsys.readouterr().out}"
+
+    assert check().startswith("0 ")
+    records["1 0.25"]["result"]["holdout"]["score"] = 0.99
+    assert "its holdout score is 0.99, its predictions and labels give" in check()
+    records["1 0.25"]["result"]["holdout"]["predictions"] = [0, 1]
+    assert "2 holdout predictions for 10 labels" in check()
+
+
+def test_a_class_that_vanishes_from_the_holdout_is_refused_before_anything_is_trained(make: Make) -> None:
+    with pytest.raises(InputError, match="pocket-rte: the holdout must have examples of every class, got 0 of 2"):
+        make(sizes=(2,))
+
+
+def test_the_pooled_protocol_holds_out_by_its_own_shuffle(resources: Resources) -> None:
+    from benchmarks.data.splits import make_split
+    from benchmarks.trial.protocol import PROTOCOLS
+
+    data, pooled = resources.load("pocket-rte"), PROTOCOLS["sharma24"]
+    small, large = (make_split(data, pooled, fraction=f, split_seed=0, restart=1) for f in (0.02, 0.1))
+    held = [{e.id for e in divide(data, pooled, part, 0.25, split_seed=0, restart=1)[1]} for part in (small, large)]
+    assert (
+        held[0] == held[1] & {example.id for example in small.train} and len(held[0]) == 10 and len(small.train) == 38
+    )
+    with pytest.raises(InputError, match="sizes in examples must go with data=official, got data=pooled"):
+        make_split(data, pooled, fraction=0.1, split_seed=0, restart=1, size=Size("examples", 10))
