@@ -17,10 +17,10 @@ LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)")
 
 
 def commands(path: Path) -> list[str]:
-    """The commands of a page's `sh` blocks, continuation lines joined, comments dropped."""
+    """The commands of a page's `sh` blocks, lines joined, without comments; not those abridged by `...`."""
     blocks = re.findall(r"^```sh\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("  #")[0].strip() for line in lines]
+    return [line.split("  #")[0].strip() for line in lines if " ... " not in line]
 
 
 def regbench_lines() -> list[tuple[str, list[str]]]:

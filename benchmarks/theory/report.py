@@ -84,7 +84,7 @@ def _head(found: Findings) -> str:
     return f"""# Theory checks of mixout
 
 What Lee, Cho and Kang (ICLR 2020, arXiv:1909.11299, [Lee20]) prove and show about mixout, checked with this project's
-own code. Every number stands in `values.json`.
+own code. Every number is in `values.json`.
 
 Made by `{e["command"]}` with Python {e["python"]}, torch {e["torch"]}, one CPU thread ({e["platform"]}).
 Wall-clock time: {took}."""
