@@ -1,133 +1,33 @@
 """Figures of a section as pure functions of its cells: the same cells and look give the same figure, byte for byte.
 
-Colours are those of Okabe and Ito, told apart by colour-blind readers; markers and dashes repeat what colour says.
+Markers and dashes repeat what colour says.
 Scores are shown x 100, and the number of failed runs is written in.
 """
 
-import io
 import math
-import textwrap
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from leaderboard.render.text import escape, percent, shorten
+from leaderboard.render.look import Theme, named, plain, titled
+from leaderboard.render.text import percent
 from leaderboard.tables.cells import Cell, is_synthetic
 from leaderboard.tables.rows import Row
 from leaderboard.tables.trials import TrialRow
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 DASHES = ("-", "--", "-.", ":", "-", "--", "-.", ":")
-MOST = len(MARKERS)  # strategies that one plot can tell apart
+MOST = len(MARKERS)  # strategies that one plot can show distinguishably
 GOLDEN = (math.sqrt(5) - 1) / 2
 SPREAD, ABOVE, BELOW = 0.42, 0.14, 0.26  # rows: height of a strip of dots, its centre over the row's, mean below it
 BAND = 0.09  # share of a panel's height that is kept free for the numbers of failed runs
 DECADES = 30  # from this ratio of the largest to the smallest distance on the axis is logarithmic
 DODGE = 1.025  # shares of two neighbouring strategies are drawn this factor apart, so that their intervals can be told
-DPI = 110
 DISTANCE = r"$\|w - w_{pre}\|^2$"
-WRAP = 110  # characters of a title's line
-LONGEST = 70  # characters of a name
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours on a light or a dark page."""
-
-    name: str
-    page: str
-    ink: str
-    faint: str
-    colours: tuple[str, ...]
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What matplotlib must know of it; the salt makes the ids in an SVG depend on its content alone."""
-        inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-        paged = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
-        return {
-            **dict.fromkeys(inked, self.ink),
-            **dict.fromkeys(paged, self.page),
-            "legend.edgecolor": self.faint,
-            "grid.color": self.faint,
-            "grid.linewidth": 0.6,
-            "axes.axisbelow": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": 10,
-            "font.size": 8.5,
-            "svg.hashsalt": "regbench",
-        }
-
-
-BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
-LIGHT = Theme(
-    "light", "#FFFFFF", "#1A1A1A", "#D9D9D9", (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, "#000000", "#7F7F7F")
-)
-DARK = Theme(
-    "dark", "#0D1117", "#E6EDF3", "#3A424C", (SKY, ORANGE, GREEN, PURPLE, BLUE, VERMILION, "#FFFFFF", "#9AA0A6")
-)
-THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
-
-
-@contextmanager
-def themed(theme: Theme) -> Iterator[Theme]:
-    """Matplotlib's own defaults with the theme's colours, whatever the user's configuration says."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(theme.parameters)
-        yield theme
-
-
-def to_files(figure: Figure) -> dict[str, bytes]:
-    """The figure as `svg` and `png`, without dates and names of programs; it is laid out once for both."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # names of records: letters that the font lacks, no room for axes
-        figure.set_dpi(DPI)
-        engine = figure.get_layout_engine()
-        assert engine is not None
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-        png = _png(figure)
-        return {"svg": _svg(figure), "png": png}
-
-
-def _png(figure: Figure) -> bytes:
-    """The canvas itself: `savefig` would draw everything twice."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _svg(figure: Figure) -> bytes:
-    """The canvas itself, after `_png`: it leaves the figure at 72 dpi."""
-    buffer = io.BytesIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
-
-
-def plain(text: str) -> str:
-    """A text of a record that matplotlib does not take for a formula."""
-    return escape(text).replace("$", r"\$")
-
-
-def named(name: str) -> str:
-    """A strategy's or task's name as figures show it, on one line of bounded length."""
-    return plain(shorten(escape(name), LONGEST))
-
-
-def titled(title: str) -> str:
-    """A section's title, on as many lines as it takes."""
-    return textwrap.fill(plain(title), WRAP)
 
 
 def _heading(axes: Axes, cell: Cell) -> None:
@@ -162,8 +62,12 @@ def strips(title: str, cells: Sequence[Cell], strategies: Sequence[str], theme: 
         axes.tick_params(axis="y", length=0)
         if value == "deviation":
             _logarithmic(axes, cell)
-    for panel, _, row in _rows(cells, strategies):
-        _strip(panels[panel], row, strategies.index(row.strategy), theme, value)
+    for axes, cell in zip(panels, cells, strict=True):
+        rows = [(strategies.index(row.strategy), row) for _, _, row in _rows([cell], strategies)]
+        _dots(axes, rows, theme, value)
+        _spreads(axes, rows, theme, value)
+        if value == "score":
+            _failures(axes, rows, theme)
     panels[0].set_yticks(range(len(strategies)), [named(name) for name in strategies])
     panels[0].set_ylim(len(strategies) - 0.4, -0.6)
     figure.suptitle(f"{titled(title)}, {percent(cells[0].fraction)} of the training data")
@@ -173,30 +77,37 @@ def strips(title: str, cells: Sequence[Cell], strategies: Sequence[str], theme: 
     return figure
 
 
-def _strip(axes: Axes, row: Row, at: int, theme: Theme, value: str) -> None:
+def _dots(axes: Axes, rows: Sequence[tuple[int, Row]], theme: Theme, value: str) -> None:
+    """Every restart; one scatter for all rows of a panel, because many small ones take long to draw."""
     scale = 100 if value == "score" else 1
-    done = [trial for trial in row.trials if not math.isnan(trial.score) and not math.isnan(getattr(trial, value))]
     for failed, colour, marker in ((False, theme.colours[0], "o"), (True, theme.colours[1], "x")):
-        some = [trial for trial in done if trial.failed == failed]
-        heights = [at - ABOVE + SPREAD * (trial.restart * GOLDEN % 1 - 0.5) for trial in some]
+        some = [(at, trial) for at, row in rows for trial in _shown(row, value) if trial.failed == failed]
+        heights = [at - ABOVE + SPREAD * (trial.restart * GOLDEN % 1 - 0.5) for at, trial in some]
         look: dict[str, Any] = {"color": colour, "marker": marker, "s": 16, "linewidths": 1.0, "zorder": 2}
-        axes.scatter([scale * getattr(trial, value) for trial in some], heights, alpha=0.8, **look)
-    values = scale * np.array([getattr(trial, value) for trial in done])
-    if not len(values):
-        return
-    spread = values.std(ddof=1) if len(values) > 1 else 0.0
-    pen: dict[str, Any] = {
-        "color": theme.ink,
-        "marker": "|",
-        "markersize": 7,
-        "capsize": 2,
-        "linewidth": 1.2,
-        "zorder": 3,
-    }
-    axes.errorbar(values.mean(), at + BELOW, xerr=spread, **pen)
-    if value == "score" and row.failed:
-        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
-        axes.annotate(f"{row.failed}/{row.restarts}", (1.01, at), color=theme.colours[1], **place)
+        axes.scatter([scale * getattr(trial, value) for _, trial in some], heights, alpha=0.8, **look)
+
+
+def _spreads(axes: Axes, rows: Sequence[tuple[int, Row]], theme: Theme, value: str) -> None:
+    """Mean and standard deviation of every row."""
+    scale = 100 if value == "score" else 1
+    samples = {at: scale * np.array([getattr(trial, value) for trial in _shown(row, value)]) for at, row in rows}
+    samples = {at: values for at, values in samples.items() if len(values)}
+    spreads = [values.std(ddof=1) if len(values) > 1 else 0.0 for values in samples.values()]
+    pen: dict[str, Any] = {"color": theme.ink, "marker": "|", "markersize": 7, "capsize": 2, "linestyle": ""}
+    means, heights = [values.mean() for values in samples.values()], [at + BELOW for at in samples]
+    axes.errorbar(means, heights, xerr=spreads, elinewidth=1.2, zorder=3, **pen)
+
+
+def _failures(axes: Axes, rows: Sequence[tuple[int, Row]], theme: Theme) -> None:
+    """Failed runs of all, right of the panel."""
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
+    for at, row in rows:
+        if row.failed:
+            axes.annotate(f"{row.failed}/{row.restarts}", (1.01, at), color=theme.colours[1], **place)
+
+
+def _shown(row: Row, value: str) -> list[TrialRow]:
+    return [trial for trial in row.trials if not math.isnan(trial.score) and not math.isnan(getattr(trial, value))]
 
 
 def _logarithmic(axes: Axes, cell: Cell) -> None:

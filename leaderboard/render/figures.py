@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from fisher.common.files import write_file
 from leaderboard.render import drawing
-from leaderboard.render.drawing import MOST, THEMES, Theme
+from leaderboard.render.drawing import MOST
+from leaderboard.render.look import THEMES, Theme, themed, to_files
 from leaderboard.render.rank_diagram import rank_diagram
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.sections import Section
@@ -99,10 +100,10 @@ def write_figures(sections: Sequence[Section], folder: Path) -> list[str]:
     written = []
     for prefix, section in zip(prefixes(sections), sections, strict=True):
         for theme in THEMES.values():
-            with drawing.themed(theme):
+            with themed(theme):
                 for name, figure in figures(section, theme):
                     dark = "-dark" if theme.name == "dark" else ""
-                    for kind, content in drawing.to_files(figure).items():
+                    for kind, content in to_files(figure).items():
                         written.append(f"{prefix}-{name}{dark}.{kind}")
                         write_file(folder / written[-1], content)
     return written

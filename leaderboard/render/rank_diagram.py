@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from leaderboard.render.drawing import Theme, named, titled
+from leaderboard.render.look import Theme, named, titled
 from leaderboard.stats.tests import ALPHA, MINIMUM
 from leaderboard.tables.ranking import RankedStrategy, Ranking
 

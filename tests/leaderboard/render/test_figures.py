@@ -11,9 +11,9 @@ import pytest
 
 from fisher.common.errors import InputError
 from leaderboard.build import build, main
-from leaderboard.render import drawing
-from leaderboard.render.drawing import DARK, LIGHT, MOST, boxes, curves, strips, themed
+from leaderboard.render.drawing import MOST, boxes, curves, strips
 from leaderboard.render.figures import figures, in_order, leading, natural, prefixes
+from leaderboard.render.look import DARK, LIGHT, Theme, themed
 from leaderboard.tables.sections import Section, sections
 from leaderboard.tables.trials import trials
 
@@ -126,7 +126,7 @@ def test_names_sort_by_their_numbers() -> None:
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
-def test_the_colours_are_okabe_and_itos(theme: drawing.Theme) -> None:
+def test_the_colours_are_okabe_and_itos(theme: Theme) -> None:
     assert set(theme.colours) >= OKABE_ITO
     assert len(set(theme.colours)) == MOST
     assert theme.page not in theme.colours

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leaderboard.render.drawing import LIGHT, themed, to_files
+from leaderboard.render.look import LIGHT, themed, to_files
 from leaderboard.render.rank_diagram import rank_diagram, reading
 from leaderboard.tables.ranking import RankedStrategy, Ranking
 

@@ -1,0 +1,114 @@
+"""How figures look, on a light and on a dark page, and how they become files: the same figure gives the same bytes.
+
+Colours are those of Okabe and Ito, which colour-blind readers can distinguish.
+"""
+
+import io
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from leaderboard.render.text import escape, shorten
+
+DPI = 110
+WRAP = 110  # characters of a title's line
+LONGEST = 70  # characters of a name
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours on a light or a dark page."""
+
+    name: str
+    page: str
+    ink: str
+    faint: str
+    colours: tuple[str, ...]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What matplotlib must know of it; the salt makes the ids in an SVG depend on its content alone."""
+        inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+        paged = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
+        return {
+            **dict.fromkeys(inked, self.ink),
+            **dict.fromkeys(paged, self.page),
+            "legend.edgecolor": self.faint,
+            "grid.color": self.faint,
+            "grid.linewidth": 0.6,
+            "axes.axisbelow": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 10,
+            "font.size": 8.5,
+            "svg.hashsalt": "regbench",
+        }
+
+
+BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+LIGHT = Theme(
+    "light", "#FFFFFF", "#1A1A1A", "#D9D9D9", (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, "#000000", "#7F7F7F")
+)
+DARK = Theme(
+    "dark", "#0D1117", "#E6EDF3", "#3A424C", (SKY, ORANGE, GREEN, PURPLE, BLUE, VERMILION, "#FFFFFF", "#9AA0A6")
+)
+THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
+
+
+@contextmanager
+def themed(theme: Theme) -> Iterator[Theme]:
+    """Matplotlib's own defaults with the theme's colours, whatever the user's configuration says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(theme.parameters)
+        yield theme
+
+
+def to_files(figure: Figure) -> dict[str, bytes]:
+    """The figure as `svg` and `png`, without dates and names of programs; it is laid out once for both."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # names of records: letters that the font lacks, no room for axes
+        figure.set_dpi(DPI)
+        engine = figure.get_layout_engine()
+        assert engine is not None
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+        png = _png(figure)
+        return {"svg": _svg(figure), "png": png}
+
+
+def _png(figure: Figure) -> bytes:
+    """The canvas itself: `savefig` would draw everything twice."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _svg(figure: Figure) -> bytes:
+    """The canvas itself, after `_png`: it leaves the figure at 72 dpi."""
+    buffer = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def plain(text: str) -> str:
+    """A text of a record that matplotlib does not take for a formula."""
+    return escape(text).replace("$", r"\$")
+
+
+def named(name: str) -> str:
+    """A strategy's or task's name as figures show it, on one line of bounded length."""
+    return plain(shorten(escape(name), LONGEST))
+
+
+def titled(title: str) -> str:
+    """A section's title, on as many lines as it takes."""
+    return textwrap.fill(plain(title), WRAP)
