@@ -27,7 +27,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format
 
 docs: $(VENV)/.docs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 $(VENV)/.plain: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

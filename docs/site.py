@@ -1,12 +1,15 @@
 """Hooks of mkdocs: pages made of files at the root, links that work there and here, and the published board."""
 
+from __future__ import annotations
+
 import posixpath
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -20,21 +23,23 @@ LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are files at the root."""
+    from mkdocs.structure.files import File
+
     for source, page in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        files.append(File.generated(config, page, content=relink(text, "", config)))
+        files.append(File.generated(config, page, content=relink(text, "", config.repo_url)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
     """Point the links of a page in docs/ that leave the folder to where their targets are on the site."""
-    is_root = page.file.src_uri in PAGES.values()
-    return (
-        markdown if is_root else relink(markdown, posixpath.join("docs", posixpath.dirname(page.file.src_uri)), config)
-    )
+    if page.file.src_uri in PAGES.values():
+        return markdown
+    folder = posixpath.join("docs", posixpath.dirname(page.file.src_uri)).rstrip("/")
+    return relink(markdown, folder, config.repo_url)
 
 
-def relink(text: str, folder: str, config: MkDocsConfig) -> str:
+def relink(text: str, folder: str, repository: str) -> str:
     """Return a text of a file in `folder` (from the root) with links to pages of the site, or into the repository."""
 
     def target(match: re.Match[str]) -> str:
@@ -43,7 +48,7 @@ def relink(text: str, folder: str, config: MkDocsConfig) -> str:
             return posixpath.relpath(PAGES[path], posixpath.relpath(folder, "docs") if folder else "")
         if path.startswith("docs/"):
             return posixpath.relpath(path, folder or "docs")
-        return f"{config.repo_url}/blob/main/{path}"
+        return f"{repository}/blob/main/{path}"
 
     return LINK.sub(target, text)
 

@@ -1,17 +1,24 @@
 """README and docs/: short where they promise it, with commands that parse and links that lead somewhere."""
 
+import itertools
 import re
+import runpy
 import shlex
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from benchmarks.__main__ import COMMANDS
+from benchmarks.data.tasks import task_from_file
 from regularizers import parse
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = ("benchmarks", "regularizers", "fisher", "leaderboard")
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)")
 
@@ -58,12 +65,9 @@ def test_every_link_leads_to_a_file(path: Path) -> None:
 def test_the_readme_shows_every_folder_of_code() -> None:
     tree = (ROOT / "README.md").read_text(encoding="utf-8").split("## Where things are")[1].split("```")[1]
     shown = set(re.findall(r"(\w+)/", tree))
-    folders = {path.parent.name for package in COMMON for path in (ROOT / package).rglob("__init__.py")}
+    folders = {path.parent.name for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")}
     assert folders <= shown
     assert [name for name in shown if not any(ROOT.glob(f"{name}")) and not any(ROOT.glob(f"*/{name}"))] == []
-
-
-COMMON = ("benchmarks", "regularizers", "fisher", "leaderboard")
 
 
 def test_the_site_has_every_page() -> None:
@@ -84,3 +88,42 @@ def test_the_workflows_are_yaml_and_run_what_a_developer_runs() -> None:
     assert set(ci[True]) == {"push", "pull_request"}
     assert [step["run"] for step in ci["jobs"]["check"]["steps"] if "run" in step] == [".ci/run"]
     assert ci["permissions"] == {"contents": "read"}
+
+
+def test_the_task_of_the_readme_and_the_docs_is_read(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("question,answer,label\nWho?,me,yes\nWhen?,here,no\n")
+    for name in ("dev.csv", "test.csv"):
+        (tmp_path / name).write_bytes((tmp_path / "train.csv").read_bytes())
+    for page in ("README.md", "docs/own-data.md"):
+        toml = re.search(r"```toml\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
+        assert toml is not None
+        (tmp_path / "mine.toml").write_text(toml[1])
+        task = task_from_file(tmp_path / "mine.toml")
+        assert (task.name, task.labels, task.primary) == ("mine", ("no", "yes"), "accuracy")
+
+
+def test_constraints_allow_everything_that_pyproject_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    asked = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    needed = [need for need in map(Requirement, asked) if need.name != "regbench"]
+    assert [str(need) for need in needed if pinned.get(canonicalize_name(need.name), "") not in need.specifier] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "folder", "expected"),
+    [
+        ("[a](docs/board.md) [b](LICENSE)", "", "[a](board.md) [b](R/blob/main/LICENSE)"),
+        ("[a](CONTRIBUTING.md) ![b](docs/page/light.png)", "", "[a](contributing.md) ![b](page/light.png)"),
+        ("[a](../README.md) [b](running.md#x)", "docs", "[a](index.md) [b](running.md#x)"),
+        (
+            "[a](../../LEADERBOARD.md) [b](https://x.org/y.md)",
+            "docs/runs",
+            "[a](../leaderboard.md) [b](https://x.org/y.md)",
+        ),
+    ],
+)
+def test_links_of_the_site_lead_where_those_of_the_repository_do(text: str, folder: str, expected: str) -> None:
+    hooks = runpy.run_path(str(ROOT / "docs" / "site.py"))
+    assert hooks["relink"](text, folder, "R") == expected
