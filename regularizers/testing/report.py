@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 from tabulate import tabulate
 
@@ -73,11 +74,25 @@ def render(reports: Sequence[Report], *, markdown: bool = False) -> str:
     for report in reports:
         title = f"{report.subject.strategy} ({report.seconds:.1f} s)"
         rows = [
-            (f.check, SIGNS[f.status], f.reason.replace("|", "\\|") if markdown else f.reason) for f in report.findings
+            (", ".join(names) if markdown else fill(", ".join(names), 40), SIGNS[status], escaped(reason, markdown))
+            for (status, reason), names in grouped(report.findings).items()
         ]
         table = tabulate(rows, ("check", "result", "reason"), "github" if markdown else "simple", disable_numparse=True)
         parts.append(f"### `{report.subject.strategy}`\n\n{table}" if markdown else f"{title}\n{table}")
     return "\n\n".join([*parts, summary(reports)])
+
+
+def escaped(reason: str, markdown: bool) -> str:
+    """A reason for a cell of a table."""
+    return reason.replace("|", "\\|") if markdown else reason
+
+
+def grouped(findings: Iterable[Finding]) -> dict[tuple[str, str], list[str]]:
+    """Checks by what they found, so that a cause that many checks run into stands once."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        groups.setdefault((finding.status, finding.reason), []).append(finding.check)
+    return groups
 
 
 def summary(reports: Sequence[Report]) -> str:

@@ -9,19 +9,17 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import hashlib
-from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode, resolve_name
 from transformers import BertConfig, BertForSequenceClassification
 
 from fisher.scores import Scores
-from regularizers.base import Batch, Context, Output, forward
+from regularizers.context import Batch, Context, Output, Training
 from regularizers.loop import Recipe, make_optimizer, step
 from regularizers.strategy import Strategy
+from regularizers.surgery.forward import prepare
 from regularizers.surgery.sites import base_prefix
 
 CLASSES = 3
@@ -29,28 +27,28 @@ VOCABULARY = 60
 LENGTH = 6  # tokens per example
 SIZE = 7  # examples per batch; like 5, 9 and 14, a size that no dimension of the model has
 STEPS = 4  # planned steps of a trial
+LAYERS = 2
 HEAD = frozenset({"classifier.weight", "classifier.bias"})
-STOCK = ("dropout", "scaled_dot_product_attention")  # what may draw from torch's default generator
 
 
-def recipe(lr: float = 1e-3, micro_batch: int = 0) -> Recipe:
-    """A recipe without schedule or clipping, whose numbers do not matter."""
+def recipe(lr: float = 1e-3, micro_batch: int = 0, clip: float = 0.0, eps: float = 1e-6) -> Recipe:
+    """A recipe without schedule, whose numbers do not matter."""
     return Recipe(
         epochs=1,
         lr=lr,
         beta1=0.9,
         beta2=0.999,
-        eps=1e-6,
+        eps=eps,
         warmup=0.0,
         schedule="constant",
-        clip=0.0,
+        clip=clip,
         bias_correction=True,
         micro_batch=micro_batch,
     )
 
 
 class SingleProcessAccelerator:
-    """Stands for accelerate's Accelerator where there is one process and one precision."""
+    """What the loop needs of accelerate's Accelerator where there is one process and one precision."""
 
     autocast = contextlib.nullcontext
     num_processes = 1
@@ -65,25 +63,32 @@ class SingleProcessAccelerator:
         loss.backward()
 
 
+def tiny_config(**changes: Any) -> BertConfig:
+    """The shape of a BERT of two layers and width 16, with some fields set anew."""
+    shape = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 16,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 2,
+        "intermediate_size": 24,
+        "max_position_embeddings": 12,
+        "num_labels": CLASSES,
+    }
+    return BertConfig(**shape | changes)
+
+
 @functools.cache
-def _template(outputs: int, attention: str) -> BertForSequenceClassification:
-    config = BertConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=12,
-        num_labels=outputs,
-        attn_implementation=attention,
-    )
+def _template(outputs: int, attention: str, layers: int) -> BertForSequenceClassification:
+    config = tiny_config(num_labels=outputs, num_hidden_layers=layers, attn_implementation=attention)
     with torch.random.fork_rng(devices=[]):
         return BertForSequenceClassification(config)
 
 
-def tiny_bert(outputs: int = CLASSES, *, body: int = 0, head: int = 1, attention: str = "sdpa") -> nn.Module:
-    """A BERT of two layers and width 16; `body` and `head` seed their weights, one output is a regression head."""
-    model = copy.deepcopy(_template(outputs, attention))
+def tiny_bert(
+    outputs: int = CLASSES, *, body: int = 0, head: int = 1, attention: str = "sdpa", layers: int = LAYERS
+) -> nn.Module:
+    """A BERT of width 16; `body` and `head` seed their weights, one output is a regression head."""
+    model = copy.deepcopy(_template(outputs, attention, layers))
     generators = {False: torch.Generator().manual_seed(body), True: torch.Generator().manual_seed(head)}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -125,7 +130,8 @@ class Trial:
     Args:
         outputs, attention: of the model; body, head: seeds of its weights; noise: seed of `context.generator`.
         default: seed of torch's default generator, set before the strategy attaches.
-        dtype: of the model when the strategy attaches.
+        dtype: of the model when the strategy attaches; layers: how many it has; way: its forward pass.
+        steps: that are planned.
         initial: what the context's `initial` holds in place of the model's own start.
     """
 
@@ -141,10 +147,14 @@ class Trial:
         default: int = 3,
         dtype: torch.dtype = torch.float32,
         initial: dict[str, Tensor] | None = None,
+        layers: int = LAYERS,
+        way: str = "stock",
+        steps: int = STEPS,
     ) -> None:
         self.strategy, self.outputs = strategy, outputs
         self.forwards = self.backwards = 0
-        self.model = tiny_bert(outputs, body=body, head=head, attention=attention).to(dtype)
+        self.model = tiny_bert(outputs, body=body, head=head, attention=attention, layers=layers).to(dtype)
+        self.run_model = prepare(self.model, way)
         torch.manual_seed(default)
         self.context = Context(
             self.model,
@@ -152,6 +162,7 @@ class Trial:
             torch.Generator().manual_seed(noise),
             fisher=example_scores(self.model, strategy),
             examples=SIZE * STEPS,
+            training=Training(steps=steps),
             forward=self._forward,
             initial=initial or {},
         )
@@ -160,7 +171,7 @@ class Trial:
 
     def _forward(self, model: nn.Module, batch: Batch) -> Tensor:
         self.forwards += 1
-        logits = forward(model, batch)
+        logits = self.run_model(model, batch)
         if logits.requires_grad:
             logits.register_hook(self._count)
         return logits
@@ -170,7 +181,6 @@ class Trial:
 
     def begin(self, lr: float = 1e-3) -> Trial:
         """What the loop does before its first step; returns the trial."""
-        self.context.training.steps = STEPS
         self.bound.start(lambda: [self.batch(at) for at in range(STEPS)])
         self.context.training.optimizer = make_optimizer(self.bound, recipe(lr))
         self.model.train()
@@ -215,7 +225,7 @@ class Trial:
         """What the training led to: live weights, evaluated weights and logits of the evaluated model."""
         self.model.eval()
         with self.bound.evaluation(), torch.no_grad():
-            logits = forward(self.model, self.batch(STEPS))
+            logits = self.run_model(self.model, self.batch(STEPS))
             evaluated = {f"evaluated {name}": w for name, w in self.weights().items()}
         self.model.train()
         return {**self.weights(), **evaluated, "logits": logits}
@@ -241,84 +251,3 @@ def first_difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> str | None:
 def bits(tensor: Tensor) -> Tensor:
     """The tensor's bytes, so that NaN equals NaN and -0 differs from 0."""
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-
-
-@contextlib.contextmanager
-def quiet_generators() -> Iterator[None]:
-    """Leave torch's default generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        yield
-
-
-class DefaultDraws(TorchFunctionMode):
-    """Records which functions draw from torch's default generator, stock dropout excepted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.offenders: list[str] = []
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call, and note a function that moved the default generator."""
-        before = torch.default_generator.get_state()
-        result = func(*args, **(kwargs or {}))
-        name = resolve_name(func) or getattr(func, "__name__", repr(func))
-        if name.rsplit(".", 1)[-1] not in STOCK and not torch.equal(before, torch.default_generator.get_state()):
-            self.offenders.append(name)
-        return result
-
-
-class SharedNoise(TorchFunctionMode):
-    """Gives every example of a batch the same noise, and the k-th draw of every pass the same values.
-
-    With it the loss of a batch is a function of its examples alone, so that duplicating or dividing the batch must
-    leave the mean as it is. Needs eager attention, where dropout on probabilities is a call of its own.
-    """
-
-    def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()
-        self.generator, self.calls, self.size = generator, 0, 0
-
-    def restart(self, size: int) -> SharedNoise:
-        """Begin a pass over a batch of `size` examples."""
-        self.calls, self.size = 0, size
-        return self
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call; where random numbers came out for each example, let the first example's stand for all."""
-        kwargs = kwargs or {}
-        if resolve_name(func) == "torch.nn.functional.dropout":
-            self._reseed()
-            x = args[0] if args else kwargs.pop("input")
-            kwargs.pop("inplace", None)
-            return x * func(torch.ones_like(x[:1]), *args[1:], **kwargs)
-        sources = [torch.default_generator, kwargs.get("generator") or self.generator]
-        before = [source.get_state() for source in sources]
-        result = func(*args, **kwargs)
-        if all(torch.equal(was, source.get_state()) for was, source in zip(before, sources, strict=True)):
-            return result
-        self._reseed(sources[1])
-        result = func(*args, **kwargs)
-        if isinstance(result, Tensor) and result.dim() > 0 and len(result) == self.size:
-            with torch.no_grad():
-                result.copy_(result[:1].clone().expand_as(result))
-        return result
-
-    def _reseed(self, source: torch.Generator = torch.default_generator) -> None:
-        self.calls += 1
-        digest = hashlib.sha256(f"draw {self.calls}".encode()).digest()
-        for generator in (source, torch.default_generator):
-            generator.manual_seed(int.from_bytes(digest[:4], "big"))
-
-
-def share_noise(trial: Trial) -> None:
-    """Let every further loss of the trial be taken under `SharedNoise`."""
-    mode, loss = SharedNoise(trial.context.generator), trial.bound.loss
-
-    def shared(batch: Batch) -> Output:
-        states = trial.generators()
-        with mode.restart(len(batch["labels"])):
-            output = loss(batch)
-        trial.restore(states)
-        return output
-
-    trial.bound.loss = shared  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from regularizers import Output, Regularizer, register
+from regularizers.search import Linear
 
 DENSE = ("bert.encoder.layer.0.intermediate.dense", "bert.encoder.layer.1.intermediate.dense")
 
@@ -468,3 +469,32 @@ class NeverOff(Decay):
 
     def __post_init__(self):
         self.strength = self.strength or 1e-4
+
+
+@register("other_attention")
+@dataclass
+class OtherAttention(Regularizer):
+    """Chooses an attention that knows nothing of batches without padding: all examples attend to each other."""
+
+    p: float = 0.1
+
+    def attach(self, context):
+        context.model.set_attn_implementation("eager")
+        return list(context.parameters())
+
+    def loss(self, compute, batch, context):
+        output = compute(batch)
+        return output._replace(loss=output.loss * (1 + self.p))
+
+
+@register("wide_range")
+@dataclass
+class WideRange(Regularizer):
+    """Declares a range for tuners at whose end it divides by zero."""
+
+    p: float = 0.1
+    search = {"p": Linear(0.1, 0.99999)}  # noqa: RUF012
+
+    def loss(self, compute, batch, context):
+        output = compute(batch)
+        return output._replace(loss=output.loss / (1 - round(self.p, 3)))

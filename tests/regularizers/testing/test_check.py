@@ -43,6 +43,8 @@ DEFECTS = {
     "loses_state": ("resume", "some state was not saved"),
     "aliased_snapshot": ("evaluation", "is a snapshot an alias"),
     "never_off": ("off", "differs from none"),
+    "other_attention": ("packed", "in place of packed: the loss differs in a first step; declare forward = 'stock'"),
+    "wide_range": ("search", "at p = 0.99999, an end of its range, .* becomes NaN or infinite"),
 }
 GOOD = """
 from dataclasses import dataclass
@@ -59,6 +61,39 @@ class HalvedLoss(Regularizer):
     def loss(self, compute, batch, context):
         output = compute(batch)
         return output._replace(loss=output.loss * self.factor)
+"""
+
+SCHEDULE = """
+import contextlib
+from dataclasses import dataclass
+from typing import ClassVar
+from regularizers import Regularizer, register
+from regularizers.search import Linear
+from regularizers.surgery.swapping import swapped_parameters
+
+@register("late_average")
+@dataclass
+class LateAverage(Regularizer):
+    rate: float = 0.5
+    search: ClassVar = {"rate": Linear(0.1, 0.9)}
+
+    def attach(self, context):
+        self.weight, self.kept, self.done = 0.0, {}, 0
+        return list(context.parameters())
+
+    def draw(self, context):
+        self.weight = context.training.step / context.training.steps
+
+    def update(self, apply, context):
+        apply()
+        self.done += 1
+        if self.done >= 5:
+            for name, p in context.parameters().items():
+                kept = self.kept.setdefault(name, p.detach().clone())
+                kept.lerp_(p.detach(), self.rate)
+
+    def evaluation(self, context):
+        return swapped_parameters(context.parameters(), self.kept) if self.kept else contextlib.nullcontext()
 """
 
 
@@ -94,7 +129,7 @@ def test_every_planted_defect_is_expected(defects):
 def test_the_control_without_a_defect_passes(defects):
     report = check(subject_of("right_mixing"))
     assert not report.failures
-    assert {f.check for f in report.findings if f.status == "skip"} == {"decay"}
+    assert {f.check for f in report.findings if f.status == "skip"} == {"decay", "search"}
 
 
 @pytest.mark.parametrize("name", list(methods()))
@@ -143,6 +178,22 @@ def test_an_exception_of_the_method_is_a_failure_with_its_text(defects, monkeypa
     monkeypatch.setattr(registry.find("right_mixing"), "draw", lambda self, context: 1 / 0)
     finding = run_check("resume", subject_of("right_mixing"))
     assert (finding.status, finding.reason) == ("fail", "it raised ZeroDivisionError: division by zero")
+
+
+def test_a_cause_that_many_checks_run_into_stands_once_with_its_line(tmp_path, capsys):
+    plugin = tmp_path / "broken.py"
+    plugin.write_text(GOOD.replace("halved_loss", "broken").replace("self.factor)", "self.facto)"))
+    assert main(["check", str(plugin)]) == 1
+    shown = capsys.readouterr().out
+    at = plugin.read_text().splitlines().index("        return output._replace(loss=output.loss * self.facto)") + 1
+    cause = f"it raised AttributeError: 'HalvedLoss' object has no attribute 'facto' (broken.py, line {at})"
+    assert shown.count(cause) == 1
+
+
+def test_a_schedule_over_the_steps_and_a_slow_average_pass(tmp_path, capsys):
+    plugin = tmp_path / "schedule.py"
+    plugin.write_text(SCHEDULE)
+    assert main(["check", str(plugin)]) == 0, capsys.readouterr().out
 
 
 def test_command_checks_a_file_and_exits_with_its_verdict(tmp_path, capsys):
