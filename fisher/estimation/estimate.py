@@ -13,9 +13,9 @@ from fisher.common.errors import InputError
 from fisher.common.files import require_writable
 from fisher.estimation.accumulate import Report, unchanged
 from fisher.estimation.kinds import draw_labels, exact_fisher
+from fisher.estimation.output import produce
 from fisher.estimation.partial import accumulate_resumably, found_beside
 from fisher.options import BATCH_TOKENS, KINDS
-from fisher.output import produce
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained, require_device
 from fisher.pretraining.corpus import corpus_hash, read_corpus, subsample_order
 from fisher.pretraining.fit import position_limit
