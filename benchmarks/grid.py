@@ -94,7 +94,7 @@ def _restarts(
     size = amount if isinstance(amount, Size) else None
     fraction = amount.share(data.task, data.train) if isinstance(amount, Size) else amount
     for restart in range(suite.restarts):
-        split_seed = restart % suite.split_seeds
+        split_seed = suite.split_of(restart)
         key = restart if protocol.data == "pooled" else split_seed
         if key not in hashes:
             split = make_split(data, protocol, fraction=fraction, size=size, split_seed=split_seed, restart=restart)

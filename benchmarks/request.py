@@ -61,6 +61,7 @@ class Tuning:
 class Suite:
     """The whole request, resolved. `settings` are protocol fields that differ from the named protocol's.
 
+    split_seeds: how many splits of the training data the restarts take turns on; None gives each restart its own.
     citation, reproduces, deviations (from what is cited), assumptions (where it says nothing) and cost are for readers.
     predict_test: trials also predict the test set, for `benchmarks.submit`; no part of a trial's identity, because its
     training and its score do not depend on it; nor is logits: whether records keep the logits on dev. sizes: numbers of
@@ -74,7 +75,7 @@ class Suite:
     sizes: tuple[int, ...] = ()
     per_class: tuple[int, ...] = ()
     restarts: int = 0
-    split_seeds: int = 1
+    split_seeds: int | None = None
     protocol: str = "lee20"
     model: str = ""
     description: str = ""
@@ -108,6 +109,10 @@ class Suite:
         """All values of an axis over the blocks, each once."""
         return tuple(dict.fromkeys(value for block in self.blocks() for value in getattr(block, axis)))
 
+    def split_of(self, restart: int) -> int:
+        """The split seed of a restart."""
+        return restart % (self.split_seeds or self.restarts)
+
     def size(self) -> int:
         """Number of trials."""
         return len({trial for block in self.blocks() for trial in _trials(block)})
@@ -117,7 +122,7 @@ class Suite:
         known = dataclasses.asdict(self)
         fisher, settings, variants = (known.pop(key) for key in ("fisher", "settings", "variants"))
         tuning, logits = known.pop("tuning"), known.pop("logits")
-        plain = {key: value for key, value in known.items() if value not in ((), "", 0, False)}
+        plain = {key: value for key, value in known.items() if value not in ((), "", 0, False, None)}
         tables = [{"name": v["name"], **v["values"]} | {"set": v["settings"]} for v in variants]
         content = plain | ({} if logits else {"logits": False}) | {"set": dict(settings), "fisher": fisher}
         content |= ({"tuning": tuning} if tuning else {}) | ({"variants": tables} if tables else {})
@@ -131,4 +136,4 @@ def _trials(block: Suite) -> Iterable[tuple[Any, ...]]:
     if block.tuning is not None:
         runs += [(name, draw) for name in block.tuning.families for draw in range(-1, block.tuning.budget)]
     for task, amount, run, restart in itertools.product(block.tasks, block.amounts(), runs, range(block.restarts)):
-        yield protocol, task, amount, run, restart, restart % block.split_seeds
+        yield protocol, task, amount, run, restart, block.split_of(restart)

@@ -176,7 +176,7 @@ def _check_block(suite: Suite) -> None:
             raise InputError(f"fractions must be in (0, 1]{least}, got {fraction:g}")
     if not 1 <= suite.restarts <= MAX_RESTARTS:
         raise InputError(f"restarts must be in 1..{MAX_RESTARTS}, got {suite.restarts}")
-    if not 1 <= suite.split_seeds <= suite.restarts:
+    if suite.split_seeds is not None and not 1 <= suite.split_seeds <= suite.restarts:
         raise InputError(f"split_seeds must be in 1..restarts ({suite.restarts}), got {suite.split_seeds}")
     protocol = make_protocol(suite.protocol, suite.settings)
     if suite.tuning is not None:

@@ -61,7 +61,6 @@ METRICS: dict[str, Callable[[Values, Values], float]] = {
     "pearson": pearson,
     "spearman": spearman,
 }
-_CHANCE_TESTED = ("matthews", "pearson", "spearman")
 
 
 def _constant(values: Values) -> bool:
@@ -123,22 +122,20 @@ def floor(task: Task, metric: str, labels: Values) -> float:
     return max(scores(task, np.full(len(labels), label), labels)[name] for label in range(len(task.labels)))
 
 
-def chance_threshold(task: Task, metric: str, predictions: Values, labels: Values, *, seed: int) -> float | None:
+def chance_threshold(task: Task, metric: str, predictions: Values, labels: Values, *, seed: int) -> float:
     """95th percentile of `metric` over 1,000 permutations of these predictions, drawn from PCG64(seed).
 
-    For Matthews, Pearson and Spearman, which noise alone lifts above 0 about half of the time, and for `combined` where
-    it is a mean of these only (STS-B: Pearson and Spearman of one and the same permutation, then their mean, so that
-    the very score that is reported is tested). None for the rest: accuracy and F1 have a floor well above 0, and the
-    rule of the floor alone decides. A permutation leaves both marginals alone, so Matthews depends on the number of
-    hits only, and a correlation on one dot product of standardised values or ranks.
+    A score may lie above the floor of constant predictions by luck alone: of predictions that ignore the text, about
+    half have a Matthews correlation above 0. For `combined` it is the mean of all metrics of one and the same
+    permutation, so that the very score that is reported is tested. A permutation leaves both marginals alone: accuracy,
+    F1 and Matthews then depend on the number of hits only, and a correlation on one dot product of standardised values
+    or ranks.
     """
     name = metric_name(task, metric)
-    names = (task.primary, *task.secondary) if name == "combined" else (name,)
-    if not set(names) <= set(_CHANCE_TESTED):
-        return None
     x, y = np.asarray(predictions), np.asarray(labels)
     if _constant(x) or _constant(y):
-        return 0.0
+        return scores(task, predictions, labels)[name]  # every permutation has that score
+    names = (task.primary, *task.secondary) if name == "combined" else (name,)
     generator = np.random.Generator(np.random.PCG64(seed))
     rows = max(1, _CHUNK // len(x))
     values = []
@@ -147,6 +144,17 @@ def chance_threshold(task: Task, metric: str, predictions: Values, labels: Value
         places = generator.permuted(places, axis=1)  # (rows, n)
         values.append(np.mean([_PERMUTED[name](x, y, places) for name in names], axis=0))
     return float(np.quantile(np.concatenate(values), QUANTILE))
+
+
+def _permuted_accuracy(x: Array, y: Array, places: Array) -> Array:
+    result: Array = (x[places] == y).mean(axis=1)
+    return result
+
+
+def _permuted_f1(x: Array, y: Array, places: Array) -> Array:
+    """2 TP / (predicted positives + true positives): only TP changes, (rows,)."""
+    found: Array = ((x == 1)[places] & (y == 1)).sum(axis=1)
+    return 2 * found / max(1, (x == 1).sum() + (y == 1).sum())
 
 
 def _permuted_matthews(x: Array, y: Array, places: Array) -> Array:
@@ -169,7 +177,13 @@ def _permuted_spearman(x: Array, y: Array, places: Array) -> Array:
     return _permuted_pearson(stats.rankdata(x), stats.rankdata(y), places)
 
 
-_PERMUTED = {"matthews": _permuted_matthews, "pearson": _permuted_pearson, "spearman": _permuted_spearman}
+_PERMUTED = {
+    "accuracy": _permuted_accuracy,
+    "f1": _permuted_f1,
+    "matthews": _permuted_matthews,
+    "pearson": _permuted_pearson,
+    "spearman": _permuted_spearman,
+}
 
 
 def _standardised(values: Array) -> Array:
@@ -185,9 +199,9 @@ def _standardised(values: Array) -> Array:
 class Verdict:
     """What the end of a run says: its score, whether it failed and by which part of the rule.
 
-    `failed_plain` is the plain rule's answer (diverged, or not above the floor); `threshold` equals `floor` where no
-    chance test applies, and may lie below it (the higher of the two is the bar); `collapsed`: one single predicted
-    class or value; `imputed`: the score is not measured but the floor, because the run diverged.
+    `failed_plain` is the plain rule's answer (diverged, or not above the floor); `threshold` is that of chance and may
+    lie below the floor (the higher of the two is the bar); `collapsed`: one single predicted class or value; `imputed`:
+    the score is not measured but the floor, because the run diverged.
     """
 
     score: float
@@ -201,7 +215,7 @@ class Verdict:
 
 
 def judge(task: Task, metric: str, predictions: Values | None, labels: Values, *, diverged: bool, seed: int) -> Verdict:
-    """The failed-run rule, on the predictions of the end of training.
+    """The failed-run rule, one for every metric, on the predictions of the end of training.
 
     A run failed if it `diverged` (its loss, or a prediction, became NaN or infinite); else by `rule` if its score is
     not above the floor [Mosbach et al. 2021 §3]; else by `chance` if it is not above `chance_threshold`. The first of
@@ -214,7 +228,5 @@ def judge(task: Task, metric: str, predictions: Values | None, labels: Values, *
     score = scores(task, predictions, labels)[name]
     chance = chance_threshold(task, name, predictions, labels, seed=seed)
     by_rule = score <= base + TIE
-    by_chance = chance is not None and score <= chance + TIE
-    failed_by: FailedBy | None = "rule" if by_rule else "chance" if by_chance else None
-    threshold = base if chance is None else chance
-    return Verdict(score, failed_by is not None, failed_by, by_rule, base, threshold, _constant(predictions), False)
+    failed_by: FailedBy | None = "rule" if by_rule else "chance" if score <= chance + TIE else None
+    return Verdict(score, failed_by is not None, failed_by, by_rule, base, chance, _constant(predictions), False)

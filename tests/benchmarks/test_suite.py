@@ -34,6 +34,15 @@ def test_the_resolved_suite_reads_back_as_itself(name: str, tmp_path: Path) -> N
     assert load_suite(str(tmp_path / "kept.toml")) == suite
 
 
+def test_each_restart_has_a_split_of_its_own_unless_the_suite_says_less(tmp_path: Path) -> None:
+    suite = load_suite(write(tmp_path / "own.toml", restarts=6))
+    assert [suite.split_of(restart) for restart in range(6)] == [0, 1, 2, 3, 4, 5]
+    shared = load_suite(write(tmp_path / "shared.toml", restarts=6, split_seeds=4))
+    assert [shared.split_of(restart) for restart in range(6)] == [0, 1, 2, 3, 0, 1]
+    assert "split_seeds" not in suite.to_toml() and "split_seeds = 4" in shared.to_toml()
+    assert load_suite("board").split_seeds == 4
+
+
 def write(path: Path, **changes: object) -> str:
     """A suite file with some keys changed, or left out where the value is None."""
     import tomli_w
@@ -56,6 +65,7 @@ def write(path: Path, **changes: object) -> str:
         ({"fractions": [0.0]}, r"fractions must be in \(0, 1\], got 0"),
         ({"fractions": [1.5]}, r"fractions must be in \(0, 1\], got 1.5"),
         ({"strategies": []}, "strategies must name at least one, got none: the grid would be empty"),
+        ({"split_seeds": 0}, r"split_seeds must be in 1..restarts \(2\), got 0"),
         ({"split_seeds": 3}, r"split_seeds must be in 1..restarts \(2\), got 3"),
         ({"protocol": "lee"}, "protocol must be one of lee20, sharma24, got 'lee'"),
         ({"set": {"epoch": 1}}, "unknown protocol field 'epoch'; did you mean epochs?"),

@@ -12,7 +12,7 @@ from benchmarks.request import Suite
 from benchmarks.run import main
 from benchmarks.suite import builtin_suites, load_suite
 from benchmarks.trial.protocol import PROTOCOLS, make_protocol
-from leaderboard.tables.matches import plain
+from leaderboard.tables.matches import as_published
 from leaderboard.tables.published import references, task_key
 from regularizers.registry import methods
 
@@ -139,7 +139,7 @@ def test_published_figures_name_strategies_and_tasks_as_the_suites_do() -> None:
     for reference in references():
         name, suite = reference.name, load_suite(reference.name.removesuffix("-devlin"))
         figures = {(figure.strategy, task_key(figure.task), figure.fraction) for figure in reference.figures}
-        cells = set(itertools.product({*map(plain, suite.strategies)} - {"none"}, suite.tasks, suite.fractions))
+        cells = set(itertools.product({*map(as_published, suite.strategies)} - {"none"}, suite.tasks, suite.fractions))
         assert figures <= cells
         assert figures == cells or name in ("lee20-figure4", "lee20-table4-devlin")
         assert {figure.model for figure in reference.figures} == {suite.model}

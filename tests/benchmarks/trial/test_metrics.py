@@ -138,6 +138,10 @@ def slow_threshold(task: Task, metric: str, predictions: list[float], labels: li
     [
         (COLA, "matthews"),
         (COLA, "combined"),
+        (RTE, "accuracy"),
+        (MRPC, "f1"),
+        (MRPC, "combined"),
+        (MNLI, "accuracy"),
         (STSB, "spearman"),
         (STSB, "pearson"),
         (STSB, "combined"),
@@ -175,10 +179,9 @@ def test_the_chance_threshold_agrees_with_theory() -> None:
         assert threshold == pytest.approx(stats.norm.ppf(0.95) / np.sqrt(999), rel=0.1)
 
 
-def test_accuracy_and_f1_have_no_chance_threshold() -> None:
-    assert chance_threshold(RTE, "accuracy", [0, 1], [1, 0], seed=0) is None
-    assert chance_threshold(MRPC, "combined", [0, 1], [1, 0], seed=0) is None
-    assert judge(RTE, "primary", [0, 1, 1], [0, 1, 0], diverged=False, seed=0).threshold == pytest.approx(2 / 3)
+@pytest.mark.parametrize(("task", "score"), [(RTE, 0.5), (MRPC, 2 / 3), (COLA, 0.0), (STSB, 0.0)])
+def test_no_permutation_changes_constant_predictions(task: Task, score: float) -> None:
+    assert chance_threshold(task, "primary", [1] * 10, [0, 1] * 5, seed=0) == pytest.approx(score)
 
 
 def test_two_calls_with_one_seed_agree_and_another_seed_differs() -> None:
@@ -208,12 +211,25 @@ def test_a_lucky_coin_fails_by_chance_and_not_by_the_plain_rule() -> None:
     assert (verdict.failed, verdict.failed_by, verdict.failed_plain) == (True, "chance", False)
 
 
-def test_about_one_random_run_in_twenty_passes() -> None:
-    passed = []
+@pytest.mark.parametrize("task", [COLA, RTE], ids=lambda task: task.name)
+def test_about_one_random_run_in_twenty_passes(task: Task) -> None:
+    """Half of them are above the floor, 1/2 or 0: one rule for every metric calls them failed."""
+    passed, plain = [], []
     for seed in range(100):
         predictions, _ = draws(80, seed=seed)
-        passed.append(not judge(COLA, "primary", predictions, [0, 1] * 40, diverged=False, seed=seed).failed)
+        verdict = judge(task, "primary", predictions, [0, 1] * 40, diverged=False, seed=seed)
+        passed.append(not verdict.failed)
+        plain.append(not verdict.failed_plain)
     assert 1 <= sum(passed) <= 12  # 5 expected; 1 to 12 holds 99 % of the binomial
+    assert 30 <= sum(plain) <= 60
+
+
+def test_f1_and_accuracy_far_above_the_floor_are_no_chance() -> None:
+    labels = [1] * 60 + [0] * 40
+    predictions = [1] * 55 + [0] * 35 + [1] * 10
+    for metric in ("f1", "accuracy", "combined"):
+        verdict = judge(MRPC, metric, predictions, labels, diverged=False, seed=0)
+        assert not verdict.failed and verdict.floor < verdict.score and verdict.threshold < verdict.score
 
 
 def test_below_the_floor_the_rule_is_named_before_chance() -> None:
