@@ -1,21 +1,24 @@
 """The leaderboard as one self-contained page: `index.html`, which needs no network and no server.
 
-Template, style and scripts beside this file are put together with the content of `leaderboard.json`; the scripts draw
-everything in the reader's browser. Texts of records are data: they stand in a JSON block that no text can end, and the
-scripts only ever write them as text.
+Template, style and scripts next to this file are joined with what `leaderboard.page.data` keeps of `leaderboard.json`.
+The scripts become one inline module without imports, in which a name that is defined twice is a syntax error, and the
+page's own policy allows that module and that style sheet alone, by their hashes. Texts of records are data: they are in
+a compressed block of which no text can be a part, and the scripts only ever write them as text.
 """
 
+import base64
+import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+from leaderboard.page.data import page_data
 from leaderboard.records.methods import Methods
-from leaderboard.stats.intervals import tail
 
-LIBRARY = ("statistics.js", "elements.js", "drawing.js", "charts.js", "ranks.js")
-SCRIPTS = (*LIBRARY, "controls.js", "answer.js", "tables.js", "compare.js", "published.js", "strategy.js", "page.js")
-_UNSAFE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+SCRIPTS = ("dom", "text", "table", "data", "choice", "marks", "charts", "verdict", "cell", "ranking", "compare")
+SCRIPTS += ("published", "about", "main")
 
 
 def html(document: Mapping[str, Any], methods: Methods, *, records: str | None = None) -> str:
@@ -26,21 +29,24 @@ def html(document: Mapping[str, Any], methods: Methods, *, records: str | None =
         methods: what strategies are, for their views.
         records: where the records lie as seen from the page (`records/`); None shows their ids without links.
     """
-    restarts = {
-        len(row["trials"]) for section in document["sections"] for cell in section["cells"] for row in cell["rows"]
-    }
-    data = {
-        "leaderboard": document,
-        "methods": methods,
-        "records": records,
-        "tails": {str(count): tail(count) for count in range(2, max(restarts, default=0) + 1)},
-    }
-    text = json.dumps(data, allow_nan=False, separators=(",", ":")).translate(_UNSAFE)
-    parts = {"style": _read("style.css"), "script": "\n".join(map(_read, SCRIPTS)), "data": text}
+    data = json.dumps(page_data(document, methods, records), allow_nan=False, separators=(",", ":"))
+    packed = base64.b64encode(zlib.compress(data.encode("ascii"), 9)).decode("ascii")
+    parts = {"style": f"\n{_read('style.css')}", "script": f"\n{script()}"}
+    hashes = {f"{name}-hash": _hash(content) for name, content in parts.items()}
     page = _read("template.html")
-    for name, content in parts.items():
+    for name, content in {**hashes, **parts, "data": packed}.items():
         page = page.replace(f"/*{name}*/", content, 1)
     return page
+
+
+def script() -> str:
+    """Return the page's module: all scripts in one scope."""
+    return "\n".join(_read(f"scripts/{name}.js") for name in SCRIPTS)
+
+
+def _hash(content: str) -> str:
+    """Return the hash by which a content security policy knows an inline script or style."""
+    return base64.b64encode(hashlib.sha256(content.encode("utf-8")).digest()).decode("ascii")
 
 
 def _read(name: str) -> str:

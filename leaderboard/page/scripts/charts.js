@@ -1,0 +1,139 @@
+// The charts of the chosen cells. The tables say the same in numbers.
+
+const SHOWN = 8; // of many strategies a chart shows so many, the baseline and those that the reader picked
+
+function charts(cells) {
+  const made = cells.length > SHOWN ? [] : cells.map(cell => stripPlot(cell, shownRows(cell)));
+  const [cell] = cells;
+  if (cells.length === 1) made.push(failurePlot(cell, shownRows(cell)), costPlot(cell, shownRows(cell)));
+  const ofTask = chosen.section.cells.filter(cell => cell.key === chosen.task);
+  if (ofTask.length > 1) made.push(sizePlot(ofTask));
+  return made.filter(Boolean);
+}
+
+function shownRows(cell) {
+  const {section, a, b, strategy} = chosen;
+  const picked = [section.baseline, a, b, strategy, "none"].map(label => indexOf(section, label));
+  return chosenRows(cell).filter((row, at) => at < SHOWN || picked.includes(row.strategy));
+}
+
+function chartsHint(cells) {
+  if (cells.length > SHOWN) return `${cells.length} cells are chosen; choose a task or a size to see charts.`;
+  const hidden = cells.some(cell => chosenRows(cell).length > shownRows(cell).length);
+  const said = "Point at a strategy, or focus it, to see it in all charts.";
+  return hidden ? `${said} Drawn are the best ${SHOWN}, the baseline, none and what you picked.` : said;
+}
+
+function stripPlot(cell, rows) {
+  const trials = rows.flatMap(row => row.trials.filter(hasScore));
+  if (!trials.length) return null;
+  const floors = new Set(trials.map(trial => trial.floor)); // pooled dev sets differ by restart and have no single one
+  const [floor] = floors;
+  const scores = trials.map(trial => trial.score);
+  const isNear = floor > Math.min(...scores) - 0.6 * (Math.max(...scores) - Math.min(...scores));
+  const isDrawn = floors.size === 1 && (isNear || trials.some(trial => trial.failed_by));
+  const constant = `${isDrawn ? "Dashed: the" : "Far below: the"} best constant prediction (${points(floor)}).`;
+  return intervalChart({
+    title: `All restarts: ${nameOf(cell)}`,
+    text:
+      "Small: a restart each, hollow where the run failed. Large: their mean, with its 95 % interval. " +
+      (floors.size > 1 ? "The best constant prediction differs by restart." : constant),
+    items: rows.map(stripItem),
+    axis: `${cell.metric} × 100`,
+    print: points,
+    line: isDrawn ? {at: floor, style: "floor"} : undefined,
+  });
+}
+
+function stripItem(row) {
+  const {mean: value, mean_low: low, mean_high: high} = row;
+  const label = labelOf(chosen.section, row);
+  const runs = row.trials.filter(hasScore).map(trial => ({
+    value: trial.score,
+    title: `restart ${trial.restart}: ${points(trial.score)}${trial.failed_by ? `, failed (${trial.failed_by})` : ""}`,
+    hollow: Boolean(trial.failed_by),
+  }));
+  const name = row.ranked ? label : `${label} (n = ${row.restarts})`;
+  return {strategy: row.strategy, name, value, low, high, title: `mean ${points(value)} ${interval(low, high)}`, runs};
+}
+
+function failurePlot(cell, rows) {
+  const items = rows
+    .filter(row => row.restarts)
+    .map(row => {
+      const {strategy, failure_rate: value, failure_low: low, failure_high: high} = row;
+      const title = `${percent(value)} failed ${interval(low, high, percent)}`;
+      return {strategy, name: `${labelOf(chosen.section, row)}: ${failedOf(row)}`, value, low, high, title};
+    });
+  return intervalChart({
+    title: `Failed runs: ${nameOf(cell)}`,
+    text: "Share of failed runs with its 95 % interval.",
+    items,
+    axis: "failed runs",
+    print: percent,
+    x: acrossScale([0, 100], 0),
+  });
+}
+
+// Points of strategies in a plane: {strategy, across, up, title, hollow} each; `joined` says which lines to draw.
+function planeChart({title, text, dots, axis, print, values, joined}) {
+  const [top, bottom, left] = [12, 250, 62];
+  const x = scale(dots.map(dot => dot.across), left, chartWidth() - EDGE - 10, 0.1);
+  const y = scale(dots.map(dot => dot.up), bottom - 8, top + 8, 0.1);
+  const lines = joined.map(({style, along}) => {
+    const corners = along.map(({across, up}, at) => `${at ? "L" : "M"}${x(across)} ${y(up)}`);
+    return svg.path({class: style, d: corners.join(""), "data-s": along[0]?.strategy});
+  });
+  const marks = dots.map(({strategy, across, up, title: said, hollow}) =>
+    svg.g({"data-s": strategy}, mark(x(across), y(up), styleOf(strategy), said, 5.5, hollow)),
+  );
+  const drawing = canvas(bottom + AXIS, bottomAxis(x, bottom, axis, print, values), leftAxis(y, points), lines, marks);
+  return figure(title, text, drawing, legend([...new Set(dots.map(dot => dot.strategy))]));
+}
+
+function costPlot(cell, rows) {
+  const dots = rows
+    .filter(row => isNumber(row.relative_seconds) && isNumber(row.mean))
+    .map(({strategy, relative_seconds: across, mean: up, ranked, ...row}) => {
+      const title = `${chosen.section.strategies[strategy].label}: ${points(up)} in ${seconds(row.seconds)}`;
+      return {strategy, across, up, title, hollow: !ranked};
+    });
+  if (!dots.length) return null;
+  const beats = (a, b) => a.across <= b.across && a.up >= b.up && (a.across < b.across || a.up > b.up);
+  const ranked = dots.filter(dot => !dot.hollow);
+  const front = ranked.filter(dot => !ranked.some(other => beats(other, dot))).toSorted((a, b) => a.across - b.across);
+  return planeChart({
+    title: `Score vs. cost: ${nameOf(cell)}`,
+    text:
+      `Mean ${cell.metric} against the wall-clock time of a trial, under the load of that moment: strategies that ` +
+      "ran at another time are not comparable. Dashed: ranked and not beaten in both by another. Hollow: not ranked.",
+    dots,
+    axis: "time of a trial, the baseline's = 1",
+    print: String,
+    joined: [{style: "front", along: front.map(({across, up}) => ({across, up}))}],
+  });
+}
+
+function sizePlot(cells) {
+  const ordered = cells.toSorted((a, b) => a.fraction - b.fraction);
+  const shown = new Set(ordered.flatMap(cell => shownRows(cell).map(row => row.strategy)));
+  const dots = ordered.flatMap(cell =>
+    rankedOf(cell)
+      .filter(row => shown.has(row.strategy))
+      .map(({strategy, mean, mean_low: low, mean_high: high}) => {
+        const title = `${chosen.section.strategies[strategy].label}, ${percent(cell.fraction)}: ${points(mean)}`;
+        return {strategy, across: Math.log(cell.fraction), up: mean, title: `${title} ${interval(low, high)}`};
+      }),
+  );
+  if (!dots.length) return null;
+  const curves = [...shown].map(strategy => dots.filter(dot => dot.strategy === strategy));
+  return planeChart({
+    title: `Score vs. training-set size: ${ordered[0].title}`,
+    text: `Mean ${ordered[0].metric} of the ranked strategies at each size of the training set.`,
+    dots,
+    axis: "share of the training data (logarithmic)",
+    print: at => percent(ordered.find(cell => Math.log(cell.fraction) === at).fraction),
+    values: ordered.map(cell => Math.log(cell.fraction)),
+    joined: curves.map(along => ({style: `curve c${styleOf(along[0]?.strategy ?? 0).colour}`, along})),
+  });
+}

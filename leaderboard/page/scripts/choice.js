@@ -1,0 +1,105 @@
+// What the reader has chosen, and the controls that choose it. The choice is in the address, so it can be shared.
+
+const ALL = "all";
+const chosen = {section: board.sections[0]};
+readAddress();
+
+// Every choice with the values that it may have in a section, as texts.
+function allowed(section) {
+  const labels = section.strategies.map(item => item.label);
+  return {
+    task: [ALL, ...tasksOf(section).map(task => task.key)],
+    fraction: [ALL, ...fractionsOf(section).map(String)],
+    technique: [ALL, ...techniquesOf(section)],
+    a: labels,
+    b: labels,
+    strategy: labels,
+    published: section.published.map(table => table.name),
+  };
+}
+
+// The first cell in which a strategy learned something, and its best strategy against the baseline.
+function firstChoice(section) {
+  const cell = section.cells.find(item => bestOf(item).length) ?? section.cells[0];
+  const labels = section.strategies.map(item => item.label);
+  const [winner] = bestOf(cell);
+  const best = winner ? labelOf(section, winner) : labels[0];
+  const b = section.baseline ?? labels[0];
+  return {
+    section,
+    task: cell.key,
+    fraction: String(cell.fraction),
+    technique: ALL,
+    filter: "",
+    a: best === b ? (labels.find(label => label !== b) ?? b) : best,
+    b,
+    strategy: best,
+    published: section.published[0]?.name,
+  };
+}
+
+// A value that does not exist here is ignored.
+function readAddress() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const section = board.sections[Number(given.get("section"))] ?? board.sections[0];
+  Object.assign(chosen, firstChoice(section));
+  for (const [key, values] of Object.entries(allowed(section))) {
+    if (values.includes(given.get(key))) chosen[key] = given.get(key);
+  }
+}
+
+function change(values) {
+  Object.assign(chosen, values);
+  const section = String(board.sections.indexOf(chosen.section));
+  const kept = Object.keys(allowed(chosen.section)).filter(key => chosen[key] !== undefined);
+  const address = new URLSearchParams([["section", section], ...kept.map(key => [key, chosen[key]])]);
+  history.replaceState(null, "", `#${address}`);
+  draw();
+}
+
+const chooser = (label, key, options) => choice(label, key, options, chosen[key], value => change({[key]: value}));
+const strategyChooser = (label, key) =>
+  chooser(label, key, chosen.section.strategies.map(item => [item.label, item.label]));
+
+function controls() {
+  const {section} = chosen;
+  const at = board.sections.indexOf(section);
+  const sections = board.sections.map((item, index) => [String(index), item.title]);
+  const select = value => change(firstChoice(board.sections[Number(value)]));
+  const tasks = tasksOf(section).map(task => [task.key, task.title]);
+  const fractions = fractionsOf(section).map(fraction => [String(fraction), percent(fraction)]);
+  const techniques = techniquesOf(section).map(name => [name, name]);
+  return [
+    choice(`Model and protocol (${at + 1} of ${sections.length})`, "section", sections, String(at), select),
+    chooser("Task", "task", [[ALL, "all tasks"], ...tasks]),
+    chooser("Training data", "fraction", [[ALL, "all sizes"], ...fractions]),
+    chooser("Technique", "technique", [[ALL, "all techniques"], ...techniques]),
+  ];
+}
+
+const isChosen = (key, value) => chosen[key] === ALL || chosen[key] === String(value);
+const chosenCells = () =>
+  chosen.section.cells.filter(cell => isChosen("task", cell.key) && isChosen("fraction", cell.fraction));
+
+// The rows of a cell that technique and filter leave.
+function chosenRows(cell) {
+  const wanted = chosen.filter.trim().toLowerCase();
+  return cell.rows.filter(row => {
+    const {label, methods} = chosen.section.strategies[row.strategy];
+    return (chosen.technique === ALL || methods.includes(chosen.technique)) && label.toLowerCase().includes(wanted);
+  });
+}
+
+// A strategy's name, which opens its view.
+function pick(label) {
+  const click = () => {
+    change({strategy: label});
+    const view = document.getElementById("strategy");
+    view.scrollIntoView();
+    view.focus({preventScroll: true});
+  };
+  return html.button({type: "button", class: "link", click}, label);
+}
+
+const namedStrategy = index =>
+  html.span({class: "named"}, swatch(index), pick(chosen.section.strategies[index].label));

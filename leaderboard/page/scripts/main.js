@@ -1,0 +1,48 @@
+// Drawing the page from what is chosen; everything is drawn anew at each choice.
+
+function draw() {
+  const cells = chosenCells();
+  const focused = document.activeElement?.name;
+  put("facts", facts());
+  put("verdict", verdict());
+  put("controls", controls());
+  putChanged("answer", cells.length ? answer(cells) : html.h2({id: "answer-title"}, "Nothing was run there"));
+  drawCells(cells);
+  put("ranking", rankingView());
+  put("strategy-view", strategyView());
+  put("about", aboutBoard());
+  if (focused) document.getElementsByName(focused)[0]?.focus();
+}
+
+// What depends on the chosen cells.
+function drawCells(cells) {
+  const some = cells.length > 0;
+  put("table", some && strategyTable(cells));
+  put("notes", some && notes(cells));
+  put("charts-hint", chartsHint(cells));
+  put("charts", some && charts(cells));
+  put("compare", some && comparison(cells));
+  put("published-view", some && publishedView(cells));
+}
+
+let drawnWidth;
+
+function drawAtNewWidth() {
+  if (chartWidth() !== drawnWidth) draw();
+  drawnWidth = chartWidth();
+}
+
+document.addEventListener("submit", event => event.preventDefault());
+document.getElementsByName("filter")[0].addEventListener("input", event => {
+  chosen.filter = event.target.value;
+  drawCells(chosenCells());
+});
+window.addEventListener("hashchange", () => {
+  if (location.hash && !location.hash.includes("=")) return; // a heading of the page, no choice
+  readAddress();
+  draw();
+});
+put("reading", Object.values(board.wording).map(text => html.p(text)));
+document.body.classList.add("drawn");
+drawAtNewWidth();
+new ResizeObserver(drawAtNewWidth).observe(document.querySelector("main"));

@@ -1,0 +1,178 @@
+"""A real Chromium, and boards for its pages."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from leaderboard.build import build
+from leaderboard.records.plan import PLAN, encode_plan, plan_of
+from leaderboard.records.store import write_record
+
+BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
+FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage")
+STARTS, PATIENCE = 3, 900  # tries to start a browser; seconds that it may take for a page or a script
+PUBLISHED = Path(__file__).parents[3] / "leaderboard" / "published"
+
+
+def described(strategy):
+    keys = ("term", "name", "summary", "equation", "paper", "deviations", "cost")
+    return [{key: f"the {key}" for key in keys} | {"term": strategy, "settings": {"p": "0.7"}}]
+
+
+@pytest.fixture(scope="session")
+def board(tmp_path_factory, honest_factory):
+    """A run's folder with its page: two tasks, two fractions, three strategies."""
+    folder = tmp_path_factory.mktemp("page") / "run"
+    levels = {"none": 0.60, BASE: 0.62, MIX: 0.66}
+    for task, metric in (("rte", "accuracy"), ("pocket-cola", "matthews")):
+        for fraction in (0.1, 1.0):
+            for strategy, level in levels.items():
+                for restart in range(12):
+                    failed = strategy == "none" and restart < 3
+                    score = 0.5 if failed else round(level + 0.1 * fraction + 0.003 * (7 * restart % 12), 4)
+                    record = honest_factory(strategy, restart, score, status="failed" if failed else "ok")
+                    record["config"] |= {"task": task, "metric": metric, "fraction": fraction}
+                    record["result"]["seconds"]["total"] = 1.0 + level
+                    write_record(folder / "records", record)
+    lost = honest_factory("none", 11, status="oom")
+    lost["config"] |= {"task": "rte", "metric": "accuracy", "fraction": 1.0}
+    write_record(folder / "records", lost)
+    (folder / "methods.json").write_text(json.dumps({MIX: described(MIX)}))
+    build([folder], folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def planned(tmp_path_factory, honest_factory):
+    """Two strategies with 12 restarts, two planned with 5, one of which is not complete."""
+    folder = tmp_path_factory.mktemp("planned") / "run"
+    levels = {BASE: (0.60, 12), MIX: (0.66, 12), "none": (0.63, 5), "gaussian_dropout(0.1)": (0.70, 5)}
+    configs = []
+    for task, metric in (("rte", "accuracy"), ("cola", "matthews")):
+        for strategy, (level, count) in levels.items():
+            for restart in range(count):
+                record = honest_factory(strategy, restart, round(level + 0.003 * (7 * restart % 12), 4))
+                record["config"] |= {"task": task, "metric": metric}
+                configs.append(record["config"])
+                if (strategy, restart) != ("gaussian_dropout(0.1)", 2):
+                    write_record(folder / "records", record)
+    (folder / PLAN).write_bytes(encode_plan(plan_of(configs)))
+    build([folder], folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """The board that this project publishes."""
+    folder = tmp_path_factory.mktemp("published")
+    build([PUBLISHED], folder)
+    return folder
+
+
+def start(profile):
+    """Return a Chromium that Selenium drives, or skip the test with the reason why there is none."""
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install '.[dev]')")
+    from selenium.common.exceptions import WebDriverException
+    from selenium.webdriver.chrome.service import Service
+
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.skip("no Chromium with chromedriver on this machine (apt-get install chromium chromium-driver)")
+    options = selenium.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    said = ""
+    for _ in range(STARTS):  # both wait for each other for a minute at most, which a loaded machine can exceed
+        try:
+            started = selenium.Chrome(options=options, service=Service(driver))
+        except WebDriverException as error:
+            said = str(error.msg).partition("\n")[0]
+        else:
+            started.set_script_timeout(PATIENCE)
+            started.set_page_load_timeout(PATIENCE)
+            return started
+    return pytest.skip(f"the Chromium of this machine did not start in {STARTS} tries: {said}")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "localhost,127.0.0.1")  # the driver listens on this machine
+        driver = start(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """A page in the browser, as a reader uses it."""
+
+    def __init__(self, browser):
+        self.browser = browser
+
+    def open(self, folder, *, width=1440, address="", scheme="light", drawn=True):
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        scheme = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
+        self.browser.get("about:blank")
+        self.browser.get(f"{(folder / 'index.html').as_uri()}{address}")
+        if drawn:
+            self.wait("document.body.classList.contains('drawn')")
+        return self
+
+    def wait(self, condition):
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        WebDriverWait(self.browser, PATIENCE).until(lambda _: self.run(f"return {condition}"))
+
+    def run(self, code, *values):
+        return self.browser.execute_script(code, *values)
+
+    def all(self, selector):
+        return self.browser.find_elements("css selector", selector)
+
+    def texts(self, selector):
+        return self.run("return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector)
+
+    def rows(self, selector):
+        code = "return [...document.querySelectorAll(arguments[0])].map(r => [...r.children].map(e => e.textContent))"
+        return self.run(code, selector)
+
+    def tiles(self):
+        return dict(zip(self.texts("#answer dt"), self.texts("#answer strong"), strict=True))
+
+    def click(self, selector, text=""):
+        """Press the element of that text with the keyboard, as a reader without a mouse would."""
+        next(item for item in self.all(selector) if item.text.startswith(text)).send_keys("\n")
+
+    def choose(self, name, value):
+        from selenium.webdriver.support.select import Select
+
+        Select(self.browser.find_element("name", name)).select_by_value(value)
+
+    def console(self):
+        return [line["message"] for line in self.browser.get_log("browser") if line["level"] in ("SEVERE", "WARNING")]
+
+
+@pytest.fixture
+def page(browser):
+    """Open pages and, after the test, ask the console whether anything went wrong."""
+    made = Page(browser)
+    yield made
+    assert made.console() == []
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """Return the source of axe-core, or skip the test."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("axe-core is not installed (pip install --no-deps axe-playwright-python)")
+    return Path(found.origin).with_name("axe.min.js").read_text(encoding="utf-8")
