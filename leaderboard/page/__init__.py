@@ -17,8 +17,8 @@ from typing import Any
 from leaderboard.page.data import page_data
 from leaderboard.records.methods import Methods
 
-SCRIPTS = ("dom", "text", "table", "data", "choice", "marks", "charts", "verdict", "cell", "ranking", "compare")
-SCRIPTS += ("published", "about", "main")
+_BASE = ("dom", "text", "table", "data", "choice", "marks")
+SCRIPTS = (*_BASE, "charts", "verdict", "cell", "ranking", "compare", "published", "about", "main")
 
 
 def html(document: Mapping[str, Any], methods: Methods, *, records: str | None = None) -> str:

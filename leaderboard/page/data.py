@@ -149,12 +149,12 @@ def _cell(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], section: 
 
 
 def _row(row: Mapping[str, Any], labels: list[str]) -> Json:
-    kept = ("restarts", "expected", "complete", "ranked", "mean", "mean_low", "mean_high", "std", "max", "failed")
-    kept += ("failure_rate", "failure_low", "failure_high", "seconds", "relative_seconds", "peak_memory", "tier")
+    kept = ("restarts", "expected", "complete", "ranked", "mean", "mean_low", "mean_high", "std", "max", "tier")
+    more = ("failed", "failure_rate", "failure_low", "failure_high", "seconds", "relative_seconds", "peak_memory")
     return {
         "strategy": labels.index(row["strategy"]),
         "same_as": None if row["same_as"] is None else labels.index(row["same_as"]),
-        **_pick(row, (*kept, "notes")),
+        **_pick(row, (*kept, *more, "notes")),
         "comparison": row["comparison"] and _comparison(row["comparison"]),
         "trials": _trials(row["trials"]),
     }

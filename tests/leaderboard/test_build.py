@@ -74,7 +74,7 @@ def tested(record):
 def test_golden_files(name, request, store, tmp_path):
     """The whole outputs, to be read by a person when they change; REGENERATE=1 writes them anew.
 
-    The page shows the golden leaderboard.json; the browser looks at it in test_page.py.
+    The page shows the golden leaderboard.json; the browser looks at it in page/test_page.py.
     """
     text = build([store(request.getfixturevalue(name))], tmp_path / "out")
     made = files(tmp_path / "out") | {"terminal.txt": text.encode()}

@@ -51,7 +51,7 @@ function failureTile(cell, best) {
 
 function costTile(best) {
   if (!isNumber(best.seconds)) return null;
-  const peak = `${seconds(best.seconds)} a trial, wall-clock; peak ${megabytes(best.peak_memory)}`;
+  const peak = `${seconds(best.seconds)} a trial, wall-clock; peak ${orDash(String)(best.peak_memory)} MB`;
   return tile("Cost", isNumber(best.relative_seconds) ? `${times(best.relative_seconds)} the baseline` : "–", peak);
 }
 
@@ -131,7 +131,8 @@ function strategyTable(cells) {
   });
 }
 
-const withInterval = (value, low, high, print) => [value, isNumber(low) && [" ", html.small(interval(low, high, print))]];
+const withInterval = (value, low, high, print) =>
+  isNumber(low) ? [value, " ", html.small(interval(low, high, print))] : value;
 const countOf = row => (row.complete ? String(row.restarts) : `${row.restarts} of ${row.expected}`);
 const meanOf = row => withInterval(html.b(points(row.mean)), row.mean_low, row.mean_high);
 const failedOf = row => `${row.failed}/${row.restarts}`;

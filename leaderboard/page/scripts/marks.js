@@ -53,13 +53,10 @@ function bottomAxis(x, bottom, label, print, values = ticks(x)) {
 }
 
 function leftAxis(y, print) {
-  const right = chartWidth() - EDGE;
-  return svg.g(
-    ticks(y).map(value => [
-      svg.line({class: "grid", x1: 54, x2: right, y1: y(value), y2: y(value)}),
-      svg.text({class: "tick", x: 48, y: y(value) + 4, "text-anchor": "end"}, print(value)),
-    ]),
-  );
+  return ticks(y).map(value => [
+    svg.line({class: "grid", x1: 54, x2: chartWidth() - EDGE, y1: y(value), y2: y(value)}),
+    svg.text({class: "tick", x: 48, y: y(value) + 4, "text-anchor": "end"}, print(value)),
+  ]);
 }
 
 // Colour and shape of a strategy: the same everywhere, different for 32 strategies.
@@ -103,7 +100,7 @@ function intervalChart({title, text, items, axis, print, line, x = acrossScale(v
 }
 
 function intervalRow({name, strategy, value, low, high, title, hollow, runs = []}, x, top) {
-  const y = top + 30;
+  const [y, left] = [top + 30, EDGE + (isNumber(strategy) ? 18 : 0)];
   const style = styleOf(strategy ?? 0);
   return svg.g(
     {"data-s": strategy},
@@ -111,9 +108,13 @@ function intervalRow({name, strategy, value, low, high, title, hollow, runs = []
     runs.map((run, at) => mark(x(run.value), y + 4 * ((at % 3) - 1), style, run.title, 3.5, run.hollow)),
     isNumber(value) && mark(x(value), y, style, title, 6, hollow),
     isNumber(strategy) && mark(EDGE + 5, top + 9, style, name),
-    svg.text({class: "name", x: EDGE + (isNumber(strategy) ? 18 : 0), y: top + 13}, name),
+    svg.text({class: "name", x: left, y: top + 13, ...squeezed(name, chartWidth() - left - 4)}, name),
   );
 }
+
+// A name that is too long for its chart is set narrower; letters are smaller on a phone (style.css).
+const squeezed = (name, room) =>
+  name.length * (room < 520 ? 6.6 : 7.6) > room ? {textLength: room, lengthAdjust: "spacingAndGlyphs"} : {};
 
 function valuesOf(items, line) {
   const values = items.flatMap(item => [item.value, item.low, item.high, ...(item.runs ?? []).map(run => run.value)]);

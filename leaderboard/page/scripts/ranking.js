@@ -41,9 +41,8 @@ function rankingTable({strategies, short, cells}, baseline) {
 function rankPlot(ranking) {
   const {strategies, groups, groups_test: test, tasks, critical_difference: critical} = ranking;
   if (strategies.length < 2) return null;
-  const places = strategies.map(({strategy: label, mean_rank: value}) => {
-    const name = `${label}: ${rank(value)}`;
-    return {strategy: indexOf(chosen.section, label), name, value, title: name};
+  const places = strategies.map(({strategy: name, mean_rank: value}) => {
+    return {strategy: indexOf(chosen.section, name), name, value, title: `mean rank ${rank(value)}`};
   });
   const joined = groups.map((group, at) => {
     const members = strategies.filter(entry => group.includes(entry.strategy));

@@ -14,7 +14,6 @@ const rank = orDash(value => value.toFixed(2));
 const quantity = value => value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
 const times = orDash(ratio => `${quantity(ratio)}×`);
 const seconds = orDash(value => `${quantity(value)} s`);
-const megabytes = orDash(value => `${value} MB`);
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const listed = names => names.join("; ");
 const nameOf = cell => `${cell.title}, ${percent(cell.fraction)} of the data`;
