@@ -99,7 +99,7 @@ def load_scores(path: Path | str, *, weights: str | None = None) -> Scores:
         InputError: the file is absent, no score file, of another format, damaged, or of other weights.
     """
     if not os.path.isfile(path):
-        raise InputError(f"there is no score file {path}: estimate one with python -m fisher.estimate")
+        raise InputError(f"there is no score file {path}: estimate one with `regbench fisher estimate`")
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = parse_metadata(path, file.metadata() or {})

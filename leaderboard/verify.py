@@ -30,7 +30,7 @@ from leaderboard.recount import disagreements
 
 SHOWN = 20
 SCOPE = (
-    "Records alone cannot show that predictions belong to the dev labels (python -m benchmarks.verify RESULTS) nor "
+    "Records alone cannot show that predictions belong to the dev labels (regbench verify RESULTS --data) nor "
     "that they come from training (--rerun K)."
 )
 

@@ -55,7 +55,7 @@ class Regularizer:
     copy of its own, so a hook may keep state in attributes that are no fields: `name` is saved in checkpoints, `_name`
     is not, because `attach` makes it anew. A trial whose terms change anything else that can be seen (a field, a
     `_name`, what a `_name` holds) runs without checkpoints and says so; so does one whose `state_dict` raises
-    `regularizers.resume.CannotSave`. What is not seen (state in objects of its own) `python -m regularizers check`
+    `regularizers.resume.CannotSave`. What is not seen (state in objects of its own) `regbench check`
     finds.
 
     Class attributes:
@@ -64,7 +64,7 @@ class Regularizer:
         passes: (forward, backward) passes per optimizer step.
         sets: what two terms of one sum cannot both set (default: the technique's own name).
         body_only: whether a `head:` term of it is refused, because it acts on the whole model or on its layers.
-        example: the strategy that `python -m regularizers check` tries (default: the bare name).
+        example: the strategy that `regbench check` tries (default: the bare name).
         off: strategies that must equal `none` bit for bit, such as `mixout(w_pre, 0)`.
         loss_order: losses of lower order are wrapped by those of higher order; below 0 for what changes the task's own
             loss, so that penalties of other terms are added to the changed one.

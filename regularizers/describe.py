@@ -1,4 +1,4 @@
-"""What a method is, in words: `python -m regularizers list` and `python -m regularizers describe NAME`."""
+"""What a method is, in words: `regbench list` and `regbench describe NAME`."""
 
 from __future__ import annotations
 

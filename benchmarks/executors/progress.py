@@ -11,7 +11,7 @@ from rich.markup import escape as markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from benchmarks.executors.outcome import Outcome, Status, Written
-from leaderboard.render.text import escape, shorten
+from fisher.common.text import escape, shorten
 
 if TYPE_CHECKING:
     from benchmarks.trial.config import TrialConfig

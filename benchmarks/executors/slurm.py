@@ -20,7 +20,7 @@ from benchmarks.executors.local import LocalExecutor, find_devices
 from benchmarks.executors.outcome import Json, Outcome, Status, Written
 from benchmarks.executors.scheduler import Job, PendingTrial, checksum_of, done_since, run_trials
 from fisher.common.errors import InputError
-from leaderboard.render.text import shorten
+from fisher.common.text import shorten
 
 if TYPE_CHECKING:
     from benchmarks.trial.config import TrialConfig

@@ -1,1 +1,1 @@
-"""Numerical checks of what [Lee20] proves and shows about mixout: `python -m benchmarks.theory --output DIR`."""
+"""Numerical checks of what [Lee20] proves and shows about mixout: `regbench theory --output DIR`."""

@@ -20,10 +20,10 @@ from typing import Any
 
 from fisher.common.errors import InputError
 from fisher.common.files import write_atomic
+from fisher.common.text import escape
 from leaderboard.records import schema
 from leaderboard.records.identity import MAX_DEPTH, canonical, digest, dump, name_of, record_id
 from leaderboard.records.schema import Record, RecordError
-from leaderboard.render.text import escape
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_BAD_LINES = 100  # of one archive: what is no archive must not fill the memory with reasons

@@ -1,4 +1,4 @@
-"""The figures of results, which `python -m leaderboard.build` writes: every restart as a dot, boxes and curves, ranks.
+"""The figures of results, which `regbench build` writes: every restart as a dot, boxes and curves, ranks.
 
 Per section (model and protocol): `ranks`, the critical-difference diagram; `restarts` and `deviation` (squared distance
 from w_pre) for every share of the training data; `fractions` and `curves` where there are several. Each as SVG and PNG,

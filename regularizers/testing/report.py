@@ -1,4 +1,4 @@
-"""Run the conformance checks on methods and say what they found: `python -m regularizers check FILE|NAME|--all`."""
+"""Run the conformance checks on methods and say what they found: `regbench check FILE|NAME|--all`."""
 
 from __future__ import annotations
 
