@@ -32,7 +32,7 @@ COMMANDS = {
     "list": Command("every regularizer in one line", "regularizers.__main__", ("list",)),
     "list suites": Command("every suite, what it reproduces and costs", "benchmarks.run", ("--list", "suites")),
     "list tasks": Command("every task and its metric", "benchmarks.run", ("--list", "tasks")),
-    "describe": Command("equation, parameters and sites of a regularizer", "regularizers.__main__", ("describe",)),
+    "describe": Command("equation, parameters and sites of a regularizer", "benchmarks.describe", ("describe",)),
     "check": Command("the conformance checks on a regularizer of your own", "regularizers.__main__", ("check",)),
     "build": Command("the leaderboard's files from records alone", "leaderboard.build"),
     "verify": Command("check results by records, data and training", "benchmarks.verify", main="regbench"),

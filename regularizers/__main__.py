@@ -40,7 +40,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         "regbench describe", f"Show equation, parameters, deviations, sites and cost of a method.\n{rest}"
     )
     one.add_argument("method", metavar="NAME", help="a method, or a strategy such as 'mixout(w_pre, 0.7)'")
-    one.add_argument("--model", metavar="HUB_ID|FOLDER|pocket", help="whose sites to list (default: a small BERT)")
+    one.add_argument("--model", metavar="HUB_ID|FOLDER", help="whose sites to list (default: a small BERT)")
     one.add_argument(
         "--fisher", metavar="FILE", help="Fisher scores (default: fisher.safetensors in the model's folder)"
     )

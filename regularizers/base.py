@@ -26,7 +26,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -44,6 +44,15 @@ TRAINED_WEIGHTS = "which weights train"
 STARTING_WEIGHTS = "the weights at the start"
 EVERYTHING = "everything"
 BARE = re.compile(r"""[^\s(),+=:"]+""")  # what stands in a strategy without quotes
+
+
+class SiteRate(NamedTuple):
+    """One dropout site of a schedule: its name, kind, score and probability."""
+
+    site: str
+    kind: str
+    score: float
+    p: float
 
 
 @dataclass
@@ -142,6 +151,10 @@ class Regularizer:
     def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
         """A context within which the model carries the weights that are evaluated."""
         return contextlib.nullcontext()
+
+    def site_rates(self, context: Context) -> list[SiteRate]:
+        """The schedule of a term that sets dropout site by site, for tables and figures."""
+        return []
 
     def notes(self) -> list[str]:
         """What a reader of the finished trial must know of this term, such as that it did practically nothing."""

@@ -17,7 +17,6 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertCon
 from fisher.common.errors import InputError
 from fisher.scores import Scores, load_scores
 from regularizers.base import Context, Regularizer, SkipTrial
-from regularizers.methods.guided_dropout import GuidedDropout
 from regularizers.registry import find, methods
 from regularizers.strategy import Strategy, parse, usage
 from regularizers.surgery.sites import base_prefix
@@ -25,7 +24,6 @@ from regularizers.testing.tiny_trial import example_scores, tiny_bert
 
 ABSURD: tuple[Any, ...] = (-1e9, 1e9, "?")  # values that a constructor refuses, saying what it takes
 HOOKS = ("attach", "start", "groups", "draw", "loss", "gradients", "update", "evaluation")
-EMBEDDED = Path(__file__).parents[1] / "benchmarks" / "pocket" / "model"  # what the name pocket stands for
 KEPT_SCORES = "fisher.safetensors"  # in a model's folder: scores of its own weights
 NUMBERED = re.compile(r"(?<=\.)\d+(?=\.)")
 
@@ -94,7 +92,7 @@ def describe(text: str, *, model: str | None = None, fisher: str | None = None) 
 
     Args:
         text: a method's name, or a strategy such as `guided_dropout(0, 0.099, fisher=published)`.
-        model: hub id, folder or `pocket`: the model whose sites are listed; a tiny BERT without.
+        model: hub id or folder: the model whose sites are listed; a tiny BERT without.
         fisher: file of Fisher scores for methods that need them; default: `fisher.safetensors` in the model's folder.
 
     Raises InputError for an unknown method, a strategy or model that cannot be read, and scores that do not fit.
@@ -171,14 +169,9 @@ def requirement(example: Regularizer, field: dataclasses.Field[Any]) -> str:
     return " and ".join(dict.fromkeys(said)) or free
 
 
-def place_of(reference: str) -> str:
-    """The folder or hub id that a model's name stands for."""
-    return str(EMBEDDED) if reference == "pocket" and EMBEDDED.is_dir() else reference
-
-
 def kept_scores(reference: str | None) -> str | None:
     """The file of scores that lies in a model's folder, if there is one."""
-    path = None if reference is None else Path(place_of(reference), KEPT_SCORES)
+    path = None if reference is None else Path(reference, KEPT_SCORES)
     return str(path) if path is not None and path.is_file() else None
 
 
@@ -190,7 +183,7 @@ def load_model(reference: str | None, strategy: Strategy) -> nn.Module:
         config: Any = BertConfig(num_labels=2)
     else:
         try:
-            config = AutoConfig.from_pretrained(place_of(reference), num_labels=2, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(reference, num_labels=2, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
@@ -251,45 +244,37 @@ def _ranges(numbers: list[int]) -> str:
     return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
 
 
-def guided(strategy: Strategy) -> GuidedDropout | None:
-    """The guided dropout in the sum, if there is one."""
-    return next((t.regularizer for t in strategy.terms if isinstance(t.regularizer, GuidedDropout)), None)
-
-
-def rates(method: GuidedDropout, context: Context) -> list[tuple[str, str, float, float]]:
-    """(site, kind, score, probability) of every body site, in the model's order."""
-    scores = method.scores(context)
-    by_site = method.rates(scores)
-    return [(s.name, s.kind, scores[s.name], by_site[s.name]) for s in context.dropout_sites() if s.name in by_site]
+def scheduled(strategy: Strategy) -> Regularizer | None:
+    """The term that schedules dropout by site, if there is one."""
+    own = [t.regularizer for t in strategy.terms if type(t.regularizer).site_rates is not Regularizer.site_rates]
+    return own[0] if own else None
 
 
 def schedule_table(strategy: Strategy, context: Context, fisher: str | None) -> str:
-    """The schedule of guided dropout, site by site, from least to most informative."""
-    method = guided(strategy)
+    """The schedule of dropout, site by site, from least to most informative."""
+    method = scheduled(strategy)
     if method is None:
         return ""
-    if fisher is None and method.fisher != "published":
+    if fisher is None and method.fisher_source() != "published":
         return "the schedule needs scores: give --fisher FILE, or write fisher=published for a 12-layer BERT"
-    rows = sorted(rates(method, context), key=lambda row: -row[3])
-    score = "published rank" if method.fisher == "published" else "score"
+    rows = sorted(method.site_rates(context), key=lambda row: -row[3])
+    score = "published rank" if method.fisher_source() == "published" else "score"
     table = [(site, f"{value:.4g}", f"{p:.5f}") for site, _, value, p in rows]
     mean = sum(row[3] for row in rows) / len(rows)
-    return f"schedule (mean p {mean:.5f}, head {method.head:g}):\n" + tabulate(
-        table, ("site", score, "p"), "simple", disable_numparse=True
-    )
+    return f"schedule (mean p {mean:.5f}):\n" + tabulate(table, ("site", score, "p"), "simple", disable_numparse=True)
 
 
 def plot_schedule(path: Path, text: str, *, model: str | None, fisher: str | None) -> None:
-    """Draw the schedule of guided dropout as a PNG: probability by site in the model's order.
+    """Draw the schedule of dropout as a PNG: probability by site in the model's order.
 
     Raises InputError for a strategy without guided dropout, without scores, and a file that cannot be written.
     """
     _, strategy = read_method(text)
-    method, fisher = guided(strategy), fisher or kept_scores(model)
-    if method is None or (fisher is None and method.fisher != "published"):
+    method, fisher = scheduled(strategy), fisher or kept_scores(model)
+    if method is None or (fisher is None and method.fisher_source() != "published"):
         hint = "add --fisher FILE or write fisher=published"
         raise InputError(f"--plot must be given guided_dropout with scores, got {strategy}; {hint}")
-    rows = rates(method, context_for(strategy, load_model(model, strategy), fisher))
+    rows = method.site_rates(context_for(strategy, load_model(model, strategy), fisher))
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fisher.scores import published_ranking, site_scores
-from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
+from regularizers.base import DROPOUT_SITES, Context, Regularizer, SiteRate, require
 from regularizers.registry import register
 from regularizers.search import Linear, Search
 from regularizers.surgery.sites import base_prefix, set_rate
@@ -92,6 +92,13 @@ class GuidedDropout(Regularizer):
         values = list(rates.values())
         random.Random("guided_dropout").shuffle(values)  # the same for every trial; no global state
         return dict(zip(rates, values, strict=True))
+
+    def site_rates(self, context: Context) -> list[SiteRate]:
+        """The schedule, site by site in the model's order; the head's probability is no part of it."""
+        scores = self.scores(context)
+        rates = self.rates(scores)
+        body = [site for site in context.dropout_sites() if site.name in rates]
+        return [SiteRate(site.name, site.kind, scores[site.name], rates[site.name]) for site in body]
 
     def scores(self, context: Context) -> dict[str, float]:
         """Score of every body site, from the published ranking or from the diagonal that the context holds."""

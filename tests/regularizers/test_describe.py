@@ -3,12 +3,14 @@
 import pytest
 import torch
 
+from benchmarks.__main__ import main as regbench
+from benchmarks.pocket import MODEL_DIR
 from fisher.pretraining.checkpoint import checkpoint_hash
 from fisher.scores import load_scores, save_scores
 from leaderboard.records.methods import encode_methods, read_methods
 from regularizers.__main__ import main
 from regularizers.base import Regularizer
-from regularizers.describe import EMBEDDED, KEPT_SCORES, condense, describe, explain, requirement
+from regularizers.describe import KEPT_SCORES, condense, describe, explain, requirement
 from regularizers.registry import methods
 from regularizers.strategy import parse
 from regularizers.testing.tiny_trial import tiny_bert
@@ -62,7 +64,7 @@ def test_a_strategy_is_explained_term_by_term():
 
 
 @pytest.mark.parametrize("name", list(methods()))
-def test_what_is_explained_can_be_kept_beside_records(name, tmp_path):
+def test_what_is_explained_can_be_kept_with_records(name, tmp_path):
     told = {name: explain(parse(methods()[name].example or name))}
     (tmp_path / "methods.json").write_bytes(encode_methods(told))
     assert read_methods([tmp_path]) == (told, [])
@@ -102,17 +104,17 @@ def rows_of(text):
 
 def test_the_embedded_model_brings_its_scores_along(tmp_path, capsys):
     figure = tmp_path / "schedule.png"
-    assert main(["describe", "guided_dropout", "--model", "pocket", "--plot", str(figure)]) == 0
+    assert regbench(["describe", "guided_dropout", "--model", "pocket", "--plot", str(figure)]) == 0
     rates = rows_of(capsys.readouterr().out)
     assert len(rates) == 10 and sum(rates.values()) == pytest.approx(0.5, abs=1e-4)
     assert max(rates.values()) == 0.1 and rates["embeddings"] == 0.0
     assert figure.read_bytes().startswith(b"\x89PNG")
-    load_scores(EMBEDDED / KEPT_SCORES, weights=checkpoint_hash(EMBEDDED))  # raises for other weights
+    load_scores(MODEL_DIR / KEPT_SCORES, weights=checkpoint_hash(MODEL_DIR))  # raises for other weights
 
 
 def test_the_shuffled_control_is_shown_as_it_is_applied():
-    ranked = rows_of(describe("guided_dropout(0, 0.1)", model="pocket"))
-    shuffled = rows_of(describe("guided_dropout(0, 0.1, order=shuffled)", model="pocket"))
+    ranked = rows_of(describe("guided_dropout(0, 0.1)", model=str(MODEL_DIR)))
+    shuffled = rows_of(describe("guided_dropout(0, 0.1, order=shuffled)", model=str(MODEL_DIR)))
     assert sorted(ranked.values()) == sorted(shuffled.values()) and ranked != shuffled
 
 
