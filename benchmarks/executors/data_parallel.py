@@ -21,6 +21,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.executors import variables
 from benchmarks.executors.leases import Lease, Leases
 from benchmarks.executors.outcome import Json, Outcome, Written
 from benchmarks.executors.scheduler import Job, PendingTrial, done_since, read_known
@@ -35,13 +36,18 @@ AGREE = 60.0  # seconds that a process with an error waits for the same error of
 
 
 def processes() -> int:
-    """How many processes train one trial together; 1 without a launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """How many processes train one trial together."""
+    return int(os.environ["WORLD_SIZE"]) if variables.is_launch() else 1
+
+
+def is_launch() -> bool:
+    """Whether several processes train one trial together."""
+    return processes() > 1
 
 
 def is_first() -> bool:
     """Whether this process leads: plans, shows, writes."""
-    return os.environ.get("RANK", "0") == "0"
+    return not is_launch() or os.environ["RANK"] == "0"
 
 
 @dataclass
@@ -53,7 +59,6 @@ class Team:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         import torch
         from accelerate import PartialState
 

@@ -3,11 +3,11 @@
 A launcher that wants a trial makes the file `leases/<trial>.<n>` with O_EXCL, n one above the highest there is; one
 launcher succeeds. The file holds the launcher's token and a number drawn for this one lease, which tells it from a
 later one of the same name; the launcher's own file `leases/<token>.alive` changes every `BEAT` seconds. A lease whose
-launcher is stale is superseded by making n + 1, so nothing is ever taken away and no lock needs to be broken. Dead is a
-launcher of this machine whose process is gone, or one whose file has not changed for `STALE` seconds of the observer's
-own monotonic clock; no two clocks are ever compared. A lease that names nobody, as while it is being written, has the
-same time of its own. Whoever gets a lease looks at the trial's record before starting it, because another launcher may
-just have written it.
+launcher is stale is superseded by making n + 1, so nothing is ever taken away and no lock needs to be broken. Stale is
+a launcher of this machine whose process is gone, or one whose file has not changed for `STALE` seconds of the
+observer's own monotonic clock; no two clocks are ever compared. A lease that names nobody, as while it is being
+written, has the same time of its own. Whoever gets a lease looks at the trial's record before starting it, because
+another launcher may just have written it.
 
 Needed of a shared file system: exclusive creation is atomic, and a file closed on one machine is seen when another
 opens it (NFS 3 and later, Lustre, BeeGFS, CephFS).
@@ -44,7 +44,7 @@ class Lease:
         return os.path.basename(self.path).rpartition(".")[0]
 
     def held(self) -> bool:
-        """Whether nobody has passed it over, as happens to a launcher that did not move for longer than STALE."""
+        """Whether nobody has superseded it, as happens to a launcher that did not move for longer than STALE."""
         stem, _, number = self.path.rpartition(".")
         return _text(self.path) == self.mark and not os.path.exists(f"{stem}.{int(number) + 1}")
 
@@ -71,6 +71,7 @@ class Leases:
         self._thread.join()
         for lease in list(self.mine):
             self.release(lease)
+        self._remove_stale()
         self.sweep()
         with contextlib.suppress(OSError):  # all trials are done; what stays here does no harm
             self._alive(self.token).unlink()
@@ -106,7 +107,7 @@ class Leases:
     def release(self, lease: Lease) -> None:
         """Give a trial back, done or not; older files go first, so that the highest number never sinks.
 
-        What was passed over is left to the launcher that did so.
+        A superseded lease is left to the launcher that has the trial now.
         """
         self.mine.discard(lease)
         if not lease.held():
@@ -118,12 +119,12 @@ class Leases:
                     os.unlink(self.folder / f"{lease.trial}.{number}")
 
     def is_free(self, trial: str) -> bool:
-        """Whether a claim may succeed: nobody has the trial, or only the dead."""
+        """Whether a claim may succeed: nobody has the trial, or only stale launchers."""
         held = self._generations(trial)
         return not held or not self._is_taken(trial, held[-1])
 
     def sweep(self) -> None:
-        """Remove the signs of life of dead launchers that hold no lease any more."""
+        """Remove the heartbeats of stale launchers that hold no lease any more."""
         names = _names(self.folder)
         holders = {self._owner(*_split(name)) for name in names if not name.endswith(".alive")}
         for name in names:
@@ -132,12 +133,19 @@ class Leases:
                 with contextlib.suppress(OSError):
                     (self.folder / name).unlink()
 
+    def _remove_stale(self) -> None:
+        """Remove leases of stale launchers on trials that nobody came back for: each is superseded and given back."""
+        for trial in {_split(name)[0] for name in _names(self.folder) if _split(name)[1].isdecimal()}:
+            with contextlib.suppress(InputError):
+                if lease := self.claim(trial):
+                    self.release(lease)
+
     def _open(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._refusal(error) from None
-        self._sign(0)
+        self._write_pulse(0)
 
     def _refusal(self, error: OSError) -> InputError:
         problem = error.strerror or str(error)
@@ -170,25 +178,25 @@ class Leases:
         if token == self.token:
             return True
         try:
-            sign = self._alive(token).read_bytes()[:1000] if _is_file_name(token) else b""
+            pulse = self._alive(token).read_bytes()[:1000] if _is_file_name(token) else b""
         except OSError:
-            sign = b""
-        return not _is_gone(sign) and self._is_new(token, sign)
+            pulse = b""
+        return not _is_gone(pulse) and self._is_new(token, pulse)
 
-    def _is_new(self, name: str, sign: bytes) -> bool:
-        """Whether a sign has been the same for less than STALE seconds, as far as this launcher has seen."""
+    def _is_new(self, name: str, pulse: bytes) -> bool:
+        """Whether a heartbeat has been the same for less than STALE seconds, as far as this launcher has seen."""
         now = time.monotonic()
         before = self.seen.get(name)
-        if before is None or before[0] != sign:
-            self.seen[name] = sign, now
+        if before is None or before[0] != pulse:
+            self.seen[name] = pulse, now
             return True
         return now - before[1] < self.stale
 
     def _alive(self, token: str) -> Path:
         return self.folder / f"{token}.alive"
 
-    def _sign(self, beats: int) -> None:
-        """Change the sign of life; of one length, so that a full disk does not stop it."""
+    def _write_pulse(self, beats: int) -> None:
+        """Change the heartbeat; of one length, so that a full disk does not stop it."""
         text = json.dumps({"beats": f"{beats:012d}", "process": _process(os.getpid())}).encode()
         with contextlib.suppress(OSError):
             file = os.open(self._alive(self.token), os.O_WRONLY | os.O_CREAT, 0o666)
@@ -200,7 +208,7 @@ class Leases:
     def _beat(self) -> None:
         beats = 1
         while not self._stop.wait(self.beat):
-            self._sign(beats)
+            self._write_pulse(beats)
             beats += 1
 
 
@@ -242,10 +250,10 @@ def _process(pid: int) -> list[str] | None:
         return None
 
 
-def _is_gone(sign: bytes) -> bool:
-    """Whether a sign of life belongs to a process of this machine that is no more; False where that cannot be known."""
+def _is_gone(pulse: bytes) -> bool:
+    """Whether a heartbeat belongs to a process of this machine that is no more; False where that cannot be known."""
     try:
-        boot, namespace, pid, started = json.loads(sign)["process"]
+        boot, namespace, pid, started = json.loads(pulse)["process"]
         here = _process(os.getpid())
         if here is None or [boot, namespace] != here[:2]:
             return False

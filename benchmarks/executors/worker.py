@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.executors.outcome import Device, Json, Outcome, Work, Written
+from benchmarks.executors.variables import clean_worker
 
 if TYPE_CHECKING:
     from benchmarks.trial.config import TrialConfig
@@ -40,9 +41,7 @@ def start_worker(threads: int, device: Device, pid: Any) -> None:
         os._exit(1)
     pid.value = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    clean_worker(threads)
     if device.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device.gpu
     faulthandler.enable(all_threads=False)

@@ -129,7 +129,8 @@ def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training
     """The model with its head, the batches in their order, and the strategy attached."""
     protocol, labels = config.protocol, labels_of(inputs.fitted)
     AcceleratorState._reset_state()  # the precision of the trial before this one
-    accelerator = Accelerator(mixed_precision="bf16" if protocol.precision == "bf16" else "no")
+    precision = "bf16" if protocol.precision == "bf16" else "no"
+    accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=1)
     model, head = models.build(resources.model, inputs.outputs, seed=config.seeds.init, head_init=protocol.head_init)
     head_hash = models.head_hash(model, head)
     model.to(accelerator.device)

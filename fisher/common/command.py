@@ -3,8 +3,10 @@
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from fisher.common.errors import InputError
 from fisher.common.text import escape
@@ -23,10 +25,19 @@ class Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=32, width=min(100, int(os.environ.get("COLUMNS", 100))))
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses a flag in one sentence, as everything else is refused."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end."""
+        sentence = re.sub(r"^argument ((?:[^ :]+/)?(--\S+)): must ", r"\2 must ", message)
+        self.exit(REFUSED, f"error: {escape(sentence)}\n")
+
+
 def make_parser(prog: str, doc: str | None) -> argparse.ArgumentParser:
     """Return a parser whose description is the first line of a module's docstring and whose epilog is the rest."""
     first, _, rest = (doc or "").partition("\n")
-    return argparse.ArgumentParser(prog=prog, description=first, epilog=rest.strip("\n"), formatter_class=Help)
+    return Parser(prog=prog, description=first, epilog=rest.strip("\n"), formatter_class=Help)
 
 
 def require_at_least(args: argparse.Namespace, **least: float) -> None:

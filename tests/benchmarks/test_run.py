@@ -1,5 +1,6 @@
 """The command as a user types it: requests refused in one sentence, runs that resume, nothing lost."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -16,10 +17,13 @@ from typing import Any
 import pytest
 
 import benchmarks.run
+from benchmarks import output_folder, planning
 from benchmarks.data.tasks import TASKS
+from benchmarks.executors.launch import Launch
 from benchmarks.executors.leases import Leases
-from benchmarks.run import Run, main, parser
+from benchmarks.run import main, parser
 from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.inputs import load_data
 from benchmarks.verify import main as verify
 from leaderboard.build import build
 from leaderboard.export import pack
@@ -35,9 +39,19 @@ MIX = "mixout(w_pre, 0.7)"
 LONG = "a" * 300  # no file can have this name
 
 
+def planned(*argv: str) -> tuple[planning.Request, planning.Plan]:
+    """What a command line comes to, before anything is written."""
+    request = planning.resolve(parser().parse_args(argv))
+    return request, planning.make_plan(request)
+
+
 def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     """The sentence with which a request is refused; no traceback, status 2."""
-    assert main(list(argv)) == 2
+    try:
+        code = main(list(argv))
+    except SystemExit as end:  # of the parser
+        code = end.code  # type: ignore[assignment]
+    assert code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1, "one sentence"
@@ -63,14 +77,17 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["--set", "epochs"], "--set must be given key=value, got 'epochs'"),
         (["--set", "lr=0"], "lr must be positive, got 0.0"),
         (["--protocol", "lee"], "protocol must be one of lee20, sharma24, got 'lee'"),
-        (["--workers", "0"], "--workers must be positive, got 0"),
-        (["--workers", "99999999999999999999"], "--workers must be at most 10000, got 1e+20"),
-        (["--threads", "3000000000"], "--threads must be at most 10000, got 3e+09"),
+        (["--workers", "0"], "--workers must be at least 1, got 0"),
+        (["--workers", "99999999999999999999"], "--workers must be at most 10000, got 99999999999999999999"),
+        (["--threads", "3000000000"], "--threads must be at most 10000, got 3000000000"),
         (["--fractions", "1e-12"], "fractions must be in (0, 1] and at least 1e-09, got 1e-12"),
         (["--set", "fisher_objective=foo"], "fisher.objective must be one of auto, mlm, "),
-        (["--timeout", "-1"], "--timeout must be positive, got -1"),
-        (["--timeout", "nan"], "--timeout must be positive, got nan"),
-        (["--trials-per-device", "0"], "--trials-per-device must be positive, got 0"),
+        (["--timeout", "-1"], "--timeout must be a positive number of seconds, got -1"),
+        (["--timeout", "nan"], "--timeout must be a positive number of seconds, got nan"),
+        (["--trials-per-device", "0"], "--trials-per-device must be at least 1, got 0"),
+        (["--retries", "x"], "--retries must be a whole number, got 'x'"),
+        (["--executor", "lokal"], "argument --executor: invalid choice: 'lokal'"),
+        (["--checkpoint-every", "-1"], "--checkpoint-every must be at least 0, got -1"),
         (["--retries", "-1"], "--retries must be at least 0, got -1"),
         (["--slurm", "partition=gpu"], "--slurm must come with --executor slurm, got --executor local"),
         (
@@ -125,7 +142,10 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.Capt
     shown = capsys.readouterr().out
     assert "204 trials: 0 done, 204 left" in shown
     assert "by one training step measured now" in shown
-    assert "strategies = [" in shown, "the resolved suite is printed"
+    assert "lr 0.0001, 3 epochs, batch 16, 3 restarts on 3 splits\n" in shown
+    assert "strategies = [" not in shown
+    assert main(["--dry-run", "--verbose", "--offline", "--output", str(tmp_path / "out")]) == 0
+    assert "strategies = [" in capsys.readouterr().out, "the resolved suite"
     assert not (tmp_path / "out").exists()
 
 
@@ -236,7 +256,7 @@ def test_a_plugin_of_an_installed_distribution_is_known_to_the_workers(
 
 
 def test_ones_own_task_runs_like_glue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [f"the dog sees the cat {at}\t{at % 2}" for at in range(40)]
+    rows = [f"the dog sees the cat{' the cat' * (at % 9)}\t{at % 2}" for at in range(40)]
     for part in ("train", "dev"):
         (tmp_path / f"{part}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
     (tmp_path / "own.toml").write_text(
@@ -250,7 +270,7 @@ def test_ones_own_task_runs_like_glue(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "out" / "split_hashes.json").exists(), "the first use records the split's hash"
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     (tmp_path / "train.tsv").write_text("\n".join(["text\tlabel", *rows[::2], *rows[1::2]]) + "\n")
-    benchmarks.run.load_data.cache_clear()
+    load_data.cache_clear()
     argv = [*argv, "--fractions", "0.5", "--set", "epochs=1", "--output", str(tmp_path / "out"), "--strategies", MIX]
     assert "the training data changed; use another output folder." in refused(capsys, *argv)
     after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
@@ -285,21 +305,20 @@ def test_a_suite_for_glue_runs_on_the_embedded_model_and_says_so(
 def test_a_run_says_how_many_restarts_it_planned_and_never_fewer_than_before(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def plan(*flags: str) -> dict[str, int]:
+    def restarts(*flags: str) -> dict[str, int]:
         request = ["--suite", "board", "--model", "pocket", "--output", str(tmp_path), "--tasks", "pocket-rte", *flags]
-        run = Run(parser().parse_args([*request, "--dry-run"]))
-        assert run.go() == 0
-        run._keep_suite()
+        wanted, plan = planned(*request)
+        plan.keep(wanted)
         found, faults = read_plan([tmp_path])
         assert faults == []
         return {place[-1]: count for place, count in found.items()}
 
-    first = plan()
-    assert first["none"] == 5 and first["mixout(w_pre, 0.7)"] == 12 and len(first) == 10
-    assert plan("--restarts", "2", "--split-seeds", "1") == first
+    first = restarts()
+    assert first["none"] == 5 and first["mixout(w_pre, 0.7, layers=fed)"] == 12 and len(first) == 10
+    assert restarts("--restarts", "2", "--split-seeds", "1") == first
     for name in ("plan.json", "methods.json"):
         (tmp_path / name).write_text("damaged")
-    assert plan() == first
+    assert restarts() == first
     kept = sorted((tmp_path / "set_aside").iterdir())
     assert [path.name.rsplit(".", 1)[0] for path in kept] == ["methods.json", "plan.json"]
     assert all(path.read_text() == "damaged" for path in kept)
@@ -312,8 +331,7 @@ def test_of_two_launchers_that_plan_at_a_time_none_loses_what_it_planned(
 ) -> None:
     """The other one is between reading and writing when this one comes."""
     request = ["--tasks", "pocket-rte", "--strategies", "none", "--restarts", "2", "--output", str(tmp_path)]
-    run = Run(parser().parse_args([*request, "--dry-run"]))
-    assert run.go() == 0
+    wanted, plan = planned(*request)
     other = {("m", "w", "{}", "rte", 1.0, "mixout(w_pre, 0.7)"): 3}
     with Leases(tmp_path) as leases:
         lease = leases.claim("plan.json")
@@ -324,7 +342,7 @@ def test_of_two_launchers_that_plan_at_a_time_none_loses_what_it_planned(
             leases.release(lease)
 
         monkeypatch.setattr(time, "sleep", wait)
-        run._keep_suite()
+        plan.keep(wanted)
     found = read_plan([tmp_path])[0]
     assert len(found) > 1 and found.items() >= other.items()
     assert not (tmp_path / "leases").exists()
@@ -335,8 +353,9 @@ def test_of_two_launchers_with_own_tasks_none_loses_the_hash_of_its_split(
 ) -> None:
     """The second comes when the first is about to rename the file; both have one process id, as in two containers."""
     request = ["--tasks", "pocket-rte", "--strategies", "none", "--output", str(tmp_path)]
-    one, two = (Run(parser().parse_args(request)) for _ in range(2))
-    one.new_hashes, two.new_hashes = [(TASKS["qnli"], 0.1, 0, "a" * 64)], [(TASKS["sst2"], 0.1, 0, "b" * 64)]
+    wanted, plan = planned(*request)
+    one = dataclasses.replace(plan, new_hashes=[(TASKS["qnli"], 0.1, 0, "a" * 64)])
+    two = dataclasses.replace(plan, new_hashes=[(TASKS["sst2"], 0.1, 0, "b" * 64)])
     waits, began, replace, sleep = threading.Event(), list[threading.Thread](), os.replace, time.sleep
 
     def wait(seconds: float) -> None:
@@ -345,15 +364,15 @@ def test_of_two_launchers_with_own_tasks_none_loses_the_hash_of_its_split(
 
     def interrupted(source: Any, target: Any) -> None:
         if Path(target).name == "split_hashes.json" and not began:
-            began.append(threading.Thread(target=two._keep_suite))
+            began.append(threading.Thread(target=two.keep, args=[wanted]))
             began[0].start()
             while began[0].is_alive() and not waits.is_set():
                 sleep(0.01)
         replace(source, target)
 
-    monkeypatch.setattr(benchmarks.run, "time", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr(output_folder, "time", SimpleNamespace(sleep=wait))
     monkeypatch.setattr(os, "replace", interrupted)
-    one._keep_suite()
+    one.keep(wanted)
     began[0].join()
     kept = json.loads((tmp_path / "split_hashes.json").read_text())
     assert kept == {"qnli": {"0.1/0": "a" * 64}, "sst2": {"0.1/0": "b" * 64}}
@@ -363,7 +382,7 @@ def test_an_output_that_takes_no_split_hashes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out" / "split_hashes.json").mkdir(parents=True)
-    monkeypatch.setattr(Run, "_check_splits", lambda run, grid: run.new_hashes.append((TASKS["qnli"], 0.1, 0, "a")))
+    monkeypatch.setattr(planning, "_check_splits", lambda request, grid: [(TASKS["qnli"], 0.1, 0, "a")])
     message = refused(capsys, *SMALL, "--strategies", "none", "--output", str(tmp_path / "out"))
     assert "--output must be a folder that can be written, got " in message
 
@@ -380,12 +399,12 @@ def test_an_archive_among_the_records_is_not_counted_as_done_and_stays(
     archive.parent.mkdir()
     content = pack(map(untrained, make_configs("none", restarts=3))) + gzip.compress(b"{\n")
     archive.write_bytes(content)
-    monkeypatch.setattr(Run, "_train", lambda *given: None)
-    monkeypatch.setattr(Run, "_report", lambda run: 0)
+    monkeypatch.setattr(Launch, "run", lambda *given: None)
+    monkeypatch.setattr(benchmarks.run, "report", lambda *given: 0)
     assert main([*SMALL, "--restarts", "3", "--strategies", "none", "--output", str(tmp_path)]) == 0
     shown, warned = capsys.readouterr()
     assert "3 trials: 0 done, 3 left" in shown and warned == ""
-    assert f"not used: {archive}; move it out of records/, python -m leaderboard.build reads it" in shown
+    assert f"not used: {archive}; move it out of records/, regbench build reads it" in shown
     assert archive.read_bytes() == content and not (tmp_path / "set_aside").exists()
 
 

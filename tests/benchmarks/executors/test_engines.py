@@ -35,6 +35,8 @@ launcher = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(launcher)
 ROOT = Path(__file__).parents[3]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--offline", "--set", "epochs=1")
+LAUNCH = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+LAUNCH |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "x"}
 STRATEGIES = ("none", "mixout(w_pre, 0.7)", "wdecay(w_pre, 0.01)")
 
 
@@ -70,14 +72,15 @@ def test_two_processes_train_a_trial_as_one_does(tmp_path: Path) -> None:
 def test_one_trial_over_several_processes_has_no_further_executor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in LAUNCH.items():
+        monkeypatch.setenv(name, value)
     assert main([*TINY, "--strategies", "none", "--executor", "ray", "--output", str(tmp_path / "out")]) == 2
     said = "error: accelerate launch must come without --executor, got --executor ray\n"
     assert capsys.readouterr().err == said and not (tmp_path / "out").exists()
 
 
 def supersede(lease: Lease) -> None:
-    """As a launcher does that holds the lease's own for dead."""
+    """As a launcher does that takes the lease's own for stale."""
     Path(lease.path).with_suffix(".1").write_text("another-launcher 0")
 
 

@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[3]
 NEVER = {
     "beat": 1e6,
     "stale": 1e6,
-}  # seconds: a launcher of this machine is dead when its process is, not when it waits
+}  # seconds: a launcher of this machine is stale when its process is gone, not when it waits
 
 
 @pytest.fixture(autouse=True)
@@ -74,18 +74,18 @@ def test_one_of_two_launchers_gets_a_trial_and_the_other_when_it_is_given_back(t
     assert not (tmp_path / "leases").exists(), "nothing stays behind"
 
 
-def test_a_dead_process_of_this_machine_loses_its_leases_at_once(tmp_path: Path) -> None:
+def test_a_killed_launcher_of_this_machine_loses_its_leases_at_once(tmp_path: Path) -> None:
     code = "import os, sys; from pathlib import Path; from benchmarks.executors.leases import Leases\n"
     code += "l = Leases(Path(sys.argv[1])); l.__enter__(); l.claim('a'); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
-    assert len(os.listdir(tmp_path / "leases")) == 2, "the lease and the sign of life lie there"
+    assert len(os.listdir(tmp_path / "leases")) == 2, "the lease and the heartbeat"
     with Leases(tmp_path) as leases:
         lease = leases.claim("a")
         assert lease is not None and lease.path.endswith("a.1")
     assert not (tmp_path / "leases").exists()
 
 
-def test_a_launcher_elsewhere_is_dead_when_its_sign_of_life_has_not_changed(
+def test_a_launcher_elsewhere_is_stale_when_its_heartbeat_has_not_changed(
     tmp_path: Path, wait: Callable[[float], None]
 ) -> None:
     folder = tmp_path / "leases"
@@ -184,6 +184,21 @@ def test_files_that_cannot_be_removed_at_the_end_do_not_end_the_run(
         leases.release(lease)
         assert leases.is_free("a")
     assert (tmp_path / "leases" / "a.0").exists()
+
+
+def test_the_last_launcher_removes_leases_that_nobody_needs_any_more(tmp_path: Path) -> None:
+    """A launcher is killed between its record and the release; the next has nothing to do with that trial."""
+    code = "import os, sys; from pathlib import Path; from benchmarks.executors.leases import Leases\n"
+    code += "l = Leases(Path(sys.argv[1])); l.__enter__(); l.claim('done-f0.1'); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
+    assert (tmp_path / "leases" / "done-f0.1.0").exists()
+    with Leases(tmp_path) as other:
+        held = other.claim("held")
+        with Leases(tmp_path):
+            pass
+        assert held is not None and held.held(), "those of launchers at work stay"
+        assert sorted(os.listdir(tmp_path / "leases")) == sorted([f"{other.token}.alive", "held.0"])
+    assert not (tmp_path / "leases").exists()
 
 
 def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

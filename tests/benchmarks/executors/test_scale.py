@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from benchmarks.run import Run, parser
+from benchmarks import planning
+from benchmarks.run import parser, show_plan, show_time
 from leaderboard.records.store import read_record, write_record
 
 ROOT = Path(__file__).parents[3]
@@ -34,12 +36,15 @@ def calibration() -> float:
     return seconds
 
 
-def plan(output: Path) -> tuple[float, Run]:
+def plan(output: Path) -> tuple[float, planning.Plan]:
     """Processor seconds of a dry run, which plans, reads what is there and says what is left."""
     begin = time.process_time()
-    run = Run(parser().parse_args([*GRID, "--dry-run", "--offline", "--output", str(output)]))
-    assert run.go() == 0
-    return time.process_time() - begin, run
+    request = planning.resolve(parser().parse_args([*GRID, "--offline", "--output", str(output)]))
+    plan = planning.make_plan(request)
+    console = Console(quiet=True)
+    show_plan(request, plan, console)
+    assert show_time(request, plan, console) == 0
+    return time.process_time() - begin, plan
 
 
 @pytest.mark.long
@@ -60,7 +65,7 @@ def test_a_hundred_thousand_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             {"config": config.to_json(), "result": said | flags | numbers | lists, "environment": {"torch": "2"}},
         )
     resumed, run = plan(tmp_path)
-    assert not run._left(run._known()[0])
+    assert not run.left
     begin = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-c", BUILD, str(tmp_path), "--output", str(tmp_path / "board"), "--without-figures"]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

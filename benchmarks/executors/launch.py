@@ -1,0 +1,77 @@
+"""Runs the trials that are left, on whatever the command line names, and shows how they end."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from benchmarks.executors import data_parallel, slurm
+from benchmarks.executors.leases import Leases
+from benchmarks.executors.local import LocalExecutor, find_devices, require_guard
+from benchmarks.executors.outcome import Device, Outcome
+from benchmarks.executors.progress import Display
+from benchmarks.executors.ray import RayExecutor
+from benchmarks.executors.scheduler import Job, run_trials
+from benchmarks.trial.environment import environment
+
+if TYPE_CHECKING:
+    from benchmarks.planning import Plan, Request
+    from benchmarks.trial.config import TrialConfig
+
+Ended = Iterator[tuple["TrialConfig", Outcome]]
+
+
+class Launch:
+    """The trials of one request on their executor. Raises InputError for what its cluster does not have."""
+
+    def __init__(self, request: Request, plan: Plan) -> None:
+        self.args, self.plan = request.args, plan
+        self.job = Job(request.resources(), request.folder.path.resolve(), self.args.retries, {})
+        self.limits: dict[str, Any] = {"threads": self.args.threads, "timeout": self.args.timeout}
+        self.size, options = slurm.read_options(self.args.slurm, self.args.threads)
+        self.engine: Any = self._engine(options) if plan.left and not data_parallel.is_launch() else None
+
+    def _engine(self, options: Mapping[str, Any]) -> Any:
+        """What runs the trials: an executor, or submitit's."""
+        if self.args.executor == "slurm":
+            return slurm.make_engine(self.job.output / "slurm", options)
+        if self.args.executor == "ray":
+            more = {"workers": self.args.workers, "per_device": self.args.trials_per_device}
+            return RayExecutor(self.args.ray_address, **more, **self.limits)
+        require_guard()
+        return LocalExecutor(devices_of(self.args, len(self.plan.left)), **self.limits)
+
+    def run(self, console: Console) -> None:
+        """Run what is left."""
+        self.job = Job(self.job.resources, self.job.output, self.job.retries, environment(self.args.threads))
+        with Display(len(self.plan.left), console) as display:
+            for config, outcome in self._trials(display):
+                display.end(config, outcome)
+
+    def _trials(self, display: Display) -> Ended:
+        """The trials as they end, wherever they run."""
+        left, before = self.plan.left, self.plan.known.checksums
+        if self.args.executor == "slurm":
+            batch = functools.partial(slurm.Batch, job=self.job, per_device=self.args.trials_per_device, **self.limits)
+            more: dict[str, Any] = {"engine": self.engine, "size": self.size, "batch": batch}
+            yield from slurm.submit_trials(left, self.job, before=before, **more)
+            return
+        with Leases(self.job.output) as leases:
+            if data_parallel.is_launch():
+                team = data_parallel.Team(self.job.resources, self.job.records, self.args.timeout)
+                yield from data_parallel.lead(left, team, self.job, leases, before=before, on_start=display.start)
+                return
+            hooks: dict[str, Any] = {"on_start": display.start, "on_retry": display.retry}
+            yield from run_trials(left, self.engine, self.job, leases, before=before, **hooks)
+
+    def follow(self) -> None:
+        """Train what the first process of a launch says."""
+        data_parallel.follow(data_parallel.Team(self.job.resources, self.job.records, self.args.timeout))
+
+
+def devices_of(args: Any, trials: int) -> list[Device]:
+    """Where trials run on this machine: no more workers than there are trials."""
+    return find_devices(args.workers, args.trials_per_device, args.threads)[: max(1, trials)]

@@ -1,0 +1,124 @@
+"""The command line of `benchmarks.run`: its flags, their texts, and what each of them may be."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.executors.data_parallel import is_launch
+from fisher.common.command import make_parser
+from fisher.common.errors import InputError
+
+DEFAULT_OUTPUT = "results"
+MOST = 10_000  # workers, threads, trials on a GPU
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """The command line; `doc` says what the command does, with examples and exit codes."""
+    made = make_parser("regbench run", doc)
+    made.add_argument("--list", choices=("suites", "tasks"), help="show the names that --suite or --tasks takes")
+    _add_request(made.add_argument_group("what is compared"))
+    _add_inputs(made.add_argument_group("inputs and output"))
+    _add_execution(made.add_argument_group("how trials run"))
+    _add_report(made.add_argument_group("what is shown"))
+    return made
+
+
+def _add_request(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--suite", metavar="NAME|FILE.toml", help="default: pocket, or glue where --tasks names GLUE tasks")
+    add("--model", metavar="HUB_ID|FOLDER", help="pretrained model; required unless every task is a pocket one")
+    add("--tasks", nargs="+", metavar="TASK", help="default: the suite's")
+    add("--strategies", nargs="+", metavar="SUM", help="e.g. 'dropout(0.1) + wdecay(0, 0.01)'; default: the suite's")
+    add("--fractions", nargs="+", type=float, metavar="F", help="shares of the training set, in (0, 1]")
+    add("--sizes", nargs="+", type=int, metavar="N", help="numbers of training examples, with fractions")
+    tune = "try B configurations of every strategy, whose open hyperparameters vary"
+    add("--tune", type=int, metavar="B", help=tune)
+    add("--restarts", type=int, metavar="N", help="repetitions with another head and order of the data")
+    add(
+        "--split-seeds", type=int, metavar="N", help="restart r uses split seed r mod N (default: each restart its own)"
+    )
+    add("--protocol", metavar="NAME", help="lee20 or sharma24")
+    add("--set", **_several("KEY=VALUE"), help="fields of the protocol, or fisher_ fields")
+
+
+def _add_inputs(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
+    add("--task-file", metavar="FILE.toml", help="your own task")
+    add("--plugin", **_several("FILE|MODULE"), help="your own regularizers")
+    add("--offline", action="store_true", help="use local files and caches only")
+    add("--output", metavar="DIR", help=f"default: {DEFAULT_OUTPUT}/SUITE")
+
+
+def _add_execution(group: argparse._ArgumentGroup) -> None:
+    add, count = group.add_argument, whole(1, MOST)
+    add("--workers", type=count, metavar="N", help="default: one per GPU, or per core")
+    add("--threads", type=count, default=1, metavar="N", help="CPU threads per worker (default 1)")
+    add("--trials-per-device", type=count, default=1, metavar="K", help="trials at a time on one GPU (default 1)")
+    add("--timeout", type=seconds, metavar="SECONDS", help="wall-clock limit of one trial")
+    add("--retries", type=whole(0), default=1, metavar="N", help="further tries after an error (default 1)")
+    every = "optimizer steps between two checkpoints, from which an interrupted trial resumes (default 0: none)"
+    add("--checkpoint-every", type=whole(0), default=0, metavar="STEPS", help=every)
+    add("--executor", choices=("local", "ray", "slurm"), default="local", help="where trials run (default local)")
+    add("--ray-address", metavar="HOST:PORT", help="a running cluster; default: Ray on this machine")
+    slurm = "parameters of submitit (partition=gpu, time=600, gpus_per_node=1); trials=N per job (default 20)"
+    add("--slurm", **_several("KEY=VALUE"), help=slurm)
+
+
+def _add_report(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--dry-run", action="store_true", help="show the grid, what is done, what is left, and for how long")
+    add("--verbose", action="store_true", help="show the resolved suite")
+    add("--explain", action="store_true", help="say what the columns of the tables mean")
+
+
+def _several(metavar: str) -> dict[str, Any]:
+    return {"nargs": "+", "action": "extend", "default": [], "metavar": metavar}
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The type of a flag that takes a whole number of a range."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}")
+        if most is not None and value > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most}, got {text}")
+        return value
+
+    return read
+
+
+def seconds(text: str) -> float:
+    """The type of a flag that takes a time."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a positive number of seconds, got {text}")
+    return value
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise InputError for flags that do not go together."""
+    for flag, executor in (("slurm", "slurm"), ("ray_address", "ray")):
+        if getattr(args, flag) and args.executor != executor:
+            name = f"--{flag.replace('_', '-')}"
+            raise InputError(f"{name} must come with --executor {executor}, got --executor {args.executor}")
+    if not is_launch():
+        return
+    if args.executor != "local":
+        raise InputError(f"accelerate launch must come without --executor, got --executor {args.executor}")
+    if args.checkpoint_every:
+        raise InputError(
+            f"accelerate launch must come without --checkpoint-every, got {args.checkpoint_every}; trials of several "
+            "processes have no checkpoints"
+        )

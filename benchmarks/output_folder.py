@@ -1,0 +1,117 @@
+"""What lies in the output folder of a run: records, the request, the plan, and what was set aside."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.executors.leases import Leases
+from fisher.common.errors import InputError
+from fisher.common.files import write_atomic
+from leaderboard.records.methods import METHODS, encode_methods, read_methods
+from leaderboard.records.plan import PLAN, encode_plan, joined, plan_of, read_plan
+from leaderboard.records.schema import RecordError, is_done
+from leaderboard.records.store import ARCHIVE, find_records, set_aside, stream_records
+
+if TYPE_CHECKING:
+    from benchmarks.data.splits import Size
+    from benchmarks.data.tasks import Task
+
+WAIT = 0.1  # seconds between two looks at a lease
+SplitHashes = list[tuple["Task", "float | Size", int, str]]  # task, amount, split seed, hash
+
+
+@dataclass(frozen=True)
+class Known:
+    """The records of a folder: by name whether their trials need no other try, their checksums, and unusable files."""
+
+    done: Mapping[str, bool]
+    checksums: Mapping[str, str]
+    problems: list[RecordError]
+
+    def left(self, names: Iterable[str]) -> list[str]:
+        """The trials to do; those that ended in an error before come last."""
+        return sorted((name for name in names if not self.done.get(name)), key=lambda name: name in self.done)
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """The output folder of a run, which other launchers may share."""
+
+    path: Path
+
+    @property
+    def records(self) -> Path:
+        """The folder of the records."""
+        return self.path / "records"
+
+    def files(self, end: str = ".json") -> list[str]:
+        """The records here, one a file."""
+        found = find_records([self.path]) if os.path.isdir(self.records) else []
+        return [path for path in found if path.endswith(end)]
+
+    def archives(self) -> list[str]:
+        """Archives among the records, which no run uses."""
+        return self.files(ARCHIVE)
+
+    def read(self, names: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The usable records here, all or those of some trials."""
+        paths = [path for path in self.files() if names is None or Path(path).stem in names]
+        for record in stream_records(paths) if paths else ():
+            if not isinstance(record, RecordError):
+                yield record
+
+    def known(self, suffices: Callable[[Mapping[str, Any]], bool]) -> Known:
+        """What is here; a record that does not suffice for the request is not done."""
+        done, checksums, problems = dict[str, bool](), dict[str, str](), list[RecordError]()
+        for record in stream_records(self.files()):
+            if isinstance(record, RecordError):
+                problems.append(record)
+            else:
+                done[record["id"]] = is_done(record) and suffices(record)
+                checksums[record["id"]] = record["checksum"]
+        return Known(done, checksums, problems)
+
+    def count_done(self, names: Collection[str]) -> int:
+        """How many of these trials have a result or were skipped."""
+        return sum(map(is_done, self.read(names)))
+
+    def keep_request(
+        self,
+        suite: str,
+        methods: Mapping[str, Any],
+        configs: Iterable[Mapping[str, Any]],
+        new_hashes: SplitHashes,
+    ) -> None:
+        """Make the folder and store the request: suite, methods, plan, and hashes of splits seen for the first time."""
+        try:
+            self.records.mkdir(parents=True, exist_ok=True)
+            with Leases(self.path) as leases:
+                while leases.claim(PLAN) is None:  # another launcher adds to the same files
+                    time.sleep(WAIT)
+                if new_hashes:  # first: they may refuse the request
+                    from benchmarks.data.splits import remember_split_hashes
+
+                    remember_split_hashes(self.path / "split_hashes.json", new_hashes)
+                write_atomic(self.path / "suite.toml", suite.encode("utf-8"))
+                self._extend(methods, configs)
+        except OSError as error:
+            problem = error.strerror or str(error)
+            raise InputError(f"--output must be a folder that can be written, got {self.path}: {problem}") from None
+
+    def _extend(self, methods: Mapping[str, Any], configs: Iterable[Mapping[str, Any]]) -> None:
+        """Add this request to what `methods.json` and `plan.json` say."""
+        (known, faults), (plan, others) = read_methods([self.path]), read_plan([self.path])
+        self.set_aside([*faults, *others])
+        write_atomic(self.path / METHODS, encode_methods({**known, **methods}))
+        write_atomic(self.path / PLAN, encode_plan(joined([plan, plan_of(configs)])))
+
+    def set_aside(self, problems: Iterable[RecordError]) -> None:
+        """Move files that cannot be read out of the way, and say so."""
+        for kept in set_aside(problems, self.path / "set_aside"):
+            print(f"warning: set aside {kept}", file=sys.stderr)

@@ -1,0 +1,213 @@
+"""From a command line to the trials to run: names resolved, inputs checked, the grid held against what is done."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data.sources import TaskData
+from benchmarks.data.splits import check_split_hash, split_hash
+from benchmarks.data.tasks import Task, task_from_file
+from benchmarks.embedded import on_own_corpus, on_pocket
+from benchmarks.fisher_scores import ScoreBook
+from benchmarks.grid import make_grid, unique_strategies
+from benchmarks.options import DEFAULT_OUTPUT
+from benchmarks.output_folder import Known, OutputFolder, SplitHashes
+from benchmarks.suite import Suite, load_suite, override, tune
+from benchmarks.trial import models
+from benchmarks.trial.checkpoints import Plan as CheckpointPlan
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.inputs import Resources, load_data, load_tests, resolve_task
+from benchmarks.trial.probe import Tests, look
+from benchmarks.trial.protocol import make_protocol
+from benchmarks.tuning.trials import first_strategies
+from fisher.common.errors import InputError
+from fisher.common.text import escape
+from leaderboard.records.identity import record_ids
+from leaderboard.records.schema import is_result
+from regularizers.describe import explain
+from regularizers.registry import load_plugins
+from regularizers.strategy import Strategy, parse
+from regularizers.surgery.forward import FAMILIES as PACKABLE
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for, resolved; `notes` are sentences about what was changed."""
+
+    args: argparse.Namespace
+    suite: Suite
+    strategies: list[Strategy]
+    families: Mapping[str, Strategy]  # tuned families, and what stands for each where its terms are explained
+    tasks: list[Task]
+    source: models.Source
+    scores: ScoreBook
+    folder: OutputFolder
+    notes: list[str]
+
+    def load(self, task: str) -> TaskData:
+        """A task's examples, from the source that the command line names."""
+        return load_data(task, self.args.data_dir, self.args.task_file, self.args.offline)
+
+    def tests(self, task: str) -> Tests:
+        """The test sets of a task that are to be predicted."""
+        a = self.args
+        return load_tests(task, a.data_dir, a.task_file, a.offline) if self.suite.predict_test else {}
+
+    def suffices(self, record: Mapping[str, Any]) -> bool:
+        """Whether a record holds the test predictions that are asked for, if any are."""
+        return not self.suite.predict_test or not is_result(record) or "test" in record["result"]
+
+    def resources(self) -> Resources:
+        """Where this machine has what the configs name."""
+        a, output = self.args, self.folder.path.resolve()
+        return Resources(
+            model=self.source,
+            data_dir=_absolute(a.data_dir),
+            task_file=_absolute(a.task_file),
+            offline=a.offline,
+            plugins=tuple(str(Path(plugin).resolve()) if Path(plugin).exists() else plugin for plugin in a.plugin),
+            fisher={source: str(Path(file).resolve()) for source, file in self.scores.files.items()},
+            threads=a.threads,
+            predict_test=self.suite.predict_test,
+            logits=self.suite.logits,
+            checkpoints=CheckpointPlan(str(output), a.checkpoint_every) if a.checkpoint_every else None,
+        )
+
+    def headline(self) -> str:
+        """The numbers that matter most, in one line."""
+        lines = list(dict.fromkeys(map(_headline, self.suite.blocks())))
+        return "; or ".join(lines[:2]) + (f"; or {len(lines) - 2} more" if len(lines) > 2 else "")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a request by the names of their records, and what the output folder holds of them."""
+
+    grid: Mapping[str, TrialConfig]
+    known: Known
+    left: Mapping[str, TrialConfig]
+    new_hashes: SplitHashes
+
+    def keep(self, request: Request) -> None:
+        """Store the request in its output folder."""
+        named = {str(strategy): strategy for strategy in request.strategies} | dict(request.families)
+        methods = {text: explain(strategy) for text, strategy in named.items()}
+        blocks = (config.to_json() for config in self.grid.values())
+        request.folder.keep_request(request.suite.to_toml(), methods, blocks, self.new_hashes)
+
+
+def resolve(args: argparse.Namespace) -> Request:
+    """Load plugins, suite, tasks and model by their names. Raises InputError for what does not exist or fit."""
+    for problem in load_plugins(args.plugin):
+        print(f"warning: {problem}", file=sys.stderr)
+    suite, notes = _suite(args)
+    families = {text: parse(first) for text, first in first_strategies(suite.tuning).items()}
+    strategies = [*unique_strategies(suite.every("strategies")), *families.values()]
+    tasks = [resolve_task(name, args.task_file) for name in suite.every("tasks")]
+    source = _model(args, suite, tasks)
+    if source.family not in PACKABLE:
+        notes.append(f"{source.family} models train with forward=stock; the faster passes are BERT's alone")
+    folder = OutputFolder(Path(args.output or Path(DEFAULT_OUTPUT, suite.name)))
+    scores = ScoreBook(folder.path / "fisher", source, suite.fisher)
+    return Request(args, suite, strategies, families, tasks, source, scores, folder, notes)
+
+
+def make_plan(request: Request) -> Plan:
+    """The grid and what is left of it. Raises InputError where model, tokenizer, texts or splits do not fit."""
+    request.scores.plan(request.strategies)
+    _look(request)
+    grid = make_grid(
+        request.suite,
+        request.load,
+        model=request.source.label,
+        weights=models.weights_of(request.source),
+        family=request.source.family,
+        layers=request.source.layers,
+        fisher=request.scores.of,
+    )
+    new_hashes = _check_splits(request, grid)
+    by_name = dict(zip(record_ids(config.to_json() for config in grid), grid, strict=True))
+    gc.freeze()  # a large grid stays to the end; looking through it again and again costs more than reading records
+    known = request.folder.known(request.suffices)
+    left = {name: by_name[name] for name in known.left(by_name)}
+    if archives := request.folder.archives():
+        names = escape(", ".join(archives))
+        request.notes.append(f"not used: {names}; move it out of records/, regbench build reads it")
+    return Plan(by_name, known, left, new_hashes)
+
+
+def _suite(args: argparse.Namespace) -> tuple[Suite, list[str]]:
+    """The named or default suite with the command line's values in place of its own, and what was changed."""
+    own = None if args.task_file is None else task_from_file(Path(args.task_file))
+    named = args.tasks or ([own.name] if own and args.suite is None else [])
+    tasks = list({(task := resolve_task(name, args.task_file)).name: task for name in named}.values())
+    suite = load_suite(args.suite or ("pocket" if all(map(_is_embedded, tasks)) else "glue"), own)
+    notes: list[str] = []
+    if args.model == "pocket" and not tasks and args.data_dir is None:
+        suite, notes = on_pocket(suite)
+    if args.model == "pocket":
+        suite, more = on_own_corpus(suite)
+        notes += more
+    tuned = args.tune is not None or suite.tuning is not None
+    strategies = [] if tuned else unique_strategies(args.strategies or [])
+    values: dict[str, Any] = {key: getattr(args, key) for key in ("restarts", "split_seeds", "protocol", "model")}
+    values["tasks"] = tuple(task.name for task in tasks) or None
+    values["strategies"] = tuple(map(str, strategies)) or None
+    if args.fractions or args.sizes:
+        values |= {"fractions": tuple(args.fractions or ()), "sizes": tuple(args.sizes or ()), "per_class": ()}
+    suite = override(suite, values, args.set)
+    return (tune(suite, args.tune, args.strategies or []) if tuned else suite), notes
+
+
+def _model(args: argparse.Namespace, suite: Suite, tasks: list[Task]) -> models.Source:
+    """The model, which every task but the embedded ones needs to be told."""
+    unasked = suite.model == "pocket" and args.model is None
+    if not suite.model or (unasked and not all(map(_is_embedded, tasks))):
+        named = ", ".join(task.name for task in tasks if not _is_embedded(task)) or "this suite"
+        raise InputError(f"--model must be given for {named}: a hub id such as bert-large-uncased, or a folder")
+    return models.find_model(suite.model, offline=args.offline)
+
+
+def _look(request: Request) -> None:
+    """Model, tokenizer and texts must go together before anything is scheduled."""
+    blocks = request.suite.blocks()
+    asked = [(task, make_protocol(b.protocol, b.settings).max_length) for b in blocks for task in b.tasks]
+    lines, warnings = look(request.source, asked, request.load, request.tests)
+    request.notes.extend(lines)
+    for warning in warnings:
+        print(f"warning: {escape(warning)}", file=sys.stderr)
+
+
+def _check_splits(request: Request, grid: list[TrialConfig]) -> SplitHashes:
+    """Hashes of splits that are seen for the first time. Raises InputError where official data give other splits."""
+    for task in request.tasks:
+        check_split_hash(task, 1.0, 0, split_hash(task, request.load(task.name).train))
+    tasks = {task.name: task for task in request.tasks}
+    official = [config for config in grid if config.protocol.data == "official"]
+    seen = {(config.task, config.amount, config.split_seed): config.split_hash for config in official}
+    found = [(tasks[name], amount, seed, digest) for (name, amount, seed), digest in seen.items()]
+    return [split for split in found if not check_split_hash(*split)]
+
+
+def _headline(block: Suite) -> str:
+    protocol = make_protocol(block.protocol, block.settings)
+    splits = (None if protocol.data == "pooled" else block.split_seeds) or block.restarts
+    restarts = f"{block.restarts} restart{'s' * (block.restarts > 1)} on {splits} split{'s' * (splits > 1)}"
+    epochs = f"{protocol.steps} steps" if protocol.steps else f"{protocol.epochs} epoch{'s' * (protocol.epochs > 1)}"
+    return f"lr {protocol.lr:g}, {epochs}, batch {protocol.batch_size}, {restarts}".replace("e-0", "e-")
+
+
+def _absolute(path: str | None) -> str | None:
+    """A path that means the same in every process."""
+    return None if path is None else str(Path(path).resolve())
+
+
+def _is_embedded(task: Task) -> bool:
+    """Whether the task is an embedded one, made for the embedded model."""
+    return task.kind == "embedded"

@@ -1,0 +1,122 @@
+"""The environment decides nothing: variables of launchers and of arithmetic are refused by name or dropped."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.executors.variables import ADDRESS, LAUNCH, clean_worker, is_launch, settle
+from benchmarks.run import main
+from fisher.common.errors import InputError
+
+ROOT = Path(__file__).parents[3]
+OURS = {"PATH": "/bin", "OMP_NUM_THREADS": "3", "CUDA_VISIBLE_DEVICES": "1", "HF_HOME": "/cache"}
+SET = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+LAUNCHED = {**dict.fromkeys(LAUNCH, "2"), **dict.fromkeys(ADDRESS, "x")}
+
+
+@pytest.mark.parametrize("name", LAUNCH)
+@pytest.mark.parametrize("value", ["3", "-1", "two"])
+def test_a_left_over_variable_of_a_launch_is_refused_by_name(name: str, value: str) -> None:
+    environ = {**OURS, name: value}
+    with pytest.raises(InputError, match=f"^{name}={value} must not be set without torchrun .* unset {name}, "):
+        settle(environ)
+    assert environ == {**OURS, name: value}
+
+
+@pytest.mark.parametrize("missing", [*LAUNCH, *ADDRESS])
+def test_most_of_a_launch_is_none(missing: str) -> None:
+    """With all but one, torch would wait for the others for days."""
+    assert is_launch(LAUNCHED)
+    for value in ({}, {missing: ""}):
+        environ = {key: text for key, text in LAUNCHED.items() if key != missing} | value
+        assert not is_launch(environ)
+        with pytest.raises(InputError, match="=2 must not be set without torchrun or accelerate launch"):
+            settle(environ)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        *({name: ""} for name in (*LAUNCH, *ADDRESS)),
+        {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "head", "MASTER_PORT": "29500"},
+        {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1", "PMI_SIZE": "2", "MV2_COMM_WORLD_SIZE": "2"},
+        {"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_USE_FSDP": "false", "ACCELERATE_DYNAMO_BACKEND": "NO"},
+        {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "1", "NVIDIA_TF32_OVERRIDE": "0"},
+        {"ONEDNN_DEFAULT_FPMATH_MODE": "STRICT", "CUBLAS_WORKSPACE_CONFIG": ":0:0"},
+    ],
+    ids=str,
+)
+def test_what_says_nothing_is_dropped(found: dict[str, str]) -> None:
+    environ = {**OURS, **found}
+    settle(environ)
+    assert environ == {**OURS, **SET}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ACCELERATE_MIXED_PRECISION", "bf16"),
+        ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4"),
+        ("ACCELERATE_GRADIENT_CLIPPING", "0.1"),
+        ("ACCELERATE_TORCH_DEVICE", "meta"),
+        ("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR"),
+        ("ACCELERATE_DYNAMO_USE_FULLGRAPH", "1"),
+        ("ACCELERATE_USE_FSDP", "true"),
+        ("ACCELERATE_USE_DEEPSPEED", "True"),
+        ("ACCELERATE_USE_MEGATRON_LM", "true"),
+        ("ACCELERATE_FP8_BACKEND", "TE"),
+        ("ACCELERATE_DOWNCAST_BF16", "1"),
+        ("NVIDIA_TF32_OVERRIDE", "1"),
+        ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1"),
+        ("HIPBLASLT_ALLOW_TF32", "1"),
+        ("ONEDNN_DEFAULT_FPMATH_MODE", "BF16"),
+        ("DNNL_DEFAULT_FPMATH_MODE", "ANY"),
+        ("XLA_USE_BF16", "1"),
+    ],
+)
+@pytest.mark.parametrize("launched", [False, True])
+def test_what_changes_the_arithmetic_is_refused_by_name_and_no_worker_has_it(
+    name: str, value: str, launched: bool
+) -> None:
+    environ = {**OURS, **(LAUNCHED if launched else {}), name: value}
+    with pytest.raises(InputError, match=f"^{name}={value} must not be set: it would change results"):
+        settle(environ)
+    clean_worker(1, environ)
+    assert environ.keys() == {*OURS, *SET, "TOKENIZERS_PARALLELISM", "MKL_NUM_THREADS"}
+    assert environ["OMP_NUM_THREADS"] == environ["MKL_NUM_THREADS"] == "1"
+
+
+def test_a_launch_keeps_its_variables() -> None:
+    harmless = {"ACCELERATE_USE_CPU": "True", "ACCELERATE_DYNAMO_MODE": "default"}
+    environ = {**LAUNCHED, **harmless, "ACCELERATE_MIXED_PRECISION": "no"}
+    settle(environ)
+    assert environ == {**LAUNCHED, **harmless, **SET}
+
+
+def test_the_command_refuses_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "3")
+    assert main(["--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: RANK=3 must not be set without torchrun") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_script_without_a_guard_is_told_so(tmp_path: Path, guarded: bool) -> None:
+    """Its workers would import it and wait for workers of their own."""
+    call = "sys.exit(main(sys.argv[1:]))"
+    call = f'if __name__ == "__main__":\n    {call}' if guarded else call
+    (tmp_path / "script.py").write_text(f"import sys\nfrom benchmarks.run import main\n\n{call}\n")
+    request = ["--tasks", "pocket-rte", "--strategies", "none", "--restarts", "1", "--fractions", "0.02"]
+    request += ["--set", "epochs=1", "--offline", "--output", str(tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(tmp_path / "script.py"), *request]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    assert ran.returncode == (0 if guarded else 2), ran.stderr
+    if not guarded:
+        assert 'script.py must call this under `if __name__ == "__main__":`' in ran.stderr
+        assert ran.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
