@@ -11,6 +11,7 @@ from leaderboard.render.text import escape
 
 TABLE = "leaderboard.csv"
 KEY = ("model", "task", "fraction", "strategy", "protocol_hash", "weights", "data")
+ADDED = ("rule", "size")  # tables made before these columns lack them
 VALUES = ("restarts", "mean", "std", "max", "failed", "failed_plain", "mean_not_failed")
 TOLERANCE = 1e-9
 
@@ -56,7 +57,9 @@ def _table(path: Path) -> Table | None:
             lines = list(reader)
         if not {*KEY, *VALUES} <= set(reader.fieldnames or ()):
             return None
-        return {tuple(line[key] or "" for key in KEY): {name: line[name] or "" for name in VALUES} for line in lines}
+        keys = [tuple(line.get(key) or "" for key in (*KEY, *ADDED)) for line in lines]
+        values = [{name: line[name] or "" for name in VALUES} for line in lines]
+        return dict(zip(keys, values, strict=True))
     except (OSError, ValueError, csv.Error):
         return None
 
@@ -71,4 +74,5 @@ def _equal(told: str, true: str) -> bool:
 
 
 def _name(key: tuple[str, ...]) -> str:
-    return escape(f"{key[1]} {key[2]}, {key[3]}")
+    rule = f" ({key[-2]})" if key[-2] else ""
+    return escape(f"{key[1]} {key[2]}, {key[3]}{rule}")

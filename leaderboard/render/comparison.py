@@ -7,7 +7,7 @@ from tabulate import tabulate
 
 from fisher.common.errors import InputError
 from fisher.common.text import escape
-from leaderboard.render.text import percent, points
+from leaderboard.render.text import points
 from leaderboard.render.wording import bounds
 from leaderboard.stats.tests import ALPHA, MINIMUM
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_table
@@ -64,7 +64,7 @@ def _scores(matches: Sequence[Match]) -> str:
         row, figure = match.row, match.figure
         gap = _gap(*match.gap)
         count = str(row.restarts) if row.complete else f"{row.restarts}/{row.expected}"
-        line = [_safe(match.cell.task), percent(match.cell.fraction), _safe(row.strategy), count, points(row.mean)]
+        line = [_safe(match.cell.task), match.cell.amount, _safe(row.strategy), count, points(row.mean)]
         line += [points(figure.mean), gap, points(row.max), points(figure.max), points(row.max - figure.max, sign=True)]
         published = f"{figure.failed} of {figure.restarts}" if figure.failed else "-"
         rows.append([*line, f"{row.failed}/{row.restarts}", published])
@@ -97,7 +97,7 @@ def _directions(directions: Sequence[Direction]) -> str:
     rows = []
     for direction in sorted(directions, key=lambda d: _by_cell(d.match)):
         match = direction.match
-        line = [_safe(match.cell.task), percent(match.cell.fraction), _safe(match.row.strategy), direction.measure]
+        line = [_safe(match.cell.task), match.cell.amount, _safe(match.row.strategy), direction.measure]
         line += [points(direction.published, sign=True), _gap(direction.ours, direction.low, direction.high)]
         rows.append([*line, direction.verdict, direction.significant])
     return _draw(head, rows, left=4)

@@ -27,10 +27,12 @@ def csv(sections: Iterable[Section], *, without_cost: bool = False) -> str:
 def to_frame(parts: Iterable[Section], *, without_cost: bool = False) -> pd.DataFrame:
     """Return one line per model, protocol, task, fraction and strategy: the content of `leaderboard.csv`.
 
-    Scores are fractions, times seconds, `peak_memory` bytes.
+    Scores are fractions, times seconds, `peak_memory` bytes. Tuned families have a line per `rule`: `default` (they are
+    not tuned), `holdout` (chosen from `budget` configurations), `oracle` (chosen by dev, which nobody can do).
     """
-    lines = [_csv_line(section, cell, row) for section in parts for cell in section.cells for row in cell.rows]
-    frame = pd.DataFrame(lines).astype({"tier": "Int64"})
+    ruled = [one for section in parts for one in (section, *section.others.values())]
+    lines = [_csv_line(section, cell, row) for section in ruled for cell in section.cells for row in cell.rows]
+    frame = pd.DataFrame(lines).astype({"tier": "Int64", "budget": "Int64"})
     return frame.drop(columns=list(COST_COLUMNS)) if without_cost else frame
 
 
@@ -56,6 +58,9 @@ def _csv_line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
         "weights": escape(section.weights[:12]),
         "data": escape(cell.data[:12]),
         "baseline": escape(section.baseline or ""),
+        "rule": section.rule,
+        "budget": section.budget or None,
+        "size": cell.size,
         **{key: getattr(row, key) for key in COST_COLUMNS},
     }
 

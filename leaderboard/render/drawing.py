@@ -70,7 +70,7 @@ def strips(title: str, cells: Sequence[Cell], strategies: Sequence[str], theme: 
             _failures(axes, rows, theme)
     panels[0].set_yticks(range(len(strategies)), [named(name) for name in strategies])
     panels[0].set_ylim(len(strategies) - 0.4, -0.6)
-    figure.suptitle(f"{titled(title)}, {percent(cells[0].fraction)} of the training data")
+    figure.suptitle(f"{titled(title)}, {cells[0].amount} of the training data")
     _key(figure, theme, value)
     if value == "score":
         _floors(panels, cells, theme)
@@ -149,7 +149,7 @@ def boxes(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[st
     def draw(axes: Axes, cells: Sequence[Cell]) -> None:
         for panel, _, row in _rows(cells, strategies):
             _box(axes, row, panel, strategies, theme)
-        axes.set_xticks(range(len(cells)), [percent(cell.fraction) for cell in cells])
+        axes.set_xticks(range(len(cells)), [cell.amount for cell in cells])
         axes.set_ylabel(f"{plain(cells[0].metric)} x 100")
         low, high = axes.get_ylim()
         axes.set_ylim(low - BAND * (high - low), high)

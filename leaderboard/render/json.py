@@ -25,6 +25,7 @@ from leaderboard.tables.ranking import Ranking
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 from leaderboard.tables.trials import TrialRow
+from leaderboard.tables.tuning import Choice
 
 SCHEMA = 3
 
@@ -43,7 +44,7 @@ def document(sections: Sequence[Section], *, without_cost: bool = False, problem
         "alpha": ALPHA,
         "power": POWER,
         "minimum_units": MINIMUM,
-        "wording": words.glossary(without_cost=without_cost),
+        "wording": words.glossary(without_cost=without_cost, tuned=words.tuned(sections)),
         "problems": problems,
         "sections": [_section(section, without_cost) for section in sections],
     }
@@ -103,7 +104,23 @@ def _section(section: Section, without_cost: bool) -> dict[str, Any]:
         "ranking": _ranking(section.ranking),
         "curves": [asdict(curve) for curve in section.curves],
         "cells": [_cell(cell) for cell in section.cells],
+        "rule": section.rule,
+        "budget": section.budget,
+        "tuning": [_choice(cell, choice) for cell, choice in section.choices()],
         "published": [_published(found) for found in published_tables(section)],
+    }
+
+
+def _choice(cell: Cell, choice: Choice) -> dict[str, Any]:
+    """Return how a family of a cell was tuned: the budget curve, and what was chosen in each restart."""
+    row = cell.row(choice.strategy)
+    chosen = [trial for trial in (row.trials if row else ()) if trial.configurations]
+    keys = ("id", "restart", "draw", "held_out", "score")
+    return {
+        **{key: getattr(cell, key) for key in ("task", "metric", "data", "fraction", "size")},
+        **asdict(choice),
+        "chosen": [{**{key: getattr(trial, key) for key in keys}, **trial.config} for trial in chosen],
+        "configurations": [[[one.held_out, one.score] for one in trial.configurations] for trial in chosen],
     }
 
 
@@ -163,6 +180,8 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "metric": cell.metric,
         "data": cell.data,
         "fraction": cell.fraction,
+        "size": cell.size,
+        "amount": cell.amount,
         "synthetic": is_synthetic(cell.task),
         "learned": cell.learned,
         "runs": cell.runs,

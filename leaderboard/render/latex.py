@@ -7,7 +7,7 @@ failed runs. Rows with fewer restarts than others are shown, never bold.
 from collections.abc import Iterator, Sequence
 
 from leaderboard.render import wording as words
-from leaderboard.render.text import escape, percent, points, ranges
+from leaderboard.render.text import escape, points, ranges
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
@@ -45,7 +45,7 @@ def text(sections: Sequence[Section]) -> str:
 
 
 def _table(section: Section, cells: list[Cell], number: int) -> Iterator[str]:
-    share = percent(cells[0].fraction)
+    share = cells[0].amount
     yield r"\begin{table}"
     yield r"\centering"
     yield rf"\caption{{{_caption(section, cells, share)}}}"

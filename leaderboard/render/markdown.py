@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from leaderboard.render import summary
 from leaderboard.render import wording as words
-from leaderboard.render.text import escape, percent, points, quantity
+from leaderboard.render.text import escape, points, quantity
 from leaderboard.render.wording import Table, bounds, count, draw, failed, has_cost, p_value
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.rows import Row
@@ -30,7 +30,10 @@ def text(sections: Sequence[Section], *, without_cost: bool = False, problems: i
         for cells in words.by_task(section):
             blocks += _task(section, cells, without_cost)
         blocks.append(f"Protocol in full: {escape(words.protocol_fields(section), 'markdown')}.")
-    about = [*words.glossary(without_cost=without_cost).values(), f"{DETAILS}{'' if without_cost else COST}"]
+    about = [
+        *words.glossary(without_cost=without_cost, tuned=words.tuned(sections)).values(),
+        f"{DETAILS}{'' if without_cost else COST}",
+    ]
     blocks += ["## How to read this", "\n".join(f"- {line}" for line in about)]
     return "\n\n".join(blocks) + "\n"
 
@@ -55,24 +58,30 @@ def _summary(section: Section, without_cost: bool) -> Iterator[str]:
 def _task(section: Section, cells: list[Cell], without_cost: bool) -> Iterator[str]:
     base, cost = section.baseline is not None, has_cost(section, without_cost)
     tested = any(row.tier for cell in cells for row in cell.rows)
-    head = ["data", *(["tier"] if tested else []), "strategy", "n", "mean [95 %]", "max", "failed"]
+    mean = ["default", f"tuned ({section.budget}) [95 %]"] if section.budget else ["mean [95 %]"]
+    head = ["data", *(["tier"] if tested else []), "strategy", "n", *mean, "max", "failed"]
     head += ["vs base [95 %]", "p (Holm)"] if base else []
     head += ["time"] if base and cost else []
     notes, rows = words.Notes(), []
     for cell in cells:
         for row in words.shown(cell):
-            line = [percent(cell.fraction), *([str(row.tier or "-")] if tested else [])]
-            line += [escape(row.strategy, "markdown") + notes.mark(words.remarks(row, cell)), *_scores(row, cell)]
+            line = [cell.amount, *([str(row.tier or "-")] if tested else [])]
+            count, *scores = _scores(row, cell)
+            default = [points(section.default_of(cell, row))] if section.budget else []
+            line += [escape(row.strategy, "markdown") + notes.mark(words.remarks(row, cell)), count, *default, *scores]
             line += words.against(row) if base else []
             rows.append(line + ([quantity(row.relative_seconds, "x")] if base and cost else []))
     left = head.index("strategy")
     yield f"### {escape(words.task_heading(section, cells[0]), 'markdown')}"
-    reach = [f"- {percent(cell.fraction)}: {text}" for cell in cells if (text := words.reach(cell))]
+    reach = [f"- {cell.amount}: {text}" for cell in cells if (text := words.reach(cell))]
     if reach:
         yield "\n".join(reach)
     yield draw(Table(head, ["left" if at == left else "right" for at in range(len(head))], rows), "markdown")
     if notes.numbers:
         yield "\n".join(f"- {line}" for line in notes.lines("markdown"))
+    if section.budget:
+        yield "Score against the budget, chosen by holdout, and what would have been chosen by dev (oracle):"
+        yield draw(summary.budgets(section, cells, "markdown"), "markdown")
     yield "<details><summary>Details</summary>"
     yield draw(_details(cells, base, cost), "markdown")
     yield "</details>"
@@ -96,7 +105,7 @@ def _details(cells: list[Cell], base: bool, cost: bool) -> Table:
     rows = []
     for cell in cells:
         for row in (row for row in words.shown(cell) if row.restarts):
-            line = [percent(cell.fraction), escape(row.strategy, "markdown"), points(row.std), points(row.iqm)]
+            line = [cell.amount, escape(row.strategy, "markdown"), points(row.std), points(row.iqm)]
             line += [points(row.expected_max[4]) if row.restarts >= 5 else "-", points(row.mean_not_failed)]
             line += [str(row.failed_plain), f"[{words.share(row.failure_low)}, {words.share(row.failure_high)}] %"]
             line += _failures_and_improvement(row) if base else []

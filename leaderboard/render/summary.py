@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from statistics import median
 
-from leaderboard.render.text import Style, escape, fixed, percent, points, quantity
+from leaderboard.render.text import Style, escape, fixed, points, quantity
 from leaderboard.render.wording import (
     Table,
     against,
@@ -15,6 +16,7 @@ from leaderboard.render.wording import (
     nothing_learned,
     p_value,
     reach,
+    share,
     task_name,
     winner,
 )
@@ -25,6 +27,7 @@ from leaderboard.tables.cells import Cell
 from leaderboard.tables.ranking import RankedStrategy
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
+from leaderboard.tables.tuning import Choice
 
 SHOWN = 4  # names or findings in one sentence before it says how many more there are
 
@@ -40,7 +43,7 @@ def verdict(section: Section, style: Style, without_cost: bool) -> Iterator[str]
     ranked = section.ranking.strategies
     not_learned = [cell for cell in section.cells if not cell.learned]
     if not_learned:
-        where = "; ".join(f"{escape(task_name(section, cell), style)} {percent(cell.fraction)}" for cell in not_learned)
+        where = "; ".join(f"{escape(task_name(section, cell), style)} {cell.amount}" for cell in not_learned)
         yield f"{nothing_learned(not_learned)}" + ("" if len(not_learned) == len(section.cells) else f" At: {where}.")
     if len(not_learned) == len(section.cells):
         return
@@ -136,7 +139,7 @@ def _findings(section: Section, style: Style) -> Iterator[str]:
 
 
 def _finding(section: Section, cell: Cell, row: Row, found: Comparison, style: Style) -> str:
-    where = f"{escape(task_name(section, cell), style)} {percent(cell.fraction)}"
+    where = f"{escape(task_name(section, cell), style)} {cell.amount}"
     return f"{escape(row.strategy, style)} at {where} ({points(found.difference, sign=True)})"
 
 
@@ -158,7 +161,7 @@ def best_per_cell(section: Section, style: Style, without_cost: bool) -> Table:
     head += ["time"] if cost else []
     rows = []
     for cell in section.cells:
-        line = [escape(task_name(section, cell), style), percent(cell.fraction)]
+        line = [escape(task_name(section, cell), style), cell.amount]
         if cell.best:
             best, base = cell.best[0], cell.row(section.baseline)
             of_base = f" ({failed(base)})" if base and base.complete else ""
@@ -220,7 +223,7 @@ def unranked(section: Section, style: Style) -> Iterator[str]:
 def gaps(section: Section, style: Style) -> Iterator[str]:
     """Say what is missing, ended in an error or was imputed, the first few places of many."""
     found = [
-        f"{task_name(section, cell)} {percent(cell.fraction)}, {row.strategy}: {note}"
+        f"{task_name(section, cell)} {cell.amount}, {row.strategy}: {note}"
         for cell in section.cells
         for row in cell.rows
         for note in row.notes
@@ -228,3 +231,32 @@ def gaps(section: Section, style: Style) -> Iterator[str]:
     yield from (escape(text, style) for text in found[:SHOWN])
     if len(found) > SHOWN:
         yield f"and {len(found) - SHOWN} more such lines, in leaderboard.md"
+
+
+def budgets(section: Section, cells: Sequence[Cell], style: Style) -> Table:
+    """One line per family and cell: the expected score at rising budgets, the oracle, and how far holdout is right."""
+    shown = sorted({1, *(2**at for at in range(1, section.budget.bit_length())), section.budget})
+    head = ["data", "strategy", *map(str, shown), "oracle", "agreement", "found best", "chosen"]
+    keys = [cell.key for cell in cells]
+    rows = [
+        [
+            cell.amount,
+            escape(choice.strategy, style),
+            *(points(choice.curve[budget - 1]) if choice.curve else "-" for budget in shown),
+            points(choice.oracle[-1]) if choice.oracle else "-",
+            "-" if math.isnan(choice.agreement) else f"{choice.agreement:.2f}",
+            "-" if math.isnan(choice.found_best) else f"{share(choice.found_best)} %",
+            escape(_chosen(cell, choice), style),
+        ]
+        for cell, choice in section.choices()
+        if cell.key in keys
+    ]
+    return Table(head, ["left", "left", *["right"] * (len(head) - 3), "left"], rows)
+
+
+def _chosen(cell: Cell, choice: Choice) -> str:
+    """Say what was chosen: the median of every shared axis that has numbers, over restarts."""
+    row = cell.row(choice.strategy)
+    configs = [trial.config for trial in (row.trials if row else ()) if trial.configurations]
+    axes = [name for name, value in (configs[0] if configs else {}).items() if isinstance(value, (int, float))]
+    return "; ".join(f"{name} {median(config[name] for config in configs):.3g}" for name in axes)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from leaderboard.render.text import percent
 from leaderboard.stats import aggregates, comparison, tests
 from leaderboard.stats.comparison import Comparison, Sides
 from leaderboard.stats.ranking import tiers
@@ -39,7 +40,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """One task (with its metric and dev set) at one fraction.
+    """One task (with its metric and dev set) at one fraction of the training data, or at one size.
 
     Rows stand by falling mean, then complete ones with fewer restarts, then the others, then those with the predictions
     of another row. detectable: the smallest true difference to the baseline that the tests would have found with a
@@ -50,9 +51,20 @@ class Cell:
     metric: str
     data: str
     fraction: float
+    size: str
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...] = field(default=(), repr=False)
     detectable: float = math.nan
+
+    @property
+    def key(self) -> tuple[str, str, str, float, str]:
+        """What the cell is of."""
+        return self.task, self.metric, self.data, self.fraction, self.size
+
+    @property
+    def amount(self) -> str:
+        """How much of the training data is used, in words."""
+        return self.size or percent(self.fraction)
 
     @property
     def ranked(self) -> tuple[Row, ...]:
@@ -175,8 +187,8 @@ def _known(row: Row, baseline: str | None) -> tuple[bool, int, bool, int, str]:
     return row.strategy != baseline, -row.restarts, row.strategy != "none", len(row.strategy), row.strategy
 
 
-def make_cell(key: tuple[str, str, str, float], trials: list[TrialRow], baseline: str | None) -> Cell:
-    """Return the cell of (task, metric, data, fraction) from the trials that belong there."""
+def make_cell(key: tuple[str, str, str, float, str], trials: list[TrialRow], baseline: str | None) -> Cell:
+    """Return the cell of (task, metric, data, fraction, size) from the trials that belong there."""
     restarts = named_restarts(trials)
     trials = sorted(trials, key=lambda trial: (trial.restart, trial.split_seed, trial.key))
     rows = [make_row(strategy, group, restarts) for strategy, group in grouped(trials, "strategy")]

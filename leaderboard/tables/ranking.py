@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from leaderboard.render.text import percent
 from leaderboard.stats import aggregates, ranking, tests
 from leaderboard.stats.comparison import Pooled, Sides, pooled
 from leaderboard.stats.rounding import rounded, rounded_p
@@ -83,7 +82,7 @@ def _why_unranked(strategy: str, cells: Sequence[Cell]) -> str | None:
         if row is None or not row.full:
             got = "no trial" if row is None else f"{row.restarts} of {row.expected} restarts"
             got += f" by plan, others {row.cell_restarts}," if row and row.short else ""
-            reasons.append(f"{got} at {cell.task} {percent(cell.fraction)}")
+            reasons.append(f"{got} at {cell.task} {cell.amount}")
     more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
     return f"{reasons[0]}{more}" if reasons else None
 

@@ -1,22 +1,27 @@
 """From trials to sections: what belongs together, under which header, against which baseline.
 
 Trials are put into one *section* only if model, weights and every field of the protocol agree. A section has one *cell*
-per task (its metric and dev set) and fraction, and a ranking over its cells.
+per task (its metric and dev set) and fraction, and a ranking over its cells. Trials of tuned families are arranged by
+the rule that chooses between configurations: a section of tuned rows carries those of the other rules.
 """
 
 import json
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fisher.common.errors import InputError, hint
 from leaderboard.records.identity import canonical
 from leaderboard.render.text import escape, shorten
+from leaderboard.stats.tuning import RULES
 from leaderboard.tables.cells import Cell, make_cell
 from leaderboard.tables.curves import Curve, curves
 from leaderboard.tables.ranking import Ranking, rank
+from leaderboard.tables.rows import Row
 from leaderboard.tables.trials import VERSIONS, TrialRow, grouped
+from leaderboard.tables.tuning import Choice, choice_of, choose
 
 BASELINES = ("dropout(0.1) + wdecay(0, 0.01)", "none")
 
@@ -27,6 +32,8 @@ class Section:
 
     `differs` names the protocol's fields (and weights) in which the sections of one leaderboard differ, `versions` the
     software and devices where not all trials agree, each with its value here. `splits` counts those of a cell, at most.
+    rule: how configurations of its rows are chosen, empty where nothing is tuned; budget: from how many; others: the
+    sections of the same trials by the other rules.
     """
 
     title: str
@@ -40,6 +47,21 @@ class Section:
     cells: tuple[Cell, ...]
     ranking: Ranking
     curves: tuple[Curve, ...]
+    rule: str = ""
+    budget: int = 0
+    others: Mapping[str, "Section"] = field(default_factory=dict)
+
+    def choices(self) -> Iterator[tuple[Cell, Choice]]:
+        """How each family of each cell was tuned."""
+        for cell in self.cells if self.budget else ():
+            for row in cell.rows:
+                yield cell, choice_of(row, self.default_of(cell, row))
+
+    def default_of(self, cell: Cell, row: Row) -> float:
+        """The mean score of a family without tuning, NaN where it has none."""
+        others = self.others["default"].cells if "default" in self.others else ()
+        found = (other.row(row.strategy) for other in others if other.key == cell.key)
+        return next((other.mean for other in found if other), math.nan)
 
 
 def field_text(value: Any) -> str:
@@ -58,14 +80,15 @@ def _identity(key: tuple[str, str, str]) -> dict[str, Any]:
     return json.loads(protocol) | {"model": model, "weights": weights[:12]}
 
 
-def _titles(keys: list[tuple[str, str, str]]) -> list[str]:
+def _titles(keys: list[tuple[str, str, str, str]]) -> list[str]:
     """Return `model, protocol` for each section, and the fields that tell it from others of that name."""
-    parts = [_identity(key) for key in keys]
+    parts = [_identity(key[:3]) for key in keys]
     titles = []
-    for part in parts:
+    for part, key in zip(parts, keys, strict=True):
         namesakes = [other for other in parts if (other["model"], other["name"]) == (part["model"], part["name"])]
         fields = [f"{key} {field_text(part.get(key, 'not set'))}" for key in _differing(namesakes)]
-        titles.append(", ".join([part["model"], f"protocol {part['name']}", *fields]))
+        tuned = ["tuned"] if key[3] == "holdout" else []
+        titles.append(", ".join([part["model"], f"protocol {part['name']}", *tuned, *fields]))
     return titles
 
 
@@ -97,15 +120,30 @@ def sections(trials: list[TrialRow], *, baseline: str | None = None) -> tuple[Se
     Raises InputError if `baseline` is no strategy of the trials.
     """
     _check_baseline((trial.strategy for trial in trials), baseline)
-    groups = grouped(trials, "model", "protocol", "weights")
+    trials = choose(trials)
+    groups = grouped(trials, "model", "protocol", "weights", "rule")
     groups.sort(key=lambda group: (group[0][0], -len(group[1])))  # of one model the protocol with most trials first
-    keys = [key for key, _ in groups]
-    fields = _differing([_identity(key) for key in keys])
+    rules = {rule: {key[:3]: group for key, group in groups if key[3] == rule} for rule in ("", *RULES)}
+    tops = [(key, group) for key, group in groups if _leads(key, rules)]
+    keys = [key for key, _ in tops]
+    fields = _differing([_identity(key[:3]) for key in keys])
     versions = [name for name in VERSIONS if len(_counts(trials, name)) > 1]
     return tuple(
-        _section(key, group, title, fields, versions, baseline)
-        for (key, group), title in zip(groups, _titles(keys), strict=True)
+        replace(
+            _section(key[:3], group, title, fields, versions, baseline),
+            others={
+                other: _section(key[:3], rules[other][key[:3]], title, fields, versions, baseline)
+                for other in RULES
+                if key[3] == "holdout" and other != key[3] and key[:3] in rules[other]
+            },
+        )
+        for (key, group), title in zip(tops, _titles(keys), strict=True)
     )
+
+
+def _leads(key: tuple[str, ...], rules: Mapping[str, Mapping[tuple[str, ...], Any]]) -> bool:
+    """Whether trials have a section of their own: without tuning, by holdout, or where nothing is chosen by holdout."""
+    return key[3] in ("", "holdout") or (key[3] == "default" and key[:3] not in rules["holdout"])
 
 
 def _section(
@@ -118,7 +156,7 @@ def _section(
 ) -> Section:
     identity, (model, protocol, weights) = _identity(key), key
     baseline = choose_baseline({trial.strategy for trial in trials}, wanted)
-    places = ("task", "metric", "data", "fraction")
+    places = ("task", "metric", "data", "fraction", "size")
     cells = tuple(make_cell(place, group, baseline) for place, group in grouped(trials, *places))
     return Section(
         title=title,
@@ -132,6 +170,8 @@ def _section(
         cells=cells,
         ranking=rank(cells, baseline),
         curves=curves(cells, baseline),
+        rule=trials[0].rule,
+        budget=max(trial.budget for trial in trials),
     )
 
 

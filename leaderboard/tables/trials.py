@@ -18,7 +18,7 @@ VERSIONS = ("regbench", "torch", "transformers", "python", "device")
 
 # What else stands in a config is about the strategy itself: versions of its methods, the recipe of its Fisher scores.
 _PLACED = {"task", "strategy", "fraction", "restart", "split_seed", "seeds", "protocol", "model", "weights"}
-_PLACED |= {"split_hash", "dev_hash", "metric"}
+_PLACED |= {"split_hash", "dev_hash", "metric", "size", "tuning"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,11 @@ class TrialRow:
     protocol: canonical JSON; data: hash of the dev set, or `pooled`; variant: short hash of what else the config says
     of the strategy; planned: restarts that the plan gives the strategy here, 0 where it says none; key: what the same
     restart of every strategy shares (split, dev set, seeds); about: canonical JSON of what the record says of the
-    strategy; predictions: on the dev set, empty where there are none.
+    strategy; predictions: on the dev set, empty where there are none. size: the number of training examples in words,
+    where that was asked for.
+
+    Of a tuned family `strategy` is the family, `config` what the configuration `draw` sets, `held_out` its score on the
+    examples held out, `rule` how it comes to be in a table (see `leaderboard.tables.tuning`), of `budget` many.
     """
 
     id: str
@@ -61,6 +65,13 @@ class TrialRow:
     deviation: float = math.nan
     seconds: float = math.nan
     peak_memory: float = math.nan
+    size: str = ""
+    rule: str = ""
+    draw: int = 0
+    budget: int = 0
+    held_out: float = math.nan
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    configurations: tuple["TrialRow", ...] = field(default=(), compare=False, repr=False)
     predictions: NDArray[Any] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
     @property
@@ -130,7 +141,8 @@ def _row(record: Mapping[str, Any], plan: Plan) -> TrialRow:
         metric=config["metric"],
         data="pooled" if config["protocol"]["data"] == "pooled" else config["dev_hash"],
         fraction=float(config["fraction"]),
-        strategy=config["strategy"],
+        strategy=config["tuning"]["family"] if "tuning" in config else config["strategy"],
+        size=_size(config),
         variant=short(canonical({name: value for name, value in config.items() if name not in _PLACED})),
         restart=config["restart"],
         planned=plan.get(place, 0),
@@ -142,7 +154,25 @@ def _row(record: Mapping[str, Any], plan: Plan) -> TrialRow:
         about=_about(record),
         versions={name: str(record["environment"].get(name, "unknown")) for name in VERSIONS},
         **(_numbers(result) if result["status"] in RESULTS else {}),
+        **(_tuning(config, result) if "tuning" in config else {}),
     )
+
+
+def _size(config: Mapping[str, Any]) -> str:
+    names = {"examples": "n = {}", "per_class": "{} per class"}
+    return next((names[kind].format(count) for kind, count in config.get("size", {}).items()), "")
+
+
+def _tuning(config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the place of a trial in the tuning of its family."""
+    tuning, held = config["tuning"], result.get("holdout")
+    axes = {name: config["protocol"][name] for name in tuning["axes"] if name in config["protocol"]}
+    return {
+        "rule": "default" if tuning["holdout"] is None else "holdout",
+        "draw": tuning["draw"],
+        "held_out": math.nan if held is None else float(held["score"]),
+        "config": {"strategy": config["strategy"], **axes},
+    }
 
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+"""From the trials of tuned families to one row per family and restart: what each rule for choosing comes to.
+
+The trials of a family in one restart are its *configurations*. `default` is the one that trained draw 0 on all labelled
+examples; `holdout` chooses by the holdout score of all configurations; `oracle` by dev itself, which nobody can do. A
+row carries its configurations, so that other budgets can be looked at afterwards.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from leaderboard.stats import aggregates, tuning
+from leaderboard.stats.rounding import rounded
+from leaderboard.tables.rows import Row
+from leaderboard.tables.trials import TrialRow, grouped
+
+PLACE = ("model", "weights", "protocol", "task", "metric", "data", "fraction", "size")
+
+
+def choose(trials: Iterable[TrialRow]) -> list[TrialRow]:
+    """Return the trials of the tables: of each family and restart one by each rule, all others as they are.
+
+    A restart counts once every configuration up to the largest of its cell has ended; the seconds of a chosen one are
+    those of all that it was chosen from.
+    """
+    listed = list(trials)
+    found = [trial for trial in listed if trial.rule != "holdout"]
+    for _, cell in grouped((trial for trial in listed if trial.rule == "holdout"), *PLACE):
+        budget = 1 + max(trial.draw for trial in cell)
+        for _, configurations in grouped(cell, "strategy", "key"):
+            found += _chosen(sorted(configurations, key=lambda trial: trial.draw), budget)
+    return found
+
+
+def _chosen(configurations: Sequence[TrialRow], budget: int) -> list[TrialRow]:
+    """Return what the rules choose from the configurations of one restart; nothing while one has no record."""
+    if [trial.draw for trial in configurations] != list(range(budget)):
+        return []
+    broken = [trial for trial in configurations if not trial.has_result]
+    if broken:
+        first = replace(broken[0], reason=f"configuration {broken[0].draw}: {broken[0].reason}", budget=budget)
+        return [first, replace(first, rule="oracle")]
+    criteria = {"holdout": _held(configurations), "oracle": [trial.score for trial in configurations]}
+    return [
+        replace(
+            configurations[tuning.chosen(criterion)],
+            rule=rule,
+            budget=budget,
+            seconds=sum(trial.seconds for trial in configurations),
+            configurations=tuple(configurations),
+        )
+        for rule, criterion in criteria.items()
+    ]
+
+
+def _held(configurations: Sequence[TrialRow]) -> list[float]:
+    return [trial.held_out for trial in configurations]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a family was tuned in a cell: means over its restarts.
+
+    curve: expected dev score at budgets 1..B, chosen by holdout; oracle: chosen by dev; agreement: rank correlation of
+    holdout and dev over configurations; found_best: share of the restarts in which holdout chose a configuration that
+    no other beats on dev; draws: how often each configuration was chosen; default: mean of draw 0 on all examples.
+    """
+
+    strategy: str
+    curve: tuple[float, ...]
+    oracle: tuple[float, ...]
+    agreement: float
+    found_best: float
+    draws: tuple[int, ...]
+    default: float
+
+
+def choice_of(row: Row, default: float) -> Choice:
+    """Return how the family of a row was tuned."""
+    done = [trial for trial in row.trials if trial.configurations]
+    pairs = [(_held(trial.configurations), [one.score for one in trial.configurations]) for trial in done]
+    best = [scores[tuning.chosen(held)] == max(scores) for held, scores in pairs]
+    budget = max((len(held) for held, _ in pairs), default=0)
+    return Choice(
+        strategy=row.strategy,
+        curve=_means(tuning.budget_curve(held, scores) for held, scores in pairs),
+        oracle=_means(tuning.budget_curve(scores, scores) for _, scores in pairs),
+        agreement=rounded(aggregates.mean([tuning.agreement(held, scores) for held, scores in pairs])),
+        found_best=rounded(aggregates.mean([float(one) for one in best])),
+        draws=tuple(sum(trial.draw == draw for trial in done) for draw in range(budget)),
+        default=default,
+    )
+
+
+def _means(curves: Iterable[list[float]]) -> tuple[float, ...]:
+    table = np.array(list(curves))
+    return tuple(rounded(aggregates.mean(column)) for column in table.T)

@@ -1,0 +1,179 @@
+"""Tuned rows against a recomputation from the records in a few lines of pandas, and what is missing in them."""
+
+import itertools
+import json
+import random
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from leaderboard.build import build
+from leaderboard.render.csv import to_frame
+from leaderboard.tables import sections as tables
+from leaderboard.tables import trials
+from leaderboard.verify import verify
+
+FAMILIES = ("none", "mixout(w_pre)")
+BUDGET = 5
+AXES = {"lr": "1e-05 to 0.001, log; default 0.0001", "mixout.p": "0.1 to 0.9, linear; default 0.7"}
+
+
+def tuned(record: Any, restarts: int = 12) -> list[dict[str, Any]]:
+    """Records of two families at two sizes; holdout scores are coarse, so that some tie."""
+    draw, entries = random.Random(3), []
+    for (family, examples), restart in itertools.product(itertools.product(FAMILIES, (100, 250)), range(restarts)):
+        place = {"size": {"examples": examples}, "fraction": examples / 1000, "restart": restart}
+        place |= {"split_seed": restart, "split_hash": f"{examples}-{restart}"}
+        for number in (None, *range(BUDGET)):
+            held = None if number is None else round(draw.randrange(8) / 8, 3)
+            tuning = {"family": family, "draw": number or 0, "axes": AXES if family != "none" else {"lr": AXES["lr"]}}
+            tuning |= {"holdout": None, "holdout_hash": None} if held is None else {}
+            tuning |= {"holdout": 0.25, "holdout_hash": f"{examples}-{restart}"} if held is not None else {}
+            own = {"holdout": {"score": held, "predictions": []}} if held is not None else {}
+            lr = 1e-4 if not number else float(f"{10 ** draw.uniform(-5, -3):.3g}")
+            strategy = family if family == "none" else f"mixout(w_pre, {0.7 if not number else lr:g})"
+            entry = record(
+                round(draw.uniform(0.5, 0.9), 4),
+                strategy=strategy,
+                protocol={"lr": lr},
+                tuning=tuning,
+                result=own,
+                **place,
+            )
+            entries.append(entry)
+    return entries
+
+
+@pytest.fixture
+def entries(record):
+    return tuned(record)
+
+
+def frame_of(entries: list[dict[str, Any]], store: Any) -> pd.DataFrame:
+    found, problems = trials.trials(json.loads(json.dumps(with_ids(entries, store))))
+    assert not problems
+    return to_frame(tables.sections(found))
+
+
+def with_ids(entries: list[dict[str, Any]], store: Any) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((store(entries) / "records").glob("*.json"))]
+
+
+def raw(entries: list[dict[str, Any]]) -> pd.DataFrame:
+    """The records as a flat frame, made without the project's code."""
+    rows = [
+        {
+            "family": entry["config"]["tuning"]["family"],
+            "examples": entry["config"]["size"]["examples"],
+            "restart": entry["config"]["restart"],
+            "draw": entry["config"]["tuning"]["draw"],
+            "held": entry["result"].get("holdout", {}).get("score"),
+            "score": entry["result"]["score"],
+        }
+        for entry in entries
+    ]
+    return pd.DataFrame(rows).astype({"held": float})
+
+
+def test_the_tables_figures_are_those_of_a_recomputation(entries, store):
+    """All restarts of all families by every rule: sorted, first taken, averaged."""
+    frame, flat = frame_of(entries, store), raw(entries)
+    drawn, cell = flat.dropna(subset="held"), ["family", "examples", "restart"]
+    chosen = {
+        "default": flat[flat.held.isna()],
+        "holdout": drawn.sort_values(["held", "draw"], ascending=[False, True]).groupby(cell).head(1),
+        "oracle": drawn.sort_values(["score", "draw"], ascending=[False, True]).groupby(cell).head(1),
+    }
+    assert len(frame) == 3 * 2 * 2
+    for rule, rows in chosen.items():
+        for (family, examples), group in rows.groupby(["family", "examples"]):
+            (line,) = frame[
+                (frame.rule == rule) & (frame.strategy == family) & (frame["size"] == f"n = {examples}")
+            ].iloc
+            assert line["mean"] == pytest.approx(group.score.mean(), abs=1e-12)
+            assert (line["max"], line.restarts) == (group.score.max(), 12)
+            assert line.budget == BUDGET if rule != "default" else pd.isna(line.budget)
+
+
+def test_the_budget_curve_is_the_mean_over_all_subsets(entries, store, tmp_path):
+    build([store(entries)], tmp_path / "out")
+    (section,) = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["sections"]
+    flat = raw(entries).dropna(subset="held")
+    assert len(section["tuning"]) == 4
+    for choice in section["tuning"]:
+        cell = flat[(flat.family == choice["strategy"]) & (choice["size"] == "n = " + flat.examples.astype(str))]
+        for budget in range(1, BUDGET + 1):
+            scores = [
+                one[one.draw.isin([0, *subset])].sort_values(["held", "draw"], ascending=[False, True]).score.iloc[0]
+                for _, one in cell.groupby("restart")
+                for subset in itertools.combinations(range(1, BUDGET), budget - 1)
+            ]
+            assert choice["curve"][budget - 1] == pytest.approx(sum(scores) / len(scores), abs=1e-6)
+        assert sum(choice["draws"]) == 12 and len(choice["chosen"]) == 12
+
+
+def test_a_chosen_trial_costs_all_that_it_was_chosen_from(entries, store):
+    frame = frame_of(entries, store)
+    assert set(frame[frame.rule == "holdout"].seconds) == {2.0 * BUDGET}
+    assert set(frame[frame.rule == "default"].seconds) == {2.0}
+
+
+def test_trials_that_differ_in_what_is_tuned_stand_in_one_section(entries, store):
+    found, _ = trials.trials(with_ids(entries, store))
+    (section,) = tables.sections(found)
+    assert section.title == "small-bert, protocol lee20, tuned" and section.budget == BUDGET
+    assert section.protocol["lr"] == AXES["lr"] and list(section.others) == ["default", "oracle"]
+    assert [cell.amount for cell in section.cells] == ["n = 100", "n = 250"]
+
+
+def test_a_restart_that_lacks_a_configuration_is_missing(entries, store):
+    def lacks(entry: dict[str, Any]) -> bool:
+        place = entry["config"]["tuning"]
+        return place["family"] == "none" and place["draw"] == 3 and entry["config"]["restart"] == 5
+
+    frame = frame_of([entry for entry in entries if not lacks(entry)], store)
+    lines = frame[(frame.rule == "holdout") & (frame.strategy == "none")]
+    assert set(lines.missing) == {1} and not lines.ranked.any()
+    assert frame[(frame.rule == "default")].complete.all()
+
+
+def test_a_configuration_that_ended_in_an_error_is_named(entries, store, record, tmp_path):
+    at = next(at for at, entry in enumerate(entries) if entry["config"]["tuning"]["draw"] == 4)
+    entries[at] = {**record(None, status="oom", result={"reason": "out of memory"}), "config": entries[at]["config"]}
+    build([store(entries)], tmp_path / "out")
+    assert "oom: configuration 4: out of memory" in (tmp_path / "out" / "leaderboard.md").read_text()
+    frame = frame_of(entries, store)
+    assert frame[(frame.rule == "holdout") & (frame.strategy == "none")].errors.tolist() == [1, 0]
+
+
+def test_a_diverged_configuration_is_chosen_only_where_there_is_no_other(record, store):
+    entries = tuned(record, restarts=1)
+    for entry in entries:
+        if entry["config"]["tuning"]["draw"] != 2:
+            entry["result"]["holdout"] = None
+    frame = frame_of(entries, store)
+    second = [e["result"]["score"] for e in entries if e["config"]["tuning"]["draw"] == 2]
+    assert sorted(frame[frame.rule == "holdout"]["mean"]) == sorted(second)
+
+
+def test_markdown_shows_default_and_tuned_next_to_each_other(entries, store, tmp_path):
+    text = build([store(entries)], tmp_path / "out")
+    assert "tuned: 5 configurations per strategy and restart, chosen by a holdout" in text
+    lines = (tmp_path / "out" / "leaderboard.md").read_text()
+    assert "| default |" in " ".join(lines.split()) and "tuned (5) [95 %]" in lines
+    assert "| 1 | 2 | 4 | 5 | oracle | agreement | found best | chosen" in " ".join(lines.split())
+    assert "oracle = chosen by dev itself, which nobody can do" in lines
+
+
+def test_a_tuned_board_verifies_and_a_forged_line_does_not(entries, store, tmp_path):
+    folder = store(entries)
+    build([folder], folder)
+    plain = [finding.text for finding in verify([folder])[0] if "leaderboard.csv" in finding.text]
+    assert plain == []
+    table = (folder / "leaderboard.csv").read_text()
+    frame = pd.read_csv(folder / "leaderboard.csv")
+    mean = repr(float(frame[frame.rule == "holdout"]["mean"].iloc[0]))
+    (folder / "leaderboard.csv").write_text(table.replace(mean, "0.99", 1))
+    (forged,) = [finding.text for finding in verify([folder])[0] if "leaderboard.csv" in finding.text]
+    assert "(holdout): mean 0.99, by the records" in forged
