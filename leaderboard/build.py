@@ -79,8 +79,8 @@ def _build(
     old, new = _content(Path(output) / "leaderboard.json"), document.text(content).encode("utf-8")
     write_file(Path(output) / "leaderboard.json", new)
     write_file(Path(output) / "table.tex", latex.text(sections))
-    beside = {f"{trial.id}.json" for trial in found} <= _files(Path(output) / RECORDS)
-    write_file(Path(output) / "index.html", page.html(content, methods, records=f"{RECORDS}/" if beside else None))
+    linked = {f"{trial.id}.json" for trial in found} <= _files(Path(output) / RECORDS)
+    write_file(Path(output) / "index.html", page.html(content, methods, records=f"{RECORDS}/" if linked else None))
     if with_figures:
         from leaderboard.render.figures import write_figures  # matplotlib: loaded where something is drawn alone
 

@@ -1,4 +1,4 @@
-"""Whether a table beside records says what the records say."""
+"""Check that a table next to records says what the records say."""
 
 import csv
 import math
@@ -26,25 +26,25 @@ def disagreements(folder: Path, build: Callable[..., str]) -> Iterator[str]:
     path = folder / TABLE
     if not path.is_file():
         return
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as folder_made:
         try:
-            build([folder], made)
+            build([folder], folder_made)
         except InputError:
             return  # nothing to compare with, which is said elsewhere
-        told, true = _table(path), _table(Path(made) / TABLE)
+        given, made = _table(path), _table(Path(folder_made) / TABLE)
     where = escape(str(path))
-    if told is None or true is None:
+    if given is None or made is None:
         yield f"{where} is no table of this tool; make it anew"
         return
-    for key in sorted(told.keys() - true.keys()):
+    for key in sorted(given.keys() - made.keys()):
         yield f"{where}: {_name(key)} has no records"
-    for key in sorted(true.keys() - told.keys()):
+    for key in sorted(made.keys() - given.keys()):
         yield f"{where}: {_name(key)} has records but no line"
-    for key in sorted(told.keys() & true.keys()):
-        wrong = [name for name in VALUES if not _equal(told[key][name], true[key][name])]
+    for key in sorted(given.keys() & made.keys()):
+        wrong = [name for name in VALUES if not _equal(given[key][name], made[key][name])]
         if wrong:
             texts = (
-                f"{name} {escape(told[key][name]) or 'none'}, by the records {true[key][name] or 'none'}"
+                f"{name} {escape(given[key][name]) or 'none'}, by the records {made[key][name] or 'none'}"
                 for name in wrong
             )
             yield f"{where}: {_name(key)}: {'; '.join(texts)}"
@@ -64,11 +64,11 @@ def _table(path: Path) -> Table | None:
         return None
 
 
-def _equal(told: str, true: str) -> bool:
-    if told == true:
+def _equal(given: str, made: str) -> bool:
+    if given == made:
         return True
     try:
-        return math.isclose(float(told), float(true), rel_tol=0, abs_tol=TOLERANCE)
+        return math.isclose(float(given), float(made), rel_tol=0, abs_tol=TOLERANCE)
     except (TypeError, ValueError):
         return False
 

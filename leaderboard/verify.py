@@ -4,9 +4,9 @@ example:
   regbench verify RESULTS... [--allow-incomplete]
 
 What is looked at: every record is whole and says what its name says; its score follows from its own epochs and its
-verdict from its score; restarts 0..n-1 are there for every strategy (n as in plan.json beside the records, else as
+verdict from its score; restarts 0..n-1 are there for every strategy (n as in plan.json next to the records, else as
 many as any strategy has), under the seeds that their numbers give; all strategies saw the same split, dev set, initial
-head and batches; the code that a record names is that of its strategy; tables beside the records say what the records
+head and batches; the code that a record names is that of its strategy; tables next to the records say what the records
 say. What records cannot show: that predictions belong to the labels (regbench verify --data-dir) and that they come
 from training (its --rerun K).
 
@@ -21,8 +21,9 @@ from pathlib import Path
 from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
 from fisher.common.text import escape
-from leaderboard.audit import CHECKS, Finding, Trial, trial, unrecorded
+from leaderboard.audit import CHECKS, Finding, unrecorded
 from leaderboard.build import build
+from leaderboard.record_audit import TrialSummary, summarize
 from leaderboard.records.plan import Plan, read_plan
 from leaderboard.records.schema import Record, RecordError
 from leaderboard.records.store import stream_records
@@ -51,12 +52,12 @@ def verify(
     """
     given = [Path(path) for path in results]
     plan, faults = read_plan(given)
-    findings, trials = [Finding("completeness", str(fault)) for fault in faults], list[Trial]()
+    findings, trials = [Finding("completeness", str(fault)) for fault in faults], list[TrialSummary]()
     for item in stream_records(given, none_empty=True):
         if isinstance(item, RecordError):
             findings.append(Finding("records", str(item)))
             continue
-        trials.append(trial(item, plan))
+        trials.append(summarize(item, plan))
         if also is not None:
             also(item)
     if not trials and not findings:
@@ -67,7 +68,9 @@ def verify(
     return sorted(findings, key=lambda finding: not finding.problem), len(trials)
 
 
-def check(trials: Sequence[Trial], plan: Plan | None = None, *, allow_incomplete: bool = False) -> Iterator[Finding]:
+def check(
+    trials: Sequence[TrialSummary], plan: Plan | None = None, *, allow_incomplete: bool = False
+) -> Iterator[Finding]:
     """Yield what the checks find in trials, each of which came from a readable record."""
     found = [finding for function in CHECKS.values() for finding in function(trials)]
     for finding in [*found, *unrecorded(trials, plan or {})]:

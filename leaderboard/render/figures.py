@@ -25,28 +25,28 @@ T = TypeVar("T")
 
 
 def natural(strategy: str) -> list[tuple[int, float, str]]:
-    """A key that sorts names by their words and numbers, so that p = 0.2 stands before p = 0.10."""
+    """Return a key that sorts names by their words and numbers, so that p = 0.2 stands before p = 0.10."""
     parts = re.split(r"(\d+(?:\.\d+)?)", strategy)
     return [(1, float(part), "") if part[:1].isdigit() else (0, 0.0, part) for part in parts]
 
 
 def in_order(section: Section) -> list[str]:
-    """The section's strategies with results: the baseline first, the others by name."""
+    """Return the section's strategies with results: the baseline first, the others by name."""
     names = {row.strategy for cell in section.cells for row in cell.rows if row.restarts}
     return sorted(names, key=lambda name: (name != section.baseline, natural(name)))
 
 
 def leading(section: Section, strategies: Sequence[str]) -> list[str]:
-    """At most `MOST` strategies, which one plot can tell apart: the baseline and the best ranked, in their order."""
+    """Return at most `MOST` strategies, as many as one plot has looks for: the baseline and the best ranked."""
     if len(strategies) <= MOST:
         return list(strategies)
-    ranked = [place.strategy for place in section.ranking.strategies]
+    ranked = [entry.strategy for entry in section.ranking.strategies]
     best = sorted(strategies, key=lambda s: (s != section.baseline, ranked.index(s) if s in ranked else len(ranked)))
     return [name for name in strategies if name in best[:MOST]]
 
 
 def figures(section: Section, theme: Theme) -> Iterator[tuple[str, Figure]]:
-    """(name, figure) of everything that can be drawn of a section."""
+    """Yield (name, figure) of everything that can be drawn of a section."""
     strategies = in_order(section)
     if len(section.ranking.strategies) > 1:
         yield "ranks", rank_diagram(section.title, section.ranking, theme)
@@ -75,7 +75,7 @@ def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _tasks(section: Section) -> list[list[Cell]]:
-    """The cells of each task, metric and dev set by falling share of the training data."""
+    """Return the cells of each task, metric and dev set by falling share of the training data."""
     groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in sorted(section.cells, key=lambda cell: -cell.fraction):
         if _drawn(cell):
@@ -84,7 +84,7 @@ def _tasks(section: Section) -> list[list[Cell]]:
 
 
 def prefixes(sections: Sequence[Section]) -> list[str]:
-    """The sections' parts of file names: model, protocol, what tells them from others; a number where that is cut."""
+    """Return the sections' parts of file names: model, protocol and what differs; a number where that is cut."""
     names = [
         re.sub(r"[^a-z0-9._]+", "-", section.title.replace("protocol ", "").lower())[:80].strip("-._")
         for section in sections

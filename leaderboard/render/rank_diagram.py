@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from leaderboard.render.look import Theme, named, titled
+from leaderboard.render.text import fixed
 from leaderboard.stats.tests import ALPHA, MINIMUM
 from leaderboard.tables.ranking import RankedStrategy, Ranking
 
@@ -23,30 +24,30 @@ TESTS = {
 
 
 def reading(ranking: Ranking) -> str:
-    """What the bars mean, in one sentence."""
+    """Return what the bars mean, in one sentence."""
     if not ranking.groups:
         return f"Every pair differs significantly ({TESTS[ranking.groups_test]})."
     return f"A bar joins strategies of which no two differ significantly ({TESTS[ranking.groups_test]})."
 
 
 def rank_diagram(title: str, ranking: Ranking, theme: Theme) -> Figure:
-    """The diagram of a ranking with at least two places; the best rank stands on the left."""
-    places = ranking.strategies
-    left = places[: -(-len(places) // 2)]
+    """Draw a ranking of at least two strategies; the best rank stands on the left."""
+    entries = ranking.strategies
+    left = entries[: -(-len(entries) // 2)]
     depth = BAR * (len(ranking.groups) + 1) + STEP * len(left)
     figure = Figure(figsize=(10.5, 1.5 + 0.42 * (depth + 1.6)), layout="constrained")
     axes = figure.subplots()
-    low, high = min(1.0, places[0].mean_rank), max(float(len(places)), places[-1].mean_rank)
+    low, high = min(1.0, entries[0].mean_rank), max(float(len(entries)), entries[-1].mean_rank)
     axes.set(xlim=(low - 0.04 * (high - low), high + 0.04 * (high - low)), ylim=(depth + 0.2, -1.4))
     axes.set_axis_off()
     _axis(axes, low, high, theme)
     _ruler(axes, ranking, low, high, theme)
     for row, group in enumerate(ranking.groups):
-        _bar(axes, [place.mean_rank for place in places if place.strategy in group], BAR * (row + 1), theme)
+        _bar(axes, [entry.mean_rank for entry in entries if entry.strategy in group], BAR * (row + 1), theme)
     start = BAR * (len(ranking.groups) + 1)
-    for side, some in (("left", left), ("right", places[len(left) :][::-1])):
-        for row, place in enumerate(some):
-            _name(axes, place, start + STEP * (row + 0.5), low if side == "left" else high, side, theme)
+    for side, some in (("left", left), ("right", entries[len(left) :][::-1])):
+        for row, entry in enumerate(some):
+            _name(axes, entry, start + STEP * (row + 0.5), low if side == "left" else high, side, theme)
     figure.suptitle(f"{titled(title)}\nmean rank over task and share of the data, 1 = best")
     figure.supxlabel(reading(ranking), fontsize="medium")
     return figure
@@ -61,10 +62,10 @@ def _axis(axes: Axes, low: float, high: float, theme: Theme) -> None:
 
 
 def _ruler(axes: Axes, ranking: Ranking, low: float, high: float, theme: Theme) -> None:
-    """Nemenyi's critical difference to scale, where it fits the axis."""
+    """Draw Nemenyi's critical difference to scale, where it fits the axis."""
     length = ranking.critical_difference
     tasks = f"{ranking.tasks} task{'s' if ranking.tasks > 1 else ''}"
-    text = f"critical difference of ranks alone (Nemenyi, {tasks}): {length:.2f}"
+    text = f"critical difference of ranks alone (Nemenyi, {tasks}): {fixed(length, 2)}"
     fits = length <= high - low
     if fits:
         axes.plot([low, low + length], [-1.0, -1.0], color=theme.ink, linewidth=1.2, marker="|", markersize=6)
@@ -76,10 +77,10 @@ def _bar(axes: Axes, ranks: Sequence[float], height: float, theme: Theme) -> Non
     axes.plot(ranks, [height] * len(ranks), linewidth=3.2, **pen)
 
 
-def _name(axes: Axes, place: RankedStrategy, height: float, edge: float, side: str, theme: Theme) -> None:
-    axes.plot([place.mean_rank] * 2 + [edge], [0, height, height], color=theme.ink, linewidth=0.8, zorder=1)
-    axes.plot([place.mean_rank], [0], color=theme.ink, marker="o", markersize=4)
-    rank, gap = f"{place.mean_rank:.2f}", (-5 if side == "left" else 5, 0)
-    text = f"{named(place.strategy)}  {rank}" if side == "left" else f"{rank}  {named(place.strategy)}"
+def _name(axes: Axes, entry: RankedStrategy, height: float, edge: float, side: str, theme: Theme) -> None:
+    axes.plot([entry.mean_rank] * 2 + [edge], [0, height, height], color=theme.ink, linewidth=0.8, zorder=1)
+    axes.plot([entry.mean_rank], [0], color=theme.ink, marker="o", markersize=4)
+    rank, gap = fixed(entry.mean_rank, 2), (-5 if side == "left" else 5, 0)
+    text = f"{named(entry.strategy)}  {rank}" if side == "left" else f"{rank}  {named(entry.strategy)}"
     where: dict[str, Any] = {"textcoords": "offset points", "ha": "right" if side == "left" else "left", "va": "center"}
     axes.annotate(text, (edge, height), gap, **where)

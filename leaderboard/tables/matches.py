@@ -38,7 +38,7 @@ class Match:
 
     @property
     def gap(self) -> tuple[float, float, float]:
-        """Our mean - the published one, low and high: from resampling our restarts alone; NaN where none is printed."""
+        """Return our mean - the published one, low and high (of our restarts alone); NaN where none is printed."""
         row = self.row
         return row.mean - self.figure.mean, row.mean_low - self.figure.mean, row.mean_high - self.figure.mean
 
@@ -145,7 +145,7 @@ def _same_share(fraction: float, figure: Figure, reference: Reference) -> bool:
 
 
 def directions_of(reference: Reference, matches: Sequence[Match]) -> list[Direction]:
-    """Each strategy against the first of the published table, where both were run to the end on the same restarts."""
+    """Return each strategy against the first of the published table, where both have all restarts."""
     first = reference.first
     bases = {match.cells: match for match in matches if match.figure.strategy == first}
     found = []
@@ -168,7 +168,7 @@ def _direction(match: Match, base: Match, made: Comparison) -> Direction:
 
 
 def differences(reference: Reference, section: Section, matches: Sequence[Match]) -> Iterator[str]:
-    """Everything but chance that tells our runs from the published ones, one sentence each."""
+    """Yield everything but chance in which our runs differ from the published ones, one sentence each."""
     models = sorted({match.figure.model for match in matches} - {section.model})
     if models:
         yield f"model: {section.model}, published: {', '.join(models)}"

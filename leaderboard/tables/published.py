@@ -54,23 +54,23 @@ class Reference:
 
     @property
     def first(self) -> str:
-        """The strategy of the first line, which the others are compared with."""
+        """Return the strategy of the first line, which the others are compared with."""
         return self.figures[0].strategy
 
     @property
     def fractions(self) -> tuple[float, ...]:
-        """The shares of the training data that the table has, the largest first."""
+        """Return the shares of the training data that the table has, the largest first."""
         return tuple(sorted({figure.fraction for figure in self.figures}, reverse=True))
 
 
 def references() -> list[Reference]:
-    """Every published table, in the order of the file."""
+    """Return every published table, in the order of the file."""
     sources, tables = _shipped()
     return [_reference(name, tables[name], sources) for name in tables]
 
 
 def load_reference(name: str) -> Reference:
-    """The figures that a suite reproduces, by the suite's name. Raises InputError where none are published."""
+    """Return the figures that a suite reproduces, by the suite's name. Raises InputError where none are published."""
     sources, tables = _shipped()
     table = sources["same"].get(name, name)
     if table not in tables:
@@ -84,7 +84,7 @@ def load_reference(name: str) -> Reference:
 
 @functools.cache
 def _shipped() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
-    """The sources, and the lines of every table by its name."""
+    """Return the sources, and the lines of every table by its name."""
     tables: dict[str, list[dict[str, str]]] = {}
     with FIGURES.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
@@ -119,5 +119,5 @@ def _score(text: str) -> float:
 
 
 def task_key(task: str) -> str:
-    """What is left of a task's name when case, hyphens and the prefix of embedded stand-ins do not matter."""
+    """Return what is left of a task's name when case, hyphens and the prefix of embedded stand-ins do not matter."""
     return re.sub(r"[-_\s]", "", task.lower().removeprefix("pocket-"))

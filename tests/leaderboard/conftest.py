@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard.audit import seed_of, terms_of
+from leaderboard.record_audit import seed_of, terms_of
 from leaderboard.records.store import read_records, write_record
 from leaderboard.tables import sections as tables
 from leaderboard.tables import trials

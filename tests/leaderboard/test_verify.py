@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.trial.seeds import derive
-from leaderboard.audit import seed_of, terms_of
 from leaderboard.build import build
+from leaderboard.record_audit import seed_of, terms_of
 from leaderboard.records.store import read_record, write_record
 from leaderboard.verify import main, verify
 
