@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -130,6 +131,7 @@ class Trial:
     Args:
         outputs, attention: of the model; body, head: seeds of its weights; noise: seed of `context.generator`.
         default: seed of torch's default generator, set before the strategy attaches.
+        fisher: scores by source, made up for all that the strategy names unless given.
         dtype: of the model when the strategy attaches; layers: how many it has; way: its forward pass.
         steps: that are planned.
         initial: what the context's `initial` holds in place of the model's own start.
@@ -147,6 +149,7 @@ class Trial:
         default: int = 3,
         dtype: torch.dtype = torch.float32,
         initial: dict[str, Tensor] | None = None,
+        fisher: Mapping[str, Scores] | None = None,
         layers: int = LAYERS,
         way: str = "stock",
         steps: int = STEPS,
@@ -160,7 +163,7 @@ class Trial:
             self.model,
             HEAD,
             torch.Generator().manual_seed(noise),
-            fisher=example_scores(self.model, strategy),
+            fisher=example_scores(self.model, strategy) if fisher is None else fisher,
             examples=SIZE * STEPS,
             training=Training(steps=steps),
             forward=self._forward,

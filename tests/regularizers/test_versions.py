@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertForSequenceClassification
 
 from fisher.scores import Scores
 from regularizers.base import Context
 from regularizers.loop import Recipe, make_optimizer, step
 from regularizers.registry import find, methods
 from regularizers.strategy import parse
-from regularizers.testing.tiny_trial import SingleProcessAccelerator
+from regularizers.testing.tiny_trial import SingleProcessAccelerator, tiny_config
 
 FILE = Path(__file__).with_name("versions.json")
 TOLERANCE = 1e-6  # relative; far above rounding on other machines, far below any change of an equation
@@ -44,8 +44,7 @@ def strategy_of(name):
 
 def model_and_batches():
     generator = torch.Generator().manual_seed(5)
-    config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
-                        intermediate_size=12, max_position_embeddings=8, num_labels=2)  # fmt: skip
+    config = tiny_config(vocab_size=20, hidden_size=8, intermediate_size=12, max_position_embeddings=8, num_labels=2)
     model = BertForSequenceClassification(config).double()
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -4,19 +4,20 @@ import copy
 
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification
+from transformers import BertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification
 
 from regularizers.base import Batch, criterion
 from regularizers.base import forward as stock
 from regularizers.surgery.forward import available, prepare
+from regularizers.testing.tiny_trial import tiny_config
 
 
 @pytest.fixture
 def model() -> BertForSequenceClassification:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        config = BertConfig(
-            vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=32
+        config = tiny_config(
+            vocab_size=50, num_attention_heads=4, intermediate_size=32, max_position_embeddings=512, num_labels=2
         )
         model = BertForSequenceClassification(config).double()
         for parameter in model.parameters():

@@ -74,7 +74,7 @@ def test_the_loss_adds_strength_times_the_penalty(attached):
 
 def test_a_diagonal_of_another_shape_is_refused(attached):
     with pytest.raises(
-        InputError, match=r"ewc must have a diagonal of shape \(40, 12\) for bert.embeddings.word_embed"
+        InputError, match=r"ewc must have a diagonal of shape \(60, 16\) for bert.embeddings.word_embed"
     ):
         attached(change=lambda values: {name: value.mean() for name, value in values.items()})
 

@@ -247,7 +247,7 @@ def test_a_stored_target_is_read_by_base_model_names(lab, tmp_path):
 def test_a_stored_target_must_fit(lab, tmp_path):
     name = "bert.encoder.layer.0.attention.self.key.weight"
     short = stored(tmp_path, lab("none").model, lambda n, value: value[:1].clone() if n == name else value)
-    with pytest.raises(InputError, match=r"must hold bert.*key.weight in the shape \(12, 12\), got \(1, 12\)"):
+    with pytest.raises(InputError, match=r"must hold bert.*key.weight in the shape \(16, 16\), got \(1, 16\)"):
         lab(f"mixout({short}, 0.5)")
     lacking = stored(tmp_path, lab("none").model, lambda n, value: None if n == name else value)
     with pytest.raises(InputError, match=r"a target for every mixed weight, got none for encoder.*key.weight"):

@@ -29,11 +29,11 @@ def test_word_embeddings_get_the_noise_in_training_alone(lab):
     trial.model.bert.embeddings.word_embeddings.register_forward_hook(lambda _, __, out: seen.append(out.detach()))
     trial.model.train()
     trial.context.compute(batch)
-    noise = torch.empty(4, 7, 12, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+    noise = torch.empty(4, 6, 16, dtype=torch.float64).uniform_(-1, 1, generator=generator)
     for row in range(4):
         length = int(batch["attention_mask"][row].sum())
-        for token in range(7):
-            size = 5 / math.sqrt(length * 12) if token < length else 0.0
+        for token in range(6):
+            size = 5 / math.sqrt(length * 16) if token < length else 0.0
             expected = table.weight[batch["input_ids"][row, token]] + size * noise[row, token]
             torch.testing.assert_close(seen[0][row, token], expected.detach(), rtol=1e-10, atol=1e-15)
     assert torch.equal(lab("neftune(5)").evaluate(), lab("none").evaluate())

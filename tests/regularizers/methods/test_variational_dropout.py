@@ -71,8 +71,8 @@ def test_the_loss_adds_the_divergence_of_all_units_over_n(lab):
     regularized = trial.bound.loss(trial.batches[0]).loss
     trial.term._stream.generator.set_state(state)
     plain = trial.context.compute(trial.batches[0]).loss
-    hidden, attention = 12 * (1 + 3 * 2 + 1), 2 * 3  # features of the hidden sites, heads of the attention sites
-    expected = (hidden + attention) * slow_divergence(0.1 / 0.9) / 20
+    hidden, attention = 16 * (1 + 3 * 2 + 1), 2 * 3  # features of the hidden sites, heads of the attention sites
+    expected = (hidden + attention) * slow_divergence(0.1 / 0.9) / 28
     assert abs((regularized - plain).item() / expected - 1) <= 1e-10
 
 

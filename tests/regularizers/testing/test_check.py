@@ -138,10 +138,19 @@ def test_every_registered_method_passes(name):
     assert not report.failures, render([report])
 
 
-def test_variants_pass():
-    for text in ("mixout(w_pre, 0.5) + head:mixout(w_0, 0.5)", "wdecay(0, 0.01, form=coupled)", "head:dropout(0.3)"):
-        report = check(subjects(text)[0])
-        assert not report.failures, render([report])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mixout(w_pre, 0.5) + head:mixout(w_0, 0.5)",
+        "wdecay(0, 0.01, form=coupled)",
+        "head:dropout(0.3)",
+        "child_tuning(0.4, variant=D)",
+        "hype(0.01, noise=uniform)",
+    ],
+)
+def test_variants_pass(text):
+    report = check(subjects(text)[0])
+    assert not report.failures, render([report])
 
 
 def test_the_exact_gradient_is_not_the_authors():
