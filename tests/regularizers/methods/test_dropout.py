@@ -43,17 +43,6 @@ def test_none_and_decay_leave_every_rate_at_zero(lab):
     assert set(rates(lab("none")).values()) == set(rates(lab("wdecay(0, 0.01)")).values()) == {0.0}
 
 
-def test_strength_zero_is_none_bit_for_bit(lab):
-    assert lab("dropout(0)").run(3) == lab("none").run(3)
-
-
-def test_none_touches_nothing_and_evaluation_is_deterministic(lab):
-    assert lab("none").touched == []
-    trial = lab("dropout(0.5)")
-    assert torch.equal(trial.evaluate(), trial.evaluate())
-    assert not any(module.training for module in trial.model.modules())
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

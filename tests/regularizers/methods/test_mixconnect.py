@@ -61,11 +61,6 @@ def test_gaussian_masks_train_and_differ_from_mixout(lab):
     assert not set(layer.mix_mask.tolist()) <= {0.0, 1.0}
 
 
-@pytest.mark.parametrize("mask", ["bernoulli", "gaussian"])
-def test_strength_zero_is_none_bit_for_bit(lab, mask):
-    assert lab(f"mixconnect(w_pre, 0, mask={mask})").run(3) == lab("none").run(3)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

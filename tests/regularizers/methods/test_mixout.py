@@ -207,14 +207,6 @@ def test_all_layers_and_the_head(lab):
     assert lab("head:mixout(w_0, 0.7)").touched == ["classifier"]
 
 
-def test_evaluation_uses_the_clean_weight(lab):
-    assert torch.equal(lab("mixout(0, 0.7)").evaluate(), lab("none").evaluate())
-
-
-def test_strength_zero_is_none_bit_for_bit(lab):
-    assert lab("mixout(w_pre, 0)").run(3) == lab("none").run(3)
-
-
 def test_gpt2s_layers_are_mixed(family_model, batch):
     model, head = family_model("gpt2")
     bound = parse("mixout(0, 0.5)").bind(Context(model, head, torch.Generator().manual_seed(0)))

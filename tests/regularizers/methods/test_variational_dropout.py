@@ -89,17 +89,6 @@ def test_alphas_are_no_weights_for_other_terms(lab):
     assert not sizes & {id(p) for p in alphas(trial).values()}
 
 
-def test_evaluation_is_clean_and_repeatable(lab):
-    trial = lab("variational_dropout(0.3)")
-    assert torch.allclose(trial.evaluate(), lab("none").evaluate(), rtol=1e-10, atol=1e-12)
-    assert torch.equal(trial.evaluate(), trial.evaluate())
-
-
-def test_attaching_draws_nothing_from_the_default_generator(lab):
-    lab("variational_dropout(0.3)")
-    assert torch.equal(torch.get_rng_state(), torch.manual_seed(21).get_state())
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

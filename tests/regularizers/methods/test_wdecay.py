@@ -119,11 +119,6 @@ def test_a_learning_rate_at_which_nothing_decays_is_passed_over(lab, text):
     assert all(loss > 0 for loss in lab(text, lr=7e-3).run(2))
 
 
-def test_strength_zero_is_none(lab):
-    assert lab("wdecay(0, 0)").run(3) == lab("none").run(3)
-    assert lab("wdecay(w_pre, 0)").run(3) == lab("none").run(3)
-
-
 def test_mixout_and_decay_pull_toward_the_same_target(lab):
     text = "mixout(w_pre, 0.7) + wdecay(w_pre, 0.01)"
     assert (
