@@ -422,3 +422,5 @@ def test_after_a_narrower_request_the_table_still_has_all_records(
         assert f"{len(strategies)} trials: {len(strategies)} done, 0 left" in capsys.readouterr().out
         assert list(disagreements(tmp_path, build)) == []
         assert MIX in (tmp_path / "leaderboard.csv").read_text()
+    assert main([*SMALL, "--strategies", "none", "--output", str(tmp_path), "--dry-run"]) == 0
+    assert "Nothing left to run." in capsys.readouterr().out
