@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import options
 from benchmarks.executors import variables
-from fisher.common.command import run_command, show
+from fisher.common.command import run_command
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
     from rich.console import Console
@@ -116,10 +116,10 @@ def show_list(what: str) -> int:
     from benchmarks.suite import builtin_suites, load_suite
 
     if what == "suites":
-        show("\n".join(describe(load_suite(name)) for name in builtin_suites()))
+        print("\n".join(describe(load_suite(name)) for name in builtin_suites()))
         return 0
     kinds = {t.name: "synthetic, embedded" if t.glue is None else f"GLUE {t.glue.folder}" for t in TASKS.values()}
-    show("\n".join(f"{task.name:14s} {kinds[task.name]:20s} {task.primary}" for task in TASKS.values()))
+    print("\n".join(f"{task.name:14s} {kinds[task.name]:20s} {task.primary}" for task in TASKS.values()))
     return 0
 
 

@@ -54,14 +54,6 @@ def show_any_script() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def show(text: str) -> None:
-    """Print a text, or as much of it as the reader of a pipe wants (`| head`)."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def run_command(
     parser: argparse.ArgumentParser, run: Run, argv: Sequence[str] | None = None, *, resumes: bool = False
 ) -> int:
