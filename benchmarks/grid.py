@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from benchmarks.data.holdout import divide
@@ -27,8 +27,7 @@ def make_grid(
     suite: Suite,
     load: Callable[[str], TaskData],
     *,
-    model: str,
-    weights: str,
+    model: Mapping[str, Any],
     family: str,
     fisher: Callable[[Strategy], dict[str, Any] | None],
     layers: int = 12,
@@ -36,7 +35,8 @@ def make_grid(
     """The configs of all trials, each once, each strategy of a restart beside the others.
 
     Args:
-        load: task name -> data; model, weights, family, layers: label, hash, architecture and depth of the checkpoint.
+        load: task name -> data; model: label and hashes of the checkpoint (`model_identity`), family and layers: its
+            architecture and depth.
         fisher: strategy -> the recipe of the scores it needs, None where it needs none.
     """
 
@@ -59,7 +59,7 @@ def make_grid(
                 for own in fields:
                     place_in_tuning = (t := own.get("tuning")) and (t.family, t.draw, t.holdout)
                     key = (*place, str(own["strategy"]), place_in_tuning)
-                    grid[key] = TrialConfig(model=model, weights=weights, **own)
+                    grid[key] = TrialConfig(**model, **own)
     return list(grid.values())
 
 
@@ -90,9 +90,12 @@ def _restarts(
     suite: Suite, data: TaskData, protocol: Protocol, amount: float | Size
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """The fields that the trials of one restart share, and the hash of its holdout (empty where nothing is tuned)."""
-    hashes: dict[int, tuple[str, str, str]] = {}
+    hashes: dict[int, dict[str, str]] = {}
+    holdouts: dict[int, str] = {}
     size = amount if isinstance(amount, Size) else None
     fraction = amount.share(data.task, data.train) if isinstance(amount, Size) else amount
+    extra = {name: examples_hash(examples) for name, examples in data.extra.items()}
+    dropped = {part: list(rows) for part, rows in data.dropped.items()}
     for restart in range(suite.restarts):
         split_seed = suite.split_of(restart)
         key = restart if protocol.data == "pooled" else split_seed
@@ -102,7 +105,12 @@ def _restarts(
             if suite.tuning is not None:
                 place = {"split_seed": split_seed, "restart": restart}
                 held_out = split_hash(data.task, divide(data, protocol, split, suite.tuning.holdout, **place)[1])
-            hashes[key] = split_hash(data.task, split.train), examples_hash(split.dev), held_out
+            holdouts[key] = held_out
+            hashes[key] = {
+                "split_hash": split_hash(data.task, split.train),
+                "train_hash": examples_hash(split.train),
+                "dev_hash": examples_hash(split.dev),
+            }
         fields = {
             "task": data.task.name,
             "metric": metric_name(data.task, protocol.metric),
@@ -110,9 +118,10 @@ def _restarts(
             "restart": restart,
             "split_seed": split_seed,
             "seeds": Seeds.of(restart, split_seed),
-            "split_hash": hashes[key][0],
-            "dev_hash": hashes[key][1],
+            **hashes[key],
+            "extra_hashes": extra or None,
+            "dropped": dropped or None,
             "protocol": protocol,
             "size": size,
         }
-        yield fields, hashes[key][2]
+        yield fields, holdouts[key]

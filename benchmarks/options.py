@@ -48,6 +48,7 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
     add("--task-file", metavar="FILE.toml", help="your own task")
+    add("--drop-rows", **_several("TASK:PART:ROWS"), help="rows of the data to leave out, such as qqp:train:4,5")
     add("--plugin", **_several("FILE|MODULE"), help="your own regularizers")
     add("--offline", action="store_true", help="use local files and caches only")
     add("--output", metavar="DIR", help=f"default: {DEFAULT_OUTPUT}/SUITE")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WAIT = 0.1  # seconds between two looks at a lease
 SplitHashes = list[tuple["Task", "float | Size", int, str]]  # task, amount, split seed, hash
+TextHashes = list[tuple[str, str, str]]  # task, part, hash
 
 
 @dataclass(frozen=True)
@@ -87,17 +88,18 @@ class OutputFolder:
         methods: Mapping[str, Any],
         configs: Iterable[Mapping[str, Any]],
         new_hashes: SplitHashes,
+        new_texts: TextHashes,
     ) -> None:
-        """Make the folder and store the request: suite, methods, plan, and hashes of splits seen for the first time."""
+        """Make the folder and store the request: suite, methods, plan, and hashes of data seen for the first time."""
         try:
             self.records.mkdir(parents=True, exist_ok=True)
             with Leases(self.path) as leases:
                 while leases.claim(PLAN) is None:  # another launcher adds to the same files
                     time.sleep(WAIT)
-                if new_hashes:  # first: they may refuse the request
-                    from benchmarks.data.splits import remember_split_hashes
+                if new_hashes or new_texts:  # first: they may refuse the request
+                    from benchmarks.data.official import remember_split_hashes
 
-                    remember_split_hashes(self.path / "split_hashes.json", new_hashes)
+                    remember_split_hashes(self.path / "split_hashes.json", new_hashes, new_texts)
                 write_atomic(self.path / "suite.toml", suite.encode("utf-8"))
                 self._extend(methods, configs)
         except OSError as error:

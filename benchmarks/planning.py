@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.faults import Dropped, parse_dropped
+from benchmarks.data.official import check_split_hash, check_texts
 from benchmarks.data.sources import TaskData
-from benchmarks.data.splits import check_split_hash, split_hash
+from benchmarks.data.splits import split_hash
 from benchmarks.data.tasks import Task, task_from_file
 from benchmarks.embedded import on_own_corpus, on_pocket
 from benchmarks.fisher_scores import ScoreBook
 from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.options import DEFAULT_OUTPUT
-from benchmarks.output_folder import Known, OutputFolder, SplitHashes
+from benchmarks.output_folder import Known, OutputFolder, SplitHashes, TextHashes
 from benchmarks.suite import Suite, load_suite, override, tune
 from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Plan as CheckpointPlan
 from benchmarks.trial.config import TrialConfig
-from benchmarks.trial.inputs import Resources, load_data, load_tests, resolve_task
+from benchmarks.trial.identity import model_identity
+from benchmarks.trial.inputs import Resources, freeze, load_data, load_tests, resolve_task
 from benchmarks.trial.probe import Tests, look
 from benchmarks.trial.protocol import make_protocol
 from benchmarks.tuning.trials import first_strategies
@@ -48,11 +51,13 @@ class Request:
     source: models.Source
     scores: ScoreBook
     folder: OutputFolder
+    dropped: Mapping[str, Dropped]  # rows of each task's data that are left out
     notes: list[str]
 
     def load(self, task: str) -> TaskData:
         """A task's examples, from the source that the command line names."""
-        return load_data(task, self.args.data_dir, self.args.task_file, self.args.offline)
+        a = self.args
+        return load_data(task, a.data_dir, a.task_file, a.offline, freeze(self.dropped.get(task)))
 
     def tests(self, task: str) -> Tests:
         """The test sets of a task that are to be predicted."""
@@ -93,13 +98,14 @@ class Plan:
     known: Known
     left: Mapping[str, TrialConfig]
     new_hashes: SplitHashes
+    new_texts: TextHashes
 
     def keep(self, request: Request) -> None:
         """Store the request in its output folder."""
         named = {str(strategy): strategy for strategy in request.strategies} | dict(request.families)
         methods = {text: explain(strategy) for text, strategy in named.items()}
         blocks = (config.to_json() for config in self.grid.values())
-        request.folder.keep_request(request.suite.to_toml(), methods, blocks, self.new_hashes)
+        request.folder.keep_request(request.suite.to_toml(), methods, blocks, self.new_hashes, self.new_texts)
 
 
 def resolve(args: argparse.Namespace) -> Request:
@@ -115,7 +121,8 @@ def resolve(args: argparse.Namespace) -> Request:
         notes.append(f"{source.family} models train with forward=stock; the faster passes are BERT's alone")
     folder = OutputFolder(Path(args.output or Path(DEFAULT_OUTPUT, suite.name)))
     scores = ScoreBook(folder.path / "fisher", source, suite.fisher)
-    return Request(args, suite, strategies, families, tasks, source, scores, folder, notes)
+    dropped = {resolve_task(name, args.task_file).name: rows for name, rows in parse_dropped(args.drop_rows).items()}
+    return Request(args, suite, strategies, families, tasks, source, scores, folder, dropped, notes)
 
 
 def make_plan(request: Request) -> Plan:
@@ -125,13 +132,13 @@ def make_plan(request: Request) -> Plan:
     grid = make_grid(
         request.suite,
         request.load,
-        model=request.source.label,
-        weights=models.weights_of(request.source),
+        model=model_identity(request.source),
         family=request.source.family,
         layers=request.source.layers,
         fisher=request.scores.of,
     )
     new_hashes = _check_splits(request, grid)
+    new_texts = [text for task in request.tasks for text in check_texts(request.load(task.name))]
     by_name = dict(zip(record_ids(config.to_json() for config in grid), grid, strict=True))
     gc.freeze()  # a large grid stays to the end; looking through it again and again costs more than reading records
     known = request.folder.known(request.suffices)
@@ -139,7 +146,7 @@ def make_plan(request: Request) -> Plan:
     if archives := request.folder.archives():
         names = escape(", ".join(archives))
         request.notes.append(f"not used: {names}; move it out of records/, regbench build reads it")
-    return Plan(by_name, known, left, new_hashes)
+    return Plan(by_name, known, left, new_hashes, new_texts)
 
 
 def _suite(args: argparse.Namespace) -> tuple[Suite, list[str]]:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.data.holdout import divide
+from benchmarks.data.official import check_split_hash, check_texts
 from benchmarks.data.sources import TaskData, examples_hash
-from benchmarks.data.splits import Size, Split, check_split_hash, make_split, split_hash
+from benchmarks.data.splits import Size, Split, make_split, split_hash
 from benchmarks.data.tasks import Task
-from benchmarks.trial.inputs import labels_of, load_data
+from benchmarks.trial.inputs import Rows, freeze, labels_of, load_data
 from benchmarks.trial.metrics import judge, metric_name, scores
 from benchmarks.trial.protocol import ADDED, Protocol
 from benchmarks.trial.retraining import Retrainer, sample
@@ -42,16 +43,22 @@ class Source:
         self.split = functools.lru_cache(maxsize=None)(self._split)
         self.holdout = functools.lru_cache(maxsize=None)(self._holdout)
 
-    def _split(self, place: _Place) -> tuple[str, str, Labels, str]:
-        """Hash of the training examples, hash of the dev set, its labels, and what speaks against the data."""
+    def _split(self, place: _Place) -> tuple[dict[str, str], Labels, str]:
+        """Hashes of what is trained on and of the dev set, its labels, and what speaks against the data."""
         data, split = self._made(place)
-        trained, against = split_hash(data.task, split.train), ""
-        if place.data == "official":
-            try:
-                check_split_hash(data.task, place.size or place.fraction, place.split_seed, trained)
-            except InputError as error:
-                against = str(error)
-        return trained, examples_hash(split.dev), labels_of(split.dev), against
+        against = ""
+        found = {
+            "split_hash": split_hash(data.task, split.train),
+            "train_hash": examples_hash(split.train),
+            "dev_hash": examples_hash(split.dev),
+        }
+        try:
+            check_texts(data)
+            if place.data == "official":
+                check_split_hash(data.task, place.size or place.fraction, place.split_seed, found["split_hash"])
+        except InputError as error:
+            against = str(error)
+        return found, labels_of(split.dev), against
 
     def _holdout(self, place: _Place, share: float) -> tuple[str, Labels]:
         """Hash and labels of the examples that are held out."""
@@ -61,7 +68,7 @@ class Source:
         return split_hash(data.task, held_out), labels_of(held_out)
 
     def _made(self, place: _Place) -> tuple[TaskData, Split]:
-        data = load_data(place.task, *self.where)
+        data = load_data(place.task, *self.where, place.dropped)
         where = {"split_seed": place.split_seed, "restart": place.restart}
         return data, make_split(data, Protocol(data=place.data), fraction=place.fraction, size=place.size, **where)
 
@@ -74,14 +81,15 @@ class Source:
             return
         protocol = Protocol(**config["protocol"])
         place = _place_of(config, protocol)
-        trained, dev, labels, against = self.split(place)
+        found, labels, against = self.split(place)
         if against:
             yield "data", against
-        if trained != config["split_hash"]:
-            yield "data", f"it names the split {config['split_hash'][:12]}, this data gives {trained[:12]}"
-        if dev != config["dev_hash"]:
-            yield "data", f"it names the dev set {config['dev_hash'][:12]}, this data gives {dev[:12]}"
-        elif is_result(record):
+        for key, what in (("split_hash", "split"), ("train_hash", "training texts"), ("dev_hash", "dev set")):
+            if config.get(key, found[key]) != found[key]:
+                yield "data", f"it names the {what} {config[key][:12]}, this data gives {found[key][:12]}"
+        if config["dev_hash"] != found["dev_hash"]:
+            return
+        if is_result(record):
             task = load_data(config["task"], *self.where).task
             if config["metric"] != metric_name(task, protocol.metric):
                 yield "data", f"{protocol.metric} of {task.name} is not {config['metric']}"
@@ -114,12 +122,14 @@ class _Place(NamedTuple):
     size: Size | None
     split_seed: int
     restart: int
+    dropped: Rows
 
 
 def _place_of(config: Record, protocol: Protocol) -> _Place:
     restart = config["restart"] if protocol.data == "pooled" else 0
     size = Size.from_json(config["size"]) if "size" in config else None
-    return _Place(config["task"], protocol.data, config["fraction"], size, config["split_seed"], restart)
+    where = (config["task"], protocol.data, config["fraction"], size, config["split_seed"], restart)
+    return _Place(*where, freeze(config.get("dropped")))
 
 
 def _verdict_faults(task: Any, config: Record, result: Record, labels: Labels) -> Iterator[tuple[str, str]]:

@@ -66,6 +66,7 @@ def splits(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
     """A split and a dev set are those of the task, whoever trains on them."""
     yield from _own("splits")(trials)
     yield from _same(trials, _train_place, "split_hash", "another split")
+    yield from _same(trials, _train_place, "train_hash", "other training texts (or names none)")
     yield from _same(trials, _dev_place, "dev_hash", "another dev set")
 
 
@@ -83,7 +84,7 @@ def _same(
     trials: Sequence[TrialSummary], key: Callable[[TrialSummary], Any], field: str, what: str
 ) -> Iterator[Finding]:
     for group in _groups(trials, key).values():
-        wrong = _odd_ones(group, lambda item: item.config[field])
+        wrong = _odd_ones(group, lambda item: item.config.get(field))
         if wrong:
             yield Finding("splits", f"{group[0].where}: {_some(wrong)} used {what} than the others there")
 
@@ -103,6 +104,16 @@ def pairing(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
             if wrong:
                 text = f"restart {group[0].config['restart']}: {_some(wrong)} has another {what} than the others"
                 yield Finding("pairing", f"{group[0].where}, {text}")
+    yield from _equal_heads(done)
+
+
+def _equal_heads(done: Sequence[TrialSummary]) -> Iterator[Finding]:
+    """The head is drawn anew for every restart: no two restarts of a cell start from one."""
+    for (*_, head), group in _groups(done, lambda item: (*item.cell, item.head)).items():
+        restarts = sorted({item.config["restart"] for item in group})
+        if head and len(restarts) > 1:
+            text = f"{_restarts(restarts)} start from one head, which must be drawn anew for every restart"
+            yield Finding("pairing", f"{group[0].where}: {text}")
 
 
 def completeness(trials: Sequence[TrialSummary]) -> Iterator[Finding]:

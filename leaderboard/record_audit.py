@@ -17,7 +17,7 @@ PURPOSES = ("init", "order", "noise")
 SOFTWARE = ("regbench", "torch", "transformers", "device")
 _PLACE = ("task", "strategy", "fraction", "restart", "split_seed", "protocol", "model", "weights")
 _KEPT = (*_PLACE, "split_hash", "dev_hash", "methods")
-_OPTIONAL = ("size", "tuning")
+_OPTIONAL = ("size", "tuning", "train_hash")
 _TERM = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|\s\+\s')
 
 

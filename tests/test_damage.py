@@ -18,8 +18,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from benchmarks.data.official import remember_split_hashes
 from benchmarks.data.sources import load_task_data
-from benchmarks.data.splits import remember_split_hashes
 from benchmarks.data.tasks import TASKS, task_from_file
 from benchmarks.executors.slurm import read_options
 from benchmarks.submission import FILES, check

@@ -41,7 +41,7 @@ class Example:
 class TaskData:
     """Train and dev of a task, from one source; `extra` holds further dev sets by name (MNLI: mismatched).
 
-    warnings: what the files look like, for the user to judge.
+    warnings: what the files look like, for the user to judge; dropped: the rows that were left out.
     """
 
     task: Task
@@ -50,6 +50,7 @@ class TaskData:
     source: Source
     extra: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    dropped: Dropped = field(default_factory=dict)
 
 
 def load_task_data(
@@ -69,6 +70,7 @@ def load_task_data(
         source=reader.source,
         extra={name: reader.read(name) for name in reader.extra},
         warnings=tuple(reader.warnings),
+        dropped=dict(dropped or {}),
     )
 
 

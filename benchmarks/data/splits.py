@@ -2,39 +2,28 @@
 
 Per class (STS-B: per fifth of the score range) a permutation that depends on task, split seed and class only; a
 fraction is a prefix of each permutation, so splits are stratified and nested by construction.
-
-`python -m benchmarks.data.splits --data-dir GLUE` writes the expected hashes beside this module (`split_hashes.json`).
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from benchmarks.data.sources import Example, TaskData, load_task_data
-from benchmarks.data.tasks import TASKS, Task
+from benchmarks.data.sources import Example, TaskData
+from benchmarks.data.tasks import Task
 from benchmarks.trial.seeds import derive
-from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
-from fisher.common.files import write_atomic, write_file
 
 if TYPE_CHECKING:
     from benchmarks.trial.protocol import Protocol
 
-FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
-SPLIT_SEEDS = range(5)
 BINS = 5
-EXPECTED_HASHES = Path(__file__).with_name("split_hashes.json")
-_RECORDED_TASKS = ("cola", "rte", "mrpc", "stsb", "pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,61 +180,6 @@ def split_hash(task: Task, examples: Iterable[Example]) -> str:
     return digest.hexdigest()
 
 
-def check_split_hash(task: Task, amount: float | Size, split_seed: int, found: str) -> bool:
-    """Compare a split's hash with the one this project keeps; True if it keeps one, False if it knows none.
-
-    Raises InputError on a difference: the training file (or the pocket language) is not the official one.
-    """
-    expected = json.loads(EXPECTED_HASHES.read_text()).get(task.name, {}).get(_key(amount, split_seed))
-    if expected is not None and expected != found:
-        embedded = "install this package anew, its pocket language was changed"
-        remedy = embedded if task.kind == "embedded" else "use the official training file, all its rows in their order"
-        raise InputError(
-            f"{task.name}: the split of {_called(amount)} and split seed {split_seed} must have the hash "
-            f"{expected[:12]}, got {found[:12]}: {remedy}."
-        )
-    return expected is not None
-
-
-def remember_split_hashes(path: Path, splits: Iterable[tuple[Task, float | Size, int, str]]) -> None:
-    """Keep the hashes of splits (task, fraction or size, split seed, hash) in the JSON file `path`.
-
-    Later uses must agree.
-    For tasks whose official hashes the project does not keep. The caller holds the lease of what it writes there.
-    Raises InputError, and writes nothing, when the training data changed since a split's first use or `path` is not
-    such a file, and OSError.
-    """
-    try:
-        known = json.loads(path.read_bytes()) if path.exists() else {}
-        for task, amount, split_seed, found in splits:
-            first = str(known.setdefault(task.name, {}).setdefault(_key(amount, split_seed), found))
-            if first != found:
-                raise InputError(
-                    f"{task.name}: the split of {_called(amount)} and split seed {split_seed} had the hash "
-                    f"{first[:12]} at its first use here, got {found[:12]}: the training data changed; "
-                    "use another output folder."
-                )
-    except InputError:
-        raise
-    except (ValueError, AttributeError, RecursionError):
-        raise InputError(f"{path}: must be the JSON file of split hashes; delete it to start anew.") from None
-    write_atomic(path, _encoded(known))
-
-
-def expected_hashes(tasks: Iterable[Task], data_dir: Path) -> dict[str, dict[str, str]]:
-    """Hashes by task and "fraction/split seed", at the standard fractions and split seeds."""
-    return {task.name: _task_hashes(task, load_task_data(task, data_dir=data_dir).train) for task in tasks}
-
-
-def _task_hashes(task: Task, train: Sequence[Example]) -> dict[str, str]:
-    hashes = {}
-    for fraction in FRACTIONS:
-        for split_seed in SPLIT_SEEDS:
-            ids = set(paucity_split(task, train, fraction=fraction, split_seed=split_seed))
-            hashes[_key(fraction, split_seed)] = split_hash(task, (row for row in train if row.id in ids))
-    return hashes
-
-
 def _permuted_strata(task: Task, train: Sequence[Example], split_seed: int) -> list[list[int]]:
     """The ids of each stratum, in the order in which splits take them."""
     return [
@@ -297,40 +231,3 @@ def _permutation(seed: int, n: int) -> list[int]:
     """0..n-1 in the order of n raw draws of PCG64: NumPy promises that stream to last, not that of `permutation`."""
     order: list[int] = np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable").tolist()
     return order
-
-
-def _key(amount: float | Size, split_seed: int) -> str:
-    return f"{amount if isinstance(amount, Size) else repr(float(amount))}/{split_seed}"
-
-
-def _called(amount: float | Size) -> str:
-    return str(amount) if isinstance(amount, Size) else f"fraction {amount:g}"
-
-
-def _encoded(hashes: object) -> bytes:
-    return (json.dumps(hashes, indent=1) + "\n").encode()
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("python -m benchmarks.data.splits", "Write the expected hashes of official and pocket splits.")
-    made.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="folder of the official GLUE files")
-    made.add_argument(
-        "--output", type=Path, default=EXPECTED_HASHES, metavar="FILE", help="file to write (default: %(default)s)"
-    )
-    return made
-
-
-def run(args: argparse.Namespace) -> None:
-    """Write the expected hashes of the official and the pocket tasks."""
-    hashes = expected_hashes([TASKS[name] for name in _RECORDED_TASKS], args.data_dir)
-    write_file(args.output, _encoded(hashes))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

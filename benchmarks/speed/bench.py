@@ -17,6 +17,7 @@ from benchmarks.request import Suite
 from benchmarks.suite import load_suite
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, encode_all, labels_of, load_data, outputs_of, resolve_task, split_rows
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.trial import attach
@@ -88,8 +89,7 @@ class Bench:
         (config,) = make_grid(
             suite,
             lambda name: self.data,
-            model=self.source.label,
-            weights=models.weights_of(self.source),
+            model=model_identity(self.source),
             family=self.source.family,
             fisher=lambda strategy: None,
         )

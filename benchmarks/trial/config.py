@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,10 @@ class TrialConfig:
         files: {path: SHA-256} of the files that the strategy names.
         size: number of training examples, where that and not the fraction was asked for.
         tuning: the place of the trial in the tuning of its family, None for a strategy that is run as it stands.
+        train_hash: of labels and texts of what is trained on, as dev_hash is of dev; extra_hashes of further dev sets.
+        tokenizer, model_config: hashes of the tokenizer and of the model's configuration. Records made before these
+            four fields lack them (`benchmarks.upgrade` adds them).
+        dropped: {part: numbers} of the rows of the data that were left out.
     """
 
     task: str
@@ -87,6 +91,11 @@ class TrialConfig:
     files: Mapping[str, str] | None = None
     size: Size | None = None
     tuning: Tuned | None = None
+    train_hash: str | None = None
+    extra_hashes: Mapping[str, str] | None = None
+    tokenizer: str | None = None
+    model_config: str | None = None
+    dropped: Mapping[str, Sequence[int]] | None = None
 
     def to_json(self) -> Json:
         """The config block of the trial's record; blocks that trials share are one object in all of them."""

@@ -41,13 +41,14 @@ class Resources:
     micro_batch: int | None = None
     checkpoints: Plan | None = None
 
-    def load(self, task: str) -> TaskData:
-        """The task's examples."""
-        return load_data(task, self.data_dir, self.task_file, self.offline)
+    def load(self, config: TrialConfig) -> TaskData:
+        """The examples of a trial's task."""
+        return load_data(config.task, self.data_dir, self.task_file, self.offline, freeze(config.dropped))
 
-    def encode(self, task: str, max_length: int) -> dict[str, batches.Encoded]:
-        """Train, dev and further dev sets as token ids."""
-        return encode_all(self.model, task, self.data_dir, self.task_file, self.offline, max_length)
+    def encode(self, config: TrialConfig) -> dict[str, batches.Encoded]:
+        """Train, dev and further dev sets of a trial as token ids."""
+        where = (config.task, self.data_dir, self.task_file, self.offline)
+        return encode_all(self.model, *where, config.protocol.max_length, freeze(config.dropped))
 
     def encode_tests(self, task: str, max_length: int) -> dict[str, tuple[str, batches.Encoded]]:
         """{test set: (hash of its examples, their token ids)}."""
@@ -82,7 +83,7 @@ class Inputs:
 
 def load_inputs(config: TrialConfig, resources: Resources) -> Inputs:
     """The data of a trial."""
-    data, encoded = resources.load(config.task), resources.encode(config.task, config.protocol.max_length)
+    data, encoded = resources.load(config), resources.encode(config)
     split, fitted, held_out = parts_of(config, data)
     train, holdout = (rows_of(part, "train", config.protocol, encoded) for part in (fitted, held_out))
     dev = rows_of(split.dev, "dev", config.protocol, encoded)
@@ -112,11 +113,19 @@ def resolve_task(name: str, task_file: str | None) -> Task:
     return find_task(name)
 
 
+Rows = tuple[tuple[str, tuple[int, ...]], ...]  # the rows of each part that are left out, to be a key
+
+
+def freeze(dropped: Mapping[str, Sequence[int]] | None) -> Rows:
+    """The rows to leave out as a key of what is read once."""
+    return tuple((part, tuple(numbers)) for part, numbers in sorted((dropped or {}).items()))
+
+
 @functools.lru_cache(maxsize=16)
-def load_data(name: str, data_dir: str | None, task_file: str | None, offline: bool) -> TaskData:
+def load_data(name: str, data_dir: str | None, task_file: str | None, offline: bool, dropped: Rows = ()) -> TaskData:
     """The task's examples, read once per process."""
     folder = None if data_dir is None else Path(data_dir)
-    return load_task_data(resolve_task(name, task_file), data_dir=folder, offline=offline)
+    return load_task_data(resolve_task(name, task_file), data_dir=folder, offline=offline, dropped=dict(dropped))
 
 
 @functools.lru_cache(maxsize=16)
@@ -129,10 +138,16 @@ def load_tests(name: str, data_dir: str | None, task_file: str | None, offline: 
 
 @functools.lru_cache(maxsize=16)
 def encode_all(
-    source: models.Source, name: str, data_dir: str | None, task_file: str | None, offline: bool, max_length: int
+    source: models.Source,
+    name: str,
+    data_dir: str | None,
+    task_file: str | None,
+    offline: bool,
+    max_length: int,
+    dropped: Rows = (),
 ) -> dict[str, batches.Encoded]:
     """Train, dev and further dev sets as token ids, once per process."""
-    data = load_data(name, data_dir, task_file, offline)
+    data = load_data(name, data_dir, task_file, offline, dropped)
     tokenizer = load_tokenizer(source)
     parts = {"train": data.train, "dev": data.dev, **data.extra}
     return {part: batches.encode(examples, tokenizer, max_length) for part, examples in parts.items()}

@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import functools
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +22,6 @@ from fisher.pretraining.checkpoint import checkpoint_hash, first_line, require_w
 from fisher.pretraining.fit import check_attention, check_fit, head_names
 from regularizers.surgery.families import FAMILIES
 
-# fields of a config that change nothing that is computed here
-# fmt: off
-BOOKKEEPING = frozenset((
-    "_name_or_path", "architectures", "dtype", "finetuning_task", "gradient_checkpointing", "id2label",
-    "label2id", "num_labels", "problem_type", "task_specific_params", "torch_dtype", "transformers_version",
-    "use_cache",
-))
-# fmt: on
 HEAD_STD = 0.02  # [Lee20 C.2]
 
 
@@ -128,21 +119,6 @@ def load_template(source: Source, outputs: int) -> Template:
 def weights_of(source: Source) -> str:
     """SHA-256 of the tensors that the checkpoint holds (`checkpoint_hash`), once per process."""
     return checkpoint_hash(source.reference)
-
-
-@functools.cache
-def config_hash(source: Source) -> str:
-    """SHA-256 of what the model's config says of its computation; labels, versions and paths do not count.
-
-    What is null or false is left out, so that a field that a later transformers adds changes nothing.
-    """
-    fields = load(AutoConfig, source).to_dict()
-    return json_hash({key: value for key, value in fields.items() if value and key not in BOOKKEEPING})
-
-
-def json_hash(content: object) -> str:
-    """SHA-256 of plain data as JSON with sorted keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def build(source: Source, outputs: int, *, seed: int, head_init: str) -> tuple[Any, frozenset[str]]:

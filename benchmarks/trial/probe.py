@@ -52,7 +52,7 @@ def look(
 def look_at_task(source: Source, data: TaskData) -> list[str]:
     """Warnings about a model on a task. Raises InputError where weights or tokenizer do not fit."""
     tokenizer, template = load_tokenizer(source), load_template(source, outputs_of(data))
-    warnings = check_tokenizer(source, tokenizer, template.model)
+    warnings = [*data.warnings, *check_tokenizer(source, tokenizer, template.model)]
     if unknown := unknown_words(tokenizer, [example.texts for example in data.train]):
         warnings.append(f"{data.task.name}: {unknown}; this model was not made for such texts")
     return warnings

@@ -14,6 +14,7 @@ from benchmarks.grid import file_hashes
 from benchmarks.request import FisherRecipe
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources
 from benchmarks.trial.trial import execute
 from fisher.common.errors import InputError
@@ -21,6 +22,11 @@ from leaderboard.audit import Finding
 from leaderboard.records.schema import is_result, shown
 
 Record = dict[str, Any]
+MODEL = {  # fields of a config that the model must agree with
+    "weights": "weights are {}, those of --model {}",
+    "tokenizer": "tokenizer is {}, that of --model {}",
+    "model_config": "model configuration is {}, that of --model {}",
+}
 
 
 def sample(records: Sequence[Record], count: int, seed: int) -> list[Record]:
@@ -43,15 +49,16 @@ class Retrainer:
         if name is None:
             raise InputError(f"--model must be given to train trials of {', '.join(labels)} again")
         self.model = models.find_model(name, offline=given.offline)
-        self.weights = models.weights_of(self.model)
+        self.identity = model_identity(self.model)
 
     def compare(self, record: Record) -> Iterator[Finding]:
         """Train the record's trial again; yield one finding that says how well the two agree."""
         config = record["config"]
-        if config["weights"] != self.weights:
-            text = f"its weights are {config['weights'][:12]}, those of --model {self.weights[:12]}; not trained again"
-            yield self._finding(record, text)
-            return
+        for key, text in MODEL.items():
+            named, found = config.get(key), self.identity[key]
+            if named is not None and named != found:
+                yield self._finding(record, f"its {text.format(named[:12], found[:12])}; not trained again")
+                return
         try:
             trial = TrialConfig.from_json(config)
             if file_hashes(trial.strategy) != (trial.files or {}):

@@ -1,22 +1,21 @@
-"""The tokenizer of a model: loaded whole or refused, checked against the model and the texts, and its hash."""
+"""The tokenizer of a model: loaded whole or refused, and checked against the model and the texts."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from benchmarks.trial.models import Source, json_hash, load
+from benchmarks.trial.models import Source, load
 from fisher.common.errors import InputError
 
 SMALLEST_SHARE = 0.6  # of the embedding's rows that a tokenizer has words for (ByT5: 259 of 384)
 MOST_UNKNOWN = 0.2
 SAMPLE = 1000  # texts looked at for unknown words
 FILES = "tokenizer.json, or vocab.txt, vocab.json and merges.txt, spiece.model"
-NO_MATTER = ("version", "truncation", "padding", "decoder")  # parts of a tokenizer's file that change no id
 READS_FIRST = ("bert", "roberta", "electra", "distilbert", "deberta-v2")  # families whose head reads the first token
 
 
@@ -26,7 +25,7 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
     tokenizer: PreTrainedTokenizerBase = load(AutoTokenizer, source)
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise InputError(f"the model {source.reference!r} must bring its tokenizer's files ({FILES}), and has no words")
-    content = _backend(tokenizer).get("model", {})
+    content = backend(tokenizer).get("model", {})
     if content.get("type") == "BPE" and not content.get("merges"):
         raise InputError(f"the tokenizer of {source.reference!r} must have merges, and has none: is merges.txt there?")
     return tokenizer
@@ -76,21 +75,8 @@ def unknown_words(tokenizer: PreTrainedTokenizerBase, texts: Sequence[tuple[str,
     return f"{share:.0%} of the tokens of the training texts are unknown: {spread[worst][:40]!r} is read as {seen!r}"
 
 
-def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """SHA-256 of what decides the ids of a text: vocabulary, rules, special tokens; not of how files are laid out."""
-    backend = {key: value for key, value in _backend(tokenizer).items() if key not in NO_MATTER}
-    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
-    content: Mapping[str, Any] = backend or {"class": type(tokenizer).__name__, **_settings(tokenizer.init_kwargs)}
-    sides = [tokenizer.truncation_side, tokenizer.model_input_names]
-    return json_hash([sorted(tokenizer.get_vocab().items()), content, special, sides])
-
-
-def _backend(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def backend(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """The rules of a tokenizer of the library `tokenizers`; empty for one in Python."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     content: dict[str, Any] = json.loads(backend.to_str()) if backend is not None else {}
     return content
-
-
-def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if isinstance(value, (str, int, float)) and "path" not in key}

@@ -115,6 +115,11 @@ _CONFIG_RULES = {
 _OPTIONAL_CONFIG_RULES = {
     "size": _Rule('{"examples": n} or {"per_class": n}', _is_size),
     "tuning": _Rule("an object of family, draw, axes, holdout and holdout_hash", _is_tuning),
+    "train_hash": _NAME,
+    "extra_hashes": _OBJECT,
+    "tokenizer": _NAME,
+    "model_config": _NAME,
+    "dropped": _OBJECT,
 }
 _PROTOCOL_RULES = {"name": _NAME, "metric": _NAME, "data": _NAME, "selection": _NAME, "precision": _NAME}
 _STATUS_RULES = {"status": _one_of(STATUSES), "reason": _optional(_TEXT)}

@@ -18,7 +18,7 @@ VERSIONS = ("regbench", "torch", "transformers", "python", "device")
 
 # What else stands in a config is about the strategy itself: versions of its methods, the recipe of its Fisher scores.
 _PLACED = {"task", "strategy", "fraction", "restart", "split_seed", "seeds", "protocol", "model", "weights"}
-_PLACED |= {"split_hash", "dev_hash", "metric", "size", "tuning"}
+_PLACED |= {"split_hash", "train_hash", "dev_hash", "metric", "size", "tuning"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def trials(records: Iterable[Mapping[str, Any]], plan: Plan | None = None) -> tu
 def _row(record: Mapping[str, Any], plan: Plan) -> TrialRow:
     config, result = record["config"], record["result"]
     place = place_of(config)
-    key = [config[name] for name in ("restart", "split_seed", "split_hash", "dev_hash")]
+    key = [config.get(name) for name in ("restart", "split_seed", "split_hash", "train_hash", "dev_hash")]
     return TrialRow(
         id=record["id"],
         checksum=record["checksum"],

@@ -12,6 +12,7 @@ from benchmarks.grid import make_grid
 from benchmarks.suite import FisherRecipe, Suite
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, load_data
 from regularizers.strategy import parse
 
@@ -59,12 +60,10 @@ def make_configs(source: models.Source) -> Callable[..., list[TrialConfig]]:
             settings=SMALL | settings,
             fisher=FisherRecipe(samples=3),
         )
-        weights = models.weights_of(source)
         return make_grid(
             suite,
             lambda name: load_data(name, None, None, True),
-            model="pocket",
-            weights=weights,
+            model=model_identity(source),
             family="bert",
             fisher=lambda strategy: None,
         )

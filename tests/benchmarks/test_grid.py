@@ -1,15 +1,20 @@
 """The grid: every trial once, its identity complete, no order and no spelling in it."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks.data.sources import examples_hash
+from benchmarks.data.splits import make_split
 from benchmarks.grid import make_grid
 from benchmarks.suite import load_suite
 from benchmarks.trial.config import Seeds, TrialConfig
+from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import load_data
+from benchmarks.trial.models import Source
 from fisher.common.errors import InputError
 
 Make = Callable[..., list[TrialConfig]]
@@ -59,9 +64,32 @@ def test_a_family_without_the_faster_passes_is_recorded_with_the_stock_one() -> 
     grid = make_grid(
         suite,
         lambda name: load_data(name, None, None, True),
-        model="m",
-        weights="w",
+        model={"model": "m", "weights": "w"},
         family="electra",
         fisher=lambda strategy: None,
     )
     assert {config.protocol.forward for config in grid} == {"stock"}
+
+
+def test_a_config_names_texts_tokenizer_and_the_models_configuration(source: Source, make_configs: Make) -> None:
+    """The split's hash knows labels only: two trials on other texts are two trials."""
+    (config,) = make_configs("none")
+    data = load_data("pocket-rte", None, None, True)
+    kept = make_split(data, config.protocol, fraction=0.02, split_seed=0, restart=0)
+    assert config.train_hash == examples_hash(kept.train) and config.dev_hash == examples_hash(data.dev)
+    block = config.to_json()
+    assert {key: block[key] for key in ("model", "weights", "tokenizer", "model_config")} == model_identity(source)
+    assert "dropped" not in block and "extra_hashes" not in block
+    ids = {dataclasses.replace(config, **{field: "other"}).id for field in ("train_hash", "tokenizer", "model_config")}
+    assert len({config.id, *ids}) == 4
+    old = {key: value for key, value in block.items() if key not in ("train_hash", "tokenizer", "model_config")}
+    assert TrialConfig.from_json(old).to_json() == old, "records made before the fields keep their ids"
+
+
+def test_rows_that_were_left_out_and_further_dev_sets_are_named() -> None:
+    data = load_data("pocket-rte", None, None, True)
+    data = dataclasses.replace(data, extra={"more": data.dev[:3]}, dropped={"train": (4, 5)})
+    suite = dataclasses.replace(load_suite("pocket"), tasks=("pocket-rte",), strategies=("none",), restarts=1)
+    asked = {"model": {"model": "m", "weights": "w"}, "family": "bert", "fisher": lambda strategy: None}
+    block = make_grid(suite, lambda name: data, **asked)[0].to_json()
+    assert block["dropped"] == {"train": [4, 5]} and block["extra_hashes"] == {"more": examples_hash(data.dev[:3])}

@@ -135,11 +135,32 @@ def test_what_cannot_be_checked_is_a_problem(records, check, change, message):
     assert code == 1 and message in out
 
 
-def test_records_of_another_checkpoint_are_not_trained_again(records, check):
+@pytest.mark.parametrize(
+    "field, sentence",
+    [
+        ("weights", "weights are 000000000000, those of --model "),
+        ("tokenizer", "tokenizer is 000000000000, that of --model "),
+        ("model_config", "model configuration is 000000000000, that of --model "),
+    ],
+)
+def test_records_of_another_model_are_not_trained_again(records, check, field, sentence):
     for record in records.values():
-        record["config"]["weights"] = "00" * 32
+        record["config"][field] = "00" * 32
     code, out, _ = check(records, "--rerun", "1")
-    assert code == 1 and "its weights are 000000000000, those of --model " in out
+    assert code == 1 and f"its {sentence}" in out
+
+
+def test_training_texts_are_compared_with_the_data_where_a_record_names_them(records, check):
+    for record in records.values():
+        record["config"]["train_hash"] = "00" * 32
+    code, out, _ = check(records)
+    assert code == 1 and "it names the training texts 000000000000, this data gives " in out
+
+
+def test_a_record_that_names_no_training_texts_is_readable(records, check):
+    for record in records.values():
+        del record["config"]["train_hash"]  # as records made before the field
+    assert "training texts" not in check(records)[1]
 
 
 def test_scores_from_an_unknown_corpus_are_told(records, check):

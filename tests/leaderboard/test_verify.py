@@ -140,6 +140,22 @@ def test_unpaired_runs(grid, store, key, what):
     assert any(what in text for check, text in problems(store(grid)) if check == "pairing")
 
 
+def test_restarts_that_start_from_one_head_are_flagged(grid, store):
+    """A classifier that came with the checkpoint and was kept."""
+    for record in grid:
+        record["result"]["hashes"]["head"] = "e3b0"
+    found = [text for check, text in problems(store(grid)) if check == "pairing"]
+    assert len(found) == 1 and found[0].endswith(
+        ": restarts 0-3 start from one head, which must be drawn anew for every restart"
+    )
+
+
+def test_training_texts_that_differ_within_a_split_are_flagged(grid, store):
+    for record in grid[:2]:
+        record["config"]["train_hash"] = "ab"
+    assert any("used other training texts (or names none) than" in text for _, text in problems(store(grid)))
+
+
 def test_a_strategy_under_anothers_name(grid, store):
     """`none` sold as mixout: its code and what acted say otherwise."""
     grid[-1]["config"] |= {"methods": {"none": 1}}

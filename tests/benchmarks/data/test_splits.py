@@ -1,5 +1,6 @@
 """Paucity splits: stratified, nested, the same everywhere; and the hashes that prove it."""
 
+import dataclasses
 import json
 import math
 import os
@@ -15,17 +16,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.data import splits
-from benchmarks.data.sources import Example, load_task_data
-from benchmarks.data.splits import (
+from benchmarks.data import official
+from benchmarks.data.official import (
     EXPECTED_HASHES,
     FRACTIONS,
     SPLIT_SEEDS,
     check_split_hash,
+    check_texts,
+    remember_split_hashes,
+)
+from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data
+from benchmarks.data.splits import (
     paucity_split,
     per_class_split,
     pooled_split,
-    remember_split_hashes,
     size_split,
     split_hash,
 )
@@ -159,17 +163,17 @@ def test_stsb_scores_are_hashed_with_three_decimals_and_own_scores_in_full() -> 
     assert split_hash(OWN_REGRESSION, rows([1e-6])) != split_hash(OWN_REGRESSION, rows([2e-6]))
 
 
-@pytest.mark.parametrize("name", ["cola", "rte", "mrpc", "stsb"])
+@pytest.mark.parametrize("name", ["cola", "rte", "mrpc", "stsb", "sst2"])
 def test_official_files_give_the_hashes_kept_in_the_project(shared_data: Path, name: str) -> None:
-    found = splits.expected_hashes([TASKS[name]], shared_data / "glue")
+    found = official.expected_hashes([TASKS[name]], shared_data / "glue")
     kept = json.loads(EXPECTED_HASHES.read_text())
     assert found[name] == kept[name]
-    assert len(found[name]) == len(FRACTIONS) * len(SPLIT_SEEDS)
+    assert len(found[name]) == len(FRACTIONS) * len(SPLIT_SEEDS) + len(("train", "dev"))
 
 
 @pytest.mark.parametrize("name", ["pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb"])
 def test_pocket_gives_the_hashes_kept_in_the_project(name: str, tmp_path: Path) -> None:
-    found = splits.expected_hashes([TASKS[name]], tmp_path)  # embedded: the folder is not read
+    found = official.expected_hashes([TASKS[name]], tmp_path)  # embedded: the folder is not read
     assert found[name] == json.loads(EXPECTED_HASHES.read_text())[name]
 
 
@@ -203,6 +207,31 @@ def test_a_training_file_that_is_not_the_official_one_is_refused() -> None:
     assert not check_split_hash(TASKS["qnli"], 0.1, 0, "f" * 64)
 
 
+def test_texts_that_are_not_the_official_ones_are_refused() -> None:
+    data = load_task_data(TASKS["pocket-rte"])
+    assert check_texts(data) == []
+    edited = dataclasses.replace(data.dev[3], texts=("another", "text"))
+    for part in ("train", "dev"):
+        kept = getattr(data, part)
+        with pytest.raises(InputError, match=f"pocket-rte: the {part} texts must have .* install this package"):
+            check_texts(dataclasses.replace(data, **{part: (*kept[:3], edited, *kept[4:])}))
+
+
+def test_texts_whose_hash_is_not_kept_are_returned_to_be_remembered(tmp_path: Path) -> None:
+    """Those of a hub, which may write a text in another way, and of every other task."""
+    some = tuple(rows([0, 1]))
+    data = TaskData(TASKS["qnli"], some, some[:1], "folder")
+    hashes = [("qnli", "train", examples_hash(some)), ("qnli", "dev", examples_hash(some[:1]))]
+    assert check_texts(data) == hashes
+    assert [name for name, _, _ in check_texts(dataclasses.replace(data, task=RTE, source="hub"))] == ["rte", "rte"]
+    path = tmp_path / "split_hashes.json"
+    remember_split_hashes(path, [], hashes)
+    remember_split_hashes(path, [], hashes)
+    for part, kind in (("train", "training"), ("dev", "dev")):
+        with pytest.raises(InputError, match=rf"^qnli: the {part} texts had .* the {kind} data changed; use another"):
+            remember_split_hashes(path, [], [("qnli", part, "c" * 64)])
+
+
 def test_the_first_use_of_another_task_records_its_hash(tmp_path: Path) -> None:
     path, task = tmp_path / "split_hashes.json", TASKS["qnli"]
     remember_split_hashes(path, [(task, 0.1, 0, "a" * 64)])
@@ -213,8 +242,8 @@ def test_the_first_use_of_another_task_records_its_hash(tmp_path: Path) -> None:
         remember_split_hashes(path, [(task, 0.25, 0, "d" * 64), (task, 0.1, 0, "c" * 64)])
     assert json.loads(path.read_text()) == {"qnli": {"0.1/0": "a" * 64, "0.1/1": "b" * 64}}, "nothing is written"
     assert str(refused.value) == (
-        "qnli: the split of fraction 0.1 and split seed 0 had the hash aaaaaaaaaaaa at its first use here, "
-        "got cccccccccccc: the training data changed; use another output folder."
+        "qnli: the split of fraction 0.1 and split seed 0 had the hash aaaaaaaaaaaa at first use here, "
+        "got cccccccccccc: the training data changed; use another output folder (--output)."
     )
 
 
@@ -229,7 +258,7 @@ def test_a_spoiled_file_of_hashes_is_named(tmp_path: Path, content: str) -> None
 
 
 def test_the_command_refuses_a_folder_without_the_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert splits.main(["--data-dir", str(tmp_path), "--output", str(tmp_path / "hashes.json")]) == 2
+    assert official.main(["--data-dir", str(tmp_path), "--output", str(tmp_path / "hashes.json")]) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}/CoLA: no such folder")
     assert not (tmp_path / "hashes.json").exists()
 

@@ -29,6 +29,7 @@ from benchmarks.trial.checkpoints import Checkpoint, Plan, remove_done
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import merge_costs
 from benchmarks.trial.evaluation import Evaluation
+from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, load_data
 from benchmarks.trial.trial import execute
 from leaderboard.records.store import read_record, read_records, write_record
@@ -88,8 +89,7 @@ def make(source: models.Source) -> Make:
         (config,) = make_grid(
             suite,
             lambda name: load_data(name, None, resources.task_file, True),
-            model="pocket",
-            weights=models.weights_of(source),
+            model=model_identity(source),
             family="bert",
             fisher=lambda strategy: None,
         )

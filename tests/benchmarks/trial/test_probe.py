@@ -12,8 +12,9 @@ from benchmarks.data.tasks import Task
 from benchmarks.pocket import MODEL_DIR
 from benchmarks.run import main
 from benchmarks.trial import models
+from benchmarks.trial.identity import config_hash, model_identity, tokenizer_hash
 from benchmarks.trial.probe import look
-from benchmarks.trial.tokenizer import load_tokenizer, tokenizer_hash
+from benchmarks.trial.tokenizer import load_tokenizer
 from fisher.common.errors import InputError
 
 WORDS = "one rabbit quietly pushes some swift wagons"
@@ -223,9 +224,8 @@ def test_the_tokenizers_hash_changes_with_its_ids_and_not_with_its_layout(folder
 def test_the_configs_hash_is_that_of_what_is_computed(folder, source):
     def digest(**fields):
         set_config(folder, **fields)
-        models.config_hash.cache_clear()
-        return models.config_hash(models.find_model(str(folder), offline=True))
+        return config_hash(transformers.AutoConfig.from_pretrained(folder))
 
     own = digest(transformers_version="4.0", architectures=["X"], id2label={"0": "a"}, use_cache=False, new=None)
-    assert own == models.config_hash(source)
+    assert own == model_identity(source)["model_config"]
     assert len({own, digest(hidden_dropout_prob=0.5), digest(hidden_act="relu")}) == 3

@@ -36,7 +36,7 @@ def make(source: models.Source) -> Make:
         tuning = dataclasses.replace(TUNING, **table)
         shape: dict[str, Any] = {"sizes": sizes, "restarts": restarts, "split_seeds": restarts}
         suite = Suite(name="test", tasks=(task,), settings=SETTINGS, tuning=tuning, **shape)
-        about = {"model": "pocket", "weights": models.weights_of(source), "family": "bert", "layers": source.layers}
+        about = {"model": model_identity(source), "family": "bert", "layers": source.layers}
         return make_grid(suite, lambda name: load_data(name, None, None, True), fisher=lambda strategy: None, **about)
 
     return grid

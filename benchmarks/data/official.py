@@ -1,0 +1,147 @@
+"""Whether data are the official ones, and those that an output folder began with: hashes of splits and texts.
+
+`python -m benchmarks.data.official --data-dir GLUE` writes the expected hashes next to this module
+(`split_hashes.json`): only hashes are kept of the official files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from benchmarks.data.sources import TaskData, examples_hash, load_task_data
+from benchmarks.data.splits import Size, paucity_split, split_hash
+from benchmarks.data.tasks import TASKS, Task
+from fisher.common.command import make_parser, run_command
+from fisher.common.errors import InputError
+from fisher.common.files import write_atomic, write_file
+
+FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
+SPLIT_SEEDS = range(5)
+EXPECTED_HASHES = Path(__file__).with_name("split_hashes.json")
+_RECORDED_TASKS = ("cola", "rte", "mrpc", "stsb", "sst2", "pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb")
+
+
+def check_split_hash(task: Task, amount: float | Size, split_seed: int, found: str) -> bool:
+    """Compare a split's hash with the one this project keeps; True if it keeps one, False if it knows none.
+
+    Raises InputError on a difference: the training file (or the pocket language) is not the official one.
+    """
+    expected = json.loads(EXPECTED_HASHES.read_text()).get(task.name, {}).get(key_of(amount, split_seed))
+    if expected is not None and expected != found:
+        raise InputError(
+            f"{task.name}: the split of {_called(amount)} and split seed {split_seed} must have the hash "
+            f"{expected[:12]}, got {found[:12]}: {_remedy(task, 'train')}."
+        )
+    return expected is not None
+
+
+def check_texts(data: TaskData) -> list[tuple[str, str, str]]:
+    """Compare labels and texts of both parts with the hashes kept here; (task, part, hash) of those without one.
+
+    Raises InputError on a difference. The hub's are not compared: it may write a text in another way.
+    """
+    known = {} if data.source == "hub" else json.loads(EXPECTED_HASHES.read_text()).get(data.task.name, {})
+    unknown = []
+    for part, examples in (("train", data.train), ("dev", data.dev)):
+        found = examples_hash(examples)
+        if part not in known:
+            unknown.append((data.task.name, part, found))
+        elif known[part] != found:
+            raise InputError(
+                f"{data.task.name}: the {part} texts must have the hash {known[part][:12]}, got {found[:12]}: "
+                f"{_remedy(data.task, part)}."
+            )
+    return unknown
+
+
+def _remedy(task: Task, part: str) -> str:
+    if task.kind == "embedded":
+        return "install this package anew, its pocket language was changed"
+    file = "training file" if part == "train" else f"{part} file"
+    return f"use the official {file}, all its rows in their order"
+
+
+def remember_split_hashes(
+    path: Path, splits: Iterable[tuple[Task, float | Size, int, str]], texts: Iterable[tuple[str, str, str]] = ()
+) -> None:
+    """Keep the hashes of data in the JSON file `path`; later uses must agree.
+
+    splits: (task, fraction or size, split seed, hash), texts: (task, part, hash), of data whose official hashes the
+    project does not keep. The caller holds the lease of what it writes there. Raises OSError, and InputError, with
+    nothing written, when the data changed since their first use or `path` is not such a file.
+    """
+    found = [
+        (task.name, key_of(amount, seed), f"the split of {_called(amount)} and split seed {seed}", value)
+        for task, amount, seed, value in splits
+    ]
+    found += [(task, part, f"the {part} texts", value) for task, part, value in texts]
+    try:
+        known = json.loads(path.read_bytes()) if path.exists() else {}
+        for task, key, what, value in found:
+            first = str(known.setdefault(task, {}).setdefault(key, value))
+            if first != value:
+                raise InputError(
+                    f"{task}: {what} had the hash {first[:12]} at first use here, got {value[:12]}: the "
+                    f"{'dev' if key == 'dev' else 'training'} data changed; use another output folder (--output)."
+                )
+    except InputError:
+        raise
+    except (ValueError, AttributeError, RecursionError):
+        raise InputError(f"{path}: must be the JSON file of split hashes; delete it to start anew.") from None
+    write_atomic(path, _encoded(known))
+
+
+def expected_hashes(tasks: Iterable[Task], data_dir: Path) -> dict[str, dict[str, str]]:
+    """By task: hashes of the train and dev texts, and of splits by "fraction/split seed" at the standard values."""
+    return {task.name: _task_hashes(load_task_data(task, data_dir=data_dir)) for task in tasks}
+
+
+def _task_hashes(data: TaskData) -> dict[str, str]:
+    task, train = data.task, data.train
+    hashes = {"train": examples_hash(train), "dev": examples_hash(data.dev)}
+    for fraction in FRACTIONS:
+        for split_seed in SPLIT_SEEDS:
+            ids = set(paucity_split(task, train, fraction=fraction, split_seed=split_seed))
+            hashes[key_of(fraction, split_seed)] = split_hash(task, (row for row in train if row.id in ids))
+    return hashes
+
+
+def key_of(amount: float | Size, split_seed: int) -> str:
+    """What a split is called in a file of hashes."""
+    return f"{amount if isinstance(amount, Size) else repr(float(amount))}/{split_seed}"
+
+
+def _called(amount: float | Size) -> str:
+    return str(amount) if isinstance(amount, Size) else f"fraction {amount:g}"
+
+
+def _encoded(hashes: object) -> bytes:
+    return (json.dumps(hashes, indent=1) + "\n").encode()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = make_parser("python -m benchmarks.data.official", "Write the expected hashes of official and pocket splits.")
+    made.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="folder of the official GLUE files")
+    made.add_argument(
+        "--output", type=Path, default=EXPECTED_HASHES, metavar="FILE", help="file to write (default: %(default)s)"
+    )
+    return made
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the expected hashes of the official and the pocket tasks."""
+    hashes = expected_hashes([TASKS[name] for name in _RECORDED_TASKS], args.data_dir)
+    write_file(args.output, _encoded(hashes))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
