@@ -17,6 +17,7 @@ from benchmarks.request import Suite, Tuning
 from benchmarks.trial import metrics, models
 from benchmarks.trial.calibration import decode_logits
 from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, labels_of, load_data, load_inputs
 from benchmarks.trial.trial import execute
 from fisher.common.errors import InputError
