@@ -159,11 +159,11 @@ def test_a_class_that_vanishes_from_the_holdout_is_refused_before_anything_is_tr
         make(sizes=(2,))
 
 
-def test_the_pooled_protocol_holds_out_by_its_own_shuffle(resources: Resources) -> None:
+def test_the_pooled_protocol_holds_out_by_its_own_shuffle() -> None:
     from benchmarks.data.splits import make_split
     from benchmarks.trial.protocol import PROTOCOLS
 
-    data, pooled = resources.load("pocket-rte"), PROTOCOLS["sharma24"]
+    data, pooled = load_data("pocket-rte", None, None, True), PROTOCOLS["sharma24"]
     small, large = (make_split(data, pooled, fraction=f, split_seed=0, restart=1) for f in (0.02, 0.1))
     held = [{e.id for e in divide(data, pooled, part, 0.25, split_seed=0, restart=1)[1]} for part in (small, large)]
     assert (
