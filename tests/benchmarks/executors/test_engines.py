@@ -433,10 +433,16 @@ def slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
             time.sleep(0.5)
         yield
     finally:
-        for daemon in daemons:
+        subprocess.run(["scancel", "--full", "--signal=KILL", "--user=root"], check=False, timeout=60)
+        until = time.monotonic() + 30
+        while time.monotonic() < until and subprocess.run(["squeue", "-h"], capture_output=True, timeout=60).stdout:
+            time.sleep(0.5)
+        for daemon in reversed(daemons):  # slurmd waits for the steps of its jobs, and some never end
             daemon.terminate()
-        for daemon in daemons:
-            daemon.wait(timeout=300)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                daemon.wait(timeout=20)
+            daemon.kill()
+            daemon.wait()
 
 
 @pytest.mark.long
