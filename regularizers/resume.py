@@ -140,7 +140,7 @@ class Snapshots:
             return error
 
     def _remade(self, term: Regularizer) -> dict[str, Any]:
-        """Marks of what a term has beside its saved state and thus must not change; a class with a state_dict of its
+        """Marks of what a term has outside its saved state and thus must not change; a class with a state_dict of its
         own answers for itself."""
         if type(term).state_dict is not Regularizer.state_dict:
             return {}

@@ -8,13 +8,12 @@ Reference: Ben Zaken, Ravfogel, Goldberg 2022 (ACL), arXiv:2106.10199.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, own_rate, require
 from regularizers.registry import register
-from regularizers.search import Log, Search
+from regularizers.search import Log
 
 
 @register("bitfit")
@@ -26,7 +25,7 @@ class BitFit(Regularizer):
     summary: ClassVar[str] = "train the biases and the head alone"
     paper: ClassVar[str] = "Ben Zaken et al. 2022 (ACL)"
     equation: ClassVar[str] = "g = 0 for everything but biases and head"
-    search: ClassVar[Mapping[str, Search]] = {"lr": Log(1e-4, 1e-2, replaces="lr")}
+    search: ClassVar = {"lr": Log(1e-4, 1e-2, replaces="lr")}
     sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
     body_only: ClassVar[bool] = True
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from fisher.estimation.diagonal import empirical_fisher
 from regularizers.base import Batch, Context, Regularizer, outside_head, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 
 
 def top_share(scores: Mapping[str, Tensor], p: float) -> dict[str, Tensor]:
@@ -48,7 +48,7 @@ class ChildTuning(Regularizer):
     equation: ClassVar[str] = "F: g <- g * m / p, m ~ Bernoulli(p); D: g <- g * 1[Fisher score in the top share p]"
     deviations: ClassVar[str] = "D uses per-sample squares without dropout and covers all that has a w_pre"
     off: ClassVar[tuple[str, ...]] = ("child_tuning(1)", "child_tuning(1, variant=D)")
-    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.1, 0.5, paper=0.3)}
+    search: ClassVar = {"p": Linear(0.1, 0.5, paper=0.3)}
 
     def __post_init__(self) -> None:
         require(0 < self.p <= 1, "p of child_tuning must be in (0, 1]", self.p)

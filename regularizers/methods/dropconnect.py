@@ -10,7 +10,6 @@ Gaussian; here one mask serves the whole step (as mixout's does) and evaluation 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 from regularizers.surgery.mixing import convert_to_mixed, mixconnect, set_mask
 from regularizers.surgery.mixing_method import check_layers, check_layers_scope
 from regularizers.surgery.noise import step_generator
@@ -44,7 +43,7 @@ class Dropconnect(Regularizer):
     deviations: ClassVar[str] = "one mask per step instead of one per example; evaluates with the mean weight"
     example: ClassVar[str] = "dropconnect(0.1)"
     off: ClassVar[tuple[str, ...]] = ("dropconnect(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.05, 0.7, paper=0.5)}
+    search: ClassVar = {"p": Linear(0.05, 0.7, paper=0.5)}
     sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
 
     def __post_init__(self) -> None:

@@ -7,13 +7,12 @@ intermediate units and LayerNorm are not dropped [Lee20 C.2]. Srivastava et al. 
 Deviations: none; the stock modules do the work, so fused attention drops probabilities too.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 from regularizers.surgery.sites import set_rate
 
 
@@ -27,7 +26,7 @@ class Dropout(Regularizer):
     paper: ClassVar[str] = "Srivastava et al. 2014"
     equation: ClassVar[str] = "h <- m * h / (1 - p), m ~ Bernoulli(1 - p)"
     off: ClassVar[tuple[str, ...]] = ("dropout(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.02, 0.5, paper=0.1)}
+    search: ClassVar = {"p": Linear(0.02, 0.5, paper=0.1)}
     sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ The default of 0.999 is the usual one and no paper's.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 from regularizers.surgery.swapping import swapped_parameters
 
 
@@ -47,7 +47,7 @@ class EMA(Regularizer):
     equation: ClassVar[str] = "v <- d_t * v + (1 - d_t) * w, d_t = min(decay, (t-1)/(t+8)); v is evaluated"
     deviations: ClassVar[str] = "the decay is warmed up, so that the start is no part of the average"
     off: ClassVar[tuple[str, ...]] = ("ema(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"decay": Linear(0.5, 0.99)}
+    search: ClassVar = {"decay": Linear(0.5, 0.99)}
 
     def __post_init__(self) -> None:
         require(0 <= self.decay < 1, "the decay of ema must be in [0, 1)", self.decay)

@@ -11,7 +11,7 @@ Deviations: none from the equation; F is of the pretraining corpus, not of a pre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, require
 from regularizers.registry import register
-from regularizers.search import Log, Search
+from regularizers.search import Log
 from regularizers.surgery.sites import base_prefix
 
 
@@ -43,7 +43,7 @@ class EWC(Regularizer):
     deviations: ClassVar[str] = "F of the pretraining loss, not of a previous task"
     example: ClassVar[str] = "ewc(10)"
     off: ClassVar[tuple[str, ...]] = ("ewc(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"strength": Log(1.0, 1e5)}
+    search: ClassVar = {"strength": Log(1.0, 1e5)}
     body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class EWC(Regularizer):
         inner = compute(batch)
         if self.strength == 0:
             return inner
-        for beside in (self._targets, self._fisher):  # they follow the weights; nothing is copied while these stay
-            beside[:] = [value.to(weight) for value, weight in zip(beside, self._weights, strict=True)]
+        for constants in (self._targets, self._fisher):  # they follow the weights; nothing is copied while these stay
+            constants[:] = [value.to(weight) for value, weight in zip(constants, self._weights, strict=True)]
         penalty = ewc_penalty(list(self._weights), self._targets, self._fisher)
         return inner._replace(loss=inner.loss + self.strength * penalty)

@@ -11,7 +11,7 @@ Reference: Ishida, Yamane, Sakai, Niu, Sugiyama 2020 (ICML), arXiv:2002.08709.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from regularizers.base import Batch, Context, Output, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Log, Search
+from regularizers.search import Log
 
 
 def flooded(loss: Tensor, b: float) -> Tensor:
@@ -41,7 +41,7 @@ class Flooding(Regularizer):
     loss_order: ClassVar[int] = -1
     example: ClassVar[str] = "flooding(2)"  # above the loss of an untrained model, where it acts
     off: ClassVar[tuple[str, ...]] = ("flooding(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"b": Log(0.01, 0.3)}
+    search: ClassVar = {"b": Log(0.01, 0.3)}
     body_only: ClassVar[bool] = True
     lowest = torch.tensor(torch.inf)  # loss of all batches
 

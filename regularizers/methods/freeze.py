@@ -9,13 +9,12 @@ Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146; Lee, Tang, Lin 2019, arX
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, require
 from regularizers.registry import register
-from regularizers.search import Layers, Search
+from regularizers.search import Layers
 from regularizers.surgery.layers import stages
 
 
@@ -30,7 +29,7 @@ class Freeze(Regularizer):
     equation: ClassVar[str] = "g = 0 in the embeddings and layers 0 .. k-1"
     deviations: ClassVar[str] = "no gradual unfreezing"
     example: ClassVar[str] = "freeze(1)"
-    search: ClassVar[Mapping[str, Search]] = {"k": Layers(0, 11)}
+    search: ClassVar = {"k": Layers(0, 11)}
     sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
     body_only: ClassVar[bool] = True
 

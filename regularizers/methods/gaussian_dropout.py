@@ -11,7 +11,6 @@ evaluates; neither is done here. Wang & Manning approximate the sum over units, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 from regularizers.surgery.noise import StepNoise, attach_noise
 
 
@@ -52,7 +51,7 @@ class GaussianDropout(Regularizer):
     equation: ClassVar[str] = "h <- h * e, e ~ N(1, p / (1-p))"
     deviations: ClassVar[str] = "p/(1-p) is the variance (Sharma et al.'s baseline code: standard deviation)"
     off: ClassVar[tuple[str, ...]] = ("gaussian_dropout(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.02, 0.5)}
+    search: ClassVar = {"p": Linear(0.02, 0.5)}
     sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:

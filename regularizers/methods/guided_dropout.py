@@ -21,7 +21,7 @@ from typing import ClassVar
 from fisher.scores import published_ranking, site_scores
 from regularizers.base import DROPOUT_SITES, Context, Regularizer, SiteRate, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 from regularizers.surgery.sites import base_prefix, set_rate
 
 
@@ -59,7 +59,7 @@ class GuidedDropout(Regularizer):
     equation: ClassVar[str] = "p(site) = p_upper - (p_upper - p_lower) * rank / (n - 1)"
     off: ClassVar[tuple[str, ...]] = ("guided_dropout(0, 0, head=0)",)
     deviations: ClassVar[str] = "bounds are arguments (the authors' code: 0.099 to 0; their text: 0.1)"
-    search: ClassVar[Mapping[str, Search]] = {"p_upper": Linear(0.02, 0.5, paper=0.1)}
+    search: ClassVar = {"p_upper": Linear(0.02, 0.5, paper=0.1)}
     sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:

@@ -10,7 +10,6 @@ Reference: Yuan, Yuan, Tan, Huang, Huang 2023 (ACL), arXiv:2212.08853.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -18,7 +17,7 @@ from torch import nn
 
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Log, Search
+from regularizers.search import Log
 from regularizers.surgery.layers import layer_modules
 from regularizers.surgery.noise import noise_like
 
@@ -37,7 +36,7 @@ class HyPe(Regularizer):
     equation: ClassVar[str] = "h_l <- h_l + e, e ~ N(0, eps^2) or U(-eps, eps)"
     deviations: ClassVar[str] = "the first layer's input is perturbed too"
     off: ClassVar[tuple[str, ...]] = ("hype(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"eps": Log(1e-5, 0.1, paper=1e-5)}
+    search: ClassVar = {"eps": Log(1e-5, 0.1, paper=1e-5)}
     body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ Reference: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna 2016 (CVPR), arXiv:1512.0056
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 
 
 def uniform_loss(logits: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class LabelSmoothing(Regularizer):
     equation: ClassVar[str] = "L = (1 - e) * CE + e * mean_k(-log p_k)"
     loss_order: ClassVar[int] = -2
     off: ClassVar[tuple[str, ...]] = ("label_smoothing(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"e": Linear(0.02, 0.3, paper=0.1)}
+    search: ClassVar = {"e": Linear(0.02, 0.3, paper=0.1)}
     body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

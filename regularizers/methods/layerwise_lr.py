@@ -10,13 +10,12 @@ Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 from regularizers.surgery.layers import stages
 
 
@@ -31,7 +30,7 @@ class LayerwiseLR(Regularizer):
     equation: ClassVar[str] = "lr_l = lr * d^(L - l)"
     deviations: ClassVar[str] = "the pooler counts to the top; the default is usual for BERT, not the paper's 1/2.6"
     off: ClassVar[tuple[str, ...]] = ("layerwise_lr(1)",)
-    search: ClassVar[Mapping[str, Search]] = {"decay": Linear(0.6, 0.99)}
+    search: ClassVar = {"decay": Linear(0.6, 0.99)}
     body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

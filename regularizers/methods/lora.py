@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -33,7 +33,7 @@ from regularizers.base import (
     require,
 )
 from regularizers.registry import register
-from regularizers.search import Choice, Log, Search
+from regularizers.search import Choice, Log
 from regularizers.surgery.swapping import swapped_parameters
 
 
@@ -72,7 +72,7 @@ class LoRA(Regularizer):
     paper: ClassVar[str] = "Hu et al. 2022 (ICLR), eq. 3"
     equation: ClassVar[str] = "W = W_0 + alpha / r * B A, W_0 frozen"
     deviations: ClassVar[str] = "no dropout of its own; merged for evaluation; defaults of alpha and lr not verified"
-    search: ClassVar[Mapping[str, Search]] = {"r": Choice((2, 4, 8, 16)), "lr": Log(1e-4, 1e-2, replaces="lr")}
+    search: ClassVar = {"r": Choice((2, 4, 8, 16)), "lr": Log(1e-4, 1e-2, replaces="lr")}
     sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS, MIXED_WEIGHTS, STARTING_WEIGHTS})
     body_only: ClassVar[bool] = True
 

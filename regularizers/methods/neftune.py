@@ -10,7 +10,6 @@ Reference: Jain et al. 2023, arXiv:2310.05914. The paper's alpha of 5 was found 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from regularizers.base import Context, Regularizer, SkipTrial, require
 from regularizers.registry import register
-from regularizers.search import Log, Search
+from regularizers.search import Log
 from regularizers.surgery.noise import noise_like
 
 
@@ -52,7 +51,7 @@ class NEFTune(Regularizer):
     paper: ClassVar[str] = "Jain et al. 2023, alg. 1"
     equation: ClassVar[str] = "x <- x + alpha / sqrt(length * d) * U(-1, 1)"
     off: ClassVar[tuple[str, ...]] = ("neftune(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"alpha": Log(1.0, 15.0, paper=5.0)}
+    search: ClassVar = {"alpha": Log(1.0, 15.0, paper=5.0)}
     body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -10,7 +10,6 @@ Reference: Wu, Wu, Qi, Huang, Xie 2022 (ACL), arXiv:2202.12024.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from regularizers.base import STARTING_WEIGHTS, Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 
 
 def shaken(weight: Tensor, uniform: Tensor, strength: float) -> Tensor:
@@ -38,7 +37,7 @@ class NoisyTune(Regularizer):
     equation: ClassVar[str] = "w <- w + (U(0, 1) - 1/2) * lambda * std(w), once"
     deviations: ClassVar[str] = "the head and tensors of one element get no noise"
     off: ClassVar[tuple[str, ...]] = ("noisytune(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"strength": Linear(0.05, 0.3, paper=0.15)}
+    search: ClassVar = {"strength": Linear(0.05, 0.3, paper=0.15)}
     sets: ClassVar[frozenset[str]] = frozenset({STARTING_WEIGHTS})
     body_only: ClassVar[bool] = True
 

@@ -12,7 +12,7 @@ Reference: Wu et al. 2021 (NeurIPS), arXiv:2106.14448.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from regularizers.base import Batch, Context, Output, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Log, Search
+from regularizers.search import Log
 
 
 def disagreement(first: Tensor, second: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class RDrop(Regularizer):
     off: ClassVar[tuple[str, ...]] = ("rdrop(0)",)
     passes: ClassVar[tuple[int, int]] = (2, 2)
     apart = 0.0  # the first disagreement that was not 0
-    search: ClassVar[Mapping[str, Search]] = {"strength": Log(0.1, 5.0)}
+    search: ClassVar = {"strength": Log(0.1, 5.0)}
     body_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

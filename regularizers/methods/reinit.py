@@ -10,7 +10,6 @@ Reference: Zhang, Wu, Katiyar, Weinberger, Artzi 2021 (ICLR), arXiv:2006.05987.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +17,7 @@ import torch
 
 from regularizers.base import STARTING_WEIGHTS, Context, Regularizer, SkipTrial, require
 from regularizers.registry import register
-from regularizers.search import Layers, Search
+from regularizers.search import Layers
 from regularizers.surgery.layers import norm_prefixes, stages
 
 STD = 0.02  # BERT's own initialisation
@@ -42,7 +41,7 @@ class Reinit(Regularizer):
     paper: ClassVar[str] = "Zhang et al. 2021 (ICLR), §5"
     equation: ClassVar[str] = "top k layers and pooler ~ N(0, 0.02^2), LayerNorm (1, 0)"
     example: ClassVar[str] = "reinit(1)"
-    search: ClassVar[Mapping[str, Search]] = {"k": Layers(1, 6)}
+    search: ClassVar = {"k": Layers(1, 6)}
     sets: ClassVar[frozenset[str]] = frozenset({STARTING_WEIGHTS})
     body_only: ClassVar[bool] = True
 

@@ -11,7 +11,7 @@ Reference: Foret et al. 2021 (ICLR), arXiv:2010.01412.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Log, Search
+from regularizers.search import Log
 from regularizers.surgery.swapping import swapped_parameters
 
 TINY = 1e-12  # keeps a zero gradient from being divided by zero
@@ -43,7 +43,7 @@ class SAM(Regularizer):
     equation: ClassVar[str] = "w <- w - step(grad L(w + rho * g / ||g||)), g = grad L(w)"
     off: ClassVar[tuple[str, ...]] = ("sam(0)",)
     passes: ClassVar[tuple[int, int]] = (2, 2)
-    search: ClassVar[Mapping[str, Search]] = {"rho": Log(0.01, 0.2, paper=0.05)}
+    search: ClassVar = {"rho": Log(0.01, 0.2, paper=0.05)}
 
     def __post_init__(self) -> None:
         require(self.rho >= 0, "rho of sam must be >= 0", self.rho)

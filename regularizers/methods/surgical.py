@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Layers, Search
+from regularizers.search import Layers
 from regularizers.surgery.layers import layer_modules
 from regularizers.surgery.sites import base_prefix
 
@@ -42,7 +42,7 @@ class Surgical(Regularizer):
     equation: ClassVar[str] = "g_layer = 0 unless sum F over the layer is among the k highest"
     deviations: ClassVar[str] = "F of the pretraining loss by default, not of the task; no dropout of its own"
     example: ClassVar[str] = "surgical(1)"
-    search: ClassVar[Mapping[str, Search]] = {"k": Layers(1, 12)}
+    search: ClassVar = {"k": Layers(1, 12)}
     sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
     body_only: ClassVar[bool] = True
 

@@ -11,7 +11,6 @@ Costs two matrix products per layer in training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -21,7 +20,7 @@ from transformers.pytorch_utils import Conv1D
 
 from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 from regularizers.surgery.mixing_method import check_layers, check_layers_scope
 from regularizers.surgery.noise import StepNoise
 
@@ -72,7 +71,7 @@ class Examples:
 
 
 class Tuned(nn.Module):
-    """What a layer has beside its own weight: the target as a buffer, p and the masks' source."""
+    """What a layer has next to its own weight: the target as a buffer, p and the masks' source."""
 
     tune_target: Tensor
     tune_p: float
@@ -122,7 +121,7 @@ class Tuneout(Regularizer):
     deviations: ClassVar[str] = "the equation is our reading; not checked against the paper's text"
     example: ClassVar[str] = "tuneout(0.1)"
     off: ClassVar[tuple[str, ...]] = ("tuneout(0)",)
-    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.05, 0.7)}
+    search: ClassVar = {"p": Linear(0.05, 0.7)}
     sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
 
     def __post_init__(self) -> None:

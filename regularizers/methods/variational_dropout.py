@@ -17,7 +17,7 @@ scaled down with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from regularizers.base import DROPOUT_SITES, Batch, Context, Output, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Linear, Log, Search
+from regularizers.search import Linear, Log
 from regularizers.surgery.noise import StepNoise, attach_noise, holder
 
 C1, C2, C3 = 1.16145124, -1.50204118, 0.58629921
@@ -68,7 +68,7 @@ class VariationalDropout(Regularizer):
     paper: ClassVar[str] = "Kingma, Salimans, Welling 2015 (NeurIPS)"
     equation: ClassVar[str] = "h <- h * e, e ~ N(1, alpha); L + KL(alpha) / n"
     deviations: ClassVar[str] = "one alpha per dropout site, with a learning rate of its own"
-    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.02, 0.5), "lr": Log(1e-3, 0.1)}
+    search: ClassVar = {"p": Linear(0.02, 0.5), "lr": Log(1e-3, 0.1)}
     sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:

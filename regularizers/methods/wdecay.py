@@ -11,7 +11,7 @@ lr a step; it is an option for comparison with code that does so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Log, Search
+from regularizers.search import Log
 from regularizers.surgery.layers import norm_prefixes
 from regularizers.surgery.mixing_method import check_target_scope
 
@@ -55,7 +55,7 @@ class WeightDecay(Regularizer):
     equation: ClassVar[str] = "w <- w - lr * lambda * (w - u)"
     example: ClassVar[str] = "wdecay(w_pre, 0.01)"
     off: ClassVar[tuple[str, ...]] = ("wdecay(w_pre, 0)", "wdecay(0, 0)")
-    search: ClassVar[Mapping[str, Search]] = {"strength": Log(1e-3, 1.0, paper=0.01)}
+    search: ClassVar = {"strength": Log(1e-3, 1.0, paper=0.01)}
 
     def __post_init__(self) -> None:
         require(self.target in ("0", "w_pre", "w_0"), "the target of wdecay must be 0, w_pre or w_0", self.target)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 from regularizers.surgery.swapping import swapped_parameters
 
 
@@ -42,7 +42,7 @@ class WiseFT(Regularizer):
     deviations: ClassVar[str] = "the head, which has no pretrained start, is not averaged"
     body_only: ClassVar[bool] = True
     off: ClassVar[tuple[str, ...]] = ("wise_ft(1)",)
-    search: ClassVar[Mapping[str, Search]] = {"a": Linear(0.1, 0.9, paper=0.5)}
+    search: ClassVar = {"a": Linear(0.1, 0.9, paper=0.5)}
 
     def __post_init__(self) -> None:
         require(0 <= self.a <= 1, "a of wise_ft must be in [0, 1]", self.a)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fisher.common.errors import InputError
 from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
-from regularizers.search import Linear, Search
+from regularizers.search import Linear
 from regularizers.surgery.families import READINGS
 from regularizers.surgery.mixing import convert_to_mixed, input_features, set_mask
 from regularizers.surgery.sites import base_prefix
@@ -28,7 +28,7 @@ class ColumnMixing(Regularizer):
     p: float
     layers: str = field(default="paper", kw_only=True)
     gradient: str = field(default="exact", kw_only=True)
-    search: ClassVar[Mapping[str, Search]] = {"p": Linear(0.1, 0.9, paper=0.7)}
+    search: ClassVar = {"p": Linear(0.1, 0.9, paper=0.7)}
     sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
 
     def __post_init__(self) -> None:

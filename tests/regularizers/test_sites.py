@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves
-from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, XLNetConfig
+from transformers import BertForMaskedLM, BertForSequenceClassification, XLNetConfig
 from transformers import XLNetForSequenceClassification as XLNet
 
 from fisher.common.errors import InputError
@@ -13,6 +13,7 @@ from regularizers.base import Context, SkipTrial, linear_layers
 from regularizers.strategy import parse
 from regularizers.surgery.families import FAMILIES
 from regularizers.surgery.sites import base_prefix, find_sites, set_rate
+from regularizers.testing.tiny_trial import tiny_config
 
 
 def expand(*patterns, layers=2):
@@ -213,8 +214,7 @@ def test_evaluation_is_bit_equal_twice_with_dropout_on(family, family_model, bat
 
 
 def test_tensors_that_precede_a_site():
-    model = BertForSequenceClassification(BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=12,
-                                                     num_attention_heads=2, intermediate_size=4))  # fmt: skip
+    model = BertForSequenceClassification(tiny_config(num_hidden_layers=12))
     sites = [site for site in find_sites(model).dropouts if site.kind != "head"]
     assert len(sites) == 37 and {site.name for site in sites} == set(published_ranking())  # [Sharma24]
     assert {len(site.parameters) for site in sites if site.name.endswith("attention.self")} == {6}
@@ -295,9 +295,8 @@ def test_a_missing_layer_is_an_error(family_model):
 
 
 def test_a_model_without_the_classifiers_head_has_the_sites_of_its_body():
-    config = BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=2, intermediate_size=4)
     with pytest.raises(InputError, match="pooler"):
-        find_sites(BertForMaskedLM(config))  # nothing to mix where the pooler is missing: said, not passed over
+        find_sites(BertForMaskedLM(tiny_config()))  # nothing to mix where the pooler is missing: said, not skipped
 
 
 def test_a_model_without_such_a_site_is_skipped_with_the_reason(family_model):

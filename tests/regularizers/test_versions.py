@@ -1,4 +1,4 @@
-"""Results of every built-in method on a fixed toy training, kept in versions.json beside its `version`.
+"""Results of every built-in method on a fixed toy training, kept in versions.json with its `version`.
 
 When a change of code moves these figures, results of old and new trials may not be mixed: raise the method's `version`,
 then write the file anew with `python tests/regularizers/test_versions.py`.

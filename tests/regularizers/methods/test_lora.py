@@ -51,7 +51,7 @@ def test_it_computes_with_the_corrected_weights(lab):
     expected = dense_logits(trial, lab, dense_weights(trial, 3.0))
     torch.testing.assert_close(trial.evaluate(), expected, rtol=1e-10, atol=1e-13)
     trial.model.eval()
-    apart = trial.context.compute(trial.batches[0]).logits  # the corrections beside the frozen weights, as in training
+    apart = trial.context.compute(trial.batches[0]).logits  # the corrections next to the frozen weights, as in training
     torch.testing.assert_close(apart.detach(), expected, rtol=1e-10, atol=1e-13)
 
 

@@ -75,7 +75,7 @@ def test_t5s_normalisation_layers_do_not_decay(family_model):
     assert not any("layer_norm" in name for name in touched) and "transformer.shared.weight" in touched
 
 
-def test_coupled_form_adds_to_the_gradient_and_does_not_decay_beside_it(lab):
+def test_coupled_form_adds_to_the_gradient_and_does_not_decay_too(lab):
     trial = lab(f"wdecay(w_pre, {STRENGTH}, form=coupled)", lr=LR)
     plain = lab("none", lr=LR)
     for each in (trial, plain):
