@@ -27,7 +27,7 @@ from fisher.common.errors import InputError
 from fisher.common.files import require_writable
 from fisher.estimation.accumulate import Report
 from fisher.estimation.output import produce
-from fisher.estimation.partial import accumulate_resumably, found_beside
+from fisher.estimation.partial import accumulate_resumably, measured_of
 from fisher.pretraining.checkpoint import require_device
 from fisher.pretraining.corpus import subsample_order
 from fisher.pretraining.objectives import Batch, Sample
@@ -111,7 +111,7 @@ def estimate(request: Request, partial: Path, report: Report, device: str) -> Sc
         request.model.to(device), request.samples, task_loss, request.recipe, partial=partial, report=report
     )
     diagonal = {name: value.float().cpu() for name, value in state.diagonal().items()}
-    return Scores(base_names(diagonal, request.model.base_model_prefix), request.recipe | found_beside(state))
+    return Scores(base_names(diagonal, request.model.base_model_prefix), request.recipe | measured_of(state))
 
 
 def run(args: argparse.Namespace) -> None:

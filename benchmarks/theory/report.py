@@ -174,7 +174,7 @@ and linear decay. Training and validation parts both come from the training file
    each: {plan.pretrain_seeds}. Kept: {epochs} epochs, seed {seed}, source accuracy {100 * best:.2f} (EMNIST: 99.2).
  - Fine-tuning: lr {plan.finetune_lr:g}, {plan.finetune_epochs} epochs, {plan.restarts} restarts, `mixout(w_pre, p)` on
    the second and third weight matrices against `dropout(p)` on the hidden layers. A restart changes shuffling and
-   masks. At p = 0 both are plain fine-tuning: one run stands for both.
+   masks. At p = 0 both are plain fine-tuning: one run counts for both.
  - Against the paper: {_reductions(plan)}
 
 ![Deviation, target and source accuracy over p](digits.png)

@@ -211,7 +211,7 @@ def split_domains(source: Domain, target: Domain, plan: Plan) -> Data:
 def sweep(
     weights: dict[str, Tensor], data: Data, plan: Plan, tell: Callable[[str], None] = lambda line: None
 ) -> list[Run]:
-    """Every method, p and restart; the runs at p = 0 are made once and stand for both methods."""
+    """Every method, p and restart; the runs at p = 0 are made once and count for both methods."""
     runs: list[Run] = []
     for restart in range(plan.restarts):
         plain = finetune(weights, "mixout", 0.0, restart, data, plan)

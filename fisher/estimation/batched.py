@@ -68,7 +68,7 @@ class Collector(TorchFunctionMode):
         if not any(in_batch(value) for value in tensors):
             return self.outside(func, args, kwargs, used, tensors)
         if used and func in RULES:
-            return mark(self.carry_out(func, args, kwargs), in_batch=True)
+            return mark(self.call(func, args, kwargs), in_batch=True)
         args, kwargs = (map_tensors(part, lambda value: self.spread(value, func, tensors)) for part in (args, kwargs))
         result = func(*args, **kwargs)
         if used and any(value.requires_grad for value in tensors_in(result) if id(value) not in self.names):
@@ -86,7 +86,7 @@ class Collector(TorchFunctionMode):
             value.sources = sources  # type: ignore[attr-defined]
         return result
 
-    def carry_out(self, func: Any, args: Any, kwargs: Any) -> torch.Tensor:
+    def call(self, func: Any, args: Any, kwargs: Any) -> torch.Tensor:
         """A known function on parameters; the gradient of its result is waited for."""
         try:
             result, uses = RULES[func](self.size, *args, **kwargs)

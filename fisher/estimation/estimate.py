@@ -14,7 +14,7 @@ from fisher.common.files import require_writable
 from fisher.estimation.accumulate import Report, unchanged
 from fisher.estimation.kinds import draw_labels, exact_fisher
 from fisher.estimation.output import produce
-from fisher.estimation.partial import accumulate_resumably, found_beside
+from fisher.estimation.partial import accumulate_resumably, measured_of
 from fisher.options import BATCH_TOKENS, KINDS
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained, require_device
 from fisher.pretraining.corpus import corpus_hash, read_corpus, subsample_order
@@ -121,7 +121,7 @@ def compute(
         report=report,
         prepare=relabel if recipe["kind"] == "mc" else unchanged,
     )
-    return state.diagonal(), found_beside(state)
+    return state.diagonal(), measured_of(state)
 
 
 def resolve_length(config: Any, max_length: int | None) -> int:

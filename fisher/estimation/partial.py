@@ -83,7 +83,7 @@ def accumulate_resumably(
     )
 
 
-def found_beside(state: State) -> dict[str, Any]:
+def measured_of(state: State) -> dict[str, Any]:
     """What an estimate gives besides the diagonal: the mean loss and how soon the ranking settled."""
     return {"loss": state.loss / state.done, "convergence": convergence(state.noted)}
 

@@ -84,7 +84,7 @@ def weight_files(model: str | Path) -> list[Path]:
         )
     shards = {name: find_file(model, name, options) for name in shard_names(index)}
     if lost := [name for name, file in shards.items() if file is None]:
-        raise InputError(f"{index} names {', '.join(lost[:3])}, which must lie beside it: fetch the missing files")
+        raise InputError(f"{index} names {', '.join(lost[:3])}, which must be next to it: fetch the missing files")
     return [file for file in shards.values() if file is not None]
 
 

@@ -127,7 +127,7 @@ def test_damaged_weights_are_refused_wherever_they_are_read(checkpoint, tmp_path
         ("", "must be a whole index"),
         ("[]", "must be a whole index"),
         ('{"weight_map": 3}', "must be a whole index"),
-        ('{"weight_map": {"bert.x": "gone.safetensors"}}', "names gone.safetensors, which must lie beside it"),
+        ('{"weight_map": {"bert.x": "gone.safetensors"}}', "names gone.safetensors, which must be next to it"),
     ],
 )
 def test_a_damaged_index_of_shards_is_refused(checkpoint, tmp_path, index, sentence):
