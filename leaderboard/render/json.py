@@ -48,7 +48,7 @@ def document(sections: Sequence[Section], *, without_cost: bool = False, problem
         "problems": problems,
         "sections": [_section(section, without_cost) for section in sections],
     }
-    return _plain(content, COST_COLUMNS if without_cost else ())
+    return _plain(content, (*COST_COLUMNS, "commit") if without_cost else ())
 
 
 def text(content: Mapping[str, Any]) -> str:
@@ -78,7 +78,7 @@ def _encoder(separator: str) -> Callable[[Any], str]:
 
 
 def _plain(value: Any, left_out: Sequence[str]) -> Any:
-    """Round floats, write NaN as null, and leave out the cost columns where they are not wanted."""
+    """Round floats, write NaN as null, and leave out the keys that are not wanted."""
     if isinstance(value, float):
         return rounded(value) if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -96,6 +96,7 @@ def _section(section: Section, without_cost: bool) -> dict[str, Any]:
         "protocol": dict(section.protocol),
         "differs": dict(section.differs),
         "versions": dict(section.versions),
+        "environment": dict(section.environment),
         "baseline": section.baseline,
         "splits": section.splits,
         "verdict": list(summary.verdict(section, "plain", without_cost)),

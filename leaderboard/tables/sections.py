@@ -42,6 +42,7 @@ class Section:
     protocol: Mapping[str, Any]
     differs: Mapping[str, str]
     versions: Mapping[str, str]
+    environment: Mapping[str, str]
     baseline: str | None
     splits: int
     cells: tuple[Cell, ...]
@@ -165,6 +166,7 @@ def _section(
         protocol=json.loads(protocol),
         differs={name: field_text(identity.get(name, "not set")) for name in fields if name not in ("model", "name")},
         versions={name: _tally(_counts(trials, name)) for name in versions},
+        environment={name: _tally(_counts(trials, name)) for name in (*VERSIONS, "commit")},
         baseline=baseline,
         splits=max(len({trial.split for row in cell.rows for trial in row.trials}) for cell in cells),
         cells=cells,

@@ -127,6 +127,13 @@ def trials(records: Iterable[Mapping[str, Any]], plan: Plan | None = None) -> tu
     return _labelled(rows), problems
 
 
+def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a trial ran with: `VERSIONS`, and the commit of this project."""
+    git = environment.get("git") or {}
+    commit = str(git.get("commit") or "unknown")[:12] + (" with changes" if git.get("dirty") else "")
+    return {name: str(environment.get(name, "unknown")) for name in VERSIONS} | {"commit": commit}
+
+
 def _row(record: Mapping[str, Any], plan: Plan) -> TrialRow:
     config, result = record["config"], record["result"]
     place = place_of(config)
@@ -152,7 +159,7 @@ def _row(record: Mapping[str, Any], plan: Plan) -> TrialRow:
         status=result["status"],
         reason=shorten(result["reason"] or "", 160),
         about=_about(record),
-        versions={name: str(record["environment"].get(name, "unknown")) for name in VERSIONS},
+        versions=_versions(record["environment"]),
         **(_numbers(result) if result["status"] in RESULTS else {}),
         **(_tuning(config, result) if "tuning" in config else {}),
     )

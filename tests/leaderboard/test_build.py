@@ -226,7 +226,7 @@ def test_a_corrupt_file_is_named_counted_and_costs_exit_1(small, store, capsys):
             ["empty"],
             r"error: no usable record found in .*empty; give the --output folder of a run or its records folder\n",
         ),
-        (["run", "--baseline", "mixout(w_pre, 0.8)"], r"error: the baseline must be .* did you mean 'mixout.*'\? .*\n"),
+        (["run", "--baseline", "mixout(w_pre, 0.8)"], r"error: the baseline must be .* did you mean mixout.*\? .*\n"),
     ],
 )
 def test_a_wrong_request_exits_2_with_a_sentence(small, store, tmp_path, monkeypatch, capsys, argv, message):

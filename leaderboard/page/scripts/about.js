@@ -76,12 +76,11 @@ function aboutBoard() {
   const {section} = chosen;
   const {protocol} = section;
   const length = protocol.steps ? `${protocol.steps} steps` : plural(protocol.epochs, "epoch");
-  const versions = {...section.environment, ...section.versions};
   return definitions([
     ["Model", `${section.model} (weights ${section.weights.slice(0, 12)})`],
     ["Protocol", Object.entries(protocol).map(([key, value]) => `${key} ${value}`).join(", ")],
     ["Training", `learning rate ${protocol.lr}, ${length}, batch ${protocol.batch_size ?? "–"}`],
-    ["Software", Object.entries(versions).map(([name, value]) => `${name} ${value}`).join("; ")],
+    ["Software", Object.entries(section.environment).map(([name, value]) => `${name} ${value}`).join("; ")],
     ["Downloads", downloads()],
   ]);
 }
