@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fisher.common.errors import InputError
-from leaderboard.render.text import escape
+from fisher.common.text import escape
 
 TABLE = "leaderboard.csv"
 KEY = ("model", "task", "fraction", "strategy", "protocol_hash", "weights", "data")

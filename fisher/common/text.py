@@ -1,4 +1,9 @@
-"""Text of strangers made harmless: names and messages that come from records, files and plugins."""
+"""Text of others made harmless: names and messages that come from records, files and plugins.
+
+Every such string passes `escape` before it is printed or written. Formulas in spreadsheets are kept out earlier: a name
+that starts with `=`, `+`, `-` or `@` is refused when a record is read or written (`leaderboard.records.store`), so the
+CSV needs no prefix that would spoil the name for programs.
+"""
 
 import re
 from typing import Literal

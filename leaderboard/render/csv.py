@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from fisher.common.text import escape
 from leaderboard.records.identity import canonical
-from leaderboard.render.text import escape
 from leaderboard.stats.rounding import rounded
 from leaderboard.tables.cells import Cell, is_synthetic
 from leaderboard.tables.rows import Row

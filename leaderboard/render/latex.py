@@ -6,8 +6,9 @@ failed runs. Rows with fewer restarts than others are shown, never bold.
 
 from collections.abc import Iterator, Sequence
 
+from fisher.common.text import escape
 from leaderboard.render import wording as words
-from leaderboard.render.text import escape, points, ranges
+from leaderboard.render.text import points, ranges
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section

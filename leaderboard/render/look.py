@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from leaderboard.render.text import escape, shorten
+from fisher.common.text import escape, shorten
 
 DPI = 110
 WRAP = 110  # characters of a title's line

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from fisher.common.text import escape
 from leaderboard.render import summary
 from leaderboard.render import wording as words
-from leaderboard.render.text import escape, points, quantity
+from leaderboard.render.text import points, quantity
 from leaderboard.render.wording import Table, bounds, count, draw, failed, has_cost, p_value
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.rows import Row

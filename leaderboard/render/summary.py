@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from leaderboard.render.text import Style, escape, fixed, points, quantity
+from fisher.common.text import Style, escape
+from leaderboard.render.text import fixed, points, quantity
 from leaderboard.render.wording import (
     Table,
     against,

@@ -3,9 +3,9 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from fisher.common.text import escape
 from leaderboard.render import summary
 from leaderboard.render import wording as words
-from leaderboard.render.text import escape
 from leaderboard.render.wording import Table, draw
 from leaderboard.tables.sections import Section
 

@@ -1,18 +1,9 @@
-"""Text from records made harmless, and numbers as the tables print them.
-
-Records may come from strangers, so every string of theirs passes `escape` before it is printed or written. Formulas in
-spreadsheets are kept out earlier: a name that starts with `=`, `+`, `-` or `@` is refused when a record is read or
-written (`leaderboard.records.store`), so the CSV needs no prefix that would spoil the name for programs.
-"""
+"""Numbers as the tables print them."""
 
 import math
 from decimal import ROUND_HALF_UP, Decimal
 
-from fisher.common.command import show_any_script
-from fisher.common.text import Style, escape, shorten
 from leaderboard.stats.rounding import rounded
-
-__all__ = ["Style", "escape", "fixed", "percent", "points", "quantity", "ranges", "shorten", "show_any_script"]
 
 
 def fixed(value: float, digits: int) -> str:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from leaderboard.render.text import Style, escape, fixed, points
+from fisher.common.text import Style, escape
+from leaderboard.render.text import fixed, points
 from leaderboard.stats.rounding import rounded
 from leaderboard.stats.tests import ALPHA, MINIMUM, restarts_needed
 from leaderboard.tables import sections as tables

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fisher.common.errors import InputError, hint
-from leaderboard.render.text import escape
+from fisher.common.text import escape
 
 FIGURES = Path(__file__).with_name("published_results.csv")
 SOURCES = Path(__file__).with_name("published.toml")

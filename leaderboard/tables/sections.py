@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fisher.common.errors import InputError, hint
+from fisher.common.text import escape, shorten
 from leaderboard.records.identity import canonical
-from leaderboard.render.text import escape, shorten
 from leaderboard.stats.tuning import RULES
 from leaderboard.tables.cells import Cell, make_cell
 from leaderboard.tables.curves import Curve, curves

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fisher.common.text import shorten
 from leaderboard.records.identity import canonical
 from leaderboard.records.plan import Plan, place_of
 from leaderboard.records.schema import RESULTS, RecordError
-from leaderboard.render.text import shorten
 
 VERSIONS = ("regbench", "torch", "transformers", "python", "device")
 

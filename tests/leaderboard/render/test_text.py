@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from leaderboard.render.text import escape, percent, points, quantity, ranges, shorten
+from fisher.common.text import escape, shorten
+from leaderboard.render.text import percent, points, quantity, ranges
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m",
