@@ -1,7 +1,7 @@
 """Make the leaderboard from records alone: leaderboard.md, .csv and .json, table.tex, index.html, figures and a text.
 
 example:
-  regbench build RESULTS... --output DIR [--without-cost] [--without-figures] [--baseline STRATEGY]
+  regbench build RESULTS... --output DIR [--without-cost] [--without-figures] [--explain]
 
 RESULTS are output folders of runs, folders of records, or single records. The same records give the same bytes, in
 whatever order and from whatever folder they come; only index.html links to the records where they lie in DIR/records.
@@ -164,6 +164,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--baseline", metavar="STRATEGY", help="compare with this one (default: the BERT authors' recipe, else none)"
     )
+    made.add_argument("--explain", action="store_true", help="say what the columns of the tables mean")
     return made
 
 
@@ -172,6 +173,10 @@ def run(args: argparse.Namespace) -> int:
     figures = not args.without_figures
     text, problems = _build(args.results, args.output, args.without_cost, figures, args.baseline)
     report(problems)
+    if args.explain:
+        from leaderboard.render import terminal
+
+        print(terminal.glossary(without_cost=args.without_cost))
     print(text, end="")
     made = (*FILES, *([f"{FIGURES}/"] if figures else []))
     print(f"\nWritten to {escape(str(Path(args.output)))}: {', '.join(made)}")

@@ -200,8 +200,12 @@ def test_hostile_names_are_harmless(record, store, tmp_path):
 
 def test_the_command_prints_the_table_and_exits_0(small, store, capsys):
     folder = store(small)
-    assert main([str(folder), "--output", str(folder), "--baseline", MIX, "--without-figures"]) == 0
+    argv = [str(folder), "--output", str(folder), "--baseline", MIX, "--without-figures"]
+    assert main(argv) == 0
     out, err = capsys.readouterr()
+    assert main([*argv, "--explain"]) == 0
+    explained = capsys.readouterr().out
+    assert explained.endswith(out) and "sign-flip test" in explained and "sign-flip test" not in out
     assert "=== small-bert, protocol lee20" in out and err == ""
     assert f"baseline: {MIX}" in out
 
