@@ -26,7 +26,7 @@ from regularizers.base import Context, SkipTrial
 from regularizers.context import History
 from regularizers.loop import Recipe, fit
 from regularizers.resume import BadState
-from regularizers.strategy import BoundStrategy
+from regularizers.strategy import BoundStrategy, Strategy
 from regularizers.surgery.forward import prepare
 
 TRACE_LINES = 12
@@ -172,6 +172,7 @@ def judge(config: TrialConfig, resources: Resources, inputs: Inputs, training: T
     if resources.predict_test:
         tests = {} if diverged else resources.encode_tests(config.task, protocol.max_length)
         result["test"] = evaluation.predict_test(tests, strategy)
+    result["passes"] = passes(config.strategy, len(history.losses))
     if not resources.logits:
         result["logits"] = None
     result["touched"], result["micro_batch"] = training.touched, training.recipe.micro_batch
@@ -180,3 +181,12 @@ def judge(config: TrialConfig, resources: Resources, inputs: Inputs, training: T
         result["notes"] = notes
     hashes = {"head": training.head_hash, "batches": training.order.fingerprint(), "split": config.split_hash}
     return result | {"hashes": hashes}
+
+
+def passes(strategy: Strategy, steps: int) -> dict[str, int]:
+    """Forward and backward passes of a batch in so many steps; terms that repeat them do so on top of each other."""
+    own = [type(term.regularizer).passes for term in strategy.terms]
+    return {
+        "forward": steps * math.prod(forward for forward, _ in own),
+        "backward": steps * math.prod(backward for _, backward in own),
+    }

@@ -185,6 +185,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "amount": cell.amount,
         "synthetic": is_synthetic(cell.task),
         "learned": cell.learned,
+        "undertrained": cell.undertrained,
         "runs": cell.runs,
         "tests": cell.tests,
         "detectable": cell.detectable,

@@ -1,5 +1,6 @@
 """`leaderboard.md`: per section a summary first, then a table per task, at the end how to read them."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from fisher.common.text import escape
@@ -17,6 +18,7 @@ DETAILS = (
     "Wilson interval; p (failures) = McNemar's exact test against the baseline, corrected by Holm over the strategies; "
     "P(better) = share of the restarts on which it beats the baseline, ties counting half."
 )
+MEASURED = {"fit": "fit", "gap": "gap", "ece": "ECE", "brier": "Brier", "nll": "NLL", "passes": "passes"}
 COST = " s = mean seconds per trial; MB = largest peak memory of a trial (1 MB = 10^6 bytes)."
 CURVES = "Area under the paucity curve (mean score over the log of the share of the training data, an average score):"
 
@@ -101,6 +103,8 @@ def _scores(row: Row, cell: Cell) -> list[str]:
 
 def _details(cells: list[Cell], base: bool, cost: bool) -> Table:
     head = ["data", "strategy", "std", "IQM", "E[max of 5]", "mean\\*", "rule", "failure rate"]
+    known = [name for name in MEASURED if any(not math.isnan(getattr(row, name)) for c in cells for row in c.rows)]
+    head += [MEASURED[name] for name in known]
     head += ["p (failures)", "P(better)"] if base else []
     head += ["s", "MB"] if cost else []
     rows = []
@@ -109,6 +113,7 @@ def _details(cells: list[Cell], base: bool, cost: bool) -> Table:
             line = [cell.amount, escape(row.strategy, "markdown"), points(row.std), points(row.iqm)]
             line += [points(row.expected_max[4]) if row.restarts >= 5 else "-", points(row.mean_not_failed)]
             line += [str(row.failed_plain), f"[{words.share(row.failure_low)}, {words.share(row.failure_high)}] %"]
+            line += [quantity(row.passes) if name == "passes" else points(getattr(row, name)) for name in known]
             line += _failures_and_improvement(row) if base else []
             rows.append(line + ([quantity(row.seconds), quantity(row.peak_memory / 1e6)] if cost else []))
     return Table(head, ["right", "left", *["right"] * (len(head) - 2)], rows)

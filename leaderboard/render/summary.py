@@ -19,6 +19,7 @@ from leaderboard.render.wording import (
     reach,
     share,
     task_name,
+    undertrained,
     winner,
 )
 from leaderboard.stats import tests
@@ -49,7 +50,7 @@ def verdict(section: Section, style: Style, without_cost: bool) -> Iterator[str]
     if len(not_learned) == len(section.cells):
         return
     if len(ranked) < 2:
-        yield "No ranking: fewer than two strategies have every expected restart in every cell."
+        yield _no_ranking(section)
     else:
         yield _leaders(section, style)
         if section.baseline and ranked[0].strategy != section.baseline:
@@ -57,6 +58,12 @@ def verdict(section: Section, style: Style, without_cost: bool) -> Iterator[str]
         yield from _undecided(section, style)
     yield from _same(section, style)
     yield from _findings(section, style)
+
+
+def _no_ranking(section: Section) -> str:
+    if not section.ranking.cells:
+        return f"No ranking: every cell is undertrained. {undertrained(section.cells[0])}"
+    return "No ranking: fewer than two strategies have every expected restart in every cell."
 
 
 def _leaders(section: Section, style: Style) -> str:

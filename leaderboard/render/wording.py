@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from fisher.common.text import Style, escape
 from leaderboard.render.text import fixed, points
+from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.rounding import rounded
 from leaderboard.stats.tests import ALPHA, MINIMUM, restarts_needed
 from leaderboard.tables import sections as tables
@@ -58,6 +59,11 @@ BEST = "Best mean per task and share of the training data (in brackets the faile
 SYNTHETIC = "Tasks named pocket-* are synthetic and embedded in this project; they are not GLUE."
 
 
+ABOUT_FIT = (
+    "fit = accuracy (regression: Spearman) on the examples trained on, in evaluation mode; a run is fitted from 95 on. "
+    "gap = score on these examples less the score on dev. ECE, Brier, NLL: calibration of the probabilities on dev, "
+    "lower is better. passes = forward passes of a batch in training, over all configurations of a tuned row."
+)
 ABOUT_TUNING = (
     "tuned (B) = of B configurations per family and restart the one with the best score on the holdout, a part of the "
     "labelled examples that is not trained on (ties: the lower draw); dev never chooses. default = the papers' "
@@ -84,6 +90,7 @@ def glossary(*, without_cost: bool = False, tuned: bool = False) -> dict[str, st
         "power": ABOUT_POWER,
         "same": ABOUT_SAME,
         "gaps": ABOUT_GAPS,
+        "fit": ABOUT_FIT,
     }
     about |= {"tuning": ABOUT_TUNING} if tuned else {}
     return about if without_cost else about | {"cost": ABOUT_COST}
@@ -195,6 +202,22 @@ def reach(cell: Cell) -> str:
     made = [row.comparison for row in cell.rows if row.comparison is not None]
     if not cell.learned:
         return nothing_learned([cell])
+    return " ".join(filter(None, (undertrained(cell), _reach(cell, made))))
+
+
+def undertrained(cell: Cell) -> str:
+    """Say that a cell ranks how fast strategies train; empty where it does not."""
+    if not cell.undertrained:
+        return ""
+    row = cell.row("none")
+    assert row is not None, "what plain fine-tuning does decides"
+    why = f"{row.fitted} of {row.restarts} runs of none fit the examples they are trained on"
+    if any(trial.configurations for trial in row.trials):
+        why = "none is mostly tuned to the largest number of steps"
+    return f"Undertrained ({why}): this compares how fast strategies train; take more steps or a higher rate."
+
+
+def _reach(cell: Cell, made: Sequence[Comparison]) -> str:
     if not made:
         return ""
     most = max(made, key=lambda found: found.units)

@@ -21,7 +21,7 @@ from leaderboard.stats.comparison import Comparison, Sides
 from leaderboard.stats.ranking import tiers
 from leaderboard.stats.rounding import rounded
 from leaderboard.tables.duplicates import duplicates
-from leaderboard.tables.rows import Row, make_row, named_restarts
+from leaderboard.tables.rows import FITTED, Row, make_row, named_restarts
 from leaderboard.tables.trials import TrialRow, grouped
 
 
@@ -86,6 +86,22 @@ class Cell:
     def learned(self) -> bool:
         """Whether a run did not fail, or there is none."""
         return not self.runs or any(row.failed < row.restarts for row in self.rows)
+
+    @property
+    def undertrained(self) -> bool:
+        """Whether the cell ranks how fast strategies train: `none` is not fitted, or tuned to the most steps there are.
+
+        That is: fewer than half of the runs of `none` that know it are fitted; of tuned ones, most are chosen at the
+        largest number of steps of any configuration, where there are several numbers.
+        """
+        row = self.row("none")
+        trials = [trial for trial in row.trials if trial.has_result] if row else []
+        steps = [trial.config.get("steps", 0) for trial in trials if trial.configurations]
+        every = {one.config.get("steps", 0) for trial in trials for one in trial.configurations}
+        if len(every) > 1:
+            return 2 * steps.count(max(every)) > len(steps)
+        known = [trial.fit for trial in trials if not math.isnan(trial.fit)]
+        return 2 * sum(fit >= FITTED for fit in known) < len(known)
 
     @property
     def tests(self) -> int:

@@ -52,12 +52,12 @@ class RankedStrategy:
 class Ranking:
     """Mean ranks of the strategies that have all restarts of all cells, and why the others are not ranked.
 
-    cells: how many are ranked: those of tasks that some run learned. short: strategies that were planned with fewer
-    restarts and have them in all cells, by name. critical_difference: by how much two mean ranks over cells must
-    differ, with tasks as Nemenyi's blocks, not cells, because the fractions of a task are nested; it takes all tasks to
-    have as many fractions. units: of the pooled test. groups: the largest groups of strategies of which no two differ
-    significantly, by `groups_test`: the pooled sign flip of all pairs, Holm-corrected (`sign flip`), or where the units
-    are too few the critical difference (`nemenyi`).
+    cells: how many are ranked: those that some run learned and that are not undertrained. short: strategies that were
+    planned with fewer restarts and have them in all cells, by name. critical_difference: by how much two mean ranks
+    over cells must differ, with tasks as Nemenyi's blocks, not cells, because the fractions of a task are nested; it
+    takes all tasks to have as many fractions. units: of the pooled test. groups: the largest groups of strategies of
+    which no two differ significantly, by `groups_test`: the pooled sign flip of all pairs, Holm-corrected (`sign
+    flip`), or where the units are too few the critical difference (`nemenyi`).
     """
 
     strategies: tuple[RankedStrategy, ...]
@@ -94,8 +94,11 @@ def _same_everywhere(names: Sequence[str], cells: Sequence[Cell]) -> dict[str, s
 
 
 def rank(cells: Sequence[Cell], baseline: str | None) -> Ranking:
-    """Rank strategies by their mean rank over the learned cells: in each, 1 for the best mean, ties share a rank."""
-    cells = [cell for cell in cells if cell.learned]
+    """Rank strategies by their mean rank over cells: in each, 1 for the best mean, ties share a rank.
+
+    Cells that no run learned, and those that rank how fast strategies train, are left out.
+    """
+    cells = [cell for cell in cells if cell.learned and not cell.undertrained]
     strategies = sorted({row.strategy for cell in cells for row in cell.rows})
     repeated = _same_everywhere(strategies, cells)
     strategies = [name for name in strategies if name not in repeated]

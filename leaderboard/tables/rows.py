@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,11 @@ from leaderboard.render.text import ranges
 from leaderboard.stats import aggregates
 from leaderboard.stats.comparison import Comparison, Scores
 from leaderboard.stats.intervals import by_unit, interval, wilson
+from leaderboard.stats.rounding import rounded
 from leaderboard.tables.trials import TrialRow, short
+
+FITTED = 0.95  # accuracy on the examples fitted on (of a regression Spearman) from which a run counts as fitted
+MEANS = ("fit", "gap", "ece", "brier", "nll", "passes")
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,11 @@ class Row:
     expected = restarts (with a result) + missing (no record) + errors + skipped; `cell_restarts` is what is expected of
     a row unless its plan says less; `units` how many of the restarts are independent. mean_low and mean_high bound the
     mean (bootstrap), failure_low and failure_high the failure rate (Wilson). relative_seconds is over the restarts that
-    the baseline has too. `trials` stand in the order of restarts. `same_as` is the strategy whose predictions these
-    are; `comparison` how the row compares with the baseline (None for the baseline and where one of the two is not
-    compared); `tier` groups strategies that do not differ significantly from the best of the tier (None: not tested).
+    the baseline has too. fit, gap, ece, brier, nll and passes are means over the restarts that know them, fitted counts
+    those with a fit of at least FITTED. `trials` stand in the order of restarts. `same_as` is the strategy whose
+    predictions these are; `comparison` how the row compares with the baseline (None for the baseline and where one of
+    the two is not compared); `tier` groups strategies that do not differ significantly from the best of the tier (None:
+    not tested).
     """
 
     strategy: str
@@ -53,6 +59,13 @@ class Row:
     seconds: float
     relative_seconds: float
     peak_memory: float
+    fit: float
+    fitted: int
+    gap: float
+    ece: float
+    brier: float
+    nll: float
+    passes: float
     notes: tuple[str, ...] = field(default=())
     trials: tuple[TrialRow, ...] = field(default=(), repr=False)
     same_as: str | None = None
@@ -151,6 +164,7 @@ def make_row(strategy: str, trials: list[TrialRow], restarts: Restarts) -> Row:
     units = [trial.unit for trial in done]
     low, high = wilson(sum(failures), len(done), len(set(units)))
     mean_low, mean_high = interval(by_unit(scores, units))
+    means: dict[str, Any] = {name: rounded(aggregates.mean([getattr(one, name) for one in done])) for name in MEANS}
     return Row(
         strategy=strategy,
         restarts=len(done),
@@ -176,6 +190,8 @@ def make_row(strategy: str, trials: list[TrialRow], restarts: Restarts) -> Row:
         seconds=aggregates.mean([trial.seconds for trial in done]),
         relative_seconds=math.nan,
         peak_memory=aggregates.maximum([trial.peak_memory for trial in done]),
+        fitted=sum(trial.fit >= FITTED for trial in done),
+        **means,
         notes=_notes(trials, wanted),
         trials=tuple(trials),
     )

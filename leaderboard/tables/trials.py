@@ -29,7 +29,8 @@ class TrialRow:
     of the strategy; planned: restarts that the plan gives the strategy here, 0 where it says none; key: what the same
     restart of every strategy shares (split, dev set, seeds); about: canonical JSON of what the record says of the
     strategy; predictions: on the dev set, empty where there are none. size: the number of training examples in words,
-    where that was asked for.
+    where that was asked for. fit: accuracy (of a regression Spearman) on the examples fitted on, gap: how far the score
+    on these is above that on dev; ece, brier, nll: calibration; passes: forward passes of a batch in training.
 
     Of a tuned family `strategy` is the family, `config` what the configuration `draw` sets, `held_out` its score on the
     examples held out, `rule` how it comes to be in a table (see `leaderboard.tables.tuning`), of `budget` many.
@@ -65,6 +66,12 @@ class TrialRow:
     deviation: float = math.nan
     seconds: float = math.nan
     peak_memory: float = math.nan
+    fit: float = math.nan
+    gap: float = math.nan
+    ece: float = math.nan
+    brier: float = math.nan
+    nll: float = math.nan
+    passes: float = math.nan
     size: str = ""
     rule: str = ""
     draw: int = 0
@@ -189,11 +196,32 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
         "score": float(result["score"]),
         "floor": float(result["floor"]),
         "failed_by": result["failed_by"] or "",
-        "deviation": float(deviation) if isinstance(deviation, (int, float)) else math.nan,
+        "deviation": _float(deviation),
         "seconds": float(result["seconds"]["total"]),
-        "peak_memory": math.nan if memory is None else float(memory),
+        "peak_memory": _float(memory),
         "predictions": _predictions(result["predictions"]),
+        **_fit(result),
     }
+
+
+def _fit(result: Mapping[str, Any]) -> dict[str, float]:
+    """Return what records say of fit, calibration and passes; those made before them say nothing."""
+    fit, calibration = (_object(result.get(name)) for name in ("fit", "calibration"))
+    measure, score = fit.get("accuracy", fit.get("spearman")), fit.get("score")
+    return {
+        "fit": _float(measure),
+        "gap": math.nan if score is None else float(score) - float(result["score"]),
+        **{name: _float(calibration.get(name)) for name in ("ece", "brier", "nll")},
+        "passes": _float(_object(result.get("passes")).get("forward")),
+    }
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _float(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else math.nan
 
 
 def _predictions(values: list[Any]) -> NDArray[Any]:

@@ -21,8 +21,8 @@ PLACE = ("model", "weights", "protocol", "task", "metric", "data", "fraction", "
 def choose(trials: Iterable[TrialRow]) -> list[TrialRow]:
     """Return the trials of the tables: of each family and restart one by each rule, all others as they are.
 
-    A restart counts once every configuration up to the largest of its cell has ended; the seconds of a chosen one are
-    those of all that it was chosen from.
+    A restart counts once every configuration up to the largest of its cell has ended; seconds and passes of a chosen
+    one are those of all that it was chosen from.
     """
     listed = list(trials)
     found = [trial for trial in listed if trial.rule != "holdout"]
@@ -48,6 +48,7 @@ def _chosen(configurations: Sequence[TrialRow], budget: int) -> list[TrialRow]:
             rule=rule,
             budget=budget,
             seconds=sum(trial.seconds for trial in configurations),
+            passes=sum(trial.passes for trial in configurations),
             configurations=tuple(configurations),
         )
         for rule, criterion in criteria.items()

@@ -19,9 +19,10 @@ from benchmarks.trial.calibration import decode_logits
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, labels_of, load_data, load_inputs
-from benchmarks.trial.trial import execute
+from benchmarks.trial.trial import execute, passes
 from fisher.common.errors import InputError
 from leaderboard.records.store import write_record
+from regularizers.strategy import parse
 
 SHARED = {"lr": {"low": 1e-4, "high": 1e-3, "scale": "log"}, "steps": [4, 8]}
 TUNING = Tuning(budget=3, families=("none", "mixout(w_pre)"), default={"lr": 3e-4, "steps": 6}, shared=SHARED)
@@ -171,3 +172,9 @@ def test_the_pooled_protocol_holds_out_by_its_own_shuffle() -> None:
     )
     with pytest.raises(InputError, match="sizes in examples must go with data=official, got data=pooled"):
         make_split(data, pooled, fraction=0.1, split_seed=0, restart=1, size=Size("examples", 10))
+
+
+def test_records_count_the_passes_of_the_training(records: dict[str, Any]) -> None:
+    assert records["0 None"]["result"]["passes"] == {"forward": 6, "backward": 6}
+    assert passes(parse("dropout(0.1) + rdrop(1)"), 10) == {"forward": 20, "backward": 20}
+    assert passes(parse("dropout(0.1) + rdrop(1) + sam(0.05)"), 10) == {"forward": 40, "backward": 40}

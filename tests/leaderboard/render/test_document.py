@@ -121,7 +121,8 @@ def test_the_text_reads_back_and_lists_of_numbers_take_one_line(content):
 
 def test_the_explanations_and_the_verdict_are_there(content):
     made = document.document(content)
-    assert set(made["wording"]) == {"scores", "intervals", "tests", "pooled", "tiers", "power", "same", "gaps", "cost"}
+    told = {"scores", "intervals", "tests", "pooled", "tiers", "power", "same", "gaps", "fit", "cost"}
+    assert set(made["wording"]) == told
     assert "cost" not in document.document(content, without_cost=True)["wording"]
     (section,) = made["sections"]
     assert section["learned"] and section["verdict"][0].startswith("Best mean rank: ")

@@ -177,3 +177,60 @@ def test_a_tuned_board_verifies_and_a_forged_line_does_not(entries, store, tmp_p
     (folder / "leaderboard.csv").write_text(table.replace(mean, "0.99", 1))
     (forged,) = [finding.text for finding in verify([folder])[0] if "leaderboard.csv" in finding.text]
     assert "(holdout): mean 0.99, by the records" in forged
+
+
+def fitted(record: Any, accuracies: list[float], **config: Any) -> list[dict[str, Any]]:
+    """Records of two strategies whose runs fit their training examples as given."""
+    return [
+        record(
+            0.7 + 0.01 * restart,
+            strategy=strategy,
+            restart=restart,
+            result={
+                "fit": {"loss": 0.1, "score": accuracy, "accuracy": accuracy},
+                "calibration": {"ece": 0.05, "brier": 0.3, "nll": 0.5},
+                "passes": {"forward": 30, "backward": 30},
+            },
+            **config,
+        )
+        for strategy in ("none", "dropout(0.1)")
+        for restart, accuracy in enumerate(accuracies)
+    ]
+
+
+def test_rows_say_how_well_the_training_examples_are_fitted(record, store, tmp_path):
+    frame = frame_of(fitted(record, [0.96, 0.9, 1.0]), store)
+    (line,) = frame[frame.strategy == "none"].iloc
+    assert line.fit == pytest.approx((0.96 + 0.9 + 1.0) / 3, abs=1e-6) and line.fitted == 2
+    assert line.gap == pytest.approx((0.96 + 0.9 + 1.0) / 3 - 0.71, abs=1e-6)
+    assert (line.ece, line.brier, line.nll, line.passes) == (0.05, 0.3, 0.5, 30)
+    build([tmp_path / "run"], tmp_path / "out")
+    markdown = " ".join((tmp_path / "out" / "leaderboard.md").read_text().split())
+    assert "| fit | gap | ECE | Brier | NLL | passes |" in markdown
+
+
+def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, store, tmp_path):
+    """Fewer than half of the runs of `none` are fitted; half are enough."""
+    weak, strong = fitted(record, [0.96, 0.9, 0.8]), fitted(record, [0.96, 0.99, 0.8, 0.7], task="mrpc", dev_hash="00")
+    text = build([store(weak, "weak")], tmp_path / "weak-out")
+    assert "No ranking: every cell is undertrained. Undertrained (1 of 3 runs of none fit the examples" in text
+    found, _ = trials.trials(with_ids(weak + strong, store))
+    (section,) = tables.sections(found)
+    assert [cell.undertrained for cell in section.cells] == [False, True] and section.ranking.cells == 1
+
+
+def test_a_tuned_cell_is_undertrained_where_none_is_tuned_to_the_most_steps(record, store):
+    def with_steps(best: int) -> bool:
+        entries = tuned(record, restarts=2)
+        for entry in entries:
+            config = entry["config"]
+            draw, axes = config["tuning"]["draw"], {**config["tuning"]["axes"], "steps": "one of 50, 100; default 50"}
+            config |= {"protocol": config["protocol"] | {"steps": 100 if draw == 2 else 50}}
+            config["tuning"] |= {"axes": axes}
+            if "holdout" in entry["result"]:
+                entry["result"]["holdout"] = {"score": 1.0 if draw == best else 0.5, "predictions": []}
+        found, _ = trials.trials(with_ids(entries, store))
+        (section,) = tables.sections(found)
+        return section.cells[0].undertrained
+
+    assert with_steps(best=2) and not with_steps(best=1)
