@@ -39,6 +39,7 @@ COMMANDS = {
     "compare": Command("our results next to published tables", "leaderboard.compare"),
     "export": Command("pack results as one file to hand in", "leaderboard.export"),
     "merge": Command("add results to a published board", "leaderboard.merge"),
+    "upgrade": Command("bring records of earlier versions forward", "benchmarks.upgrade"),
     "submit": Command("files for the GLUE evaluation server", "benchmarks.submit"),
     "fisher estimate": Command("Fisher scores of a pretrained model on a corpus", "fisher.estimate"),
     "fisher task": Command("Fisher scores of the fine-tuning loss of a task", "benchmarks.fisher"),
