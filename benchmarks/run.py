@@ -24,8 +24,8 @@ from fisher.common.command import run_command
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
     from rich.console import Console
 
-    from benchmarks.planning import Plan, Request
-    from benchmarks.suite import Suite
+    from benchmarks.planning.plan import Plan, Request
+    from benchmarks.planning.suite_file import Suite
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     from benchmarks.executors import data_parallel
     from benchmarks.executors.launch import Launch
-    from benchmarks.planning import make_plan, resolve
+    from benchmarks.planning.plan import make_plan, resolve
     from benchmarks.trial.checkpoints import remove_done
 
     request = resolve(args)
@@ -90,7 +90,7 @@ def show_plan(request: Request, plan: Plan, console: Console) -> None:
 def show_time(request: Request, plan: Plan, console: Console) -> int:
     """Say for how long what is left may run."""
     from benchmarks.executors.launch import devices_of
-    from benchmarks.trial import timing
+    from benchmarks.planning import timing
 
     records = request.folder.read() if plan.left else iter(())
     workers = len(devices_of(request.args, len(plan.left)))
@@ -113,7 +113,7 @@ def report(request: Request, plan: Plan, console: Console) -> int:
 def show_list(what: str) -> int:
     """Show the names that the command line takes."""
     from benchmarks.data.tasks import TASKS
-    from benchmarks.suite import builtin_suites, load_suite
+    from benchmarks.planning.suite_file import builtin_suites, load_suite
 
     if what == "suites":
         print("\n".join(describe(load_suite(name)) for name in builtin_suites()))

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks.data.batches import Encoded
 from benchmarks.data.sources import examples_hash
 from benchmarks.data.splits import make_split, split_hash
-from benchmarks.suite import read_assignment
+from benchmarks.planning.suite_file import read_assignment
 from benchmarks.trial import models
 from benchmarks.trial.config import Seeds
 from benchmarks.trial.inputs import encode_all, labels_of, load_data, outputs_of, resolve_task, split_rows

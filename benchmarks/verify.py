@@ -52,9 +52,9 @@ def needs_data(args: argparse.Namespace) -> bool:
 
 def check_with_data(args: argparse.Namespace) -> int:
     """Check records, data and code; 1 if there is a problem."""
-    from benchmarks import verification
+    from benchmarks.verification import checks
 
-    return verification.run(args)
+    return checks.run(args)
 
 
 def check(args: argparse.Namespace) -> int:

@@ -22,8 +22,8 @@ from benchmarks.data.official import remember_split_hashes
 from benchmarks.data.sources import load_task_data
 from benchmarks.data.tasks import TASKS, task_from_file
 from benchmarks.executors.slurm import read_options
+from benchmarks.planning.suite_file import load_suite, override
 from benchmarks.submission import FILES, check
-from benchmarks.suite import load_suite, override
 from benchmarks.theory.digits import read_folder
 from fisher.common.errors import InputError
 from fisher.estimation.partial import load_state

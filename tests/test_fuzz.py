@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from benchmarks.data.readers import read_table
 from benchmarks.data.tasks import task_from_file
+from benchmarks.planning.suite_file import load_suite, override
 from benchmarks.run import main
-from benchmarks.suite import load_suite, override
 from fisher.common.errors import InputError
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import read_record, write_record

@@ -18,7 +18,7 @@ from benchmarks.executors.scheduler import Job, run_trials
 from benchmarks.trial.environment import environment
 
 if TYPE_CHECKING:
-    from benchmarks.planning import Plan, Request
+    from benchmarks.planning.plan import Plan, Request
     from benchmarks.trial.config import TrialConfig
 
 Ended = Iterator[tuple["TrialConfig", Outcome]]

@@ -12,9 +12,9 @@ from accelerate import Accelerator
 from benchmarks.data import batches
 from benchmarks.data.batches import Encoded
 from benchmarks.data.splits import Split, make_split
-from benchmarks.grid import make_grid
-from benchmarks.request import Suite
-from benchmarks.suite import load_suite
+from benchmarks.planning.grid import make_grid
+from benchmarks.planning.suite import Suite
+from benchmarks.planning.suite_file import load_suite
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity

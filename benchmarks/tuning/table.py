@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.data.holdout import check_share
-from benchmarks.request import Tuning
+from benchmarks.planning.suite import Tuning
 from benchmarks.trial.protocol import FIELDS, Protocol, check, read
 from benchmarks.tuning.draws import MAX_BUDGET, check_dimension
 from benchmarks.tuning.families import read_family

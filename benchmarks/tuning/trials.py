@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from benchmarks.request import Tuning
+from benchmarks.planning.suite import Tuning
 from benchmarks.trial.config import Tuned
 from benchmarks.trial.protocol import Protocol
 from benchmarks.tuning.draws import Draw, make_draws

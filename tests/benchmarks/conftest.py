@@ -7,9 +7,9 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks.fisher_scores import ScoreBook
-from benchmarks.grid import make_grid
-from benchmarks.suite import FisherRecipe, Suite
+from benchmarks.planning.fisher_scores import ScoreBook
+from benchmarks.planning.grid import make_grid
+from benchmarks.planning.suite_file import FisherRecipe, Suite
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity

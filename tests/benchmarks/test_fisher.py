@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.data.splits import make_split
 from benchmarks.fisher import main
-from benchmarks.fisher_scores import ScoreBook
-from benchmarks.suite import FisherRecipe
+from benchmarks.planning.fisher_scores import ScoreBook
+from benchmarks.planning.suite_file import FisherRecipe
 from benchmarks.trial import models
 from benchmarks.trial.config import Seeds
 from benchmarks.trial.inputs import load_data

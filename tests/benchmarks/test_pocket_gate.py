@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
+from benchmarks.planning.suite_file import load_suite
 from benchmarks.pocket import MODEL_DIR
-from benchmarks.suite import load_suite
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.inputs import Resources

@@ -7,9 +7,10 @@ from argparse import Namespace
 
 import pytest
 
-from benchmarks import verification, verify
-from benchmarks.trial import retraining as rerun
+from benchmarks import verify
 from benchmarks.trial.trial import execute
+from benchmarks.verification import checks as verification
+from benchmarks.verification import retraining as rerun
 from leaderboard.export import export
 from leaderboard.records.store import write_record
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import planning
+from benchmarks.planning import plan as planning
 from benchmarks.run import parser, show_plan, show_time
 from leaderboard.records.store import read_record, write_record
 

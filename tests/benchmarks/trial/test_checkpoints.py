@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from benchmarks.executors.outcome import Device, Outcome, Status, Work, Written
 from benchmarks.executors.progress import Display
 from benchmarks.executors.worker import execute_within_memory, work
-from benchmarks.grid import make_grid
+from benchmarks.planning.grid import make_grid
+from benchmarks.planning.suite_file import FisherRecipe, Suite
 from benchmarks.run import main
-from benchmarks.suite import FisherRecipe, Suite
 from benchmarks.trial import checkpoints, models, trial
 from benchmarks.trial.checkpoints import Checkpoint, Plan, remove_done
 from benchmarks.trial.config import TrialConfig

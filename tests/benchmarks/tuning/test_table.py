@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from benchmarks.suite import Suite, load_suite, override, tune
+from benchmarks.planning.suite_file import Suite, load_suite, override, tune
 from benchmarks.tuning.table import spaces
 from fisher.common.errors import InputError
 

@@ -12,8 +12,8 @@ import pytest
 from benchmarks import verify
 from benchmarks.data.holdout import divide
 from benchmarks.data.splits import Size, split_hash
-from benchmarks.grid import make_grid
-from benchmarks.request import Suite, Tuning
+from benchmarks.planning.grid import make_grid
+from benchmarks.planning.suite import Suite, Tuning
 from benchmarks.trial import metrics, models
 from benchmarks.trial.calibration import decode_logits
 from benchmarks.trial.config import TrialConfig

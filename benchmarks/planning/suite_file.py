@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.data.readers import load_toml
 from benchmarks.data.tasks import Task, find_task
-from benchmarks.request import AUTO, FisherRecipe, Suite, Tuning, Variant
+from benchmarks.planning.suite import AUTO, FisherRecipe, Suite, Tuning, Variant
 from benchmarks.trial.protocol import FIELDS, PROTOCOLS, make_protocol
 from benchmarks.tuning.families import read_family
 from benchmarks.tuning.table import around, check_tuning, read_tuning
@@ -23,7 +23,7 @@ from fisher.pretraining.objectives import OBJECTIVES
 from leaderboard.records.schema import MAX_RESTARTS, MIN_FRACTION
 from regularizers.strategy import parse
 
-FOLDER = Path(__file__).with_name("suites")
+FOLDER = Path(__file__).parents[1] / "suites"
 
 
 SCALARS = {

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.data.holdout import divide
 from benchmarks.data.sources import TaskData, examples_hash
 from benchmarks.data.splits import Size, make_split, split_hash
-from benchmarks.suite import Suite
+from benchmarks.planning.suite_file import Suite
 from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.metrics import metric_name
 from benchmarks.trial.protocol import Protocol, make_protocol

@@ -15,18 +15,18 @@ from benchmarks.data.official import check_split_hash, check_texts
 from benchmarks.data.sources import TaskData
 from benchmarks.data.splits import split_hash
 from benchmarks.data.tasks import Task, task_from_file
-from benchmarks.embedded import on_own_corpus, on_pocket
-from benchmarks.fisher_scores import ScoreBook
-from benchmarks.grid import make_grid, unique_strategies
 from benchmarks.options import DEFAULT_OUTPUT
 from benchmarks.output_folder import Known, OutputFolder, SplitHashes, TextHashes
-from benchmarks.suite import Suite, load_suite, override, tune
+from benchmarks.planning.embedded import on_own_corpus, on_pocket
+from benchmarks.planning.fisher_scores import ScoreBook
+from benchmarks.planning.grid import make_grid, unique_strategies
+from benchmarks.planning.probe import Tests, look
+from benchmarks.planning.suite_file import Suite, load_suite, override, tune
 from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Plan as CheckpointPlan
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, freeze, load_data, load_tests, resolve_task
-from benchmarks.trial.probe import Tests, look
 from benchmarks.trial.protocol import make_protocol
 from benchmarks.tuning.trials import first_strategies
 from fisher.common.errors import InputError

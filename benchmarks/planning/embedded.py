@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from benchmarks.data.tasks import TASKS
-from benchmarks.request import Suite
+from benchmarks.planning.suite import Suite
 from fisher.common.errors import InputError
 
 OTHERS = {"sst2": "pocket-cola"}  # no counterpart of its own; both classify single sentences

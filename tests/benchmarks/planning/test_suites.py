@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.request import Suite
+from benchmarks.planning.suite import Suite
+from benchmarks.planning.suite_file import builtin_suites, load_suite
 from benchmarks.run import main
-from benchmarks.suite import builtin_suites, load_suite
 from benchmarks.trial.protocol import PROTOCOLS, make_protocol
 from leaderboard.tables.matches import as_published
 from leaderboard.tables.published import references, task_key

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fisher_scores import ScoreBook
-from benchmarks.grid import file_hashes
-from benchmarks.request import FisherRecipe
+from benchmarks.planning.fisher_scores import ScoreBook
+from benchmarks.planning.grid import file_hashes
+from benchmarks.planning.suite import FisherRecipe
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.data.tasks import find_task
-from benchmarks.embedded import on_own_corpus, on_pocket
-from benchmarks.suite import builtin_suites, load_suite, override
+from benchmarks.planning.embedded import on_own_corpus, on_pocket
+from benchmarks.planning.suite_file import builtin_suites, load_suite, override
 from benchmarks.trial.protocol import make_protocol
 from fisher.common.errors import InputError
 from regularizers.strategy import parse

@@ -19,8 +19,8 @@ from benchmarks.data.tasks import Task
 from benchmarks.trial.inputs import Rows, freeze, labels_of, load_data
 from benchmarks.trial.metrics import judge, metric_name, scores
 from benchmarks.trial.protocol import ADDED, Protocol
-from benchmarks.trial.retraining import Retrainer, sample
 from benchmarks.trial.seeds import derive
+from benchmarks.verification.retraining import Retrainer, sample
 from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
 from leaderboard.audit import CHECKS, Finding

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.data.sources import examples_hash
 from benchmarks.data.splits import make_split
-from benchmarks.grid import make_grid
-from benchmarks.suite import load_suite
+from benchmarks.planning.grid import make_grid
+from benchmarks.planning.suite_file import load_suite
 from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import load_data

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.planning.suite import AUTO, FisherRecipe
 from benchmarks.pocket import MODEL_DIR
-from benchmarks.request import AUTO, FisherRecipe
 from benchmarks.trial.models import Source, weights_of
 from fisher.common.errors import InputError
 from fisher.estimation.estimate import estimate

@@ -9,11 +9,11 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.data.tasks import Task
+from benchmarks.planning.probe import look
 from benchmarks.pocket import MODEL_DIR
 from benchmarks.run import main
 from benchmarks.trial import models
 from benchmarks.trial.identity import config_hash, model_identity, tokenizer_hash
-from benchmarks.trial.probe import look
 from benchmarks.trial.tokenizer import load_tokenizer
 from fisher.common.errors import InputError
 
@@ -171,7 +171,7 @@ def test_whatever_else_a_model_cannot_compute_is_one_sentence(look_at, monkeypat
     def fail(model, batch):
         raise RuntimeError("it has no such layer\nmore")
 
-    monkeypatch.setattr("benchmarks.trial.probe.forward", fail)
+    monkeypatch.setattr("benchmarks.planning.probe.forward", fail)
     with pytest.raises(InputError, match=r"\(9 tokens\), but fails with RuntimeError: it has no such layer$"):
         look_at()
 

@@ -1,0 +1,1 @@
+"""From a command line and a suite to the trials to run."""
