@@ -19,8 +19,9 @@ import torch
 from safetensors.torch import save
 
 from benchmarks.data.official import remember_split_hashes
+from benchmarks.data.own_task import task_from_file
 from benchmarks.data.sources import load_task_data
-from benchmarks.data.tasks import TASKS, task_from_file
+from benchmarks.data.tasks import TASKS
 from benchmarks.executors.slurm import read_options
 from benchmarks.planning.suite_file import load_suite, override
 from benchmarks.submission import FILES, check

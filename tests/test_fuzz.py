@@ -12,8 +12,8 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.data.own_task import task_from_file
 from benchmarks.data.readers import read_table
-from benchmarks.data.tasks import task_from_file
 from benchmarks.planning.suite_file import load_suite, override
 from benchmarks.run import main
 from fisher.common.errors import InputError

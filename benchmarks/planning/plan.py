@@ -12,9 +12,10 @@ from typing import Any
 
 from benchmarks.data.faults import Dropped, parse_dropped
 from benchmarks.data.official import check_split_hash, check_texts
+from benchmarks.data.own_task import task_from_file
 from benchmarks.data.sources import TaskData
 from benchmarks.data.splits import split_hash
-from benchmarks.data.tasks import Task, task_from_file
+from benchmarks.data.tasks import Task
 from benchmarks.options import DEFAULT_OUTPUT
 from benchmarks.output_folder import Known, OutputFolder, SplitHashes, TextHashes
 from benchmarks.planning.embedded import on_own_corpus, on_pocket

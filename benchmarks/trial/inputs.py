@@ -9,9 +9,10 @@ from pathlib import Path
 
 from benchmarks.data import batches
 from benchmarks.data.holdout import divide
+from benchmarks.data.own_task import task_from_file
 from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data, load_test
 from benchmarks.data.splits import Split, make_split
-from benchmarks.data.tasks import Task, find_task, task_from_file
+from benchmarks.data.tasks import Task, find_task
 from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Plan
 from benchmarks.trial.config import TrialConfig

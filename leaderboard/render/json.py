@@ -15,6 +15,7 @@ from typing import Any
 from leaderboard.render import summary
 from leaderboard.render import wording as words
 from leaderboard.render.csv import COMPARED, COST_COLUMNS
+from leaderboard.render.glossary import glossary
 from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.intervals import CONFIDENCE, RESAMPLES
 from leaderboard.stats.rounding import rounded
@@ -44,7 +45,7 @@ def document(sections: Sequence[Section], *, without_cost: bool = False, problem
         "alpha": ALPHA,
         "power": POWER,
         "minimum_units": MINIMUM,
-        "wording": words.glossary(without_cost=without_cost, tuned=words.tuned(sections)),
+        "wording": glossary(without_cost=without_cost, tuned=words.tuned(sections)),
         "problems": problems,
         "sections": [_section(section, without_cost) for section in sections],
     }

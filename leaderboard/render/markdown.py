@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from fisher.common.text import escape
 from leaderboard.render import summary
 from leaderboard.render import wording as words
+from leaderboard.render.glossary import glossary
 from leaderboard.render.text import points, quantity
 from leaderboard.render.wording import Table, bounds, count, draw, failed, has_cost, p_value
 from leaderboard.tables.cells import Cell
@@ -34,7 +35,7 @@ def text(sections: Sequence[Section], *, without_cost: bool = False, problems: i
             blocks += _task(section, cells, without_cost)
         blocks.append(f"Protocol in full: {escape(words.protocol_fields(section), 'markdown')}.")
     about = [
-        *words.glossary(without_cost=without_cost, tuned=words.tuned(sections)).values(),
+        *glossary(without_cost=without_cost, tuned=words.tuned(sections)).values(),
         f"{DETAILS}{'' if without_cost else COST}",
     ]
     blocks += ["## How to read this", "\n".join(f"- {line}" for line in about)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from fisher.common.text import escape
 from leaderboard.render import summary
 from leaderboard.render import wording as words
+from leaderboard.render.glossary import glossary as explained
 from leaderboard.render.wording import Table, draw
 from leaderboard.tables.sections import Section
 
@@ -23,7 +24,7 @@ def text(sections: Sequence[Section], *, without_cost: bool = False, problems: i
 
 def glossary(*, without_cost: bool = False) -> str:
     """Return what the columns of the tables mean."""
-    return "\n\n".join(map(_prose, words.glossary(without_cost=without_cost).values())) + "\n"
+    return "\n\n".join(map(_prose, explained(without_cost=without_cost).values())) + "\n"
 
 
 def _prose(line: str) -> str:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.data.own_task import task_from_file
 from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data, load_test
-from benchmarks.data.tasks import TASKS, find_task, task_from_file
+from benchmarks.data.tasks import TASKS, find_task
 from fisher.common.errors import InputError
 
 COUNTS = {  # official sizes: train, dev, test

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.data.tasks import TASKS, Task, find_task, task_from_file
+from benchmarks.data.own_task import task_from_file
+from benchmarks.data.tasks import TASKS, Task, find_task
 from benchmarks.trial.metrics import METRICS
 from fisher.common.errors import InputError
 

@@ -148,6 +148,6 @@ def test_published_figures_name_strategies_and_tasks_as_the_suites_do() -> None:
 
 
 def test_the_page_of_the_papers_lists_the_suites() -> None:
-    page = " ".join((Path(__file__).parents[2] / "docs" / "papers.md").read_text(encoding="utf-8").split())
+    page = " ".join((Path(__file__).parents[3] / "docs" / "papers.md").read_text(encoding="utf-8").split())
     for name in PAPERS:
         assert f"| `{name}` | {TRIALS[name]:,} | {load_suite(name).description} |" in page

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leaderboard.render import summary, terminal, wording
+from leaderboard.render import glossary, summary, terminal, wording
 
 DRAW = np.random.Generator(np.random.PCG64(41))
 BASE = DRAW.normal(0.6, 0.02, 12)
@@ -169,7 +169,7 @@ def test_a_task_that_nobody_learned_is_named_before_the_leader(record, arrange):
 def test_the_terminal_has_the_summary_and_explains_on_request(section_of):
     section = section_of({"none": BASE, "a": BETTER})
     text = terminal.text([section])
-    assert "--explain" in text and wording.ABOUT_TESTS[:40] not in text
+    assert "--explain" in text and glossary.ABOUT_TESTS[:40] not in text
     explained = " ".join(terminal.glossary().split())
-    assert all(sentence in explained for sentence in wording.glossary().values())
-    assert wording.ABOUT_COST not in " ".join(terminal.glossary(without_cost=True).split())
+    assert all(sentence in explained for sentence in glossary.glossary().values())
+    assert glossary.ABOUT_COST not in " ".join(terminal.glossary(without_cost=True).split())
