@@ -29,6 +29,7 @@ from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, freeze, load_data, load_tests, resolve_task
 from benchmarks.trial.protocol import make_protocol
+from benchmarks.tuning.table import spaces
 from benchmarks.tuning.trials import first_strategies
 from fisher.common.errors import InputError
 from fisher.common.text import escape
@@ -207,6 +208,9 @@ def _headline(block: Suite) -> str:
     protocol = make_protocol(block.protocol, block.settings)
     splits = (None if protocol.data == "pooled" else block.split_seeds) or block.restarts
     restarts = f"{block.restarts} restart{'s' * (block.restarts > 1)} on {splits} split{'s' * (splits > 1)}"
+    if block.tuning is not None:
+        axes = "".join(f", {axis} {space}" for axis, space in spaces(block.tuning).items())
+        return f"{block.tuning.budget} configurations per family{axes}, batch {protocol.batch_size}, {restarts}"
     epochs = f"{protocol.steps} steps" if protocol.steps else f"{protocol.epochs} epoch{'s' * (protocol.epochs > 1)}"
     return f"lr {protocol.lr:g}, {epochs}, batch {protocol.batch_size}, {restarts}".replace("e-0", "e-")
 

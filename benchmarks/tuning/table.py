@@ -80,9 +80,12 @@ def default_of(tuning: Tuning) -> dict[str, Value]:
 
 
 def spaces(tuning: Tuning) -> dict[str, Search]:
-    """Protocol field -> range of the shared axes. Raises InputError for a range that is none."""
+    """Protocol field -> range of the shared axes, by name: their order in a file decides nothing.
+
+    Raises InputError for a range that is none.
+    """
     found = {}
-    for key, value in tuning.shared.items():
+    for key, value in sorted(tuning.shared.items()):
         _field("shared", key)
         try:
             found[key] = _space(key, value)

@@ -9,6 +9,7 @@ from benchmarks.data.tasks import find_task
 from benchmarks.planning.embedded import on_own_corpus, on_pocket
 from benchmarks.planning.suite_file import builtin_suites, load_suite, override
 from benchmarks.trial.protocol import make_protocol
+from benchmarks.tuning.families import read_family
 from fisher.common.errors import InputError
 from regularizers.strategy import parse
 
@@ -24,6 +25,8 @@ def test_every_built_in_suite_parses_to_the_last_word(name: str) -> None:
     for block in (content, *content.get("variants", ())):
         written = block.get("strategies", [])
         assert [str(parse(text)) for text in written] == written, "suites use the canonical form"
+        families = block.get("tuning", {}).get("families", [])
+        assert [str(read_family(text)) for text in families] == families, "suites use the canonical form"
         assert [find_task(task).name for task in block.get("tasks", [])] == block.get("tasks", [])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import tomli_w
 
+from benchmarks.planning.plan import _headline
 from benchmarks.planning.suite_file import Suite, load_suite, override, tune
 from benchmarks.tuning.table import spaces
 from fisher.common.errors import InputError
@@ -35,6 +36,13 @@ def test_ranges_have_the_type_of_their_field(tmp_path: Path) -> None:
     assert [found["batch_size"].at(u) for u in (0, 0.5, 0.999)] == [4, 11, 32]
     assert [found["epochs"].at(u) for u in (0, 0.5, 0.999)] == [1, 2, 3]
     assert [found["lr"].at(u) for u in (0, 0.5)] == [1e-4, 1e-3]
+
+
+def test_the_order_of_the_axes_in_a_file_changes_no_draw(tmp_path: Path) -> None:
+    first, second = (
+        spaces(load(tmp_path, shared=dict(axes)).tuning) for axes in (SHARED.items(), [*SHARED.items()][::-1])
+    )
+    assert list(first) == list(second) == ["lr", "steps"]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +99,12 @@ def test_the_command_line_tunes_any_suite() -> None:
     assert not suite.every("strategies") and suite.tuning.budget == 4
     own = tune(load_suite("pocket"), 2, [])
     assert own.tuning is not None and "guided_dropout(0, 0.1, order=shuffled)" in own.tuning.families
+
+
+def test_a_run_says_over_what_it_tunes(tmp_path: Path) -> None:
+    assert _headline(load(tmp_path)) == (
+        "8 configurations per family, lr 1e-05 to 0.001, log, steps one of 100, 300, batch 32, 2 restarts on 2 splits"
+    )
 
 
 def test_the_command_line_changes_budget_and_families_of_a_tuned_suite(tmp_path: Path) -> None:
