@@ -5,7 +5,8 @@ import copy
 import pytest
 
 from benchmarks.trial.trial import execute
-from benchmarks.upgrade import RENAMED, main, strategy_of_today
+from benchmarks.upgrade import main
+from benchmarks.verification.upgrading import RENAMED, strategy_of_today
 from benchmarks.verify import main as verify
 from fisher.common.errors import InputError
 from leaderboard.records.plan import encode_plan, plan_of, read_plan
