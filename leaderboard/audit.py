@@ -71,9 +71,9 @@ def splits(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
 
 
 def _dev_place(item: TrialSummary) -> tuple[Any, ...]:
-    """The dev set is the task's own; pooled data are shuffled with the restart's seed."""
-    pooled = item.config["protocol"]["data"] == "pooled"
-    return (item.config["task"], item.config["restart"] if pooled else None)
+    """The dev set is the task's own; pooled data are cut by the restart, resampled data by the split seed."""
+    cut_by = {"pooled": "restart", "resampled": "split_seed"}.get(item.config["protocol"]["data"])
+    return (item.config["task"], item.config[cut_by] if cut_by else None)
 
 
 def _train_place(item: TrialSummary) -> tuple[Any, ...]:

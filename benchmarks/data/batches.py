@@ -16,6 +16,8 @@ Encoded = list[dict[str, list[int]]]
 
 def encode(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
     """Token ids of every example, the longer text cut first; no padding, whatever the tokenizer's file says."""
+    if not examples:
+        return []
     columns = [list(column) for column in zip(*(example.texts for example in examples), strict=True)]
     encoding = tokenizer(*columns, truncation="longest_first", max_length=max_length, padding=False)
     return [{key: encoding[key][at] for key in encoding} for at in range(len(examples))]

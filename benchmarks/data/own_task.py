@@ -9,7 +9,7 @@ from benchmarks.data.readers import load_toml
 from benchmarks.data.tasks import TASKS, OwnFiles, Task, key_of
 from fisher.common.errors import InputError, unknown
 
-CLASSIFICATION_METRICS = ("accuracy", "f1", "matthews")
+CLASSIFICATION_METRICS = ("accuracy", "f1", "macro_f1", "matthews")
 REGRESSION_METRICS = ("spearman", "pearson")
 _KEYS = ("name", "train", "dev", "test", "text", "label", "labels", "regression", "metric")
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -18,10 +18,11 @@ _SUFFIXES = (".csv", ".tsv", ".jsonl")
 def task_from_file(path: str | Path) -> Task:
     """A user's own task, described by a TOML file.
 
-    Keys: `name` (lower case letters, digits, hyphens), `train`, `dev` and optionally `test` (CSV, TSV or JSONL,
+    Keys: `name` (lower case letters, digits, hyphens), `train`, optionally `dev` and `test` (CSV, TSV or JSONL,
     relative to the TOML file), `text` (one or two columns), `label` (a column), either `labels` (the class words, in
-    the order of their ids) or `regression = true`, and `metric` (accuracy, f1, matthews; spearman, pearson). CSV may be
-    quoted, TSV may not; both need a header line; a JSONL line is one object.
+    the order of their ids) or `regression = true`, and `metric` (accuracy, f1, macro_f1, matthews; spearman, pearson).
+    CSV may be quoted, TSV may not; both need a header line; a JSONL line is one object. A task without `dev` is
+    scored on parts of `train` (data=resampled).
 
     Raises InputError that names the file and the key.
     """
@@ -31,10 +32,10 @@ def task_from_file(path: str | Path) -> Task:
         if key not in _KEYS:
             raise InputError(f"{path}: {unknown('key', key, _KEYS)}")
     labels = _own_labels(path, table)
-    test = _own_file(path, table, "test") if "test" in table else None
+    dev, test = (_own_file(path, table, key) if key in table else None for key in ("dev", "test"))
     label = _string(path, table, "label")
     text = _own_text(path, table, label)
-    files = OwnFiles(path, _own_file(path, table, "train"), _own_file(path, table, "dev"), test, label)
+    files = OwnFiles(path, _own_file(path, table, "train"), dev, test, label)
     return Task(_own_name(path, table), text, labels, _own_metric(path, table, labels), own=files)
 
 

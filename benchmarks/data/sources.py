@@ -153,6 +153,8 @@ class _Reader:
         own = self.task.own
         assert own is not None
         path = {"train": own.train, "dev": own.dev, "test": own.test}[part]
+        if path is None and part == "dev":
+            return ()
         if path is None:
             raise InputError(f"{own.toml}: names no test file.")
         return self._table(part, path, self.task.text, own.label if labelled else None)

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from benchmarks.trial.protocol import Protocol
 
 BINS = 5
+TEST_SHARE = 0.2  # of a task without a dev set, cut anew by every split seed
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Training and dev examples of one trial; ids of the pooled protocol count train and then dev."""
+    """Training and dev examples of one trial; of pooled data ids count train and then dev."""
 
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
@@ -69,20 +70,39 @@ def make_split(
 ) -> Split:
     """What a trial trains on and is scored on; the strategy has no say in it.
 
-    `official`: a stratified, nested part of train by (task, split seed), scored on the official dev set. `pooled`:
-    train and dev joined and shuffled with the restart's seed [Sharma24]. A size stands in place of the fraction.
+    `official`: a stratified, nested part of train by (task, split seed), scored on the official dev set. `resampled`:
+    the same of what is left of train when a test part is cut off. `pooled`: train and dev joined and shuffled with the
+    restart's seed [Sharma24]. A size stands in place of the fraction.
+
+    Raises InputError where there is no dev set to score on.
     """
-    if protocol.data == "official":
+    if protocol.data != "pooled":
+        rest, test = sources_of(data, protocol, split_seed)
+        if not test:
+            raise InputError(f"{data.task.name}: a task without a dev file must go with --set data=resampled")
         if size is None:
-            kept = set(paucity_split(data.task, data.train, fraction=fraction, split_seed=split_seed))
+            kept = set(paucity_split(data.task, rest, fraction=fraction, split_seed=split_seed))
         else:
-            kept = set(size.ids(data.task, data.train, split_seed))
-        return Split(tuple(e for e in data.train if e.id in kept), data.dev)
+            kept = set(size.ids(data.task, rest, split_seed))
+        return Split(tuple(e for e in rest if e.id in kept), test)
     if size is not None:
         raise InputError(f"sizes in examples must go with data=official, got data={protocol.data}; use fractions")
     pool = [dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev))]
     train, dev = pooled_split(len(data.train), len(data.dev), seed=pooled_seed(data.task, restart), fraction=fraction)
     return Split(tuple(pool[i] for i in train), tuple(pool[i] for i in dev))
+
+
+def sources_of(data: TaskData, protocol: Protocol, split_seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """What training examples are taken from, and what is scored on.
+
+    `resampled`: of each stratum's permutation the last floor(n / 5 + 0.5) examples are scored on, and never dev.
+    """
+    if protocol.data == "official":
+        return data.train, data.dev
+    test: set[int] = set()
+    for members in _permuted_strata(data.task, data.train, split_seed):
+        test |= set(members[len(members) - math.floor(TEST_SHARE * len(members) + 0.5) :])
+    return tuple(e for e in data.train if e.id not in test), tuple(e for e in data.train if e.id in test)
 
 
 def pooled_seed(task: Task, restart: int) -> int:
@@ -92,8 +112,8 @@ def pooled_seed(task: Task, restart: int) -> int:
 
 def in_split_order(data: TaskData, protocol: Protocol, split: Split, *, split_seed: int, restart: int) -> list[Example]:
     """The training examples of a split in the order in which splits take them, smaller splits first."""
-    if protocol.data == "official":
-        order = split_order(data.task, data.train, split_seed)
+    if protocol.data != "pooled":
+        order = split_order(data.task, sources_of(data, protocol, split_seed)[0], split_seed)
     else:
         order = _permutation(pooled_seed(data.task, restart), len(data.train) + len(data.dev))
     place = {id: at for at, id in enumerate(order)}

@@ -44,11 +44,11 @@ class HubColumns:
 
 @dataclass(frozen=True)
 class OwnFiles:
-    """A user's own task: the files that its TOML names, resolved against the TOML's folder."""
+    """A user's own task: the files that its TOML names, resolved against the TOML's folder; dev and test may lack."""
 
     toml: Path
     train: Path
-    dev: Path
+    dev: Path | None
     test: Path | None
     label: str
 

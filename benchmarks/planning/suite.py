@@ -46,7 +46,8 @@ class Tuning:
 
     budget: configurations per family, task, size and restart; holdout: share of the labelled examples that chooses
     between them; families: strategies whose unset hyperparameters are searched; floors: of `benchmarks.tuning.floors`;
-    default: protocol fields of draw 0; shared: protocol field -> its range, {low, high, scale} or a list of values.
+    default: protocol fields of draw 0; shared: protocol field -> its range, {low, high, scale} or a list of values;
+    same_draws: every restart has the configurations of restart 0, so that a configuration has a mean over restarts.
     """
 
     budget: int = 8
@@ -55,6 +56,7 @@ class Tuning:
     floors: tuple[str, ...] = ()
     default: Mapping[str, Any] = field(default_factory=dict)
     shared: Mapping[str, Any] = field(default_factory=dict)
+    same_draws: bool = False
 
 
 @dataclass(frozen=True)

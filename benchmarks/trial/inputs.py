@@ -175,8 +175,8 @@ def split_rows(split: Split, protocol: Protocol, encoded: Mapping[str, batches.E
 def rows_of(
     examples: Sequence[Example], part: str, protocol: Protocol, encoded: Mapping[str, batches.Encoded]
 ) -> batches.Encoded:
-    """Token ids of some examples of a part; pooled ids count train and then dev."""
-    rows = encoded["train"] + encoded["dev"] if protocol.data == "pooled" else encoded[part]
+    """Token ids of some examples of a part; where parts are cut anew, ids count train and then dev."""
+    rows = encoded[part] if protocol.data == "official" else encoded["train"] + encoded["dev"]
     return [rows[example.id] for example in examples]
 
 

@@ -37,6 +37,11 @@ def f1(predictions: Values, labels: Values) -> float:
     return float(f1_score(labels, predictions, zero_division=0.0))
 
 
+def macro_f1(predictions: Values, labels: Values) -> float:
+    """Mean of the F1 of every class that is predicted or there."""
+    return float(f1_score(labels, predictions, average="macro", zero_division=0.0))
+
+
 def matthews(predictions: Values, labels: Values) -> float:
     """Matthews correlation of class ids, of two or more classes [Gorodkin 2004]; 0 when undefined."""
     if _constant(predictions) or _constant(labels):
@@ -57,6 +62,7 @@ def spearman(predictions: Values, labels: Values) -> float:
 METRICS: dict[str, Callable[[Values, Values], float]] = {
     "accuracy": accuracy,
     "f1": f1,
+    "macro_f1": macro_f1,
     "matthews": matthews,
     "pearson": pearson,
     "spearman": spearman,
@@ -157,6 +163,13 @@ def _permuted_f1(x: Array, y: Array, places: Array) -> Array:
     return 2 * found / max(1, (x == 1).sum() + (y == 1).sum())
 
 
+def _permuted_macro_f1(x: Array, y: Array, places: Array) -> Array:
+    """Mean over classes of 2 TP / (predicted + true): only TP changes, (rows,)."""
+    classes = np.union1d(x, y)
+    found = [((x == k)[places] & (y == k)).sum(axis=1) * 2 / ((x == k).sum() + (y == k).sum()) for k in classes]
+    return np.asarray(np.mean(found, axis=0))
+
+
 def _permuted_matthews(x: Array, y: Array, places: Array) -> Array:
     """R_K = (c n - sum_k p_k t_k) / sqrt((n^2 - sum p_k^2)(n^2 - sum t_k^2)): only the hits c change, (rows,)."""
     classes = np.union1d(x, y)
@@ -180,6 +193,7 @@ def _permuted_spearman(x: Array, y: Array, places: Array) -> Array:
 _PERMUTED = {
     "accuracy": _permuted_accuracy,
     "f1": _permuted_f1,
+    "macro_f1": _permuted_macro_f1,
     "matthews": _permuted_matthews,
     "pearson": _permuted_pearson,
     "spearman": _permuted_spearman,

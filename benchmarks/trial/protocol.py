@@ -19,7 +19,7 @@ CHOICES = {
     "schedule": ("linear", "constant"),
     "head_init": ("normal", "model"),
     "metric": ("primary", "combined"),
-    "data": ("official", "pooled"),
+    "data": ("official", "pooled", "resampled"),
     "selection": ("last", "best_dev"),
     "precision": ("fp32", "bf16"),
     "forward": ("packed", "padded", "stock"),
@@ -44,7 +44,8 @@ class Protocol:
 
     Fields as in `regularizers.loop.Recipe`, and: max_length in tokens; head_init `normal` = weights N(0, 0.02^2),
     biases 0, `model` = the model class's own; metric `primary` = the task's one score, `combined` = the mean of all;
-    data `official` = train scored on dev, `pooled` = both joined, shuffled with the restart's seed and cut 80/20;
+    data `official` = train scored on dev, `pooled` = both joined, shuffled with the restart's seed and cut 80/20,
+    `resampled` = every split seed cuts a stratified fifth of train to score on, for tasks without a dev set;
     selection `last` = the last epoch ranks, `best_dev` = the best epoch on dev; precision fp32 or bf16 autocast;
     forward `packed` = no padding, `padded` = to the longest of the batch, `stock` = the model's own, which is all
     that families other than BERT have (`regularizers.surgery.forward`); steps > 0 stands in place of epochs; evaluate

@@ -43,7 +43,8 @@ class Plan:
 
     def _draws(self, text: str, restart: int) -> list[Draw]:
         ranges: dict[str, Any] = {"shared": self.shared, "default": self.default, "layers": self.layers}
-        return make_draws(self.families[text], self.tuning.budget, restart=restart, **ranges)
+        first = 0 if self.tuning.same_draws else restart
+        return make_draws(self.families[text], self.tuning.budget, restart=first, **ranges)
 
     def _fields(self, restart: Fields, draw: Draw, place: Tuned) -> Fields:
         protocol = self.protocol(restart["protocol"], tuple(draw.shared.items()))

@@ -11,7 +11,7 @@ from leaderboard.stats.tests import ALPHA
 
 TASKS = {"cola": "CoLA", "sst2": "SST-2", "mrpc": "MRPC", "stsb": "STS-B", "qqp": "QQP"}
 TASKS |= {"mnli": "MNLI", "qnli": "QNLI", "rte": "RTE", "wnli": "WNLI"}
-METRICS = {"matthews": "Matthews correlation", "f1": "F1", "spearman": "Spearman correlation"}
+METRICS = {"matthews": "Matthews correlation", "f1": "F1", "macro_f1": "macro F1", "spearman": "Spearman correlation"}
 METRICS |= {"pearson": "Pearson correlation", "combined": "mean of the task's metrics"}
 
 Json = dict[str, Any]

@@ -14,6 +14,7 @@ from leaderboard.records.identity import canonical
 from leaderboard.records.plan import Plan, place_of
 from leaderboard.records.schema import RESULTS, RecordError
 
+CUT_ANEW = ("pooled", "resampled")  # protocol.data whose dev set is another one in every split
 VERSIONS = ("regbench", "torch", "transformers", "python", "device")
 
 # What else stands in a config is about the strategy itself: versions of its methods, the recipe of its Fisher scores.
@@ -25,9 +26,9 @@ _PLACED |= {"split_hash", "train_hash", "dev_hash", "metric", "size", "tuning"}
 class TrialRow:
     """One trial as the tables need it; its numbers are NaN and its flags False where it has no result.
 
-    protocol: canonical JSON; data: hash of the dev set, or `pooled`; variant: short hash of what else the config says
-    of the strategy; planned: restarts that the plan gives the strategy here, 0 where it says none; key: what the same
-    restart of every strategy shares (split, dev set, seeds); about: canonical JSON of what the record says of the
+    protocol: canonical JSON; data: hash of the dev set, or `CUT_ANEW`; variant: short hash of what else the config
+    says of the strategy; planned: restarts that the plan gives the strategy here, 0 where it says none; key: what the
+    same restart of every strategy shares (split, dev set, seeds); about: canonical JSON of what the record says of the
     strategy; predictions: on the dev set, empty where there are none. size: the number of training examples in words,
     where that was asked for. fit: accuracy (of a regression Spearman) on the examples fitted on, gap: how far the score
     on these is above that on dev; ece, brier, nll: calibration; passes: forward passes of a batch in training.
@@ -89,7 +90,7 @@ class TrialRow:
     @property
     def unit(self) -> str:
         """What was drawn independently of other restarts: its split, or itself where the split is the whole pool."""
-        return self.key if self.fraction == 1 and self.data != "pooled" else self.split
+        return self.key if self.fraction == 1 and self.data not in CUT_ANEW else self.split
 
     @property
     def section(self) -> tuple[str, ...]:
@@ -153,7 +154,7 @@ def _row(record: Mapping[str, Any], plan: Plan) -> TrialRow:
         protocol=place[2],
         task=config["task"],
         metric=config["metric"],
-        data="pooled" if config["protocol"]["data"] == "pooled" else config["dev_hash"],
+        data=kind if (kind := config["protocol"]["data"]) in CUT_ANEW else config["dev_hash"],
         fraction=float(config["fraction"]),
         strategy=config["tuning"]["family"] if "tuning" in config else config["strategy"],
         size=_size(config),

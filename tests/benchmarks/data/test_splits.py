@@ -27,6 +27,7 @@ from benchmarks.data.official import (
 )
 from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data
 from benchmarks.data.splits import (
+    make_split,
     paucity_split,
     per_class_split,
     pooled_split,
@@ -34,6 +35,7 @@ from benchmarks.data.splits import (
     split_hash,
 )
 from benchmarks.data.tasks import TASKS, Task
+from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
 
@@ -316,3 +318,35 @@ def test_per_class_beyond_the_smallest_class_is_refused() -> None:
 def test_per_class_of_scores_is_refused() -> None:
     with pytest.raises(InputError, match="stsb: per_class must be used with classes, but its labels are scores"):
         per_class_split(STSB, SCORES, per_class=3)
+
+
+RESAMPLED = Protocol(data="resampled")
+OWN = Task("own", ("text",), ("a", "b"), "accuracy")
+
+
+@pytest.mark.parametrize("task", [OWN, OWN_REGRESSION])
+def test_without_a_dev_set_every_split_seed_cuts_a_stratified_fifth(task: Task) -> None:
+    train = CLASSES if task.labels else SCORES
+    data = TaskData(task, tuple(train), (), "file")
+    tests = []
+    for seed in range(3):
+        split = make_split(data, RESAMPLED, fraction=1.0, split_seed=seed, restart=7)
+        assert sorted(e.id for e in (*split.train, *split.dev)) == list(range(len(train))), "every row is used"
+        assert abs(len(split.dev) - len(train) / 5) <= 2.5
+        tests.append({example.id for example in split.dev})
+    assert tests[0] != tests[1] != tests[2]
+    if task.labels:
+        assert Counter(train[at].label for at in tests[0]) == {0: 14, 1: 6}
+
+
+def test_less_of_a_resampled_task_trains_on_less_and_is_scored_on_the_same() -> None:
+    data = TaskData(OWN, tuple(CLASSES), (), "file")
+    whole, half = (make_split(data, RESAMPLED, fraction=fraction, split_seed=1, restart=0) for fraction in (1.0, 0.5))
+    assert set(half.train) < set(whole.train) and half.dev == whole.dev
+    assert len(half.train) == 29 + 12, "of 57 and 23"
+
+
+def test_a_task_without_dev_is_refused_by_a_protocol_that_needs_one() -> None:
+    data = TaskData(OWN, tuple(CLASSES), (), "file")
+    with pytest.raises(InputError, match=r"^own: a task without a dev file must go with --set data=resampled$"):
+        make_split(data, Protocol(), fraction=1.0, split_seed=0, restart=0)

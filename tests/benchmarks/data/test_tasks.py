@@ -101,6 +101,11 @@ def test_an_own_task_is_read_relative_to_its_file(tmp_path: Path) -> None:
     assert hash(task) == hash(task_from_file(tmp_path / "task.toml"))
 
 
+def test_an_own_task_may_have_no_dev_file(tmp_path: Path) -> None:
+    task = task_from_file(own_task(tmp_path, OWN.replace('dev = "dev.csv"\n', "")))
+    assert task.own is not None and task.own.dev is None
+
+
 def test_an_own_regression_task_has_no_labels(tmp_path: Path) -> None:
     toml = OWN.replace('labels = ["bad", "good"]', "regression = true").replace('"f1"', '"pearson"')
     task = task_from_file(own_task(tmp_path, toml))
@@ -147,8 +152,16 @@ def test_an_own_regression_task_has_no_labels(tmp_path: Path) -> None:
         ),
         ('labels = ["bad", "good"]', "regression = 1", "regression must be true or false, got 1."),
         ('metric = "f1"\n', "", "key 'metric' is missing."),
-        ('"f1"', '"pearson"', "metric must be one of accuracy, f1, matthews for these labels, got 'pearson'."),
-        ('["bad", "good"]', '["a", "b", "c"]', "metric must be one of accuracy, matthews for these labels, got 'f1'."),
+        (
+            '"f1"',
+            '"pearson"',
+            "metric must be one of accuracy, f1, macro_f1, matthews for these labels, got 'pearson'.",
+        ),
+        (
+            '["bad", "good"]',
+            '["a", "b", "c"]',
+            "metric must be one of accuracy, macro_f1, matthews for these labels, got 'f1'.",
+        ),
         (
             'metric = "f1"',
             'metrics = "f1"',

@@ -96,6 +96,12 @@ def test_the_floor_of_f1_is_that_of_all_positive() -> None:
     assert floor(MRPC, "f1", [0, 0, 0]) == 0.0
 
 
+def test_macro_f1_counts_every_class_alike() -> None:
+    """Class 0: P 2/3, R 1, F1 0.8; class 1: 0; class 2: 1."""
+    assert metrics.macro_f1([0, 0, 0, 2], [0, 0, 1, 2]) == pytest.approx((0.8 + 0 + 1) / 3)
+    assert metrics.macro_f1([0, 0, 1, 2], [0, 0, 1, 2]) == 1
+
+
 def test_the_floor_of_combined_is_one_constant_s_mean_and_not_a_mean_of_best() -> None:
     labels = [1] * 30 + [0] * 70  # all positive: (0.4615 + 0.30) / 2 = 0.381; all negative: (0 + 0.70) / 2 = 0.35
     assert floor(MRPC, "combined", labels) == pytest.approx((2 * 0.3 / 1.3 + 0.3) / 2)
@@ -146,6 +152,7 @@ def slow_threshold(task: Task, metric: str, predictions: list[float], labels: li
         (STSB, "pearson"),
         (STSB, "combined"),
         (Task("own", ("text",), ("a", "b", "c"), "matthews"), "matthews"),
+        (Task("own", ("text",), ("a", "b", "c"), "macro_f1"), "macro_f1"),
     ],
     ids=lambda value: getattr(value, "name", value),
 )

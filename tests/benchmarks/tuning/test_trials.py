@@ -69,6 +69,16 @@ def test_a_family_changes_nothing_but_the_strategy(make: Make) -> None:
         assert (config.tuning.holdout_hash, config.seeds) == (plain.tuning.holdout_hash, plain.seeds), family
 
 
+def test_the_same_draws_in_all_restarts_give_a_configuration_a_mean(make: Make) -> None:
+    grid = make(same_draws=True)
+    by_place: dict[tuple[Any, ...], set[tuple[Any, ...]]] = {}
+    for config in grid:
+        by_place.setdefault(place(config), set()).add((str(config.strategy), config.protocol))
+    assert all(len(found) == 1 for found in by_place.values())
+    own = {config for config in make() if config.restart == 0}
+    assert own == {config for config in grid if config.restart == 0}, "restart 0 lends its draws"
+
+
 def test_configs_say_what_was_searched_and_read_back(make: Make) -> None:
     config = next(config for config in make() if place(config) == ("mixout(w_pre)", 1, 0.25))
     assert config.tuning.axes == {
