@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from fisher.common.errors import InputError
-from regularizers.base import SkipTrial
+from regularizers.base import Context, SkipTrial
 from regularizers.describe import listing
+from regularizers.loop import make_optimizer, step
 from regularizers.strategy import parse
+from regularizers.testing.tiny_trial import SingleProcessAccelerator, recipe
 
 SETTINGS = [
     "bitfit(0.001)",
@@ -25,8 +27,10 @@ SETTINGS = [
     "neftune(5)",
     "noisytune(0.3)",
     "dropout(0.2) + rdrop(2)",
+    "recadam(10)",
     "reinit(1)",
     "sam(0.1)",
+    "spd(1)",
     "wise_ft(0.3)",
 ]
 NAMES = sorted({term.regularizer.name for text in SETTINGS for term in parse(text).terms} - {"dropout"})
@@ -39,6 +43,24 @@ NAMES = sorted({term.regularizer.name for text in SETTINGS for term in parse(tex
 def test_sums_run(text, lab):
     trial = lab(text)
     assert len(trial.run(3)) == 3 and torch.isfinite(trial.evaluate()).all()
+
+
+@pytest.mark.parametrize("text", SETTINGS)
+def test_a_decoder_trains(text, family_model, batch):
+    """The kit trains a BERT and its regression head; here GPT-2, whose head reads the last token."""
+    model, head = family_model("gpt2")
+    context = Context(model.double(), head, torch.Generator().manual_seed(1), examples=8)
+    context.training.steps = 2
+    bound = parse(text).bind(context)
+    touched = bound.attach()
+    bound.start(lambda: [batch])
+    context.training.optimizer = make_optimizer(bound, recipe())
+    for done in range(2):
+        context.training.step = done
+        model.train()
+        assert step(bound, batch, recipe(), SingleProcessAccelerator()).isfinite()
+    with bound.evaluation():
+        assert all(touched.values()) and all(p.isfinite().all() for p in model.parameters())
 
 
 @pytest.mark.parametrize(
