@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import functools
 import hashlib
@@ -10,21 +9,22 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
-import json
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fisher.common.errors import InputError, unknown
 from regularizers.base import Regularizer
+from regularizers.plugin_code import PluginCode, loaded_outside, plugin_code
 from regularizers.search import require_search
 
 ENTRY_POINTS = "regbench.regularizers"
 _methods: dict[str, type[Regularizer]] = {}
 _identities: dict[str, int | str] = {}
+_uncovered: dict[str, set[str]] = {}  # by plugin: what it imports and its identity does not cover
 C = TypeVar("C", bound=type)
 
 
@@ -87,16 +87,20 @@ def load_plugin(reference: str) -> list[str]:
     same reference again is harmless.
     """
     load_builtin()
-    module_name = f"regbench_plugin_{hashlib.sha256(reference.encode()).hexdigest()[:12]}"
+    place = str(Path(reference).resolve()) if reference.endswith(".py") else reference
+    module_name = f"regbench_plugin_{hashlib.sha256(place.encode()).hexdigest()[:12]}"
     if module_name in sys.modules:
         return list(sys.modules[module_name].__dict__["_regbench_names"])
-    before = set(_methods)
+    before, loaded = set(_methods), set(sys.modules)
     try:
         module = (
             _import_file(Path(reference), module_name)
             if reference.endswith(".py")
             else importlib.import_module(reference)
         )
+        code = plugin_code(module)
+        names = [n for n, cls in _methods.items() if cls.__module__ in code.sources]
+        _identities.update({name: _code_of(name, module, code).digest() for name in names})
     except BaseException as error:
         for name in set(_methods) - before:
             del _methods[name]
@@ -104,25 +108,39 @@ def load_plugin(reference: str) -> list[str]:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise InputError(f"the plugin {reference} could not be imported: {type(error).__name__}: {error}") from error
-    names = [n for n, cls in _methods.items() if cls.__module__ == module.__name__]
     if not names:
         raise InputError(f"the plugin {reference} must register a regularizer with @register(name), got none")
-    for name in names:
-        _identities[name] = code_hash(inspect.getsource(module))
+    _uncovered[reference] = code.uncovered | loaded_outside(code, set(sys.modules) - loaded)
     module.__dict__["_regbench_names"] = names
     sys.modules[module_name] = module
     return names
 
 
-def load_plugins(references: Iterable[str]) -> list[str]:
-    """Load what a command line names, then what installed distributions announce; a sentence for each such failure.
+def _code_of(name: str, module: ModuleType, code: PluginCode) -> PluginCode:
+    """The code of one of a plugin's classes, whichever of the plugin's modules was named."""
+    home = _methods[name].__module__
+    return code if home == module.__name__ else plugin_code(sys.modules[home])
 
-    Every process that parses strategies begins with this: the launcher, and each worker before a trial. Raises
-    InputError for a plugin that was named.
+
+def load_plugins(references: Iterable[str]) -> list[str]:
+    """Load what a command line names, then what installed distributions announce; returns sentences to warn with.
+
+    They say which of the latter failed, and what code the identity of a plugin does not cover. Every process that
+    parses strategies begins with this: the launcher, and each worker before a trial. Raises InputError for a plugin
+    that was named.
     """
     for reference in references:
         load_plugin(reference)
-    return load_entry_points()
+    failed = load_entry_points()
+    return [*failed, *(_not_covered(reference, names) for reference, names in _uncovered.items() if names)]
+
+
+def _not_covered(reference: str, names: Iterable[str]) -> str:
+    shown = ", ".join(sorted(names))
+    return (
+        f"the plugin {reference}: the identity of its trials does not cover the code of {shown}; "
+        "use another --output when that changes"
+    )
 
 
 @functools.cache
@@ -135,32 +153,6 @@ def load_entry_points() -> list[str]:
         except InputError as error:
             problems.append(str(error))
     return problems
-
-
-def code_hash(source: str) -> str:
-    """SHA-256 of the syntax tree without comments, docstrings and layout, so that only a change of code counts.
-
-    What is hashed is a form of our own, the same in every version of Python.
-    """
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(
-            node
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
-        elif isinstance(node, ast.JoinedStr):  # Python 3.12 leaves empty texts in f-strings
-            node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
-    return hashlib.sha256(json.dumps(_plain(tree)).encode()).hexdigest()[:16]
-
-
-def _plain(value: Any) -> Any:
-    """A syntax tree as lists `[type, [field, value], ...]` without empty fields; constants as their type and text."""
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if not isinstance(value, ast.AST):
-        return f"{type(value).__name__} {value!a}"
-    fields = [(name, field) for name, field in ast.iter_fields(value) if field is not None and field != []]
-    return [type(value).__name__, *([name, _plain(field)] for name, field in fields)]
 
 
 def _import_file(path: Path, module_name: str) -> ModuleType:

@@ -20,6 +20,7 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     registry.load_entry_points.cache_clear()
     monkeypatch.setattr(registry, "_methods", dict(registry._methods))
     monkeypatch.setattr(registry, "_identities", dict(registry._identities))
+    monkeypatch.setattr(registry, "_uncovered", {})
     known = set(sys.modules)
     yield
     registry.load_entry_points.cache_clear()

@@ -8,9 +8,9 @@ import pytest
 from fisher.common.errors import InputError
 from regularizers.base import Regularizer
 from regularizers.describe import first_line
+from regularizers.plugin_code import code_hash
 from regularizers.registry import (
     ENTRY_POINTS,
-    code_hash,
     find,
     identity,
     load_entry_points,
