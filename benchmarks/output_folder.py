@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.data.splits import Size
     from benchmarks.data.tasks import Task
 
+HASHES = "split_hashes.json"
 WAIT = 0.1  # seconds between two looks at a lease
 SplitHashes = list[tuple["Task", "float | Size", int, str]]  # task, amount, split seed, hash
 TextHashes = list[tuple[str, str, str]]  # task, part, hash
@@ -82,6 +83,15 @@ class OutputFolder:
         """How many of these trials have a result or were skipped."""
         return sum(map(is_done, self.read(names)))
 
+    def check(self, new_hashes: SplitHashes, new_texts: TextHashes) -> None:
+        """Raise InputError where the folder is none, or began with other data."""
+        if os.path.lexists(self.path) and not os.path.isdir(self.path):
+            raise InputError(f"--output must be a folder that can be written, got {self.path}: Not a directory")
+        if new_hashes or new_texts:
+            from benchmarks.data.official import compare_hashes
+
+            compare_hashes(self.path / HASHES, new_hashes, new_texts)
+
     def keep_request(
         self,
         suite: str,
@@ -99,7 +109,7 @@ class OutputFolder:
                 if new_hashes or new_texts:  # first: they may refuse the request
                     from benchmarks.data.official import remember_split_hashes
 
-                    remember_split_hashes(self.path / "split_hashes.json", new_hashes, new_texts)
+                    remember_split_hashes(self.path / HASHES, new_hashes, new_texts)
                 write_atomic(self.path / "suite.toml", suite.encode("utf-8"))
                 self._extend(methods, configs)
         except OSError as error:

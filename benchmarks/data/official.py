@@ -16,11 +16,13 @@ from benchmarks.data.splits import Size, paucity_split, split_hash
 from benchmarks.data.tasks import TASKS, Task
 from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
-from fisher.common.files import write_atomic, write_file
+from fisher.common.files import read_regular, write_atomic, write_file
 
 FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
 SPLIT_SEEDS = range(5)
 EXPECTED_HASHES = Path(__file__).with_name("split_hashes.json")
+SplitHash = tuple[Task, float | Size, int, str]  # task, fraction or size, split seed, hash
+TextHash = tuple[str, str, str]  # task, part, hash
 _RECORDED_TASKS = ("cola", "rte", "mrpc", "stsb", "sst2", "pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb")
 
 
@@ -64,34 +66,42 @@ def _remedy(task: Task, part: str) -> str:
     return f"use the official {file}, all its rows in their order"
 
 
-def remember_split_hashes(
-    path: Path, splits: Iterable[tuple[Task, float | Size, int, str]], texts: Iterable[tuple[str, str, str]] = ()
-) -> None:
+def remember_split_hashes(path: Path, splits: Iterable[SplitHash], texts: Iterable[TextHash] = ()) -> None:
     """Keep the hashes of data in the JSON file `path`; later uses must agree.
 
-    splits: (task, fraction or size, split seed, hash), texts: (task, part, hash), of data whose official hashes the
-    project does not keep. The caller holds the lease of what it writes there. Raises OSError, and InputError, with
-    nothing written, when the data changed since their first use or `path` is not such a file.
+    They are those of data whose official hashes the project does not keep. The caller holds the lease of what it writes
+    there. Raises OSError, and InputError, with nothing written, when the data changed since their first use or `path`
+    is not such a file.
     """
+    write_atomic(path, _encoded(compare_hashes(path, splits, texts)))
+
+
+def compare_hashes(
+    path: Path, splits: Iterable[SplitHash], texts: Iterable[TextHash] = ()
+) -> dict[str, dict[str, str]]:
+    """What `path` holds, joined with these hashes. Raises InputError where they differ, or it is not such a file."""
     found = [
         (task.name, key_of(amount, seed), f"the split of {_called(amount)} and split seed {seed}", value)
         for task, amount, seed, value in splits
     ]
     found += [(task, part, f"the {part} texts", value) for task, part, value in texts]
+    known = _read_hashes(path)
+    for task, key, what, value in found:
+        first = known.setdefault(task, {}).setdefault(key, value)
+        if first != value:
+            raise InputError(
+                f"{task}: {what} had the hash {first[:12]} at first use here, got {value[:12]}: the "
+                f"{'dev' if key == 'dev' else 'training'} data changed; use another output folder (--output)."
+            )
+    return known
+
+
+def _read_hashes(path: Path) -> dict[str, dict[str, str]]:
     try:
-        known = json.loads(path.read_bytes()) if path.exists() else {}
-        for task, key, what, value in found:
-            first = str(known.setdefault(task, {}).setdefault(key, value))
-            if first != value:
-                raise InputError(
-                    f"{task}: {what} had the hash {first[:12]} at first use here, got {value[:12]}: the "
-                    f"{'dev' if key == 'dev' else 'training'} data changed; use another output folder (--output)."
-                )
-    except InputError:
-        raise
-    except (ValueError, AttributeError, RecursionError):
+        known = json.loads(read_regular(path)) if path.exists() else {}
+        return {str(task): {key: str(value) for key, value in hashes.items()} for task, hashes in known.items()}
+    except (OSError, ValueError, AttributeError, RecursionError):
         raise InputError(f"{path}: must be the JSON file of split hashes; delete it to start anew.") from None
-    write_atomic(path, _encoded(known))
 
 
 def expected_hashes(tasks: Iterable[Task], data_dir: Path) -> dict[str, dict[str, str]]:

@@ -27,7 +27,7 @@ def task_from_file(path: str | Path) -> Task:
     Raises InputError that names the file and the key.
     """
     path = Path(path)
-    table = _read_toml(path)
+    table: Mapping[str, object] = load_toml(path, "a task file")
     for key in table:
         if key not in _KEYS:
             raise InputError(f"{path}: {unknown('key', key, _KEYS)}")
@@ -37,15 +37,6 @@ def task_from_file(path: str | Path) -> Task:
     text = _own_text(path, table, label)
     files = OwnFiles(path, _own_file(path, table, "train"), dev, test, label)
     return Task(_own_name(path, table), text, labels, _own_metric(path, table, labels), own=files)
-
-
-def _read_toml(path: Path) -> dict[str, object]:
-    try:
-        return load_toml(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the task file ({error.strerror}).") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not a valid TOML file ({error}).") from None
 
 
 def _string(path: Path, table: Mapping[str, object], key: str) -> str:

@@ -7,8 +7,6 @@ skipped but what the user names.
 import csv
 import io
 import json
-import os
-import stat
 import sys
 import tomllib
 from collections.abc import Collection, Iterator, Sequence
@@ -17,9 +15,11 @@ from typing import Any, NamedTuple
 
 from benchmarks.data.faults import FaultyRows, check_dropped
 from fisher.common.errors import InputError
+from fisher.common.files import read_regular
 
-MAX_TOML = 1_000_000  # bytes of a suite or of a task file
+MAX_TOML = 1_000_000  # characters of a suite or of a task file
 _BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # its byte-order marks
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a text is cut to its first tokens anyway; the default is 131,072
 
 
@@ -60,40 +60,38 @@ def read_table(
     return rows
 
 
-def load_toml(path: Path) -> dict[str, Any]:
-    """A TOML file of at most `MAX_TOML` bytes, from whomever it comes.
+def load_toml(path: Path, what: str) -> dict[str, Any]:
+    """A TOML file of at most `MAX_TOML` bytes, from whomever it comes; `what` says in messages what it holds.
 
-    Raises OSError if it cannot be read, and ValueError, whose text says why, if it is too large or no TOML.
+    Raises InputError, which says why, if it cannot be read, is too large or is no TOML.
     """
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe must not block
+    text = read_text(path)
     try:
-        data = os.read(file, MAX_TOML + 1) if stat.S_ISREG(os.fstat(file).st_mode) else None
-    finally:
-        os.close(file)
-    if data is None:
-        raise ValueError("it is no regular file")
-    if len(data) > MAX_TOML:
-        raise ValueError(f"it must have at most {MAX_TOML} bytes")
-    try:
-        return tomllib.loads(data.removeprefix(_BOM).decode("utf-8"))
+        if len(text) > MAX_TOML:
+            raise ValueError(f"it must have at most {MAX_TOML} characters")
+        return tomllib.loads(text)
     except RecursionError:
-        raise ValueError("it nests too deep") from None
+        raise InputError(f"{path}: {what} must be a TOML file: it nests too deep.") from None
+    except ValueError as error:
+        raise InputError(f"{path}: {what} must be a TOML file: {error}.") from None
 
 
 def read_text(path: Path) -> str:
     """The file as text: UTF-8, with or without a byte-order mark, no NUL; InputError otherwise."""
     try:
-        data = path.read_bytes().removeprefix(_BOM)
+        data = read_regular(path).removeprefix(_BOM)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
-    if (nul := data.find(b"\0")) >= 0:
-        raise InputError(f"{path}, line {_line_at(data, nul)}: holds a NUL byte, so it is not a text file.")
     try:
-        return data.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}, line {_line_at(data, error.start)}: is not UTF-8.") from None
+        remedy = f"it looks like {'UTF-16' if data.startswith(_UTF16) else 'another encoding'}, save it as UTF-8"
+        raise InputError(f"{path}, line {_line_at(data, error.start)}: is not UTF-8; {remedy}.") from None
+    if (nul := data.find(b"\0")) >= 0:
+        raise InputError(f"{path}, line {_line_at(data, nul)}: holds a NUL byte, so it is not a text file in UTF-8.")
+    return text
 
 
 def _line_at(data: bytes, offset: int) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import hashlib
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -80,6 +82,8 @@ def file_hashes(strategy: Strategy) -> dict[str, str]:
 
 def _file_hash(path: str) -> str:
     try:
+        if not os.path.isfile(path):
+            raise OSError(errno.ENOENT, "no such file")
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

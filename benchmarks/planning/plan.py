@@ -143,6 +143,7 @@ def make_plan(request: Request) -> Plan:
     new_texts = [text for task in request.tasks for text in check_texts(request.load(task.name))]
     by_name = dict(zip(record_ids(config.to_json() for config in grid), grid, strict=True))
     gc.freeze()  # a large grid stays to the end; looking through it again and again costs more than reading records
+    request.folder.check(new_hashes, new_texts)
     known = request.folder.known(request.suffices)
     left = {name: by_name[name] for name in known.left(by_name)}
     if archives := request.folder.archives():

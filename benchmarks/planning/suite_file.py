@@ -61,12 +61,7 @@ def load_suite(name: str, own: Task | None = None) -> Suite:
     path = suites.get(name, Path(name))
     if name not in suites and path.suffix != ".toml":
         raise InputError(f"{unknown('suite', name, suites)}, or give a file that ends in .toml")
-    try:
-        content = load_toml(path)
-    except OSError as error:
-        raise InputError(f"{path}: the suite cannot be read ({error.strerror}); give a TOML file") from None
-    except ValueError as error:
-        raise InputError(f"{path}: a suite must be a TOML file: {error}") from None
+    content = load_toml(path, "a suite")
     return read_suite(content, str(path), path.stem, own)
 
 

@@ -30,6 +30,7 @@ from torch.nn.functional import pad
 
 from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
+from fisher.common.files import read_regular
 
 SIDE = 28
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049  # unsigned bytes in 3 dimensions and in 1
@@ -149,7 +150,7 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
 
 def _unzip(path: Path) -> bytes:
     try:
-        return gzip.decompress(path.read_bytes())
+        return gzip.decompress(read_regular(path))
     except EOFError as error:
         raise InputError(f"{path}: must be a complete gzip file, got a truncated one; download it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:

@@ -1,10 +1,27 @@
-"""Files that are there whole or not at all."""
+"""Files that are written whole or not at all, and read only where they are files."""
 
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from fisher.common.errors import InputError
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file. Raises OSError, also for a folder, a pipe or a device: none is waited for."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        mode = os.fstat(file).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "It must be a regular file", str(path))
+        with open(file, "rb", closefd=False) as stream:
+            return stream.read()
+    finally:
+        os.close(file)
 
 
 def write_atomic(path: Path, data: bytes) -> None:

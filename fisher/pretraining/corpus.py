@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from fisher.common.errors import InputError
+from fisher.common.files import read_regular
 from fisher.pretraining.objectives import Text
 from fisher.seeds import generator
 
@@ -22,9 +23,7 @@ def read_corpus(source: str | Path) -> list[Text]:
         InputError: the file is absent, binary or without text; the data set cannot be loaded or has no text.
     """
     path = Path(source)
-    if os.path.isdir(path):
-        raise InputError(f"a corpus must be a text file or a hub data set, but {source} is a folder")
-    documents = read_lines(path) if os.path.isfile(path) else read_hub(str(source))
+    documents = read_lines(path) if os.path.exists(path) else read_hub(str(source))
     if not documents:
         raise InputError(f"corpus {source} holds no text: give a file with one document a line")
     return documents
@@ -32,7 +31,9 @@ def read_corpus(source: str | Path) -> list[Text]:
 
 def read_lines(path: Path) -> list[Text]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_regular(path).decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"corpus {path} must be a text file, but it cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise InputError(f"corpus {path} must be UTF-8 text, but byte {error.start} is not: is it binary?") from error
     if "\0" in text:

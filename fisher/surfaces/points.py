@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fisher.common.errors import InputError
-from fisher.common.files import write_file
+from fisher.common.files import read_regular, write_file
 
 Key = tuple[int, str, int, int]  # direction seed, variant, row, column
 
@@ -34,9 +34,9 @@ class Points:
         if not self.path.exists():
             return []
         try:
-            first, *rest = self.path.read_text(encoding="utf-8").split("\n")
+            first, *rest = read_regular(self.path).decode("utf-8").split("\n")
             changed = sorted(name for name, value in json.loads(first).items() if recipe.get(name) != value)
-        except (ValueError, AttributeError, RecursionError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             raise InputError(
                 f"{self.path} should hold the points of landscapes but cannot be read: remove it"
             ) from None

@@ -273,7 +273,8 @@ def test_ones_own_task_runs_like_glue(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "train.tsv").write_text("\n".join(["text\tlabel", *rows[::2], *rows[1::2]]) + "\n")
     load_data.cache_clear()
     argv = [*argv, "--fractions", "0.5", "--set", "epochs=1", "--output", str(tmp_path / "out"), "--strategies", MIX]
-    assert "the training data changed; use another output folder." in refused(capsys, *argv)
+    for further in ([], ["--dry-run"]):
+        assert "the training data changed; use another output folder (--output)." in refused(capsys, *argv, *further)
     after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert after == before, "a refused request leaves suite.toml, methods.json and plan.json as they were"
 
@@ -385,7 +386,7 @@ def test_an_output_that_takes_no_split_hashes_is_refused(
     (tmp_path / "out" / "split_hashes.json").mkdir(parents=True)
     monkeypatch.setattr(planning, "_check_splits", lambda request, grid: [(TASKS["qnli"], 0.1, 0, "a")])
     message = refused(capsys, *SMALL, "--strategies", "none", "--output", str(tmp_path / "out"))
-    assert "--output must be a folder that can be written, got " in message
+    assert "out/split_hashes.json: must be the JSON file of split hashes; delete it to start anew." in message
 
 
 def test_an_archive_among_the_records_is_not_counted_as_done_and_stays(

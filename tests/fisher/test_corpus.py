@@ -33,7 +33,7 @@ def test_unusable_corpora_have_their_sentences(tmp_path):
         (blank, "corpus .*blank holds no text"),
         (binary, "corpus .*binary must be UTF-8 text, but byte 2 is not: is it binary"),
         (zero, "corpus .*zero must be UTF-8 text, but byte 2 is zero: is it binary"),
-        (tmp_path, "a corpus must be a text file or a hub data set, but .* is a folder"),
+        (tmp_path, r"must be a text file, but it cannot be read \(Is a directory\)"),
         (tmp_path / "absent", "there is no corpus file .*absent: give a text file or a hub data set"),
         ("nothing.txt", "there is no corpus file nothing.txt"),
     ]

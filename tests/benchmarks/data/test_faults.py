@@ -106,7 +106,7 @@ def test_a_text_of_any_length_is_read_from_csv_as_from_jsonl(own):
 
 def test_a_toml_with_a_byte_order_mark_is_read(tmp_path):
     (tmp_path / "x.toml").write_bytes(b"\xef\xbb\xbfname = 1\n")
-    assert load_toml(tmp_path / "x.toml") == {"name": 1}
+    assert load_toml(tmp_path / "x.toml", "a suite") == {"name": 1}
 
 
 @pytest.mark.parametrize(

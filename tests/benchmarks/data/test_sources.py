@@ -170,9 +170,15 @@ HEADER = b"index\tsentence1\tsentence2\tlabel\n"
             ", line 2: unknown label 'maybe', expected one of entailment, not_entailment.",
         ),
         (HEADER + b"0\ta\t \tentailment\n", ", line 2: an example's text must not be empty."),
-        (HEADER + b"0\ta\tb\tentailment\n1\ta\xff\tb\tentailment\n", ", line 3: is not UTF-8."),
-        (b"\xef\xbb\xbf" + HEADER + b"0\ta\xc3", ", line 2: is not UTF-8."),
-        (HEADER + b"0\ta\0\tb\tentailment\n", ", line 2: holds a NUL byte, so it is not a text file."),
+        (
+            HEADER + b"0\ta\tb\tentailment\n1\ta\xff\tb\tentailment\n",
+            ", line 3: is not UTF-8; it looks like another encoding, save it as UTF-8.",
+        ),
+        (
+            b"\xef\xbb\xbf" + HEADER + b"0\ta\xc3",
+            ", line 2: is not UTF-8; it looks like another encoding, save it as UTF-8.",
+        ),
+        (HEADER + b"0\ta\0\tb\tentailment\n", ", line 2: holds a NUL byte, so it is not a text file in UTF-8."),
         (
             b"index\tsentence1\tlabel\n",
             ", line 1: the header must name column 'sentence2' once, found not at all in "
