@@ -17,7 +17,7 @@ PURPOSES = ("init", "order", "noise")
 SOFTWARE = ("regbench", "torch", "transformers", "device")
 _PLACE = ("task", "strategy", "fraction", "restart", "split_seed", "protocol", "model", "weights")
 _KEPT = (*_PLACE, "split_hash", "dev_hash", "methods")
-_OPTIONAL = ("size", "tuning", "train_hash")
+_OPTIONAL = ("size", "tuning", "floor", "train_hash")
 _TERM = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|\s\+\s')
 
 
@@ -51,8 +51,9 @@ class TrialSummary:
     @property
     def start(self) -> tuple[Any, ...]:
         """What trials share that start alike: the unit, the batch size, and whether examples are held out."""
-        tuning = self.config.get("tuning") or {}
-        return (*self.unit, self.config["protocol"].get("batch_size"), tuning.get("holdout_hash"))
+        c = self.config
+        held_out = (c.get("tuning") or {}).get("holdout_hash")
+        return (*self.unit, c["protocol"].get("batch_size"), held_out, "floor" in c)
 
     @property
     def where(self) -> str:
@@ -128,7 +129,7 @@ def _selected(config: Mapping[str, Any], result: Mapping[str, Any]) -> float:
 
 
 def _hash_faults(config: Mapping[str, Any], hashes: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("head", "batches", "split"):
+    for key in ("split",) if "floor" in config else ("head", "batches", "split"):  # a floor trains nothing
         if not isinstance(hashes.get(key), str):
             yield f"the result lacks the hash of its {key}"
     if "split" in hashes and hashes["split"] != config["split_hash"]:

@@ -136,6 +136,7 @@ def _trials(block: Suite) -> Iterable[tuple[Any, ...]]:
     protocol = make_protocol(block.protocol, block.settings)
     runs: list[Any] = list(block.strategies)
     if block.tuning is not None:
-        runs += [(name, draw) for name in block.tuning.families for draw in range(-1, block.tuning.budget)]
+        names = (*block.tuning.families, *block.tuning.floors)
+        runs += [(name, draw) for name in names for draw in range(-1, block.tuning.budget)]
     for task, amount, run, restart in itertools.product(block.tasks, block.amounts(), runs, range(block.restarts)):
         yield protocol, task, amount, run, restart, block.split_of(restart)

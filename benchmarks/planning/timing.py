@@ -46,14 +46,16 @@ def estimate(
 def kind(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """Trials of one kind take about the same time."""
     protocol = {key: value for key, value in config["protocol"].items() if key not in FREE}
-    return config["task"], config["fraction"], config["weights"], "tuning" in config, str(protocol)
+    held_out = (config.get("tuning") or {}).get("holdout")
+    return config["task"], config["fraction"], config["weights"], held_out, "floor" in config, str(protocol)
 
 
 def by_kind(configs: Sequence[TrialConfig]) -> dict[tuple[Any, ...], list[TrialConfig]]:
     """The configs of each kind."""
     parts: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
     for config in configs:
-        parts[config.task, config.fraction, config.weights, config.protocol, config.tuning is None].append(config)
+        how = (config.tuning and config.tuning.holdout, config.floor is None)
+        parts[config.task, config.fraction, config.weights, config.protocol, how].append(config)
     kinds: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
     for part in parts.values():
         kinds[kind(part[0].to_json())] += part
@@ -61,7 +63,9 @@ def by_kind(configs: Sequence[TrialConfig]) -> dict[tuple[Any, ...], list[TrialC
 
 
 def tokens(config: TrialConfig, resources: Resources) -> float:
-    """Tokens of a whole trial, those of evaluation counted by what they cost next to training."""
+    """Tokens of a whole trial, those of evaluation counted by what they cost next to training; of a floor none."""
+    if config.floor is not None:
+        return 0.0
     inputs = load_inputs(config, resources)
     train, dev = (sum(len(row["input_ids"]) for row in rows) for rows in (inputs.train, inputs.dev))
     protocol, per_epoch = config.protocol, math.ceil(len(inputs.train) / config.protocol.batch_size)

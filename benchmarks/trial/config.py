@@ -68,6 +68,7 @@ class TrialConfig:
         files: {path: SHA-256} of the files that the strategy names.
         size: number of training examples, where that and not the fraction was asked for.
         tuning: the place of the trial in the tuning of its family, None for a strategy that is run as it stands.
+        floor: {"name", "c"} of what stands in place of a trained model (`benchmarks.tuning.floors`).
         train_hash: of labels and texts of what is trained on, as dev_hash is of dev; extra_hashes of further dev sets.
         tokenizer, model_config: hashes of the tokenizer and of the model's configuration. Records made before these
             four fields lack them (`benchmarks.upgrade` adds them).
@@ -91,6 +92,7 @@ class TrialConfig:
     files: Mapping[str, str] | None = None
     size: Size | None = None
     tuning: Tuned | None = None
+    floor: Mapping[str, Any] | None = None
     train_hash: str | None = None
     extra_hashes: Mapping[str, str] | None = None
     tokenizer: str | None = None
@@ -131,7 +133,8 @@ class TrialConfig:
     def label(self) -> str:
         """The trial as people call it."""
         amount = f"{self.fraction:g}" if self.size is None else str(self.size)
-        return f"{self.task} {amount} {self.strategy} restart {self.restart}"
+        name = self.strategy if self.floor is None else f"{self.floor['name']}({self.floor['c']:g})"
+        return f"{self.task} {amount} {name} restart {self.restart}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TrialConfig) and self.id == other.id

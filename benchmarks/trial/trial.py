@@ -21,6 +21,7 @@ from benchmarks.trial.environment import environment, isolated
 from benchmarks.trial.evaluation import DIGITS, Evaluation
 from benchmarks.trial.inputs import Inputs, Resources, labels_of, load_inputs
 from benchmarks.trial.seeds import derive
+from benchmarks.tuning.floor_trials import measure
 from regularizers.agreement import settle_forward
 from regularizers.base import Context, SkipTrial
 from regularizers.context import History
@@ -70,6 +71,8 @@ def no_result(status: str, reason: str) -> Json:
 
 def run(config: TrialConfig, resources: Resources, clock: Clock, checkpoint: Checkpoint | None) -> Json:
     """The result of a trial, from its beginning where its checkpoint turns out to be of no use."""
+    if config.floor is not None:
+        return measure(config, resources, clock)
     try:
         return train(config, resources, clock, checkpoint)
     except BadState as error:

@@ -10,10 +10,12 @@ from typing import Any
 from benchmarks.planning.suite import Tuning
 from benchmarks.trial.config import Tuned
 from benchmarks.trial.protocol import Protocol
-from benchmarks.tuning.draws import Draw, make_draws
+from benchmarks.tuning.draws import Draw, make_draws, points
 from benchmarks.tuning.families import Family, read_family
+from benchmarks.tuning.floors import STRENGTH
 from benchmarks.tuning.table import default_of, spaces
 
+FLOOR = "floor: "
 Fields = dict[str, Any]
 
 
@@ -40,6 +42,24 @@ class Plan:
             for draw in self.draws(text, restart["restart"]):
                 held: Fields = {"holdout": float(self.tuning.holdout), "holdout_hash": holdout_hash}
                 yield self._fields(restart, draw, Tuned(**place, draw=draw.number, **held))
+        for name in self.tuning.floors:
+            yield from self._floor(name, restart, holdout_hash)
+
+    def _floor(self, name: str, restart: Fields, holdout_hash: str) -> Iterator[Fields]:
+        """The trials of a floor: its strength at the library's default, and drawn as a family's own axis is."""
+        shared = self._shared(restart["protocol"])
+        place: Fields = {"family": FLOOR + name, "axes": shared | {"c": f"{STRENGTH}; default {STRENGTH.paper:g}"}}
+        column = [point[len(self.shared)] for point in points(restart["restart"], self.tuning.budget - 1)]
+        strengths = [STRENGTH.paper, *(STRENGTH.at(float(u)) for u in column)]
+        base = {**self._base(restart), "floor": {"name": name, "c": STRENGTH.paper}}
+        yield base | {"tuning": Tuned(**place, draw=0, holdout=None, holdout_hash=None)}
+        for draw, c in enumerate(strengths):
+            held: Fields = {"holdout": float(self.tuning.holdout), "holdout_hash": holdout_hash}
+            yield base | {"floor": {"name": name, "c": c}, "tuning": Tuned(**place, draw=draw, **held)}
+
+    def _base(self, restart: Fields) -> Fields:
+        protocol = self.protocol(restart["protocol"], tuple(self.default.items()))
+        return {**restart, **self.about("none"), "protocol": protocol}
 
     def _draws(self, text: str, restart: int) -> list[Draw]:
         ranges: dict[str, Any] = {"shared": self.shared, "default": self.default, "layers": self.layers}
@@ -52,11 +72,13 @@ class Plan:
 
     def _axes(self, text: str, protocol: Protocol) -> Mapping[str, str]:
         """What is searched where, and the value of draw 0."""
-        base = _replaced(protocol, tuple(self.default.items()))
         family: Family = self.families[text]
-        axes = {key: f"{space}; default {getattr(base, key):g}" for key, space in self.shared.items()}
         own = {family.label(axis): f"{axis.space}; default {family.first(axis)}" for axis in family.axes(self.layers)}
-        return axes | own
+        return self._shared(protocol) | own
+
+    def _shared(self, protocol: Protocol) -> dict[str, str]:
+        base = _replaced(protocol, tuple(self.default.items()))
+        return {key: f"{space}; default {getattr(base, key)}" for key, space in self.shared.items()}
 
 
 def first_strategies(tuning: Tuning | None) -> dict[str, str]:

@@ -69,6 +69,10 @@ def _is_size(value: Any) -> bool:
     return one and all(_is_whole(count, 1, 10**9) for count in value.values())
 
 
+def _is_floor(value: Any) -> bool:
+    return isinstance(value, dict) and _is_name(value.get("name")) and _is_number(value.get("c"), 0)
+
+
 def _is_tuning(value: Any) -> bool:
     if not isinstance(value, dict) or value.keys() != {"family", "draw", "axes", "holdout", "holdout_hash"}:
         return False
@@ -114,6 +118,7 @@ _CONFIG_RULES = {
 }
 _OPTIONAL_CONFIG_RULES = {
     "size": _Rule('{"examples": n} or {"per_class": n}', _is_size),
+    "floor": _Rule('{"name": text, "c": number}', _is_floor),
     "tuning": _Rule("an object of family, draw, axes, holdout and holdout_hash", _is_tuning),
     "train_hash": _NAME,
     "extra_hashes": _OBJECT,

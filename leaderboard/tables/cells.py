@@ -143,7 +143,7 @@ def compare_rows(row: Row, other: Row) -> Comparison | None:
 
 def _pairs(rows: Sequence[Row]) -> tuple[Pair, ...]:
     """Compare all rows that are complete, and not another's under a second name."""
-    compared = [at for at, row in enumerate(rows) if row.complete and row.same_as is None]
+    compared = [at for at, row in enumerate(rows) if row.complete and row.same_as is None and not row.is_floor]
     found = {(a, b): both for a, b in combinations(compared, 2) if (both := sides(rows[a], rows[b])).units}
     made = comparison.corrected(comparison.compare_all(list(found.values())))
     return tuple(Pair(a, b, one) for (a, b), one in zip(found, made, strict=True))
@@ -213,7 +213,8 @@ def make_cell(key: tuple[str, str, str, float, str], trials: list[TrialRow], bas
 
 
 def _compared(cell: Cell, baseline: str | None) -> Cell:
-    known = sorted((row for row in cell.rows if row.complete), key=lambda row: _known(row, baseline))
+    trained = [row for row in cell.rows if row.complete and not row.is_floor]
+    known = sorted(trained, key=lambda row: _known(row, baseline))
     repeated = duplicates([(row.strategy, row.trials) for row in known])
     rows = sorted((replace(row, same_as=repeated.get(row.strategy)) for row in cell.rows), key=_place)
     pairs = _pairs(rows)

@@ -99,7 +99,7 @@ def rank(cells: Sequence[Cell], baseline: str | None) -> Ranking:
     Cells that no run learned, and those that rank how fast strategies train, are left out.
     """
     cells = [cell for cell in cells if cell.learned and not cell.undertrained]
-    strategies = sorted({row.strategy for cell in cells for row in cell.rows})
+    strategies = sorted({row.strategy for cell in cells for row in cell.rows if not row.is_floor})
     repeated = _same_everywhere(strategies, cells)
     strategies = [name for name in strategies if name not in repeated]
     reasons = {name: _why_unranked(name, cells) for name in strategies}

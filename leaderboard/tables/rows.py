@@ -90,7 +90,12 @@ class Row:
     @property
     def ranked(self) -> bool:
         """Whether the row has a rank of its own: every restart, and predictions that no better-known row has."""
-        return self.full and self.same_as is None
+        return self.full and self.same_as is None and not self.is_floor
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether nothing was trained: such a row is shown, and has no part in ranks and tests."""
+        return any(trial.is_floor for trial in self.trials)
 
     @property
     def scores(self) -> Scores:

@@ -19,7 +19,7 @@ VERSIONS = ("regbench", "torch", "transformers", "python", "device")
 
 # What else stands in a config is about the strategy itself: versions of its methods, the recipe of its Fisher scores.
 _PLACED = {"task", "strategy", "fraction", "restart", "split_seed", "seeds", "protocol", "model", "weights"}
-_PLACED |= {"split_hash", "train_hash", "dev_hash", "metric", "size", "tuning"}
+_PLACED |= {"split_hash", "train_hash", "dev_hash", "metric", "size", "tuning", "floor"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class TrialRow:
     on these is above that on dev; ece, brier, nll: calibration; passes: forward passes of a batch in training.
 
     Of a tuned family `strategy` is the family, `config` what the configuration `draw` sets, `held_out` its score on the
-    examples held out, `rule` how it comes to be in a table (see `leaderboard.tables.tuning`), of `budget` many.
+    examples held out, `rule` how it comes to be in a table (see `leaderboard.tables.tuning`), of `budget` many;
+    is_floor: nothing was trained (`benchmarks.tuning.floors`).
     """
 
     id: str
@@ -78,6 +79,7 @@ class TrialRow:
     draw: int = 0
     budget: int = 0
     held_out: float = math.nan
+    is_floor: bool = False
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)
     configurations: tuple["TrialRow", ...] = field(default=(), compare=False, repr=False)
     predictions: NDArray[Any] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
@@ -186,8 +188,14 @@ def _tuning(config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, A
         "rule": "default" if tuning["holdout"] is None else "holdout",
         "draw": tuning["draw"],
         "held_out": math.nan if held is None else float(held["score"]),
-        "config": {"strategy": config["strategy"], **axes},
+        "config": {"strategy": _called(config), **axes},
+        "is_floor": "floor" in config,
     }
+
+
+def _called(config: Mapping[str, Any]) -> str:
+    floor = config.get("floor")
+    return f"{floor['name']}({floor['c']:g})" if floor else str(config["strategy"])
 
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:

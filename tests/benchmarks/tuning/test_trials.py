@@ -165,6 +165,37 @@ def test_holdout_scores_are_verified(records: dict[str, Any], tmp_path: Any, cap
     assert "2 holdout predictions for 10 labels" in check()
 
 
+def test_floors_are_tuned_like_families_on_the_same_splits(make: Make, resources: Resources) -> None:
+    grid = [config for config in make(restarts=1, floors=("tfidf", "probe", "constant")) if config.floor]
+    assert len({config.id for config in grid}) == len(grid) == 3 * (3 + 1)
+    assert {config.label for config in grid if not config.tuning.draw} == {
+        f"pocket-rte 40 examples {name}(1) restart 0" for name in ("tfidf", "probe", "constant")
+    }
+    plain = make(restarts=1)[1]
+    for config in (config for config in grid if config.tuning.draw == 1):
+        assert config.tuning.holdout_hash == plain.tuning.holdout_hash and config.split_hash == plain.split_hash
+        assert TrialConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+        result = execute(config, resources)["result"]
+        assert result["status"] in ("ok", "failed"), result["reason"]
+        assert len(result["predictions"]) == 400 and len(result["holdout"]["predictions"]) == 10
+    drawn = [config.floor["c"] for config in grid if config.tuning.family == "floor: tfidf"]
+    assert drawn[:2] == [1.0, 1.0] and len(set(drawn)) == 3 and all(1e-3 <= c <= 1e3 for c in drawn)
+
+
+@pytest.mark.parametrize("name", ["tfidf", "probe", "constant"])
+def test_floors_of_a_regression_predict_numbers(make: Make, resources: Resources, name: str) -> None:
+    (config,) = (c for c in make(task="pocket-stsb", restarts=1, floors=(name,), budget=1) if c.floor and place(c)[2])
+    result = execute(config, resources)["result"]
+    assert result["status"] in ("ok", "failed") and all(isinstance(value, float) for value in result["predictions"])
+    assert result["collapsed"] == (name == "constant")
+
+
+def test_records_of_floors_are_verified(make: Make, resources: Resources, tmp_path: Any, capsys: Any) -> None:
+    for config in make(restarts=1, families=("none",), floors=("tfidf",), budget=1):
+        write_record(tmp_path / "records", execute(config, resources))
+    assert verify.main([str(tmp_path), "--offline"]) == 0, capsys.readouterr().out
+
+
 def test_a_class_that_vanishes_from_the_holdout_is_refused_before_anything_is_trained(make: Make) -> None:
     with pytest.raises(InputError, match="pocket-rte: the holdout must have examples of every class, got 0 of 2"):
         make(sizes=(2,))

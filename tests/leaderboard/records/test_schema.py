@@ -31,6 +31,7 @@ def test_tuned_configs_pass(record):
         ({"seeds": {"init": "1"}}, "config.seeds must be an object of whole numbers, got an object of 1"),
         ({"fisher": 3}, "config.fisher must be an object or null, got 3"),
         ({"size": {"examples": 0}}, 'config.size must be {"examples": n} or {"per_class": n}, got an object of 1'),
+        ({"floor": {"name": "tfidf"}}, 'config.floor must be {"name": text, "c": number}, got an object of 1'),
         ({"size": 100}, 'config.size must be {"examples": n} or {"per_class": n}, got 100'),
         ({"tuning": {"family": "none"}}, "config.tuning must be an object of family, draw, axes, holdout and holdout_"),
         ({"tuning": TUNING | {"draw": -1}}, "config.tuning must be an object of family, draw, axes, holdout"),

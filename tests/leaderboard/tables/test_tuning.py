@@ -157,6 +157,23 @@ def test_a_diverged_configuration_is_chosen_only_where_there_is_no_other(record,
     assert sorted(frame[frame.rule == "holdout"]["mean"]) == sorted(second)
 
 
+def test_floors_are_shown_and_have_no_part_in_ranks_and_tests(record, store, tmp_path):
+    entries = tuned(record)
+    for entry in tuned(record):
+        if entry["config"]["tuning"]["family"] == "none":
+            entry["config"]["tuning"]["family"] = "floor: tfidf"
+            entry["config"] |= {"floor": {"name": "tfidf", "c": 1.0}}
+            entry["result"]["score"] = 0.99
+            entries.append(entry)
+    found, _ = trials.trials(with_ids(entries, store))
+    (section,) = tables.sections(found)
+    assert {entry.strategy for entry in section.ranking.strategies} == set(FAMILIES)
+    for cell in section.cells:
+        row = cell.row("floor: tfidf")
+        assert row.mean == pytest.approx(0.99) and row.comparison is None and not row.ranked
+        assert cell.rows[-1] is row and row.trials[0].config["strategy"] == "tfidf(1)"
+
+
 def test_markdown_shows_default_and_tuned_next_to_each_other(entries, store, tmp_path):
     text = build([store(entries)], tmp_path / "out")
     assert "tuned: 5 configurations per strategy and restart, chosen by a holdout" in text
