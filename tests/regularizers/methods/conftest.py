@@ -1,7 +1,14 @@
-"""A slow reference of Adam in NumPy, against which methods that act around the optimizer's step are held."""
+"""Numbers to compute with, and a slow reference of Adam for methods that act around the optimizer's step."""
 
 import numpy as np
 import pytest
+import torch
+
+
+@pytest.fixture
+def numbers():
+    """Return a function from a shape to fixed normal draws in float64."""
+    return lambda *shape, seed=0: torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 class SlowAdam:

@@ -1,9 +1,4 @@
-import pytest
 import torch
-from torch import nn
-
-from regularizers.base import Context, SkipTrial
-from regularizers.methods.bitfit import BitFit
 
 
 def test_biases_and_head_train_with_its_rate_and_nothing_else_moves(lab):
@@ -17,11 +12,6 @@ def test_biases_and_head_train_with_its_rate_and_nothing_else_moves(lab):
     moved = plain.parameters()
     for name, p in trial.parameters().items():
         torch.testing.assert_close(p, moved[name] if name in trained else trial.start[name], rtol=1e-10, atol=1e-12)
-
-
-def test_a_model_without_biases_is_skipped():
-    with pytest.raises(SkipTrial, match="bitfit needs a model with biases, got one without"):
-        BitFit().attach(Context(nn.Linear(2, 2, bias=False)))
 
 
 def test_frozen_weights_still_pass_the_gradient_on(lab):

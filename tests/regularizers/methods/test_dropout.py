@@ -1,11 +1,5 @@
 """Dropout at the model's own sites, the checkpoint's own rates, and none at all."""
 
-import pytest
-import torch
-
-from fisher.common.errors import InputError
-from regularizers.strategy import parse
-
 
 def rates(trial):
     return {site.name: trial.model.get_submodule(site.module).p for site in trial.context.sites.dropouts}
@@ -21,18 +15,6 @@ def test_the_default_is_berts_own(lab):
     assert rates(lab("dropout")) == rates(lab("model_default")) and set(rates(lab("dropout")).values()) == {0.1}
 
 
-def test_it_equals_inverted_dropout_before_the_classifier(lab):
-    trial = lab("head:dropout(0.5)")
-    seen = []
-    trial.model.dropout.register_forward_hook(lambda module, inputs, out: seen.append((inputs[0], out)))
-    trial.model.train()
-    trial.context.compute(trial.batches[0])
-    ((x, dropped),) = seen
-    kept = dropped != 0
-    assert 0 < kept.double().mean() < 1
-    assert torch.allclose(dropped, kept * x / 0.5, rtol=1e-12, atol=0)
-
-
 def test_a_head_term_takes_the_head_away_from_the_rest(lab):
     assert rates(lab("dropout(0.3) + head:none"))["head"] == 0
     both = rates(lab("dropout(0.3) + head:dropout(0.1)"))
@@ -41,17 +23,3 @@ def test_a_head_term_takes_the_head_away_from_the_rest(lab):
 
 def test_none_and_decay_leave_every_rate_at_zero(lab):
     assert set(rates(lab("none")).values()) == set(rates(lab("wdecay(0, 0.01)")).values()) == {0.0}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("dropout(1)", r"p of dropout must be in \[0, 1\), got 1"),
-        ("dropout(-0.1)", r"p of dropout must be in \[0, 1\), got -0.1"),
-        ("dropout(0.1) + model_default", "one sum must set the dropout sites once, got dropout.* leave one out"),
-        ("dropout(0.1) + none", r"none must stand alone in its sum, got dropout\(0.1\) \+ none; leave one out"),
-    ],
-)
-def test_what_it_refuses(text, message):
-    with pytest.raises(InputError, match=message):
-        parse(text)

@@ -1,11 +1,9 @@
 import math
 
-import pytest
 import torch
 
 import regularizers.methods.neftune
-from regularizers.base import Context, SkipTrial
-from regularizers.methods.neftune import NEFTune, magnitude, token_lengths
+from regularizers.methods.neftune import magnitude, token_lengths
 from regularizers.surgery.forward import prepare
 
 
@@ -47,8 +45,3 @@ def test_packed_batches_get_the_same_magnitudes(lab, monkeypatch):
         one.model.train()
     one, two = trial.context.compute(trial.batches[0]), packed.context.compute(packed.batches[0])
     torch.testing.assert_close(one.logits, two.logits, rtol=1e-10, atol=1e-14)
-
-
-def test_a_model_without_word_embeddings_is_skipped():
-    with pytest.raises(SkipTrial, match="neftune needs a model with word embeddings"):
-        NEFTune().attach(Context(torch.nn.Linear(2, 2)))

@@ -48,13 +48,6 @@ def test_the_loss_and_its_gradient_equal_the_reference():
     assert torch.autograd.gradcheck(lambda x, y: loss(RDrop(2.0), (x, y), labels), (a, b))
 
 
-def test_duplicating_the_batch_leaves_the_loss_alone():
-    labels = torch.tensor([0, 2, 1, 1, 0])
-    once = loss(RDrop(3.0), (logits(0), logits(1)), labels)
-    twice = loss(RDrop(3.0), [torch.cat([logits(seed)] * 2) for seed in (0, 1)], torch.cat([labels] * 2))
-    assert float(twice) == pytest.approx(float(once), rel=1e-12)
-
-
 def test_regression_compares_the_values():
     a, b, labels = logits(0, 1), logits(1, 1), torch.rand(5, dtype=torch.float64)
     rows = list(zip(a.squeeze(1).tolist(), b.squeeze(1).tolist(), labels.tolist(), strict=True))

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fisher.common.errors import InputError
 from regularizers.methods.recadam import annealed
-from regularizers.strategy import parse
 
 
 def test_the_task_fades_in_around_the_midpoint():
@@ -53,17 +51,3 @@ def test_without_a_gradient_biases_too_go_back_to_w_pre(lab):
     for name, p in trial.model.named_parameters():
         left = 0.1 if name.startswith("classifier") else 0.1 * (1 - 0.01 * 10)
         torch.testing.assert_close(p.detach(), trial.start[name] + left, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("recadam(-1)", "gamma of recadam must be >= 0, got -1"),
-        ("recadam(1, k=0)", "k of recadam must be > 0, got 0"),
-        ("recadam(1, t0=250)", r"t0 of recadam must be in \[0, 1\], a share of the steps, got 250"),
-        ("head:recadam(1)", "recadam must act outside the head, got head:recadam; leave out head:"),
-    ],
-)
-def test_what_it_refuses(text, message):
-    with pytest.raises(InputError, match=message):
-        parse(text)

@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fisher.common.errors import InputError
 from regularizers.methods.spd import growth
-from regularizers.strategy import parse
 
 
 def test_growth_is_the_share_that_a_step_has_added_to_the_distance():
@@ -40,15 +38,3 @@ def test_strength_1_projects_onto_the_sphere_of_the_distance_before(lab):
     before = (weight - trial.start[name]).norm().item()
     trial.bound.update(lambda: weight.data.add_(torch.rand(weight.shape, dtype=weight.dtype)))  # the step does not
     assert (weight - trial.start[name]).norm().item() == pytest.approx(before, rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("spd(-1)", "the strength of spd must be >= 0, got -1"),
-        ("head:spd(1)", "spd must act outside the head, got head:spd; leave out head:"),
-    ],
-)
-def test_what_it_refuses(text, message):
-    with pytest.raises(InputError, match=message):
-        parse(text)

@@ -92,25 +92,3 @@ def test_scores_must_cover_every_layer(lab):
         InputError, match=r"the scores of estimate must cover every layer, got none of bert.*layer.2.out"
     ):
         attached(lab, "surgical(1)", drop="layer.2.output.dense.weight")
-
-
-def test_without_scores_it_says_what_to_do(lab):
-    with pytest.raises(InputError, match="surgical must be given Fisher scores from estimate, got none; estimate"):
-        lab("surgical(1)")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("surgical(0)", "k of surgical must be a whole number >= 1, got 0"),
-        ("surgical(1.5)", "k of surgical must be a whole number >= 1, got 1.5"),
-        (
-            "surgical(1, fisher=published)",
-            "fisher of surgical must be estimate or a file of scores, got published; that",
-        ),
-        ("head:surgical(1)", "surgical must act outside the head, got head:surgical; leave out head:"),
-    ],
-)
-def test_what_it_refuses(text, message):
-    with pytest.raises(InputError, match=message):
-        parse(text)

@@ -1,21 +1,15 @@
 """Tuneout against a slow reference; its masks follow the examples, packed or padded."""
 
-import pytest
 import torch
 from torch import nn
 
-from fisher.common.errors import InputError
 from regularizers.methods.mixout import mixout
 from regularizers.methods.tuneout import Examples, tuneout
 from regularizers.strategy import parse
 from regularizers.surgery.forward import prepare
 
 
-def numbers(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def test_equals_the_slow_reference_example_by_example():
+def test_equals_the_slow_reference_example_by_example(numbers):
     x, weight, target, p = numbers(3, 2, 4), numbers(5, 4, seed=1), numbers(5, 4, seed=2), 0.3
     mask = (torch.rand(3, 1, 4, generator=torch.Generator().manual_seed(3)) >= p).double()
     ours = tuneout(x, weight, target, p, mask)
@@ -26,17 +20,11 @@ def test_equals_the_slow_reference_example_by_example():
             assert ((ours[example, position] - slow).norm() / slow.norm()).item() <= 1e-10
 
 
-def test_one_mask_for_all_examples_is_mixout_toward_the_target():
+def test_one_mask_for_all_examples_is_mixout_toward_the_target(numbers):
     x, weight, target = numbers(3, 2, 4), numbers(5, 4, seed=1), numbers(5, 4, seed=2)
     mask = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
     mixed = nn.functional.linear(x, mixout(weight, target, 0.3, mask))
     assert torch.allclose(tuneout(x, weight, target, 0.3, mask), mixed, rtol=1e-12, atol=1e-12)
-
-
-def test_gradient_is_exact():
-    x, weight = numbers(2, 3).requires_grad_(), numbers(4, 3, seed=1).requires_grad_()
-    mask = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda a, w: tuneout(a, w, numbers(4, 3, seed=2), 0.3, mask), (x, weight))
 
 
 def test_at_the_start_it_changes_nothing_whatever_the_mask(lab):
@@ -49,13 +37,13 @@ def test_at_the_start_it_changes_nothing_whatever_the_mask(lab):
     assert torch.allclose(*outputs, rtol=1e-10, atol=1e-12)
 
 
-def test_masks_differ_between_examples_and_not_between_positions():
+def test_masks_differ_between_examples_and_not_between_positions(numbers):
     examples = Examples()
     mask = examples.mask(numbers(4, 7, 50), 0.5)
     assert mask.shape == (4, 1, 50) and len({tuple(row) for row in mask[:, 0].tolist()}) == 4
 
 
-def test_a_packed_row_has_one_mask_per_sequence():
+def test_a_packed_row_has_one_mask_per_sequence(numbers):
     examples = Examples()
     examples(nn.Identity(), (), {"sequence_lengths": (2, 3)})
     mask = examples.mask(numbers(1, 5, 50), 0.5)
@@ -82,10 +70,6 @@ def test_the_last_layer_of_a_packed_batch_has_one_mask_per_example_too(lab):
         assert len({tuple(row) for row in mask[0].tolist()}) == len(lengths)
 
 
-def test_it_acts_once_the_weights_have_moved(lab):
-    assert lab("tuneout(0.5)").run(3) == lab("tuneout(0.5)").run(3) != lab("none").run(3)
-
-
 def test_gpt2s_layers_too(family_model, batch):
     from regularizers.base import Context
 
@@ -97,21 +81,3 @@ def test_gpt2s_layers_too(family_model, batch):
     bound.draw()
     outputs = [model.train(mode)(input_ids=batch["input_ids"]).logits for mode in (False, True, False)]
     assert torch.equal(outputs[0], outputs[2]) and not torch.equal(outputs[0], outputs[1])
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("tuneout(1)", r"p of tuneout must be in \[0, 1\), got 1"),
-        ("tuneout(0.1, layers=few)", "layers of tuneout must be paper, fed or all, got few"),
-        ("tuneout(0.1) + mixout(0, 0.1)", "one sum must set the mixed weights once"),
-    ],
-)
-def test_what_it_refuses(text, message):
-    with pytest.raises(InputError, match=message):
-        parse(text)
-
-
-def test_p_outside_its_range_is_refused():
-    with pytest.raises(ValueError, match=r"p must be in \[0, 1\), got 1"):
-        tuneout(numbers(1, 2), numbers(2, 2), numbers(2, 2), 1, torch.ones(2))
