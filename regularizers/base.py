@@ -42,6 +42,7 @@ DROPOUT_SITES = "the dropout sites"  # what terms of a sum set; two that set the
 MIXED_WEIGHTS = "the mixed weights"
 TRAINED_WEIGHTS = "which weights train"
 STARTING_WEIGHTS = "the weights at the start"
+AVERAGED_WEIGHTS = "the average that is evaluated"
 EVERYTHING = "everything"
 BARE = re.compile(r"""[^\s(),+=:"]+""")  # what stands in a strategy without quotes
 

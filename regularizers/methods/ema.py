@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, require
+from regularizers.base import AVERAGED_WEIGHTS, Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear
 from regularizers.surgery.swapping import swapped_parameters
@@ -47,6 +47,7 @@ class EMA(Regularizer):
     equation: ClassVar[str] = "v <- d_t * v + (1 - d_t) * w, d_t = min(decay, (t-1)/(t+8)); v is evaluated"
     deviations: ClassVar[str] = "the decay is warmed up, so that the start is no part of the average"
     off: ClassVar[tuple[str, ...]] = ("ema(0)",)
+    sets: ClassVar[frozenset[str]] = frozenset({AVERAGED_WEIGHTS})
     search: ClassVar = {"decay": Linear(0.5, 0.99)}
 
     def __post_init__(self) -> None:

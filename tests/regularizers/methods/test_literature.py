@@ -18,11 +18,13 @@ SETTINGS = [
     "ema(0.5)",
     "flooding(2)",
     "freeze(1)",
+    "gradual_unfreezing(0.5)",
     "hype(0.01)",
     "hype(0.01, noise=uniform)",
     "label_smoothing(0.2)",
     "layerwise_lr(0.5)",
     "lora(2, 4, lr=0.01)",
+    "lp_ft(0.5)",
     "neftune(5)",
     "noisytune(0.3)",
     "dropout(0.2) + rdrop(2)",
@@ -30,6 +32,7 @@ SETTINGS = [
     "reinit(1)",
     "sam(0.1)",
     "spd(1)",
+    "swa(0.5)",
     "wise_ft(0.3)",
 ]
 

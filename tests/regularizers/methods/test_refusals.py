@@ -16,8 +16,8 @@ from regularizers.strategy import parse
 
 ONES = torch.ones(2, 2)
 WHOLE_MODEL = (
-    "bitfit", "flooding(2)", "freeze(1)", "hype", "label_smoothing(0.2)", "layerwise_lr(0.5)", "lora", "neftune(5)",
-    "noisytune", "rdrop(2)", "recadam(1)", "reinit(1)", "spd(1)", "wise_ft(0.3)",
+    "bitfit", "flooding(2)", "freeze(1)", "gradual_unfreezing", "hype", "label_smoothing(0.2)", "layerwise_lr(0.5)", "lora",
+    "lp_ft", "neftune(5)", "noisytune", "rdrop(2)", "recadam(1)", "reinit(1)", "spd(1)", "wise_ft(0.3)",
 )  # fmt: skip
 
 
@@ -90,6 +90,12 @@ WHOLE_MODEL = (
         ("recadam(-1)", "gamma of recadam must be >= 0, got -1"),
         ("recadam(1, k=0)", "k of recadam must be > 0, got 0"),
         ("recadam(1, t0=250)", r"t0 of recadam must be in \[0, 1\], a share of the steps, got 250"),
+        *(
+            (f"{name}({share})", rf"the share of {name} must be in \[0, 1\], got {share}")
+            for name, share in (("swa", -0.1), ("swa", 1.1), ("lp_ft", 2), ("gradual_unfreezing", -1))
+        ),
+        ("ema(0.5) + swa(0.5)", "one sum must set the average that is evaluated once"),
+        ("freeze(1) + gradual_unfreezing + lp_ft", "one sum must set which weights train once"),
         ("spd(-1)", "the strength of spd must be >= 0, got -1"),
         ("surgical(0)", "k of surgical must be a whole number >= 1, got 0"),
         ("surgical(1.5)", "k of surgical must be a whole number >= 1, got 1.5"),

@@ -1,0 +1,52 @@
+"""LP-FT: the head alone trains at first (linear probing), then everything (fine-tuning).
+
+    g = 0 for what has a w_pre  in the steps t <= share * steps;  afterwards every gradient          [Kumar et al. 2022]
+
+A head at random sends random gradients through the body, which distorts the features that pretraining made; a head that
+is trained first does so less. What does not train in a step has no gradient there, so neither clipping nor Adam's
+moments see it.
+Deviations: both parts share one schedule of the learning rate, and the head is trained under the dropout that the sum
+has. How the steps are divided is ours; the settings of the paper could not be looked up.
+Reference: Kumar, Raghunathan, Jones, Ma, Liang 2022 (ICLR), arXiv:2202.10054.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, require
+from regularizers.registry import register
+from regularizers.search import Linear
+
+
+@register("lp_ft")
+@dataclass
+class LPFT(Regularizer):
+    """Train the head alone for the first `share` in [0, 1] of all steps; at 1 it is linear probing."""
+
+    share: float = 0.5
+    summary: ClassVar[str] = "the head trains alone before the rest joins in"
+    paper: ClassVar[str] = "Kumar et al. 2022 (ICLR)"
+    equation: ClassVar[str] = "g = 0 outside the head while t <= share * steps"
+    deviations: ClassVar[str] = "one schedule of the learning rate for both parts; the division of the steps is ours"
+    off: ClassVar[tuple[str, ...]] = ("lp_ft(0)",)
+    search: ClassVar = {"share": Linear(0.1, 0.9)}
+    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
+    body_only: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require(0 <= self.share <= 1, "the share of lp_ft must be in [0, 1]", self.share)
+
+    def attach(self, context: Context) -> list[str]:
+        """Returns what waits."""
+        return [name for name in context.parameters() if name not in context.head]
+
+    def gradients(self, backward: Callable[[], None], context: Context) -> None:
+        """In the first part, take the body's gradients away."""
+        backward()
+        if context.training.step < self.share * context.training.steps:
+            for name, parameter in context.parameters().items():
+                if name not in context.head:
+                    parameter.grad = None
