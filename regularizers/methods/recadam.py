@@ -48,7 +48,7 @@ class RecAdam(Regularizer):
     gamma: float = 5000
     k: float = field(default=0.5, kw_only=True)
     t0: float = field(default=0.1, kw_only=True)
-    summary: ClassVar[str] = "a pull toward w_pre that fades while the task's gradient fades in"
+    summary: ClassVar[str] = "a pull toward w_pre that fades as the task fades in"
     paper: ClassVar[str] = "Chen et al. 2020 (EMNLP), alg. 1"
     equation: ClassVar[str] = "w <- w + s(t) * Adam(g) - lr * gamma * (1 - s(t)) * (w - w_pre), s a sigmoid of t"
     deviations: ClassVar[str] = "t0 is a share of the steps; the pull never overshoots; training starts from w_pre"

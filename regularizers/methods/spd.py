@@ -48,7 +48,7 @@ class SPD(Regularizer):
     """Take back the share `strength` >= 0 of the distance from w_pre that a doubtful step adds; at 1 all of it."""
 
     strength: float = 1.0
-    summary: ClassVar[str] = "steps whose gradient points back toward w_pre take the weights no further away from it"
+    summary: ClassVar[str] = "take back what doubtful steps add to the distance from w_pre"
     paper: ClassVar[str] = "Tian et al. 2024 (NeurIPS), eq. 3, 4, 9"
     equation: ClassVar[str] = "w <- w' - strength * r * (w' - w_pre) where -<g, w - w_pre> < 0, r: growth of the norm"
     deviations: ClassVar[str] = "the head is left alone"
