@@ -16,8 +16,8 @@ from regularizers.strategy import parse
 
 ONES = torch.ones(2, 2)
 WHOLE_MODEL = (
-    "bitfit", "flooding(2)", "freeze(1)", "gradual_unfreezing", "hype", "label_smoothing(0.2)", "layerwise_lr(0.5)", "lora",
-    "lp_ft", "neftune(5)", "noisytune", "rdrop(2)", "recadam(1)", "reinit(1)", "spd(1)", "wise_ft(0.3)",
+    "bitfit", "flooding(2)", "freeze(1)", "gradual_unfreezing", "hype", "label_smoothing(0.2)", "layerwise_lr(0.5)",
+    "lora", "lp_ft", "neftune(5)", "noisytune", "rdrop(2)", "recadam(1)", "reinit(1)", "spd(1)", "wise_ft(0.3)",
 )  # fmt: skip
 
 
