@@ -62,7 +62,8 @@ def test_every_technique_is_there_in_alphabetical_order():
 
 def test_every_registered_class_says_what_it_is():
     for name, cls in methods().items():
-        assert cls.name == name and cls.summary and cls.equation, name
+        assert cls.name == name and 0 < len(cls.summary) <= 70 and cls.equation, name
+        assert cls.paper or name in ("none", "model_default"), name
         assert cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}("), name
 
 

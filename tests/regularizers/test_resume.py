@@ -156,28 +156,22 @@ class Hidden(Term_):
         return super().attach(context)
 
     def draw(self, context):
-        if self.where == "field":
-            self.rate *= 0.9
-        if self.where == "number":
-            self._count += 1
-        if self.where == "list":
-            self._list[0] += 1
-        if self.where == "queue":
-            self._queue.append(1)
-        if self.where == "tensor":
-            self._tensor += 1
-        if self.where == "module":
-            self._net.weight.data += 1
-        if self.where == "generator":
-            torch.rand(1, generator=self._generator)
-        if self.where == "reference":
-            self.kept = {"w": context.model.classifier.weight.detach()}
-        if self.where == "type":
-            self.scores = itertools.count
-        if self.where == "plain":
-            self.scores = {"queue": (1, {2})}
+        CHANGES[self.where](self, context)
 
 
+CHANGES = {
+    "": lambda term, context: None,
+    "field": lambda term, context: setattr(term, "rate", 0.9 * term.rate),
+    "number": lambda term, context: setattr(term, "_count", term._count + 1),
+    "list": lambda term, context: term._list.append(1),
+    "queue": lambda term, context: term._queue.append(1),
+    "tensor": lambda term, context: term._tensor.add_(1),
+    "module": lambda term, context: term._net.weight.data.add_(1),
+    "generator": lambda term, context: torch.rand(1, generator=term._generator),
+    "reference": lambda term, context: setattr(term, "kept", {"w": context.model.classifier.weight.detach()}),
+    "type": lambda term, context: setattr(term, "scores", itertools.count),
+    "plain": lambda term, context: setattr(term, "scores", {"queue": (1, {2})}),
+}
 NAMES = {"number": "_count", "list": "_list", "queue": "_queue", "tensor": "_tensor", "module": "_net",
          "generator": "_generator", "field": "rate", "type": "scores"}  # fmt: skip
 

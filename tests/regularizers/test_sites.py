@@ -9,7 +9,7 @@ from transformers import XLNetForSequenceClassification as XLNet
 
 from fisher.common.errors import InputError
 from fisher.scores import published_ranking
-from regularizers.base import Context, SkipTrial, linear_layers
+from regularizers.base import Context, linear_layers
 from regularizers.strategy import parse
 from regularizers.surgery.families import FAMILIES
 from regularizers.surgery.sites import base_prefix, find_sites, set_rate
@@ -249,12 +249,6 @@ def test_model_default_restores_the_checkpoints_own_rates(family, family_model):
     assert {site.name: site.rate for site in find_sites(model, head).dropouts} == expected
 
 
-def test_none_silences_every_probability(family, family_model):
-    model, head = family_model(family)
-    attached(model, head, "none")
-    assert {site.rate for site in find_sites(model, head).dropouts} == {0.0}
-
-
 def test_deberta_v3_shares_projections_and_xlarge_has_a_convolution(family_model):
     model, head = family_model("deberta-v2", share_att_key=True, conv_kernel_size=3)
     sites = find_sites(model, head)
@@ -297,9 +291,3 @@ def test_a_missing_layer_is_an_error(family_model):
 def test_a_model_without_the_classifiers_head_has_the_sites_of_its_body():
     with pytest.raises(InputError, match="pooler"):
         find_sites(BertForMaskedLM(tiny_config()))  # nothing to mix where the pooler is missing: said, not skipped
-
-
-def test_a_model_without_such_a_site_is_skipped_with_the_reason(family_model):
-    model, head = family_model("gpt2")
-    with pytest.raises(SkipTrial, match="the gpt2 model has no dropout site in scope 'head'"):
-        attached(model, head, "head:dropout(0.1)")
