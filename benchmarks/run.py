@@ -75,8 +75,9 @@ def show_plan(request: Request, plan: Plan, console: Console) -> None:
     """Say what was asked for and how much of it is done."""
     from benchmarks.executors.launch import devices_of
     from benchmarks.executors.local import in_words
+    from benchmarks.planning.power import limits
 
-    lines = [*request.notes, request.headline()]
+    lines = [*request.notes, request.headline(), *limits(plan.grid.values())]
     if request.args.verbose:
         lines.append(request.suite.to_toml())
     done, workers = len(plan.grid) - len(plan.left), devices_of(request.args, len(plan.left))
