@@ -26,7 +26,7 @@ from fisher.common.text import escape
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import read_plan
 from leaderboard.records.schema import RecordError
-from leaderboard.records.store import stream_records
+from leaderboard.records.store import good_records, none_found
 
 if TYPE_CHECKING:
     from leaderboard.tables.trials import TrialRow
@@ -129,21 +129,12 @@ def load(results: Iterable[Path | str]) -> "tuple[list[TrialRow], list[RecordErr
 
     given = [Path(path) for path in results]
     plan, problems = read_plan(given)
-    found, conflicts = trials.trials(_good(given, problems), plan)
+    found, conflicts = trials.trials(good_records(given, problems), plan)
     problems += conflicts
     if not found:
         report(problems)
-        where = ", ".join(escape(str(path)) for path in given)
-        raise InputError(f"no usable record found in {where}; give the --output folder of a run or its records folder")
+        raise none_found(given)
     return found, problems
-
-
-def _good(given: list[Path], problems: list[RecordError]) -> Iterable[dict[str, Any]]:
-    for item in stream_records(given, none_empty=True):
-        if isinstance(item, RecordError):
-            problems.append(item)
-        else:
-            yield item
 
 
 def report(problems: Iterable[RecordError]) -> None:

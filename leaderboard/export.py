@@ -26,10 +26,11 @@ from fisher.common.command import make_parser, run_command
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from fisher.common.text import escape
+from leaderboard.build import report
 from leaderboard.records.methods import METHODS, encode_methods, read_methods
 from leaderboard.records.plan import PLAN, Place, Plan, encode_plan, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError, is_result
-from leaderboard.records.store import ARCHIVE, encode_record, stream_records
+from leaderboard.records.store import ARCHIVE, encode_record, good_records, none_found
 
 NAME = f"records{ARCHIVE}"
 DIGITS = 6
@@ -107,23 +108,19 @@ def export(results: Iterable[Path | str], output: Path | str) -> tuple[int, int,
 
     Raises InputError if there is no record, one may not be published, two disagree or the folder cannot be written.
     """
-    given, problems, names = [Path(path) for path in results], [], set[str]()
-    strategies, places = set[str](), set[Place]()
+    given, problems = [Path(path) for path in results], list[RecordError]()
+    names, strategies, places = set[str](), set[str](), set[Place]()
 
     def usable() -> Iterable[Record]:
-        for item in stream_records(given, none_empty=True):
-            if isinstance(item, RecordError):
-                problems.append(item)
-            else:
-                names.add(item["id"])
-                strategies.add(item["config"]["strategy"])
-                places.add(place_of(item["config"]))
-                yield portable(item)
+        for record in good_records(given, problems):
+            names.add(record["id"])
+            strategies.add(record["config"]["strategy"])
+            places.add(place_of(record["config"]))
+            yield portable(record)
 
     data = pack(usable())
     if not names:
-        where = ", ".join(escape(str(path)) for path in given)
-        raise InputError(f"no usable record found in {where}; give the --output folder of a run or its records folder")
+        raise none_found(given)
     (methods, faults), (plan, others) = read_methods(given), read_plan(given)
     methods = {key: value for key, value in methods.items() if key in strategies}
     plan = {key: value for key, value in plan.items() if key in places}
@@ -164,8 +161,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Pack the records and name what was left out; 1 if anything was."""
     count, size, problems = export(args.results, args.output)
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+    report(problems)
     print(f"{count} records in {escape(str(Path(args.output) / NAME))} ({size} bytes)")
     return 1 if problems else 0
 

@@ -19,14 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fisher.common.command import make_parser, run_command
-from fisher.common.errors import InputError
 from fisher.common.text import escape
 from leaderboard.audit import CHECKS, Finding, unrecorded
 from leaderboard.build import build
 from leaderboard.record_audit import TrialSummary, summarize
 from leaderboard.records.plan import Plan, read_plan
 from leaderboard.records.schema import Record, RecordError
-from leaderboard.records.store import stream_records
+from leaderboard.records.store import good_records, none_found
 from leaderboard.recount import disagreements
 
 SHOWN = 20
@@ -52,17 +51,15 @@ def verify(
     """
     given = [Path(path) for path in results]
     plan, faults = read_plan(given)
-    findings, trials = [Finding("completeness", str(fault)) for fault in faults], list[TrialSummary]()
-    for item in stream_records(given, none_empty=True):
-        if isinstance(item, RecordError):
-            findings.append(Finding("records", str(item)))
-            continue
-        trials.append(summarize(item, plan))
+    trials, problems = list[TrialSummary](), list[RecordError]()
+    for record in good_records(given, problems):
+        trials.append(summarize(record, plan))
         if also is not None:
-            also(item)
+            also(record)
+    findings = [Finding("completeness", str(fault)) for fault in faults]
+    findings += [Finding("records", str(problem)) for problem in problems]
     if not trials and not findings:
-        where = ", ".join(escape(str(path)) for path in given)
-        raise InputError(f"no record found in {where}; give the --output folder of a run or its records folder")
+        raise none_found(given)
     findings += check(trials, plan, allow_incomplete=allow_incomplete)
     findings += [Finding("tables", text) for path in given for text in disagreements(path, build)]
     return sorted(findings, key=lambda finding: not finding.problem), len(trials)

@@ -224,8 +224,7 @@ def find_records(results: Iterable[Path | str], *, none_empty: bool = False) -> 
         try:
             paths = _candidates(given)
             if not paths and none_empty:
-                give = "give the --output folder of a run or its records folder"
-                raise InputError(f"no usable record found in {escape(str(given))}; {give}")
+                raise none_found([given])
             for path in paths:
                 folder, name = os.path.split(path)
                 found[f"{real(folder)}{os.sep}{name}"] = path
@@ -261,16 +260,30 @@ def stream_records(results: Iterable[Path | str], *, none_empty: bool = False) -
             yield error
 
 
-def read_records(results: Iterable[Path | str]) -> tuple[list[Record], list[RecordError]]:
-    """Return all records below `results` (folders or files) and the files that are none; one never spoils another."""
-    records: list[Record] = []
-    problems: list[RecordError] = []
-    for item in stream_records(results):
+def good_records(
+    results: Iterable[Path | str], problems: list[RecordError], *, none_empty: bool = True
+) -> Iterator[Record]:
+    """Yield every record below `results` and append to `problems` why a file is none; one never spoils another.
+
+    Raises InputError as `find_records` does.
+    """
+    for item in stream_records(results, none_empty=none_empty):
         if isinstance(item, RecordError):
             problems.append(item)
         else:
-            records.append(item)
-    return records, problems
+            yield item
+
+
+def read_records(results: Iterable[Path | str]) -> tuple[list[Record], list[RecordError]]:
+    """Return all records below `results` (folders or files) and the files that are none."""
+    problems: list[RecordError] = []
+    return list(good_records(results, problems, none_empty=False)), problems
+
+
+def none_found(results: Iterable[Path | str]) -> InputError:
+    """Return the error that says that no file below `results` can be used."""
+    where = ", ".join(escape(str(path)) for path in results)
+    return InputError(f"no usable record found in {where}; give the --output folder of a run or its records folder")
 
 
 def set_aside(problems: Iterable[RecordError], folder: Path) -> list[str]:
