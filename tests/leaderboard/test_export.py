@@ -116,12 +116,6 @@ def test_a_wrong_request_exits_2(tmp_path, monkeypatch, capsys, argv, message):
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_written(honest_record, store, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file/records\.jsonl\.gz cannot be written \("):
-        export.export([store([honest_record()])], tmp_path / "file")
-
-
 def test_a_run_s_folder_takes_no_archive(honest_record, store, capsys):
     """Whoever reads such a folder finds its records, not the archive."""
     folder = store([honest_record()])

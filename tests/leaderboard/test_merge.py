@@ -91,13 +91,6 @@ def test_a_board_must_stay_small(submit, command, monkeypatch):
     assert code == 2 and "a board must not exceed 1000 bytes, got " in err
 
 
-def test_a_page_that_cannot_be_written(submit, tmp_path, capsys):
-    (tmp_path / "no").write_text("")
-    argv = [submit("first", [BASE], range(1)), "--board", str(tmp_path / "board"), "--page", str(tmp_path / "no" / "x")]
-    assert merge.main(argv) == 2
-    assert f"error: {tmp_path / 'no' / 'x'} cannot be written (" in capsys.readouterr().err
-
-
 def test_the_published_board_is_what_its_records_make():
     """LEADERBOARD.md is exactly the page of the records beside this package, and they pass the checks."""
     board = ROOT / merge.BOARD

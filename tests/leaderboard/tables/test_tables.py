@@ -57,11 +57,6 @@ def test_an_imputed_run_counts_and_is_named(record, arrange):
     assert row.notes == ("restart 1: training diverged, the floor counts as score (imputed)",)
 
 
-def test_rows_stand_by_falling_mean(record, arrange):
-    cell = only_cell(arrange(grid(record, {"a": [0.5], "b": [0.9], "c": [0.7]})))
-    assert [row.strategy for row in cell.rows] == ["b", "c", "a"]
-
-
 # --- missing restarts and errors
 
 
@@ -222,12 +217,6 @@ def test_mean_rank_by_hand(record, arrange):
     ranked = [(one.rank, one.strategy, one.mean_rank, one.wins) for one in section.ranking.strategies]
     assert ranked == [(1, "none", 1.5, 1), (2, "a", 1.75, 1), (3, "b", 2.75, 0)]
     assert section.ranking.strategies[1].improvement == 0.5
-
-
-def test_equal_mean_ranks_share_the_rank(record, arrange):
-    entries = grid(record, {"a": [0.9], "b": [0.5]}, task="t1") + grid(record, {"a": [0.5], "b": [0.9]}, task="t2")
-    (section,) = arrange(entries)
-    assert [(one.rank, one.mean_rank) for one in section.ranking.strategies] == [(1, 1.5), (1, 1.5)]
 
 
 def test_the_protocol_with_most_trials_stands_first(record, arrange):
