@@ -16,7 +16,7 @@ from fisher.scores import Scores
 from regularizers.surgery.sites import Sites, find_sites
 
 Batch = dict[str, Tensor]
-FAMILY_FREE = Sites(family="none", dropouts=(), mixed={})
+FAMILY_FREE = Sites(family="none")
 
 
 class Output(NamedTuple):
@@ -76,6 +76,7 @@ class Context:
         forward: (model, batch) -> logits; criterion: (logits, labels) -> mean loss.
         added: names of parameters that a technique registered for itself (a learned noise level). They are no weights
             of the model: other techniques leave them alone, and its `groups` gives them to the optimizer.
+        scope, term: where the term that holds this context acts, and how it is written.
     """
 
     model: nn.Module
@@ -87,6 +88,7 @@ class Context:
     forward: Callable[[nn.Module, Batch], Tensor] = forward
     criterion: Callable[[Tensor, Tensor], Tensor] = criterion
     scope: str = "all"
+    term: str = ""
     initial: dict[str, Tensor] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
     added: set[str] = field(default_factory=set)
@@ -97,9 +99,19 @@ class Context:
         if not self.initial:
             self.initial = {name: p.detach().clone() for name, p in self.model.named_parameters()}
 
-    def scoped(self, scope: str) -> Context:
+    def scoped(self, scope: str, term: str = "") -> Context:
         """The same context seen by a term that acts on `all`, on the `body` alone or on the `head` alone."""
-        return dataclasses.replace(self, scope=scope)
+        return dataclasses.replace(self, scope=scope, term=term)
+
+    def table(self) -> Sites:
+        """The sites of the model. Raises SkipTrial, which names the term, for a family without a site table."""
+        assert self.sites is not None
+        if not self.sites.known:
+            raise SkipTrial(
+                f"{self.term or 'the technique'} needs the dropout sites or the mixed layers of the model, and the "
+                f"family {self.sites.family} has no site table; --set sites=discovered looks for them by structure"
+            )
+        return self.sites
 
     def in_scope(self, parameter: str) -> bool:
         """Whether the term may act on this parameter."""
@@ -118,22 +130,22 @@ class Context:
 
     def dropout_sites(self) -> list[Any]:
         """Dropout sites in scope, in the model's order. Raises SkipTrial where the model has none."""
-        assert self.sites is not None
-        sites = [s for s in self.sites.dropouts if self.scope == "all" or (s.kind == "head") == (self.scope == "head")]
+        table = self.table()
+        sites = [s for s in table.dropouts if self.scope == "all" or (s.kind == "head") == (self.scope == "head")]
         if not sites:
-            raise SkipTrial(f"the {self.sites.family} model has no dropout site in scope {self.scope!r}")
+            raise SkipTrial(f"the {table.family} model has no dropout site in scope {self.scope!r}")
         return sites
 
     def mixed_layers(self, layers: str) -> list[str]:
         """Names of the linear layers that a weight-mixing method acts on: a reading's or `all`; in the head its own."""
-        assert self.sites is not None
         if self.scope == "head":
             names = [n for n, m in linear_layers(self.model).items() if f"{n}.weight" in self.head]
         elif layers == "all":
             names = [n for n, m in linear_layers(self.model).items() if f"{n}.weight" not in self.head]
         else:
-            names = list(self.sites.mixed.get(layers, ()))
+            names = list(self.table().mixed.get(layers, ()))
         if not names:
+            assert self.sites is not None
             raise SkipTrial(f"the {self.sites.family} model has no layer to mix in scope {self.scope!r}")
         return names
 

@@ -16,12 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from fisher.common.errors import InputError
 from regularizers.base import EVERYTHING, Batch, Context, Output, Regularizer
 from regularizers.registry import find
-from regularizers.surgery.sites import set_rate
+from regularizers.surgery.sites import silence
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
 TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^\s(),+=:"]+|[(),+=:])')
@@ -67,7 +65,7 @@ class Strategy:
     def bind(self, context: Context) -> BoundStrategy:
         """A fresh copy of every term for one trial."""
         return BoundStrategy(
-            context, [(copy.deepcopy(t.regularizer), context.scoped(t.scope), str(t)) for t in self.terms]
+            context, [(copy.deepcopy(t.regularizer), context.scoped(t.scope, str(t)), str(t)) for t in self.terms]
         )
 
 
@@ -81,9 +79,6 @@ class BoundStrategy:
     def attach(self) -> dict[str, list[str]]:
         """Silence the checkpoint's own dropout, then attach every term; returns what each term touched."""
         silence(self.context.model)
-        assert self.context.sites is not None
-        for site in self.context.sites.dropouts:  # T5's attention probabilities are no dropout module
-            set_rate(self.context.model, site, 0.0)
         return {text: term.attach(context) for term, context, text in self.terms}
 
     def start(self, batches: Callable[[], Iterable[Batch]]) -> None:
@@ -138,13 +133,6 @@ class BoundStrategy:
 
 def _wrapped_loss(term: Regularizer, compute: Callable[[Batch], Output], context: Context, batch: Batch) -> Output:
     return term.loss(compute, batch, context)
-
-
-def silence(model: nn.Module) -> None:
-    """Set every dropout probability of the model to 0, whatever the checkpoint's config says."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):
-            module.p = 0.0
 
 
 def parse(text: str) -> Strategy:

@@ -20,7 +20,6 @@ from benchmarks.pocket import MODEL_DIR
 from fisher.common.errors import InputError
 from fisher.pretraining.checkpoint import checkpoint_hash, first_line, require_whole
 from fisher.pretraining.fit import check_attention, check_fit, head_names
-from regularizers.surgery.families import FAMILIES
 
 HEAD_STD = 0.02  # [Lee20 C.2]
 
@@ -40,9 +39,9 @@ class Source:
 
 
 def find_model(name: str, *, offline: bool) -> Source:
-    """`pocket`, a local folder or a hub id, checked to be a model of a family with a site table.
+    """`pocket`, a local folder or a hub id, checked to be a model that transformers has a classifier for.
 
-    Raises InputError when it cannot be found, has no readable config or is of a family without a table.
+    Raises InputError when it cannot be found, has no readable config or no sequence-classification head.
     """
     folder = MODEL_DIR if name == "pocket" else Path(name)
     local = os.path.isdir(folder)
@@ -50,13 +49,11 @@ def find_model(name: str, *, offline: bool) -> Source:
         raise InputError(f"--model must be a hub id or an existing folder, got {name!r}")
     source = Source(str(folder.resolve()) if local else name, label(name, folder) if local else name, offline)
     config = load(AutoConfig, source)
-    if config.model_type not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise InputError(
-            f"--model must be of a family with a site table ({known}), got {config.model_type} in {name!r}"
-        )
+    if type(config) not in AutoModelForSequenceClassification._model_mapping:
+        must = "--model must be of a family that transformers has a sequence-classification head for"
+        raise InputError(f"{must}, got {config.model_type} in {name!r}")
     check_attention(name, config)
-    return dataclasses.replace(source, family=config.model_type, layers=config.num_hidden_layers)
+    return dataclasses.replace(source, family=config.model_type, layers=getattr(config, "num_hidden_layers", 1))
 
 
 def label(name: str, folder: Path) -> str:
@@ -108,11 +105,21 @@ def load_template(source: Source, outputs: int) -> Template:
             dtype=torch.float32,
         )
     check_fit(source.reference, model, info)
-    if model.config.pad_token_id is None:  # GPT-2 has none: its end token pads, masked in attention and never pooled
-        model.config.pad_token_id = model.config.eos_token_id
+    pad_with_end_token(model.config)
     classifier = head_names(model)
     missing = {name for name, _ in model.named_parameters()} & set(info["missing_keys"])
     return Template(model, classifier | missing, classifier - missing)
+
+
+def pad_with_end_token(config: Any) -> None:
+    """Let the first end token pad where the checkpoint has no padding token (GPT-2, Llama, Mistral, GPT-NeoX).
+
+    Padding is masked in attention, and a decoder's head reads the last token that is not padding: a text that ends with
+    end tokens is read at the token before them, in training and in evaluation alike.
+    """
+    if config.pad_token_id is None:
+        end = config.eos_token_id
+        config.pad_token_id = end[0] if isinstance(end, list) else end
 
 
 @functools.cache

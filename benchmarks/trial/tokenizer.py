@@ -11,12 +11,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from benchmarks.trial.models import Source, load
 from fisher.common.errors import InputError
+from regularizers.surgery.families import FAMILIES
 
 SMALLEST_SHARE = 0.6  # of the embedding's rows that a tokenizer has words for (ByT5: 259 of 384)
 MOST_UNKNOWN = 0.2
 SAMPLE = 1000  # texts looked at for unknown words
 FILES = "tokenizer.json, or vocab.txt, vocab.json and merges.txt, spiece.model"
-READS_FIRST = ("bert", "roberta", "electra", "distilbert", "deberta-v2")  # families whose head reads the first token
+READS_FIRST = {name for name, family in FAMILIES.items() if family.reads == "first"}
 
 
 @functools.lru_cache(maxsize=2)

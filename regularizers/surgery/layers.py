@@ -13,6 +13,7 @@ import re
 from torch import nn
 
 from regularizers.base import Context, SkipTrial
+from regularizers.surgery.families import FAMILIES
 from regularizers.surgery.sites import base_prefix
 
 NUMBER = re.compile(r"(?:^|\.)(\d+)(?=\.)")
@@ -27,6 +28,7 @@ def layer_number(name: str) -> int | None:
 
 def stages(context: Context) -> tuple[dict[str, int], int]:
     """Stage of every parameter by name, and the top stage (layers + 1). Raises SkipTrial for a model without layers."""
+    _refuse_shared(context.model)
     prefix, names = base_prefix(context.model), [name for name, _ in context.model.named_parameters()]
     inside = {n: n.removeprefix(prefix) for n in names if n not in context.head and n.startswith(prefix)}
     numbers = {name: layer_number(base) for name, base in inside.items()}
@@ -47,6 +49,7 @@ def stages(context: Context) -> tuple[dict[str, int], int]:
 
 def layer_modules(context: Context) -> list[str]:
     """Qualified names of the layers, in the model's order: `bert.encoder.layer.0`, ..."""
+    _refuse_shared(context.model)
     prefix, found = base_prefix(context.model), {}
     for name, _ in context.model.named_parameters():
         match = NUMBER.search(name, len(prefix))
@@ -55,6 +58,13 @@ def layer_modules(context: Context) -> list[str]:
     if not found:
         raise SkipTrial("the model must have numbered layers, got none in the names of its parameters")
     return list(found)
+
+
+def _refuse_shared(model: nn.Module) -> None:
+    """Raise SkipTrial where what is set by layer has no meaning, because all layers are one."""
+    family = FAMILIES.get(getattr(getattr(model, "config", None), "model_type", ""))
+    if family is not None and family.shared:
+        raise SkipTrial(f"what differs by layer needs layers of their own: {family.shared}")
 
 
 def norm_prefixes(model: nn.Module) -> tuple[str, ...]:

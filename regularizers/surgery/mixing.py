@@ -114,7 +114,9 @@ class Mixed(nn.Module):
         weight, target = self.weight, self.mix_target
         if isinstance(self, Conv1D):
             weight, target = weight.t(), target.t()
-        return MixedProduct.apply(x, weight, self.bias, target, scale, slope, self.mix_kept)
+        rows = x.reshape(-1, x.shape[-1])  # so that the function's output is no view: DeBERTa divides it in place
+        product = MixedProduct.apply(rows, weight, self.bias, target, scale, slope, self.mix_kept)
+        return product.view(*x.shape[:-1], -1)
 
     def plain_product(self, x: Tensor) -> Tensor:
         """The same through the whole mixed weight, which is formed and differentiated in separate passes."""

@@ -15,8 +15,8 @@ from torch import Tensor
 from fisher.common.errors import InputError
 from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
 from regularizers.search import Linear
-from regularizers.surgery.families import READINGS
 from regularizers.surgery.mixing import convert_to_mixed, input_features, set_mask
+from regularizers.surgery.rows import READINGS
 from regularizers.surgery.sites import base_prefix
 
 

@@ -17,7 +17,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 from regularizers.base import Context
-from regularizers.surgery.sites import Site
+from regularizers.surgery.sites import Site, place
 
 IMPLEMENTATION = "regbench_noise"
 AWARE = {IMPLEMENTATION}  # attention functions that apply `noise_of(module)` to their probabilities
@@ -79,7 +79,7 @@ def noise_of(module: nn.Module) -> Noise | None:
 
 def holder(model: nn.Module, site: Site) -> nn.Module:
     """The module that carries a site's noise: the dropout that is called, or the attention module."""
-    return model.get_submodule(site.owner or site.module)
+    return place(model, site) if site.owner is None else model.get_submodule(site.owner)
 
 
 def attach_noise(model: Any, site: Site, noise: Noise) -> None:
@@ -90,6 +90,11 @@ def attach_noise(model: Any, site: Site, noise: Noise) -> None:
     elif model.config._attn_implementation not in AWARE:
         model.set_attn_implementation(IMPLEMENTATION)
     module.site_noise = noise  # type: ignore[assignment]
+
+
+def per_head(x: Tensor, heads: int) -> Tensor:
+    """Keys or values (batch, groups, tokens, width) for every head of the query, (batch, heads, tokens, width)."""
+    return x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], dim=1)
 
 
 def attention(
@@ -105,9 +110,13 @@ def attention(
 ) -> tuple[Tensor, Tensor]:
     """Attention whose probabilities pass through dropout and the module's noise.
 
-    query, key, value: (batch, heads, tokens, width); attention_mask and position_bias are added to the scores. Returns
-    (batch, tokens, heads, width) and the probabilities as used, (batch, heads, tokens, tokens).
+    query: (batch, heads, tokens, width); key, value: the same with as many heads or fewer, each of which serves a group
+    of the query's; attention_mask and position_bias are added to the scores. Returns (batch, tokens, heads, width) and
+    the probabilities as used, (batch, heads, tokens, tokens). Raises ValueError for attention that is not computed so.
     """
+    if unknown := [name for name in ("softcap", "s_aux") if options.get(name) is not None]:
+        raise ValueError(f"noise on attention probabilities must be without {', '.join(unknown)}")
+    key, value = per_head(key, query.shape[1]), per_head(value, query.shape[1])
     scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     for bias in (position_bias, attention_mask):
         scores = scores if bias is None else scores + bias

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
 from fisher.common.errors import InputError
-from regularizers.surgery.families import FAMILIES, READINGS, Family, Row
+from regularizers.surgery.families import FAMILIES
+from regularizers.surgery.rows import READINGS, Family, Row
+
+PLANTED = {"output": "site_dropout", "input": "site_input_dropout"}  # names of dropouts of ours in their host module
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Site:
     parameters: names of the tensors before it.
     rate: the checkpoint's own probability.
     owner: name of the attention module whose attention function drops; None where the dropout module is called.
+    planted: "output" or "input" of the module above `module` where a dropout of ours is put on first use.
+    ours: whether the checkpoint has no dropout there.
     """
 
     name: str
@@ -29,15 +34,21 @@ class Site:
     rate: float
     attribute: str = "p"
     owner: str | None = None
+    planted: str = ""
+    ours: bool = False
 
 
 @dataclass(frozen=True)
 class Sites:
-    """The sites of one model in its own order, and the names of the layers that mixout mixes in each reading."""
+    """The sites of one model in its own order, and the names of the layers that mixout mixes in each reading.
+
+    known: whether anybody looked: False for a family without a table.
+    """
 
     family: str
-    dropouts: tuple[Site, ...]
-    mixed: Mapping[str, tuple[str, ...]]
+    dropouts: tuple[Site, ...] = ()
+    mixed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    known: bool = True
 
 
 def base_prefix(model: nn.Module) -> str:
@@ -47,15 +58,15 @@ def base_prefix(model: nn.Module) -> str:
 
 
 def find_sites(model: nn.Module, head: frozenset[str] = frozenset()) -> Sites:
-    """The sites of a transformers model by its family's table.
+    """The sites of a transformers model by its family's table; unknown ones for a family without a table.
 
-    Raises InputError for a family without a table and for a site that the table expects and the model lacks: a name
-    that moved must be an error, never a strategy silently applied in part.
+    Raises InputError for a site that the table expects and the model lacks: a name that moved must be an error, never a
+    strategy silently applied in part.
     """
     config: Any = model.config
     name = getattr(config, "model_type", type(model).__name__)
     if name not in FAMILIES:
-        raise InputError(f"the model family must be one of {', '.join(FAMILIES)}, got {name}; it has no site table")
+        return Sites(name, known=False)
     family, prefix = FAMILIES[name], base_prefix(model)
     sites = [_site(row, i, prefix, name, model) for row, i in _rows(family, config)]
     modules = dict(model.named_modules())
@@ -92,12 +103,27 @@ def _layers(family: Family, config: Any) -> list[tuple[str, tuple[str, ...]]]:
 
 def _site(row: Row, i: int, prefix: str, family: str, model: nn.Module) -> Site:
     module = prefix + row.module.format(i=i)
-    held = _rate(model, module, row.attribute, family)
     starts = tuple(prefix + start.format(i=i) for start in row.parameters)
     parameters = tuple(name for name, _ in model.named_parameters() if name.startswith(starts))
+    if row.planted:
+        return _planted_site(row, i, prefix, family, model, parameters)
+    held = _rate(model, module, row.attribute, family)
     holder = module if row.attribute != "p" else module.rpartition(".")[0]
     owner = None if row.called else holder
     return Site(row.site.format(i=i), module, row.kind, parameters, held, row.attribute, owner)
+
+
+def _planted_site(row: Row, i: int, prefix: str, family: str, model: nn.Module, parameters: tuple[str, ...]) -> Site:
+    """A site whose dropout is ours; its rate is that of our dropout where it stands already, else the checkpoint's."""
+    modules, host = dict(model.named_modules()), prefix + row.module.format(i=i)
+    if host not in modules:
+        raise InputError(f"a {family} model must have the module {host}, got none; its site table is out of date")
+    module = f"{host}.{PLANTED[row.planted]}"
+    holder, _, attribute = row.own.format(i=i).partition(":")
+    rate = _rate(model, module, "p", family) if module in modules else 0.0
+    if row.own and module not in modules:
+        rate = _rate(model, prefix + holder, attribute, family)
+    return Site(row.site.format(i=i), module, row.kind, parameters, rate, planted=row.planted, ours=not row.own)
 
 
 def _head_site(module: str, count: int, family: str, model: nn.Module) -> Site:
@@ -117,4 +143,41 @@ def _rate(model: nn.Module, module: str, attribute: str, family: str) -> float:
 
 def set_rate(model: nn.Module, site: Site, p: float) -> None:
     """Let the site drop with probability `p` (0 <= p < 1)."""
-    setattr(model.get_submodule(site.module), site.attribute, p)
+    setattr(place(model, site), site.attribute, p)
+
+
+def place(model: nn.Module, site: Site) -> nn.Module:
+    """The module that holds a site's probability; a dropout of ours is put there when it is first asked for."""
+    host_name, _, name = site.module.rpartition(".")
+    host = model.get_submodule(host_name)
+    if site.planted and not hasattr(host, name):
+        host.register_module(name, nn.Dropout(0.0).train(host.training))
+        if site.planted == "output":
+            host.register_forward_hook(_drop_output)
+        else:
+            host.register_forward_pre_hook(_drop_input)
+    return model.get_submodule(site.module)
+
+
+def _drop_output(host: nn.Module, args: tuple[Any, ...], out: Any) -> Any:
+    """Drop what a module gives, or the first of what it gives (attention modules also give their probabilities)."""
+    dropout = host.get_submodule(PLANTED["output"])
+    return (dropout(out[0]), *out[1:]) if isinstance(out, tuple) else dropout(out)
+
+
+def _drop_input(host: nn.Module, args: tuple[Any, ...]) -> Any:
+    return (host.get_submodule(PLANTED["input"])(args[0]), *args[1:])
+
+
+def silence(model: nn.Module) -> None:
+    """Set every dropout probability of the model to 0, whatever the checkpoint's config says.
+
+    That is `p` of dropout modules, and every number that a module keeps under a name with `drop` in it (attention
+    probabilities, layer drop, dropouts that are functions and no modules).
+    """
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if "drop" in name.lower() and type(value) in (int, float):
+                setattr(module, name, 0.0)

@@ -1,5 +1,7 @@
 """The site tables: literal lists per family, and every claimed site changes the output."""
 
+import copy
+
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode, resolve_name
@@ -9,10 +11,11 @@ from transformers import XLNetForSequenceClassification as XLNet
 
 from fisher.common.errors import InputError
 from fisher.scores import published_ranking
-from regularizers.base import Context, linear_layers
+from regularizers.base import Context, SkipTrial, linear_layers
 from regularizers.strategy import parse
 from regularizers.surgery.families import FAMILIES
 from regularizers.surgery.sites import base_prefix, find_sites, set_rate
+from regularizers.testing.tiny_families import FIELDS, OWN_ATTENTION
 from regularizers.testing.tiny_trial import tiny_config
 
 
@@ -119,7 +122,7 @@ class Flow(TorchFunctionMode):
         super().__init__()
         self.flows, self.alive, self.dropped, self.taken, self.fed = {}, [], set(), set(), set()
         for name, module in linear_layers(model).items():
-            module.register_forward_hook(lambda _, args, out, name=name: self.passed(name, args[0], out))
+            module.register_forward_hook(lambda _, args, out, name=name: self.passed(name, args[0], out), prepend=True)
 
     @property
     def paper(self):
@@ -166,11 +169,12 @@ def output(model, batch, seed=0):
         return model(**{name: value for name, value in batch.items() if name != "labels"}).logits
 
 
-def test_the_tables_are_of_the_families_that_are_tested():
-    assert set(FAMILIES) == set(SITES) == set(MIXED)
+def test_every_family_has_a_tiny_model():
+    assert set(FAMILIES) == set(FIELDS)
 
 
-def test_sites_and_mixed_layers_of_each_family(family, family_model):
+@pytest.mark.parametrize("family", SITES)
+def test_sites_and_mixed_layers_of_the_first_families_are_as_listed(family, family_model):
     model, head = family_model(family)
     sites, prefix = find_sites(model, head), base_prefix(model)
     assert [site.name for site in sites.dropouts] == SITES[family]
@@ -192,8 +196,8 @@ def test_mixed_layers_are_those_next_to_a_dropout(family, family_model, batch, r
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_every_site_changes_the_output(family, family_model, batch, attention):
-    if family == "deberta-v2" and attention == "sdpa":
-        pytest.skip("DeBERTa-v2 has one attention of its own")
+    if family in OWN_ATTENTION and attention == "sdpa":
+        pytest.skip(f"{family} has one attention of its own")
     model, head = family_model(family, attn_implementation=attention)
     attached(model, head, "none")
     model.train()
@@ -227,7 +231,13 @@ def test_body_sites_share_no_tensor_and_have_some(family, family_model):
     sites = [site for site in find_sites(model, head).dropouts if site.kind != "head"]
     own = [name for site in sites for name in site.parameters]
     assert all(site.parameters for site in sites)
-    shared = {"deberta-v2": "deberta.encoder.rel_embeddings.weight", "t5": "transformer.shared.weight"}
+    shared = {
+        "bart": "model.shared.weight",
+        "deberta": "deberta.encoder.rel_embeddings.weight",
+        "deberta-v2": "deberta.encoder.rel_embeddings.weight",
+        "mpnet": "mpnet.encoder.relative_attention_bias.weight",
+        "t5": "transformer.shared.weight",
+    }
     assert {name for name in own if own.count(name) > 1} <= {shared.get(family, "")}
     assert not set(own) & head
 
@@ -241,12 +251,29 @@ def test_gpt2_attention_sites_of_one_module_have_tensors_of_their_own(family_mod
     assert of_output == ("transformer.h.0.attn.c_proj.weight", "transformer.h.0.attn.c_proj.bias")
 
 
-def test_model_default_restores_the_checkpoints_own_rates(family, family_model):
+def test_model_default_is_the_checkpoints_own_training_mode(family, family_model, batch):
+    """Bit for bit: where a function drops, the dropout in its place takes the same random numbers."""
     model, head = family_model(family)
+    plain = output(copy.deepcopy(model).train(), batch)
     expected = {site.name: site.rate for site in find_sites(model, head).dropouts}
     assert any(expected.values())
     attached(model, head, "model_default")
     assert {site.name: site.rate for site in find_sites(model, head).dropouts} == expected
+    assert torch.equal(output(model.train(), batch), plain)
+    assert not torch.equal(output(model.eval(), batch), plain)
+
+
+def test_the_sites_are_all_that_drops(family, family_model):
+    """Every dropout module and every probability is a site's, or replaced by one of ours, or never used."""
+    model, head = family_model(family)
+    unused = {"albert": {"encoder.albert_layer_groups.0.albert_layers.0.dropout"}}.get(family, set())
+    held = {(site.module, site.attribute) for site in find_sites(model, head).dropouts}
+    free = {
+        name.removeprefix(base_prefix(model))
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Dropout) and (name, "p") not in held
+    }
+    assert {name for name in free if not name.endswith("attn.out_drop")} == unused  # ModernBERT's: p = 0 leaves it out
 
 
 def test_deberta_v3_shares_projections_and_xlarge_has_a_convolution(family_model):
@@ -263,10 +290,14 @@ def test_gated_t5_mixes_both_inner_layers(family_model):
     assert "transformer.encoder.block.0.layer.1.DenseReluDense.wi_1" in mixed
 
 
-def test_a_family_without_table_is_refused():
+def test_a_family_without_table_trains_with_what_reads_no_site():
     config = XLNetConfig(vocab_size=9, d_model=4, n_layer=1, n_head=2, d_inner=4)
-    with pytest.raises(InputError, match=r"family must be one of bert, .*t5, got xlnet; it has no site table"):
-        find_sites(XLNet(config))
+    model = XLNet(config)
+    attached(model, frozenset(), "none")
+    attached(model, frozenset(), "mixout(0, 0.5, layers=all) + wdecay(w_pre, 0.1)")
+    for strategy, term in (("sam + dropout(0.1)", r"dropout\(0.1\)"), ("mixout(0, 0.5)", r"mixout\(0, 0.5\)")):
+        with pytest.raises(SkipTrial, match=rf"^{term} needs .*and the family xlnet has no site table; --set sites="):
+            attached(model, frozenset(), strategy)
 
 
 def test_a_missing_site_is_an_error(family_model):

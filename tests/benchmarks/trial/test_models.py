@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import LlamaConfig
 
 from benchmarks.trial import models
 from fisher.common.errors import InputError
@@ -46,10 +47,20 @@ def test_a_local_folder_is_labelled_by_its_name_and_a_package_folder_by_its_pare
     assert models.label("x", tmp_path / "bert-mini" / "model") == "bert-mini-model"
 
 
-def test_a_family_without_a_table_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    with pytest.raises(InputError, match=r"family with a site table \(bert.*\), got llama"):
+def test_a_family_without_a_classifier_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    with pytest.raises(InputError, match=r"transformers has a sequence-classification head for, got vit"):
         models.find_model(str(tmp_path), offline=True)
+
+
+@pytest.mark.parametrize(("end", "pad"), [(5, 5), ([7, 8], 7), (None, None)])
+def test_a_checkpoint_without_a_padding_token_pads_with_its_end_token(end: object, pad: object) -> None:
+    config = LlamaConfig(eos_token_id=end)
+    models.pad_with_end_token(config)
+    assert config.pad_token_id == pad
+    config = LlamaConfig(eos_token_id=end, pad_token_id=3)
+    models.pad_with_end_token(config)
+    assert config.pad_token_id == 3
 
 
 @pytest.mark.parametrize("name", ["./absent", "/absent/model", "a/b/c"])

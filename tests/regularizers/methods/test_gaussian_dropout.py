@@ -12,6 +12,7 @@ from regularizers.surgery.forward import IMPLEMENTATION as PACKED
 from regularizers.surgery.forward import prepare
 from regularizers.surgery.noise import IMPLEMENTATION, StepNoise, attach_noise, attention, holder
 from regularizers.surgery.sites import find_sites
+from regularizers.testing.tiny_families import OWN_ATTENTION
 
 
 def bound_to(model, head, text="gaussian_dropout(0.3)"):
@@ -42,8 +43,8 @@ def test_p_over_one_minus_p_is_the_variance_and_not_the_standard_deviation():
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 def test_the_noise_of_every_single_site_changes_the_output(family, family_model, batch, implementation):
-    if family == "deberta-v2" and implementation == "sdpa":
-        pytest.skip("DeBERTa-v2 has one attention of its own")
+    if family in OWN_ATTENTION and implementation == "sdpa":
+        pytest.skip(f"{family} has one attention of its own")
     model, head = family_model(family, attn_implementation=implementation)
     bound, touched = bound_to(model, head)
     sites = find_sites(model, head).dropouts
