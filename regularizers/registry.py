@@ -73,6 +73,7 @@ def identity(name: str) -> int | str:
     return _identities.get(name, cls.version)
 
 
+@functools.cache
 def load_builtin() -> None:
     """Import every module of this package that may hold a method; a file there is all a built-in needs."""
     package = importlib.import_module("regularizers.methods")

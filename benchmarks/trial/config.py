@@ -49,8 +49,8 @@ class Tuned:
     holdout_hash: str | None
 
     def to_json(self) -> Json:
-        """The place as records hold it."""
-        return dataclasses.asdict(self)
+        """The place as records hold it; its axes are one object in the trials of a family."""
+        return dict(vars(self))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,7 +148,12 @@ OPTIONAL = [field.name for field in dataclasses.fields(TrialConfig) if field.def
 
 
 def _json(value: Any) -> Any:
-    return value.to_json() if isinstance(value, (Size, Tuned)) else value
+    return _size_block(value) if isinstance(value, Size) else value.to_json() if isinstance(value, Tuned) else value
+
+
+@functools.cache
+def _size_block(size: Size) -> Json:
+    return size.to_json()
 
 
 @functools.cache
