@@ -3,7 +3,7 @@
 import json
 import pickle
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,14 @@ def test_published_records_read_as_configs_byte_for_byte() -> None:
 
 def test_an_optional_field_is_left_out_where_nothing_is_known(make_configs: Make) -> None:
     (config,) = make_configs("none")
-    assert not {"files", "size", "tuning"} & config.to_json().keys()
+    assert not {"files", "size", "tuning", "floor"} & config.to_json().keys()
     tuning = Tuned(family="none", draw=0, axes={}, holdout=None, holdout_hash=None)
-    other = replace(config, files={"target": "00"}, size=Size("per_class", 16), tuning=tuning)
+    other = replace(
+        config, files={"target": "00"}, size=Size("per_class", 16), tuning=tuning, floor={"name": "tfidf", "c": 2.0}
+    )
     assert other.to_json()["files"] == {"target": "00"} and other != config
-    assert other.to_json()["size"] == {"per_class": 16} and other.label == "pocket-rte 16 per class none restart 0"
-    assert set(module.REQUIRED) | set(module.OPTIONAL) == other.to_json().keys(), "every field is of one kind"
+    assert other.to_json()["size"] == {"per_class": 16} and other.label == "pocket-rte 16 per class tfidf(2) restart 0"
+    assert set(module.REQUIRED) | set(module.OPTIONAL) == {field.name for field in fields(TrialConfig)}
 
 
 @pytest.mark.parametrize(
