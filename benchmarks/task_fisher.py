@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.data.batches import Encoded
+from benchmarks.data.origin import Origin
 from benchmarks.data.sources import examples_hash
 from benchmarks.data.splits import make_split, split_hash
 from benchmarks.planning.suite_file import read_assignment
 from benchmarks.trial import models
 from benchmarks.trial.config import Seeds
-from benchmarks.trial.inputs import encode_all, labels_of, load_data, outputs_of, resolve_task, split_rows
+from benchmarks.trial.inputs import Part, encode_all, part_of
 from benchmarks.trial.protocol import Protocol, make_protocol
 from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
@@ -50,24 +50,24 @@ def task_loss(model: torch.nn.Module, batch: Batch) -> Tensor:
     return torch.stack([criterion(logits, label) for logits, label in pairs])
 
 
-def as_samples(rows: Encoded, labels: Sequence[int | float], order: Sequence[int]) -> list[Sample]:
+def as_samples(part: Part, order: Sequence[int]) -> list[Sample]:
     """Token ids and label of each example, in the given order; labels are 0-d tensors, int64 or float32."""
-    kind = torch.float32 if isinstance(labels[0], float) else torch.int64
+    kind = torch.float32 if isinstance(part.labels[0], float) else torch.int64
     return [
-        {name: torch.tensor(values) for name, values in rows[at].items()}
-        | {"labels": torch.tensor(labels[at], dtype=kind)}
+        {name: torch.tensor(values) for name, values in part.rows[at].items()}
+        | {"labels": torch.tensor(part.labels[at], dtype=kind)}
         for at in order
     ]
 
 
 def prepare(args: argparse.Namespace, protocol: Protocol) -> Request:
     """Data, model and metadata of a command line."""
-    source, where = find_source(args), (args.task, args.data_dir, args.task_file, args.offline)
-    data = load_data(*where)
+    origin = Origin(args.data_dir, args.task_file, args.offline)
+    source, data = find_source(args, origin), origin.load(args.task)
     split = make_split(data, protocol, fraction=args.fraction, split_seed=args.split_seed, restart=args.restart)
-    rows = split_rows(split, protocol, encode_all(source, *where, protocol.max_length))["train"]
+    train = part_of(split.train, "train", protocol, encode_all(source, origin, args.task, protocol.max_length))
     seed = Seeds.of(args.restart, args.split_seed).init
-    model, head = models.build(source, outputs_of(data.task), seed=seed, head_init=protocol.head_init)
+    model, head = models.build(source, data.task.outputs, seed=seed, head_init=protocol.head_init)
     for name in head:
         model.get_parameter(name).requires_grad_(False)
     recipe = {
@@ -93,13 +93,13 @@ def prepare(args: argparse.Namespace, protocol: Protocol) -> Request:
         "model_type": model.config.model_type,
         "weights": models.weights_of(source),
     }
-    order = subsample_order(len(rows), args.split_seed)
-    return Request(model.eval(), as_samples(rows, labels_of(split.train), order), recipe)
+    order = subsample_order(len(train.rows), args.split_seed)
+    return Request(model.eval(), as_samples(train, order), recipe)
 
 
-def find_source(args: argparse.Namespace) -> models.Source:
+def find_source(args: argparse.Namespace, origin: Origin) -> models.Source:
     """The model asked for; the embedded one where the task is embedded too."""
-    embedded = resolve_task(args.task, args.task_file).kind == "embedded"
+    embedded = origin.task(args.task).kind == "embedded"
     if args.model is None and not embedded:
         raise InputError(f"--model must be given for {args.task}: a hub id such as bert-large-uncased, or a folder")
     return models.find_model(args.model or "pocket", offline=args.offline)

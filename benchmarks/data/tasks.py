@@ -77,6 +77,11 @@ class Task:
         return self.labels is None
 
     @property
+    def outputs(self) -> int:
+        """Outputs of a classifier: one per class, or the one value of a regression."""
+        return 1 if self.labels is None else len(self.labels)
+
+    @property
     def kind(self) -> Literal["glue", "embedded", "own"]:
         """Where the data may come from: GLUE's folder or the hub, the package itself, or the user's files."""
         if self.own is not None:

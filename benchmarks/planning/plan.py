@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.data.faults import Dropped, parse_dropped
 from benchmarks.data.official import check_split_hash, check_texts
-from benchmarks.data.own_task import task_from_file
+from benchmarks.data.origin import Origin
 from benchmarks.data.sources import TaskData
 from benchmarks.data.splits import split_hash
 from benchmarks.data.tasks import Task
@@ -27,7 +27,7 @@ from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Plan as CheckpointPlan
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
-from benchmarks.trial.inputs import Resources, freeze, load_data, load_tests, resolve_task
+from benchmarks.trial.inputs import Resources
 from benchmarks.trial.protocol import make_protocol
 from benchmarks.tuning.table import spaces
 from benchmarks.tuning.trials import first_strategies
@@ -46,6 +46,7 @@ class Request:
     """What a command line asks for, resolved; `notes` are sentences about what was changed."""
 
     args: argparse.Namespace
+    data: Origin
     suite: Suite
     strategies: list[Strategy]
     families: Mapping[str, Strategy]  # tuned families, and what stands for each where its terms are explained
@@ -58,13 +59,11 @@ class Request:
 
     def load(self, task: str) -> TaskData:
         """A task's examples, from the source that the command line names."""
-        a = self.args
-        return load_data(task, a.data_dir, a.task_file, a.offline, freeze(self.dropped.get(task)))
+        return self.data.load(task, self.dropped.get(task))
 
     def tests(self, task: str) -> Tests:
         """The test sets of a task that are to be predicted."""
-        a = self.args
-        return load_tests(task, a.data_dir, a.task_file, a.offline) if self.suite.predict_test else {}
+        return self.data.tests(task) if self.suite.predict_test else {}
 
     def suffices(self, record: Mapping[str, Any]) -> bool:
         """Whether a record holds the test predictions that are asked for, if any are."""
@@ -75,9 +74,7 @@ class Request:
         a, output = self.args, self.folder.path.resolve()
         return Resources(
             model=self.source,
-            data_dir=_absolute(a.data_dir),
-            task_file=_absolute(a.task_file),
-            offline=a.offline,
+            data=self.data.absolute(),
             plugins=tuple(str(Path(plugin).resolve()) if Path(plugin).exists() else plugin for plugin in a.plugin),
             fisher={source: str(Path(file).resolve()) for source, file in self.scores.files.items()},
             threads=a.threads,
@@ -114,17 +111,18 @@ def resolve(args: argparse.Namespace) -> Request:
     """Load plugins, suite, tasks and model by their names. Raises InputError for what does not exist or fit."""
     for problem in load_plugins(args.plugin):
         print(f"warning: {problem}", file=sys.stderr)
-    suite, notes = _suite(args)
+    data = Origin(args.data_dir, args.task_file, args.offline)
+    suite, notes = _suite(args, data)
     families = {text: parse(first) for text, first in first_strategies(suite.tuning).items()}
     strategies = [*unique_strategies(suite.every("strategies")), *families.values()]
-    tasks = [resolve_task(name, args.task_file) for name in suite.every("tasks")]
+    tasks = [data.task(name) for name in suite.every("tasks")]
     source = _model(args, suite, tasks)
     if source.family not in PACKABLE:
         notes.append(f"{source.family} models train with forward=stock; the faster passes are BERT's alone")
     folder = OutputFolder(Path(args.output or Path(DEFAULT_OUTPUT, suite.name)))
     scores = ScoreBook(folder.path / "fisher", source, suite.fisher)
-    dropped = {resolve_task(name, args.task_file).name: rows for name, rows in parse_dropped(args.drop_rows).items()}
-    return Request(args, suite, strategies, families, tasks, source, scores, folder, dropped, notes)
+    dropped = {data.task(name).name: rows for name, rows in parse_dropped(args.drop_rows).items()}
+    return Request(args, data, suite, strategies, families, tasks, source, scores, folder, dropped, notes)
 
 
 def make_plan(request: Request) -> Plan:
@@ -152,11 +150,11 @@ def make_plan(request: Request) -> Plan:
     return Plan(by_name, known, left, new_hashes, new_texts)
 
 
-def _suite(args: argparse.Namespace) -> tuple[Suite, list[str]]:
+def _suite(args: argparse.Namespace, data: Origin) -> tuple[Suite, list[str]]:
     """The named or default suite with the command line's values in place of its own, and what was changed."""
-    own = None if args.task_file is None else task_from_file(Path(args.task_file))
+    own = data.own()
     named = args.tasks or ([own.name] if own and args.suite is None else [])
-    tasks = list({(task := resolve_task(name, args.task_file)).name: task for name in named}.values())
+    tasks = list({(task := data.task(name)).name: task for name in named}.values())
     suite = load_suite(args.suite or ("pocket" if all(map(_is_embedded, tasks)) else "glue"), own)
     notes: list[str] = []
     if args.model == "pocket" and not tasks and args.data_dir is None:
@@ -214,11 +212,6 @@ def _headline(block: Suite) -> str:
         return f"{block.tuning.budget} configurations per family{axes}, batch {protocol.batch_size}, {restarts}"
     epochs = f"{protocol.steps} steps" if protocol.steps else f"{protocol.epochs} epoch{'s' * (protocol.epochs > 1)}"
     return f"lr {protocol.lr:g}, {epochs}, batch {protocol.batch_size}, {restarts}".replace("e-0", "e-")
-
-
-def _absolute(path: str | None) -> str | None:
-    """A path that means the same in every process."""
-    return None if path is None else str(Path(path).resolve())
 
 
 def _is_embedded(task: Task) -> bool:

@@ -26,11 +26,6 @@ CHUNK = 512
 Tests = Mapping[str, Sequence[Example]]
 
 
-def outputs_of(data: TaskData) -> int:
-    """How many outputs the model has for this task."""
-    return 1 if data.task.labels is None else len(data.task.labels)
-
-
 def look(
     source: Source, asked: Iterable[tuple[str, int]], load: Callable[[str], TaskData], tests: Callable[[str], Tests]
 ) -> tuple[list[str], list[str]]:
@@ -45,13 +40,13 @@ def look(
         warnings |= dict.fromkeys(look_at_task(source, data))
         examples = [e for part in (data.train, data.dev, *data.extra.values(), *tests(name).values()) for e in part]
         look_at_length(source, data, examples, max_length)
-        lines |= dict.fromkeys(brought_head(source, outputs_of(data)))
+        lines |= dict.fromkeys(brought_head(source, data.task.outputs))
     return list(lines), list(warnings)
 
 
 def look_at_task(source: Source, data: TaskData) -> list[str]:
     """Warnings about a model on a task. Raises InputError where weights or tokenizer do not fit."""
-    tokenizer, template = load_tokenizer(source), load_template(source, outputs_of(data))
+    tokenizer, template = load_tokenizer(source), load_template(source, data.task.outputs)
     warnings = [*data.warnings, *check_tokenizer(source, tokenizer, template.model)]
     if unknown := unknown_words(tokenizer, [example.texts for example in data.train]):
         warnings.append(f"{data.task.name}: {unknown}; this model was not made for such texts")
@@ -60,7 +55,7 @@ def look_at_task(source: Source, data: TaskData) -> list[str]:
 
 def look_at_length(source: Source, data: TaskData, examples: Sequence[Example], max_length: int) -> None:
     """Raise InputError where no trial with this `max_length` can work: the longest example is computed once."""
-    template = load_template(source, outputs_of(data))
+    template = load_template(source, data.task.outputs)
     examples = sorted(examples, key=_size, reverse=True)
     rows = _encode_longest(source, data.task.name, examples, template, max_length)
     short = encode(examples[-1:], load_tokenizer(source), max_length)

@@ -67,8 +67,8 @@ def tokens(config: TrialConfig, resources: Resources) -> float:
     if config.floor is not None:
         return 0.0
     inputs = load_inputs(config, resources)
-    train, dev = (sum(len(row["input_ids"]) for row in rows) for rows in (inputs.train, inputs.dev))
-    protocol, per_epoch = config.protocol, math.ceil(len(inputs.train) / config.protocol.batch_size)
+    train, dev = (sum(len(row["input_ids"]) for row in part.rows) for part in (inputs.train, inputs.dev))
+    protocol, per_epoch = config.protocol, math.ceil(len(inputs.train.rows) / config.protocol.batch_size)
     epochs = protocol.steps / per_epoch if protocol.steps else protocol.epochs
     looks = math.ceil(epochs) if protocol.evaluate == "epoch" else 1
     return epochs * train + EVALUATION_SHARE * (looks * dev + train)
@@ -77,9 +77,8 @@ def tokens(config: TrialConfig, resources: Resources) -> float:
 def seconds_per_token(config: TrialConfig, resources: Resources) -> float:
     """Seconds per token of one training step without optimizer, the better of two tries after a first one."""
     inputs, protocol = load_inputs(config, resources), config.protocol
-    model, _ = models.build(resources.model, inputs.outputs, seed=0, head_init=protocol.head_init)
-    rows = inputs.train[: protocol.batch_size]
-    labels = [0.0 if inputs.data.task.labels is None else 0] * len(rows)
+    model, _ = models.build(resources.model, inputs.task.outputs, seed=0, head_init=protocol.head_init)
+    rows, labels = inputs.train.rows[: protocol.batch_size], inputs.train.labels[: protocol.batch_size]
     batch = batches.collate(rows, labels, model.config.pad_token_id or 0)
     forward, threads = prepare(model, protocol.forward), torch.get_num_threads()
     torch.set_num_threads(resources.threads)

@@ -10,15 +10,14 @@ import torch
 from accelerate import Accelerator
 
 from benchmarks.data import batches
-from benchmarks.data.batches import Encoded
-from benchmarks.data.splits import Split, make_split
+from benchmarks.data.origin import Origin
 from benchmarks.planning.grid import make_grid
 from benchmarks.planning.suite import Suite
 from benchmarks.planning.suite_file import load_suite
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
-from benchmarks.trial.inputs import Resources, encode_all, labels_of, load_data, outputs_of, resolve_task, split_rows
+from benchmarks.trial.inputs import Resources, load_inputs
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.trial import attach
 from fisher.scores import save_scores
@@ -51,15 +50,13 @@ class Bench:
         self, model: str, task: str, fraction: float, folder: Path, data_dir: str | None, offline: bool
     ) -> None:
         self.source = models.find_model(model, offline=offline)
-        self.task = resolve_task(task, None)
-        self.fraction, self.where = fraction, (self.task.name, data_dir, None, offline)
+        origin = Origin(data_dir, offline=offline)
+        self.fraction, self.task = fraction, origin.task(task)
         pocket = load_suite("pocket")
         self.settings = dict(pocket.settings) if self.task.kind == "embedded" else {}
-        self.data = load_data(*self.where)
+        self.data = origin.load(self.task.name)
         scores = folder / "scores.safetensors"
-        self.resources = Resources(
-            model=self.source, data_dir=data_dir, offline=offline, fisher={"estimate": str(scores)}
-        )
+        self.resources = Resources(self.source, origin, fisher={"estimate": str(scores)})
         if not scores.exists():
             self._write_scores(scores)
 
@@ -98,36 +95,20 @@ class Bench:
     def batches(self, count: int = 0) -> list[Batch]:
         """The first `count` training batches of restart 0 (0: a whole epoch)."""
         config = self.config("none")
-        protocol = config.protocol
-        split, rows = self.split(protocol)
-        order = batches.TrainBatches(
-            rows["train"],
-            labels_of(split.train),
-            size=protocol.batch_size,
-            seed=config.seeds.order,
-            pad=self.pad(),
-        )
+        train, size = load_inputs(config, self.resources).train, config.protocol.batch_size
+        order = batches.TrainBatches(train.rows, train.labels, size=size, seed=config.seeds.order, pad=self.pad())
         return order(0)[: count or None]
-
-    def split(self, protocol: Protocol) -> tuple[Split, dict[str, Encoded]]:
-        """Examples of restart 0, and the token ids of its train and dev parts."""
-        split = make_split(self.data, protocol, fraction=self.fraction, split_seed=0, restart=0)
-        return split, split_rows(split, protocol, encode_all(self.source, *self.where, protocol.max_length))
 
     def pad(self) -> int:
         """The id that pads."""
-        template = models.load_template(self.source, self.outputs()).model
+        template = models.load_template(self.source, self.task.outputs).model
         return template.config.pad_token_id or 0
-
-    def outputs(self) -> int:
-        """Outputs of the classifier."""
-        return outputs_of(self.task)
 
     def training(self, strategy: str, *, dtype: torch.dtype = torch.float32, **settings: Any) -> Training:
         """A fresh training, its optimizer made, nothing trained."""
         config = self.config(strategy, **settings)
         protocol = config.protocol
-        model, head = models.build(self.source, self.outputs(), seed=0, head_init=protocol.head_init)
+        model, head = models.build(self.source, self.task.outputs, seed=0, head_init=protocol.head_init)
         bound, _ = attach(config, self.resources, model.to(dtype), head, 1)
         bound.context.training.steps = 1000
         bound.start(lambda: self.batches(1))

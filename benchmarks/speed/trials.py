@@ -16,11 +16,10 @@ from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, Trai
 
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
-from benchmarks.trial.cost import Clock
 from benchmarks.trial.evaluation import EVALUATION_BATCH
-from benchmarks.trial.inputs import labels_of
+from benchmarks.trial.inputs import Part, load_inputs
 from benchmarks.trial.tokenizer import load_tokenizer
-from benchmarks.trial.trial import run
+from benchmarks.trial.trial import execute
 from fisher.common.measure import in_turn, ratios, summary
 
 STRATEGY = "dropout(0.1) + wdecay(0, 0.01)"
@@ -29,10 +28,11 @@ STRATEGY = "dropout(0.1) + wdecay(0, 0.01)"
 class Rows(Dataset):
     """Token ids with their labels, padded to `length` (0: not at all), as the usual scripts make them."""
 
-    def __init__(self, rows: list[dict[str, list[int]]], labels: list[Any], tokenizer: Any, length: int) -> None:
+    def __init__(self, part: Part, tokenizer: Any, length: int) -> None:
+        rows = part.rows
         if length:
             rows = [dict(tokenizer.pad(dict(row), padding="max_length", max_length=length)) for row in rows]
-        self.items = [{**row, "label": label} for row, label in zip(rows, labels, strict=True)]
+        self.items = [{**row, "label": label} for row, label in zip(rows, part.labels, strict=True)]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -46,8 +46,8 @@ def trainer_trial(bench: Bench, length: int) -> None:
     config = bench.config(STRATEGY)
     protocol = config.protocol
     tokenizer = load_tokenizer(bench.source)
-    split, rows = bench.split(protocol)
-    template = models.load_template(bench.source, bench.outputs()).model
+    inputs = load_inputs(config, bench.resources)
+    template = models.load_template(bench.source, bench.task.outputs).model
     set_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -68,8 +68,8 @@ def trainer_trial(bench: Bench, length: int) -> None:
         trainer = Trainer(
             model=copy.deepcopy(template),
             args=arguments,
-            train_dataset=Rows(rows["train"], labels_of(split.train), tokenizer, length),
-            eval_dataset=Rows(rows["dev"], labels_of(split.dev), tokenizer, length),
+            train_dataset=Rows(inputs.train, tokenizer, length),
+            eval_dataset=Rows(inputs.dev, tokenizer, length),
             data_collator=DataCollatorWithPadding(tokenizer),
             compute_metrics=lambda found: {"mean": float(np.mean(found.predictions))},
         )
@@ -87,7 +87,7 @@ def measure(bench: Bench, rounds: int) -> dict[str, Any]:
 
     def ours() -> None:
         started = time.perf_counter()
-        seconds = run(config, bench.resources, Clock(), None)["seconds"]
+        seconds = execute(config, bench.resources)["result"]["seconds"]
         fixed.append(time.perf_counter() - started - seconds["train"] - seconds["evaluate"])
 
     ways: dict[str, Callable[[], None]] = {

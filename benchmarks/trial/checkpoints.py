@@ -12,7 +12,6 @@ import contextlib
 import os
 import platform
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +22,17 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from benchmarks.trial.config import TrialConfig
-from benchmarks.trial.cost import PHASES, merge_costs
+from benchmarks.trial.cost import PHASES, Clock
 from fisher.common.files import write_atomic
-from leaderboard.records.identity import config_hash
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import set_aside
 from regularizers.flatten import flatten, unflatten
 from regularizers.resume import CannotSave, Checkpoints, State
 
 FOLDER, SUFFIX = "checkpoints", ".safetensors"
-SCHEMA = 1
+SCHEMA = 2
 MICRO_BATCH = "micro_batch"  # also in the file's metadata, to be read without the tensors
 MOST = 1e15  # seconds or bytes; more is no cost
-Cost = dict[str, float]  # `benchmarks.trial.cost`
 
 
 @dataclass(frozen=True)
@@ -62,34 +59,32 @@ class Plan:
 class Checkpoint:
     """The checkpoint of the trial that runs, and what there is to say about it afterwards.
 
-    before: the cost of the parts that the trial goes on from; resumed: the steps at which it went on; seconds: spent on
-    writing in this part.
+    clock: what the trial costs, of which the checkpoint holds the earlier parts; resumed: the steps at which the trial
+    went on; unusable: the file was set aside.
     """
 
-    def __init__(self, plan: Plan, config: TrialConfig, circumstances: Mapping[str, Any]) -> None:
-        self.plan, self.path = plan, plan.path(config.id)
-        self.of = {"schema": SCHEMA, "config": config_hash(config.to_json()), **circumstances, "processor": processor()}
-        self.before: Cost = {}
+    def __init__(self, plan: Plan, config: TrialConfig, circumstances: Mapping[str, Any], clock: Clock) -> None:
+        self.plan, self.path, self.clock = plan, plan.path(config.id), clock
+        self.of = {"schema": SCHEMA, "trial": config.id, **circumstances, "processor": processor()}
         self.resumed: list[int] = []
         self.notes: list[str] = []
-        self.seconds = 0.0
-        self.refused = self.kept = False
+        self.refused = self.kept = self.unusable = False
 
-    def hooks(self, cost: Callable[[], Cost]) -> Checkpoints:
-        """What the training loop calls; `cost` is that of this part so far."""
-        return Checkpoints(self.plan.every, self.load, lambda take: self.keep(take, cost))
+    def hooks(self) -> Checkpoints:
+        """What the training loop calls."""
+        return Checkpoints(self.plan.every, self.load, self.keep)
 
     def load(self) -> State | None:
         """The state to go on from, None where the trial begins anew."""
         remove_unfinished(self.path)
-        if not os.path.lexists(self.path):
+        if self.unusable or not os.path.lexists(self.path):
             return None
         try:
             content = read(self.path)
             of, steps = content["of"], [*content["resumed"], content["state"]["step"]]
             if not all(isinstance(key, str) for key in of):
                 raise ValueError("what it belongs to must be told by names")
-            if of["config"] != self.of["config"]:
+            if of.get("trial") != self.of["trial"]:
                 raise ValueError("it is of another trial")
             if not all(type(step) is int for step in steps):
                 raise ValueError("its steps must be whole numbers")
@@ -101,17 +96,19 @@ class Checkpoint:
         if different:
             self.say(f"the checkpoint was made with another {', '.join(different)}; the trial starts anew")
             return None
-        self.before, self.resumed = before, steps
+        self.clock.before, self.resumed = before, steps
         return content["state"]
 
-    def keep(self, take: Callable[[], State], cost: Callable[[], Cost]) -> None:
+    def keep(self, take: Callable[[], State]) -> None:
         """Replace the checkpoint; a training that cannot be saved, and a disk that is full, go on without."""
-        if self.refused:
-            return
-        started = time.perf_counter()
+        if not self.refused:
+            with self.clock.apart("checkpoint"):
+                self._write(take)
+
+    def _write(self, take: Callable[[], State]) -> None:
         try:
-            spent = merge_costs(self.before, cost())
-            content = {"of": self.of, "state": take(), "cost": spent, "resumed": self.resumed}
+            cost = self.clock.cost("train")
+            content = {"of": self.of, "state": take(), "cost": cost, "resumed": self.resumed}
             data = save(flatten(content), {MICRO_BATCH: str(self.of.get(MICRO_BATCH))})
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self.path, data)
@@ -123,7 +120,6 @@ class Checkpoint:
             self.refused = True
             why = str(error) if isinstance(error, CannotSave) else f"no checkpoint: {type(error).__name__}: {error}"
             self.say(f"{why}; the trial runs without checkpoints")
-        self.seconds += time.perf_counter() - started
 
     def discard_after_failed_resume(self) -> None:
         """After an exception: what led to it without a single further checkpoint is not gone on from once more."""
@@ -132,7 +128,7 @@ class Checkpoint:
 
     def set_aside(self, reason: str) -> None:
         """Move the file out of the way, say so, and forget what was read of it."""
-        self.before, self.resumed = {}, []
+        self.clock.before, self.resumed, self.unusable = {}, [], True
         said = set_aside([RecordError(reason, self.path)], Path(self.plan.output) / "set_aside")
         print("\n".join(said), file=sys.stderr)
         self.say(f"the checkpoint cannot be used ({reason[:200]}) and was set aside; its trial starts anew")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,11 +13,15 @@ PEAK = "peak_memory"  # bytes, next to the seconds
 PHASES = ("build", "train", "evaluate", "judge", "checkpoint", "total", PEAK)
 
 
+Cost = dict[str, float]  # by phase
+
+
 class Clock:
-    """Seconds by phase of the trial that runs in this process."""
+    """Seconds by phase of the trial that runs in this process; `before`: the cost of the parts that it goes on from."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.before: Cost = {}
+        self.seconds: Cost = {}
         self.started = self.last = time.perf_counter()
 
     def begin(self) -> None:
@@ -24,23 +29,34 @@ class Clock:
         self.last = time.perf_counter()
         reset_peak_memory()
 
-    def lap(self, phase: str, less: float = 0.0) -> None:
-        """Book the time since the last lap, less what is booked under another name."""
+    def lap(self, phase: str) -> None:
+        """Book the time since the last lap, but for what is booked under another name."""
         now = time.perf_counter()
-        self.seconds[phase] = now - self.last - less
+        self.seconds[phase] = now - self.last
         self.last = now
 
+    @contextmanager
+    def apart(self, name: str) -> Iterator[None]:
+        """Book what happens within under its own name, and not in the phase that goes on around it."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+            self.last += spent
+
     def total(self) -> float:
-        """Seconds since the trial began in this process."""
-        return time.perf_counter() - self.started
+        """Seconds since the trial began in this process, and those of earlier parts."""
+        return self.before.get("total", 0.0) + time.perf_counter() - self.started
 
-    def so_far(self, phase: str, booked: Mapping[str, float]) -> dict[str, float]:
-        """The cost in the middle of a phase; `booked` seconds of it have names of their own."""
-        now = {phase: time.perf_counter() - self.last - sum(booked.values()), "total": self.total()}
-        return self.seconds | dict(booked) | now | peak()
+    def cost(self, phase: str | None = None) -> Cost:
+        """The cost of all parts; in the middle of a phase that phase is named."""
+        now = {} if phase is None else {phase: time.perf_counter() - self.last}
+        return merge_costs(self.before, self.seconds | now | peak()) | {"total": self.total()}
 
 
-def merge_costs(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+def merge_costs(before: Mapping[str, float], now: Mapping[str, float]) -> Cost:
     """The cost of two parts of a trial: seconds added phase by phase, of the peaks the larger one."""
     pairs = {key: (before.get(key, 0.0), now.get(key, 0.0)) for key in {**before, **now}}
     return {key: max(pair) if key == PEAK else sum(pair) for key, pair in pairs.items()}

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 
 from benchmarks.data import batches
-from benchmarks.data.sources import Example, TaskData
 from benchmarks.data.tasks import Task
 from benchmarks.trial import metrics
 from benchmarks.trial.calibration import calibration, decode_logits, encode_logits
-from benchmarks.trial.inputs import labels_of
+from benchmarks.trial.inputs import Labels, Part
 from regularizers.base import Context, criterion
 from regularizers.context import History
 from regularizers.strategy import BoundStrategy
@@ -23,45 +21,32 @@ from regularizers.strategy import BoundStrategy
 EVALUATION_BATCH = 64
 DIGITS = 6  # predictions are rounded before they are scored, so that a stored prediction scores exactly the same
 Predictions = list[int] | list[float]  # class ids, or values of a regression
-Labels = list[int] | list[float]
-Labelled = tuple[Labels, batches.Encoded]
 
 
 class Evaluation:
-    """Scores a model on dev after each epoch and, at the end, judges the run."""
+    """Scores the model of a trial on dev after each epoch and, at the end, judges the run."""
 
-    def __init__(
-        self,
-        task: Task,
-        model: torch.nn.Module,
-        dev: Sequence[Example],
-        rows: batches.Encoded,
-        context: Context,
-        pad: int,
-    ) -> None:
-        self.task, self.model, self.context, self.pad = task, model, context, pad
-        self.labels = labels_of(dev)
-        self.batches = batches.evaluation_batches(rows, EVALUATION_BATCH, pad)
-        self.seconds = 0.0
+    def __init__(self, task: Task, dev: Part, pad: int) -> None:
+        self.task, self.pad, self.labels = task, pad, dev.labels
+        self.batches = batches.evaluation_batches(dev.rows, EVALUATION_BATCH, pad)
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self, context: Context) -> dict[str, Any]:
         """Predictions, all scores and the distance from w_pre with the weights as they are."""
-        started = time.perf_counter()
-        outputs = self.outputs(self.batches, len(self.labels))
+        outputs = self.outputs(context, self.batches, len(self.labels))
         predictions, finite = self.predictions(outputs), bool(torch.isfinite(outputs).all())
         scores = metrics.scores(self.task, predictions, self.labels) if finite else None
         logits = encode_logits(outputs) if finite and self.task.labels is not None else None
-        deviation = self.deviation()
-        self.seconds += time.perf_counter() - started
-        return {"predictions": predictions, "scores": scores, "deviation": deviation, "logits": logits}
+        return {"predictions": predictions, "scores": scores, "deviation": deviation(context), "logits": logits}
 
     @torch.inference_mode()
-    def outputs(self, groups: list[tuple[list[int], dict[str, torch.Tensor]]], count: int) -> torch.Tensor:
+    def outputs(
+        self, context: Context, groups: list[tuple[list[int], dict[str, torch.Tensor]]], count: int
+    ) -> torch.Tensor:
         """What the model says of each example, (examples, outputs) on the CPU, in the order of the examples."""
-        device = next(self.model.parameters()).device
-        found = torch.empty(count, 1 if self.task.labels is None else len(self.task.labels))
+        device = next(context.model.parameters()).device
+        found = torch.empty(count, self.task.outputs)
         for positions, batch in groups:
-            logits = self.context.forward(self.model, {k: v.to(device) for k, v in batch.items()})
+            logits = context.forward(context.model, {k: v.to(device) for k, v in batch.items()})
             found[torch.tensor(positions)] = logits.float().cpu()
         return found
 
@@ -72,14 +57,6 @@ class Evaluation:
         if self.task.labels is not None:
             return outputs.argmax(-1).tolist()
         return [round(value, DIGITS) for value in outputs.squeeze(-1).tolist()]
-
-    def deviation(self) -> float:
-        """||w - w_pre||^2 over the parameters that have a w_pre."""
-        initial = self.context.initial
-        pairs = [
-            (p, initial[n]) for n, p in self.model.named_parameters() if n in initial and n not in self.context.head
-        ]
-        return float(sum((p.detach() - start).double().square().sum() for p, start in pairs))
 
     def judge(self, history: History, selection: str, metric: str, seed: int) -> dict[str, Any]:
         """The result block: the selected epoch's score and the failed-run rule on it."""
@@ -112,14 +89,14 @@ class Evaluation:
         return {name: round(value, DIGITS) for name, value in figures.items()}
 
     def score_parts(
-        self, fitted: Labelled, held_out: Labelled, metric: str, strategy: BoundStrategy
+        self, train: Part, holdout: Part, metric: str, strategy: BoundStrategy
     ) -> dict[str, dict[str, Any] | None]:
-        """How the last weights do on the examples fitted on and on those held out; None where they give no number."""
-        fit, holdout = self.outputs_of([fitted[1], held_out[1]], strategy)
-        parts = {"fit": self._fit(fit, fitted[0], metric) if torch.isfinite(fit).all() else None}
-        if not held_out[0]:
+        """How the last weights do on the examples trained on and on those held out; None where they give no number."""
+        fit, held_out = self.outputs_of([train.rows, holdout.rows], strategy)
+        parts = {"fit": self._fit(fit, train.labels, metric) if torch.isfinite(fit).all() else None}
+        if not holdout.labels:
             return parts
-        return parts | {"holdout": self._holdout(holdout, held_out[0], metric)}
+        return parts | {"holdout": self._holdout(held_out, holdout.labels, metric)}
 
     def _fit(self, outputs: torch.Tensor, labels: Labels, metric: str) -> dict[str, float]:
         """Loss, score, and the measure by which a run counts as fitted: accuracy, of a regression Spearman."""
@@ -136,12 +113,10 @@ class Evaluation:
             return None
         return {"score": metrics.scores(self.task, predictions, labels)[metric], "predictions": predictions}
 
-    def score_extra(
-        self, data: TaskData, encoded: Mapping[str, batches.Encoded], strategy: BoundStrategy
-    ) -> dict[str, Any]:
+    def score_extra(self, extra: Mapping[str, Part], strategy: BoundStrategy) -> dict[str, Any]:
         """Scores on the task's further dev sets (MNLI's mismatched one) with the last weights."""
-        answers = self.predict_all({name: encoded[name] for name in data.extra}, strategy)
-        return {name: metrics.scores(self.task, answers[name], labels_of(data.extra[name])) for name in answers}
+        answers = self.predict_all({name: part.rows for name, part in extra.items()}, strategy)
+        return {name: metrics.scores(self.task, answers[name], extra[name].labels) for name in answers}
 
     def predict_test(
         self, tests: Mapping[str, tuple[str, batches.Encoded]], strategy: BoundStrategy
@@ -156,8 +131,20 @@ class Evaluation:
 
     def outputs_of(self, sets: Iterable[batches.Encoded], strategy: BoundStrategy) -> list[torch.Tensor]:
         """What the last weights say of whole sets of examples."""
-        self.model.eval()
+        context = strategy.context
+        context.model.eval()
         with strategy.evaluation():
             return [
-                self.outputs(batches.evaluation_batches(rows, EVALUATION_BATCH, self.pad), len(rows)) for rows in sets
+                self.outputs(context, batches.evaluation_batches(rows, EVALUATION_BATCH, self.pad), len(rows))
+                for rows in sets
             ]
+
+
+def deviation(context: Context) -> float:
+    """||w - w_pre||^2 over the parameters of the body that have a w_pre."""
+    pairs = [
+        (p, context.initial[n])
+        for n, p in context.model.named_parameters()
+        if n in context.initial and n not in context.head
+    ]
+    return float(sum((p.detach() - start).double().square().sum() for p, start in pairs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import traceback
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ from benchmarks.data import batches
 from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Checkpoint
 from benchmarks.trial.config import TrialConfig
-from benchmarks.trial.cost import PEAK, Clock, merge_costs, peak
+from benchmarks.trial.cost import PEAK, Clock
 from benchmarks.trial.environment import environment, isolated
 from benchmarks.trial.evaluation import DIGITS, Evaluation
-from benchmarks.trial.inputs import Inputs, Resources, labels_of, load_inputs
+from benchmarks.trial.inputs import Inputs, Resources, encode_tests, load_inputs
 from benchmarks.trial.seeds import derive
 from benchmarks.tuning.floor_trials import measure
 from regularizers.agreement import settle_forward
@@ -39,15 +40,14 @@ def execute(config: TrialConfig, resources: Resources) -> Json:
     clock, checkpoint = Clock(), None
     if resources.checkpoints is not None:
         circumstances = {**environment(resources.threads), "micro_batch": resources.micro_batch}
-        checkpoint = Checkpoint(resources.checkpoints, config, circumstances)
+        checkpoint = Checkpoint(resources.checkpoints, config, circumstances, clock)
     try:
         result = run(config, resources, clock, checkpoint)
     except Exception as error:
         result = result_of(error)
         if checkpoint is not None and result["status"] == "error":
             checkpoint.discard_after_failed_resume()
-    before = checkpoint.before.get("total", 0.0) if checkpoint else 0.0
-    result["seconds"]["total"] = round(before + clock.total(), 3)
+    result["seconds"]["total"] = round(clock.total(), 3)
     noted = checkpoint.noted() if checkpoint else {}
     return {"config": config.to_json(), "result": result, "environment": environment(resources.threads) | noted}
 
@@ -73,42 +73,36 @@ def run(config: TrialConfig, resources: Resources, clock: Clock, checkpoint: Che
     """The result of a trial, from its beginning where its checkpoint turns out to be of no use."""
     if config.floor is not None:
         return measure(config, resources, clock)
-    try:
-        return train(config, resources, clock, checkpoint)
-    except BadState as error:
-        assert checkpoint is not None
-        checkpoint.set_aside(str(error))
-        return train(config, resources, clock, checkpoint)
+    while True:
+        try:
+            return train(config, resources, clock, checkpoint)
+        except BadState as error:
+            assert checkpoint is not None
+            checkpoint.set_aside(str(error))  # which it is only once
 
 
 def train(config: TrialConfig, resources: Resources, clock: Clock, checkpoint: Checkpoint | None) -> Json:
-    """Build, attach, train, evaluate, judge; raises whatever goes wrong."""
+    """Read, build, fit, judge; raises whatever goes wrong."""
     inputs = load_inputs(config, resources)
     clock.begin()
     with isolated(config.seeds.init):
         training = build(config, resources, inputs)
         clock.lap("build")
-
-        def booked() -> dict[str, float]:
-            return {"evaluate": training.evaluation.seconds} | (
-                {"checkpoint": checkpoint.seconds} if checkpoint else {}
-            )
-
-        hooks = checkpoint.hooks(lambda: clock.so_far("train", booked())) if checkpoint else None
         rank = training.accelerator.process_index  # 0 unless under `accelerate launch`
         torch.manual_seed(derive("noise", config.restart, rank) if rank else config.seeds.noise)
+        evaluate = functools.partial(training.evaluation.evaluate, training.strategy.context)
         history = fit(
             training.strategy,
             training.order,
             training.recipe,
             accelerator=training.accelerator,
-            evaluate=training.evaluation.evaluate,
-            checkpoints=hooks,
+            evaluate=clock.apart("evaluate")(evaluate),
+            checkpoints=checkpoint.hooks() if checkpoint else None,
         )
-        clock.lap("train", less=sum(booked().values()))
+        clock.lap("train")
         result = judge(config, resources, inputs, training, history)
         clock.lap("judge")
-    cost = merge_costs(checkpoint.before if checkpoint else {}, clock.seconds | booked() | peak())
+    cost = clock.cost()
     result["peak_memory"] = int(cost.pop(PEAK)) if PEAK in cost else None
     result["seconds"] = {phase: round(seconds, 3) for phase, seconds in cost.items() if phase != "total"}
     return result
@@ -130,18 +124,21 @@ class Training:
 
 def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training:
     """The model with its head, the batches in their order, and the strategy attached."""
-    protocol, labels = config.protocol, labels_of(inputs.fitted)
+    protocol, train = config.protocol, inputs.train
     AcceleratorState._reset_state()  # the precision of the trial before this one
     precision = "bf16" if protocol.precision == "bf16" else "no"
     accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=1)
-    model, head = models.build(resources.model, inputs.outputs, seed=config.seeds.init, head_init=protocol.head_init)
+    model, head = models.build(
+        resources.model, inputs.task.outputs, seed=config.seeds.init, head_init=protocol.head_init
+    )
     head_hash = models.head_hash(model, head)
     model.to(accelerator.device)
     pad = model.config.pad_token_id or 0
-    order = batches.TrainBatches(inputs.train, labels, size=protocol.batch_size, seed=config.seeds.order, pad=pad)
-    strategy, touched = attach(config, resources, model, head, len(labels))
+    size, seed = protocol.batch_size, config.seeds.order
+    order = batches.TrainBatches(train.rows, train.labels, size=size, seed=seed, pad=pad)
+    evaluation = Evaluation(inputs.task, inputs.dev, pad)
+    strategy, touched = attach(config, resources, model, head, len(train.rows))
     note = settle_forward(strategy, order(0)[0], protocol.forward, accelerator.autocast)
-    evaluation = Evaluation(inputs.data.task, model, inputs.split.dev, inputs.dev, strategy.context, pad)
     recipe = protocol.recipe()
     if resources.micro_batch is not None:
         recipe = dataclasses.replace(recipe, micro_batch=resources.micro_batch)
@@ -169,11 +166,11 @@ def judge(config: TrialConfig, resources: Resources, inputs: Inputs, training: T
     result = evaluation.judge(history, protocol.selection, config.metric, derive("chance", config.restart))
     diverged = result["failed_by"] == "diverged"
     if not diverged:
-        parts = ((labels_of(inputs.fitted), inputs.train), (labels_of(inputs.held_out), inputs.holdout))
-        result |= evaluation.score_parts(*parts, config.metric, strategy)
-    result["extra"] = {} if diverged else evaluation.score_extra(inputs.data, inputs.encoded, strategy)
+        result |= evaluation.score_parts(inputs.train, inputs.holdout, config.metric, strategy)
+    result["extra"] = evaluation.score_extra({} if diverged else inputs.extra, strategy)
     if resources.predict_test:
-        tests = {} if diverged else resources.encode_tests(config.task, protocol.max_length)
+        asked = (resources.model, resources.data, config.task, protocol.max_length)
+        tests = {} if diverged else encode_tests(*asked)
         result["test"] = evaluation.predict_test(tests, strategy)
     result["passes"] = passes(config.strategy, len(history.losses))
     if not resources.logits:

@@ -1,5 +1,4 @@
-"""A trial of a floor: the same split and holdout as the families', a linear model or a constant in place of
-training."""
+"""A trial of a floor: split and holdout of the families, and a linear model or a constant in place of training."""
 
 from __future__ import annotations
 
@@ -7,11 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.data.sources import Example
 from benchmarks.trial import metrics, models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import Clock
-from benchmarks.trial.inputs import Inputs, Resources, labels_of, load_inputs
+from benchmarks.trial.inputs import Inputs, Resources, load_inputs
 from benchmarks.trial.seeds import derive
 from benchmarks.tuning.floors import constant, linear_head, standardised, states, tfidf
 
@@ -24,12 +22,12 @@ def measure(config: TrialConfig, resources: Resources, clock: Clock) -> Json:
     """The result block of a floor: fitted on what a family is fitted on, scored on dev and on the holdout."""
     inputs = load_inputs(config, resources)
     clock.begin()
-    task, parts = inputs.data.task, (inputs.fitted, inputs.held_out, inputs.split.dev)
-    fit, held, dev = _predict(config, resources, inputs, parts)
+    task = inputs.task
+    fit, held, dev = _predict(config, resources, inputs)
     clock.lap("train")
-    labels, seed = labels_of(inputs.split.dev), derive("chance", config.restart)
+    labels, seed = inputs.dev.labels, derive("chance", config.restart)
     verdict = metrics.judge(task, config.metric, dev, labels, diverged=False, seed=seed)
-    measure, fitted = metrics.fit_measure(task), labels_of(inputs.fitted)
+    measure, fitted = metrics.fit_measure(task), inputs.train.labels
     result = {
         "status": "failed" if verdict.failed else "ok",
         "reason": None,
@@ -45,18 +43,17 @@ def measure(config: TrialConfig, resources: Resources, clock: Clock) -> Json:
         "peak_memory": None,
     }
     if held:
-        score = metrics.scores(task, held, labels_of(inputs.held_out))[config.metric]
+        score = metrics.scores(task, held, inputs.holdout.labels)[config.metric]
         result["holdout"] = {"score": score, "predictions": held}
     clock.lap("judge")
     return result | {"seconds": {phase: round(seconds, 3) for phase, seconds in clock.seconds.items()}}
 
 
-def _predict(
-    config: TrialConfig, resources: Resources, inputs: Inputs, parts: Sequence[Sequence[Example]]
-) -> list[Values]:
+def _predict(config: TrialConfig, resources: Resources, inputs: Inputs) -> list[Values]:
     """Predictions for the examples fitted on, held out and of dev."""
     assert config.floor is not None
-    scores, labels = inputs.data.task.regression, labels_of(inputs.fitted)
+    scores, labels = inputs.task.regression, inputs.train.labels
+    parts = [part.examples for part in (inputs.train, inputs.holdout, inputs.dev)]
     if config.floor["name"] == "constant":
         value = constant(labels, scores=scores)
         return [_plain([value] * len(part), scores) for part in parts]
@@ -69,9 +66,9 @@ def _predict(
 
 def _states(config: TrialConfig, resources: Resources, inputs: Inputs) -> list[Any]:
     """Standardised states of the pretrained model for every part that has examples."""
-    model, _ = models.build(resources.model, inputs.outputs, seed=config.seeds.init, head_init="normal")
+    model, _ = models.build(resources.model, inputs.task.outputs, seed=config.seeds.init, head_init="normal")
     pad = model.config.pad_token_id or 0
-    rows = [part for part in (inputs.train, inputs.holdout, inputs.dev) if part]
+    rows = [part.rows for part in (inputs.train, inputs.holdout, inputs.dev) if part.rows]
     return standardised(*(states(model.eval(), part, pad) for part in rows))
 
 

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from benchmarks.data.holdout import divide
 from benchmarks.data.official import check_split_hash, check_texts
+from benchmarks.data.origin import Origin, Rows, freeze, load_data
 from benchmarks.data.sources import TaskData, examples_hash
 from benchmarks.data.splits import Size, Split, make_split, split_hash
 from benchmarks.data.tasks import Task
-from benchmarks.trial.inputs import Rows, freeze, labels_of, load_data
+from benchmarks.trial.inputs import Labels, labels_of
 from benchmarks.trial.metrics import judge, metric_name, scores
 from benchmarks.trial.protocol import ADDED, Protocol
 from benchmarks.trial.seeds import derive
@@ -32,14 +33,13 @@ from regularizers.strategy import parse
 SCORE_TOLERANCE = 1e-9
 _COMPARED = ("score", "hashes", "predictions", "train_loss", "micro_batch")
 Record = dict[str, Any]
-Labels = list[int] | list[float]
 
 
 class Source:
     """The data that records are checked against; every split is made once."""
 
-    def __init__(self, data_dir: str | None, task_file: str | None, offline: bool) -> None:
-        self.where = data_dir, task_file, offline
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
         self.split = functools.lru_cache(maxsize=None)(self._split)
         self.holdout = functools.lru_cache(maxsize=None)(self._holdout)
 
@@ -68,7 +68,7 @@ class Source:
         return split_hash(data.task, held_out), labels_of(held_out)
 
     def _made(self, place: _Place) -> tuple[TaskData, Split]:
-        data = load_data(place.task, *self.where, place.dropped)
+        data = load_data(self.origin, place.task, place.dropped)
         where = {"split_seed": place.split_seed, "restart": place.restart}
         return data, make_split(data, Protocol(data=place.data), fraction=place.fraction, size=place.size, **where)
 
@@ -90,7 +90,7 @@ class Source:
         if config["dev_hash"] != found["dev_hash"]:
             return
         if is_result(record):
-            task = load_data(config["task"], *self.where).task
+            task = self.origin.task(config["task"])
             if config["metric"] != metric_name(task, protocol.metric):
                 yield "data", f"{protocol.metric} of {task.name} is not {config['metric']}"
                 return
@@ -190,7 +190,7 @@ def run(given: argparse.Namespace) -> int:
         raise InputError(f"--data-dir must be an existing folder, got {given.data_dir}")
     for problem in load_plugins(given.plugin):
         print(f"warning: {problem}", file=sys.stderr)
-    check = Check(Source(given.data_dir, given.task_file, given.offline), keep=given.rerun > 0)
+    check = Check(Source(Origin(given.data_dir, given.task_file, given.offline)), keep=given.rerun > 0)
     findings, count = verify(given.results, allow_incomplete=given.allow_incomplete, also=check)
     findings += check.findings
     names = ["records", *CHECKS, "tables", "data", "predictions", "code"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.origin import Origin
 from benchmarks.planning.fisher_scores import ScoreBook
 from benchmarks.planning.grid import file_hashes
 from benchmarks.planning.suite import FisherRecipe
@@ -75,9 +76,7 @@ class Retrainer:
         given = self.given
         resources = Resources(
             model=self.model,
-            data_dir=given.data_dir,
-            task_file=given.task_file,
-            offline=given.offline,
+            data=Origin(given.data_dir, given.task_file, given.offline),
             plugins=tuple(given.plugin),
             fisher=scores,
             threads=given.threads,

@@ -7,6 +7,7 @@ import dataclasses
 import sys
 from typing import Any
 
+from benchmarks.data.origin import Origin
 from benchmarks.data.sources import examples_hash
 from benchmarks.data.splits import split_hash
 from benchmarks.trial.config import TrialConfig
@@ -56,7 +57,7 @@ def upgrade(record: Record, resources: Resources) -> Record:
     for field, value in model.items():
         if config.get(field, value) != value:
             raise InputError(f"its {field} is {config[field][:40]}, that of --model is {value[:40]}")
-    data = resources.load(trial)
+    data = resources.data.load(trial.task, trial.dropped)
     split, _, _ = parts_of(trial, data)
     found: dict[str, Any] = {"split_hash": split_hash(data.task, split.train), "dev_hash": examples_hash(split.dev)}
     found |= {"train_hash": examples_hash(split.train)}
@@ -90,7 +91,7 @@ def _result(record: Record, trial: TrialConfig, labels: list[int] | list[float],
 def run(args: argparse.Namespace) -> int:
     """Write every record that can be brought forward to the output folder; name the others."""
     model = find_model(args.model, offline=args.offline)
-    resources = Resources(model, args.data_dir, args.task_file, args.offline)
+    resources = Resources(model, Origin(args.data_dir, args.task_file, args.offline))
     names: dict[str, str] = {}
     done = left_out = renamed = judged = 0
     for record in stream_records(args.results):

@@ -7,13 +7,14 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.data.origin import Origin
 from benchmarks.planning.fisher_scores import ScoreBook
 from benchmarks.planning.grid import make_grid
 from benchmarks.planning.suite_file import FisherRecipe, Suite
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
-from benchmarks.trial.inputs import Resources, load_data
+from benchmarks.trial.inputs import Resources
 from regularizers.strategy import parse
 
 SMALL = {"lr": 3e-4, "batch_size": 16, "max_length": 40, "epochs": 2}
@@ -35,7 +36,7 @@ def fisher_file(source: models.Source, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def resources(source: models.Source) -> Resources:
-    return Resources(model=source, offline=True)
+    return Resources(model=source, data=Origin(offline=True))
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def make_configs(source: models.Source) -> Callable[..., list[TrialConfig]]:
         )
         return make_grid(
             suite,
-            lambda name: load_data(name, None, None, True),
+            Origin(offline=True).load,
             model=model_identity(source),
             family="bert",
             fisher=lambda strategy: None,

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.data.origin import Origin
 from benchmarks.data.splits import make_split
 from benchmarks.fisher import main
 from benchmarks.planning.fisher_scores import ScoreBook
 from benchmarks.planning.suite_file import FisherRecipe
 from benchmarks.trial import models
 from benchmarks.trial.config import Seeds
-from benchmarks.trial.inputs import load_data
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.tokenizer import load_tokenizer
 from fisher.scores import load_scores
@@ -22,7 +22,7 @@ FEW = ["--fraction", "0.004", "--set", "max_length=40"]
 
 def single_passes(source: models.Source, task: str, *, fraction: float) -> dict[str, torch.Tensor]:
     """The definition in float64, with the losses of transformers' own classes, in the order of the split."""
-    data = load_data(task, None, None, True)
+    data = Origin(offline=True).load(task)
     split = make_split(data, Protocol(), fraction=fraction, split_seed=0, restart=0)
     outputs = len(data.task.labels or (0,))
     model, head = models.build(source, outputs, seed=Seeds.of(0, 0).init, head_init="normal")

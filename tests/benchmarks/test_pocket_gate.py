@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
+from benchmarks.data.origin import Origin
 from benchmarks.planning.suite_file import load_suite
 from benchmarks.pocket import MODEL_DIR
 from benchmarks.trial import models
@@ -50,7 +51,7 @@ def test_pretraining_and_data_both_matter(
 
     def score(model: models.Source, fraction: float) -> float:
         (config,) = make_configs("none", task=task, fraction=fraction, **settings)
-        return float(execute(config, Resources(model=model, offline=True))["result"]["score"])
+        return float(execute(config, Resources(model=model, data=Origin(offline=True)))["result"]["score"])
 
     pretrained, random, tenth = score(source, 1.0), score(random_source, 1.0), score(source, 0.1)
     least, most, gap, growth = MARGINS[task]

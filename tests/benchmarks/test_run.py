@@ -18,13 +18,13 @@ import pytest
 
 import benchmarks.run
 from benchmarks import output_folder
+from benchmarks.data.origin import load_data
 from benchmarks.data.tasks import TASKS
 from benchmarks.executors.launch import Launch
 from benchmarks.executors.leases import Leases
 from benchmarks.planning import plan as planning
 from benchmarks.run import main, parser
 from benchmarks.trial.config import TrialConfig
-from benchmarks.trial.inputs import load_data
 from benchmarks.verify import main as verify
 from leaderboard.build import build
 from leaderboard.export import pack

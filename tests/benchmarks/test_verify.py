@@ -8,6 +8,7 @@ from argparse import Namespace
 import pytest
 
 from benchmarks import verify
+from benchmarks.data.origin import Origin
 from benchmarks.trial.trial import execute
 from benchmarks.verification import checks as verification
 from benchmarks.verification import retraining as rerun
@@ -219,7 +220,7 @@ def test_a_trial_that_fell_back_to_small_micro_batches_is_trained_again_with_the
 def test_predictions_are_kept_only_for_training_again(records):
     record = records["none"] | {"id": "x"}
     for keep in (False, True):
-        found = verification.Check(verification.Source(None, None, True), keep=keep)
+        found = verification.Check(verification.Source(Origin(offline=True)), keep=keep)
         found(record)
         assert len(found.results) == keep and not found.findings
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.data.origin import Origin
 from benchmarks.data.sources import examples_hash
 from benchmarks.data.splits import make_split
 from benchmarks.planning.grid import make_grid
 from benchmarks.planning.suite_file import load_suite
 from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.identity import model_identity
-from benchmarks.trial.inputs import load_data
 from benchmarks.trial.models import Source
 from fisher.common.errors import InputError
 
@@ -63,7 +63,7 @@ def test_a_family_without_the_faster_passes_is_recorded_with_the_stock_one() -> 
     suite = load_suite("pocket")
     grid = make_grid(
         suite,
-        lambda name: load_data(name, None, None, True),
+        Origin(offline=True).load,
         model={"model": "m", "weights": "w"},
         family="electra",
         fisher=lambda strategy: None,
@@ -74,7 +74,7 @@ def test_a_family_without_the_faster_passes_is_recorded_with_the_stock_one() -> 
 def test_a_config_names_texts_tokenizer_and_the_models_configuration(source: Source, make_configs: Make) -> None:
     """The split's hash knows labels only: two trials on other texts are two trials."""
     (config,) = make_configs("none")
-    data = load_data("pocket-rte", None, None, True)
+    data = Origin(offline=True).load("pocket-rte")
     kept = make_split(data, config.protocol, fraction=0.02, split_seed=0, restart=0)
     assert config.train_hash == examples_hash(kept.train) and config.dev_hash == examples_hash(data.dev)
     block = config.to_json()
@@ -87,7 +87,7 @@ def test_a_config_names_texts_tokenizer_and_the_models_configuration(source: Sou
 
 
 def test_rows_that_were_left_out_and_further_dev_sets_are_named() -> None:
-    data = load_data("pocket-rte", None, None, True)
+    data = Origin(offline=True).load("pocket-rte")
     data = dataclasses.replace(data, extra={"more": data.dev[:3]}, dropped={"train": (4, 5)})
     suite = dataclasses.replace(load_suite("pocket"), tasks=("pocket-rte",), strategies=("none",), restarts=1)
     asked = {"model": {"model": "m", "weights": "w"}, "family": "bert", "fisher": lambda strategy: None}

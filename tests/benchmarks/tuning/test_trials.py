@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import verify
 from benchmarks.data.holdout import divide
+from benchmarks.data.origin import Origin
 from benchmarks.data.splits import Size, split_hash
 from benchmarks.planning.grid import make_grid
 from benchmarks.planning.suite import Suite, Tuning
@@ -18,7 +19,7 @@ from benchmarks.trial import metrics, models
 from benchmarks.trial.calibration import decode_logits
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
-from benchmarks.trial.inputs import Resources, labels_of, load_data, load_inputs
+from benchmarks.trial.inputs import Resources, load_inputs
 from benchmarks.trial.trial import execute, passes
 from fisher.common.errors import InputError
 from leaderboard.records.store import write_record
@@ -39,7 +40,7 @@ def make(source: models.Source) -> Make:
         shape: dict[str, Any] = {"sizes": sizes, "restarts": restarts, "split_seeds": restarts}
         suite = Suite(name="test", tasks=(task,), settings=SETTINGS, tuning=tuning, **shape)
         about = {"model": model_identity(source), "family": "bert", "layers": source.layers}
-        return make_grid(suite, lambda name: load_data(name, None, None, True), fisher=lambda strategy: None, **about)
+        return make_grid(suite, Origin(offline=True).load, fisher=lambda strategy: None, **about)
 
     return grid
 
@@ -94,10 +95,10 @@ def test_configs_say_what_was_searched_and_read_back(make: Make) -> None:
 def test_the_holdout_is_what_is_not_fitted_on(make: Make, resources: Resources) -> None:
     by_holdout = {place(config)[2]: load_inputs(config, resources) for config in make(restarts=1)}
     whole, part = by_holdout[None], by_holdout[0.25]
-    assert whole.fitted == whole.split.train == part.split.train and not whole.held_out
-    assert {*part.fitted, *part.held_out} == set(whole.fitted) and len(part.held_out) == 10
+    assert not whole.holdout.examples and len(part.holdout.examples) == 10
+    assert {*part.train.examples, *part.holdout.examples} == set(whole.train.examples)
     config = next(config for config in make(restarts=1) if place(config)[2])
-    assert config.tuning.holdout_hash == split_hash(part.data.task, part.held_out)
+    assert config.tuning.holdout_hash == split_hash(part.task, part.holdout.examples)
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +122,8 @@ def test_records_hold_what_a_choice_takes(records: dict[str, Any], resources: Re
     assert len(drawn["train_loss"]) == config.protocol.steps
     assert len(drawn["epochs"]) == 1, "evaluate = last"
     inputs = load_inputs(config, resources)
-    predictions, labels = drawn["holdout"]["predictions"], labels_of(inputs.held_out)
-    assert drawn["holdout"]["score"] == metrics.scores(inputs.data.task, predictions, labels)["accuracy"]
+    predictions, labels = drawn["holdout"]["predictions"], inputs.holdout.labels
+    assert drawn["holdout"]["score"] == metrics.scores(inputs.task, predictions, labels)["accuracy"]
 
 
 def test_every_record_says_how_well_the_examples_fitted_on_are_fitted(records: dict[str, Any]) -> None:
@@ -205,7 +206,7 @@ def test_the_pooled_protocol_holds_out_by_its_own_shuffle() -> None:
     from benchmarks.data.splits import make_split
     from benchmarks.trial.protocol import PROTOCOLS
 
-    data, pooled = load_data("pocket-rte", None, None, True), PROTOCOLS["sharma24"]
+    data, pooled = Origin(offline=True).load("pocket-rte"), PROTOCOLS["sharma24"]
     small, large = (make_split(data, pooled, fraction=f, split_seed=0, restart=1) for f in (0.02, 0.1))
     held = [{e.id for e in divide(data, pooled, part, 0.25, split_seed=0, restart=1)[1]} for part in (small, large)]
     assert (

@@ -1,0 +1,65 @@
+"""Where the data of tasks come from, and the examples read from there, once per process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.data.own_task import task_from_file
+from benchmarks.data.sources import Example, TaskData, load_task_data, load_test
+from benchmarks.data.tasks import Task, find_task
+
+Rows = tuple[tuple[str, tuple[int, ...]], ...]  # the rows of each part that are left out, to be a key
+
+
+@dataclass(frozen=True)
+class Origin:
+    """GLUE's folder, the file of a user's own task, and whether nothing may be fetched from the hub."""
+
+    data_dir: str | None = None
+    task_file: str | None = None
+    offline: bool = False
+
+    def absolute(self) -> Origin:
+        """The same origin, with paths that mean the same in every process."""
+        data_dir, task_file = (path and str(Path(path).resolve()) for path in (self.data_dir, self.task_file))
+        return Origin(data_dir, task_file, self.offline)
+
+    def own(self) -> Task | None:
+        """The user's own task."""
+        return None if self.task_file is None else task_from_file(self.task_file)
+
+    def task(self, name: str) -> Task:
+        """A task by name, or the user's own where it is of that name."""
+        own = self.own()
+        return own if own is not None and own.name == name else find_task(name)
+
+    def load(self, name: str, dropped: Mapping[str, Sequence[int]] | None = None) -> TaskData:
+        """The examples of a task without the dropped rows."""
+        return load_data(self, name, freeze(dropped))
+
+    def tests(self, name: str) -> dict[str, tuple[Example, ...]]:
+        """The task's unlabelled test sets by name (`test`; MNLI also `mismatched`)."""
+        return load_tests(self, name)
+
+
+def freeze(dropped: Mapping[str, Sequence[int]] | None) -> Rows:
+    """The rows to leave out as a key of what is read once."""
+    return tuple((part, tuple(numbers)) for part, numbers in sorted((dropped or {}).items()))
+
+
+@functools.lru_cache(maxsize=16)
+def load_data(origin: Origin, name: str, dropped: Rows = ()) -> TaskData:
+    """The task's examples, read once per process."""
+    task = origin.task(name)
+    return load_task_data(task, data_dir=origin.data_dir, offline=origin.offline, dropped=dict(dropped))
+
+
+@functools.lru_cache(maxsize=16)
+def load_tests(origin: Origin, name: str) -> dict[str, tuple[Example, ...]]:
+    """The task's unlabelled test sets, read once per process."""
+    task = origin.task(name)
+    parts = ("test", *(part for part, _, _ in (task.glue.extra if task.glue else ())))
+    return {part: load_test(task, name=part, data_dir=origin.data_dir, offline=origin.offline) for part in parts}
