@@ -2,8 +2,9 @@
 
 A technique may call the model itself, ask for attention weights or choose another attention in `attach`. Under `packed`
 all examples of a batch would then attend to each other without a word, or the technique dies of an internal error. So
-after `attach` one step goes through the technique's own hooks both ways, on a few real examples. Nothing is kept of it:
-weights, the terms' state and all generators are as before. Techniques of this package are compared by its tests.
+after `attach` the first and the last step go through the technique's own hooks both ways, on a few real examples.
+Nothing is kept of it: weights, the terms' state and all generators are as before. Techniques of this package are
+compared by its tests.
 """
 
 from __future__ import annotations
@@ -61,16 +62,19 @@ def _difference(bound: BoundStrategy, batch: Batch, autocast: Autocast) -> str:
     device = next(bound.context.model.parameters()).device
     batch = {name: value.to(device) for name, value in batch.items()}
     try:
-        with as_before(bound):
-            fast = _step(bound, own, batch, autocast)
-        with as_before(bound):
-            slow = _step(bound, stock, batch, autocast)
+        for step in sorted({0, max(0, bound.context.training.steps - 1)}):  # a term may begin late
+            with as_before(bound, step):
+                fast = _step(bound, own, batch, autocast)
+            with as_before(bound, step):
+                slow = _step(bound, stock, batch, autocast)
+            if reason := _apart(fast, slow, _tolerance(bound, autocast)):
+                return f"{reason} at step {step + 1}"
     except Exception as error:  # of a technique's own code, or of the pass that it does not fit
         first = (str(error).splitlines() or [""])[0]
-        return f"a first step failed with {type(error).__name__}: {first[:MESSAGE]}"
+        return f"a step failed with {type(error).__name__}: {first[:MESSAGE]}"
     finally:
         _use(bound, own)
-    return _apart(fast, slow, _tolerance(bound, autocast))
+    return ""
 
 
 def _apart(fast: dict[str, Tensor], slow: dict[str, Tensor], tolerance: float) -> str:
@@ -79,7 +83,7 @@ def _apart(fast: dict[str, Tensor], slow: dict[str, Tensor], tolerance: float) -
         allowed = tolerance * (scale if name != "loss" else 1 + abs(float(value)))
         if name not in fast or not float((fast[name] - value).abs().max()) <= allowed:
             what = "the loss" if name == "loss" else f"the gradient of {name}"
-            return f"{what} differs in a first step"
+            return f"{what} differs"
     return ""
 
 
@@ -118,19 +122,20 @@ def _step(bound: BoundStrategy, forward: Any, batch: Batch, autocast: Autocast) 
 
 
 @contextmanager
-def as_before(bound: BoundStrategy) -> Iterator[None]:
-    """Within it a step may be taken; afterwards model, terms, training and generators are as they were."""
+def as_before(bound: BoundStrategy, step: int = 0) -> Iterator[None]:
+    """Within it the step after `step` others may be taken; afterwards model, terms, training and generators are as they
+    were."""
     model, training = bound.context.model, bound.context.training
     terms = [(vars(term), _kept(vars(term))) for term, _, _ in bound.terms]
     tensors = {n: t.detach().clone() for n, t in _tensors(model).items()}
-    drawn, steps, mode = bound.context.generator.get_state(), training.steps, model.training
+    drawn, mode, progress = bound.context.generator.get_state(), model.training, (training.steps, training.step)
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
-        training.steps = max(1, steps)
+        training.steps, training.step = max(1, training.steps), step
         try:
             yield
         finally:
-            training.steps = steps
+            training.steps, training.step = progress
             bound.context.generator.set_state(drawn)
             model.train(mode).zero_grad()
             for now, before in terms:

@@ -48,6 +48,7 @@ def make_configs(source: models.Source) -> Callable[..., list[TrialConfig]]:
         task: str = "pocket-rte",
         fraction: float = 0.02,
         restarts: int = 1,
+        split_seeds: int | None = None,
         protocol: str = "lee20",
         **settings: Any,
     ) -> list[TrialConfig]:
@@ -57,6 +58,7 @@ def make_configs(source: models.Source) -> Callable[..., list[TrialConfig]]:
             strategies=strategies,
             fractions=(fraction,),
             restarts=restarts,
+            split_seeds=split_seeds,
             protocol=protocol,
             settings=SMALL | settings,
             fisher=FisherRecipe(samples=3),

@@ -46,6 +46,17 @@ class FirstRow(Regularizer):
         return list(context.parameters())
 
 
+class LateAttention(Regularizer):
+    """Chooses another attention in the second half of the training only."""
+
+    name = "late_attention"
+
+    def loss(self, compute, batch, context):
+        if 2 * context.training.step >= context.training.steps:
+            context.model.set_attn_implementation("eager")
+        return compute(batch)
+
+
 class Declared(Regularizer):
     """Says itself that it needs the model's own pass."""
 
@@ -101,8 +112,8 @@ def test_every_method_of_the_package_computes_the_same(name, way):
 @pytest.mark.parametrize(
     ("term", "reason"),
     [
-        (OtherAttention(), "the loss differs in a first step"),
-        (FirstRow(), "a first step failed with ValueError: one row"),
+        (OtherAttention(), "the loss differs at step 1"),
+        (FirstRow(), "a step failed with ValueError: one row"),
         (Declared(), "declared by declared"),
     ],
 )
@@ -115,6 +126,14 @@ def test_a_pass_that_does_not_fit_gives_way_to_stock(term, reason):
     reference = bind(way="stock").context
     batch = make_batch(1)
     assert torch.allclose(bound.context.compute(batch).loss, reference.compute(batch).loss, rtol=1e-5)
+
+
+def test_a_term_that_begins_late_is_compared_at_the_last_step_too():
+    bound = bind(LateAttention())
+    bound.context.training.steps = 10
+    found = settle_forward(bound, make_batch(0), "packed")
+    assert found == "trained with the forward pass stock in place of packed: the loss differs at step 10"
+    assert bound.context.forward is stock and bound.context.training.step == 0
 
 
 def test_stock_stays_stock():

@@ -167,7 +167,7 @@ def test_the_record_says_what_did_nothing_and_which_pass_was_used(
         for config in make_configs("eager_attention", epochs=1, forward=forward)
     ]
     assert by_forward[0]["notes"] == [
-        "trained with the forward pass stock in place of packed: the loss differs in a first step"
+        "trained with the forward pass stock in place of packed: the loss differs at step 1"
     ]
     assert "notes" not in by_forward[1] and by_forward[0]["train_loss"] == by_forward[1]["train_loss"]
 
