@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import Context, Regularizer, SkipTrial, require
+from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Log
+from regularizers.surgery.embeddings import tables
 from regularizers.surgery.noise import noise_like
 
 
@@ -47,6 +48,7 @@ class NEFTune(Regularizer):
     """Add noise of magnitude `alpha` / sqrt(length * width) to the word embeddings; alpha >= 0."""
 
     alpha: float = 5.0
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "noise on the word embeddings"
     paper: ClassVar[str] = "Jain et al. 2023, alg. 1"
     equation: ClassVar[str] = "x <- x + alpha / sqrt(length * d) * U(-1, 1)"
@@ -58,11 +60,9 @@ class NEFTune(Regularizer):
         require(self.alpha >= 0, "alpha of neftune must be >= 0", self.alpha)
 
     def attach(self, context: Context) -> list[str]:
-        """Hook the word embeddings, and the base model for the lengths; returns the embeddings' name."""
+        """Hook the word embeddings, and the base model for the lengths; returns the names of their tables."""
         model: Any = context.model
-        if not hasattr(model, "get_input_embeddings"):
-            raise SkipTrial("neftune needs a model with word embeddings")
-        embeddings = model.get_input_embeddings()
+        found = tables(context, self.name)
         seen: dict[str, Any] = {}  # of the forward pass that is under way
 
         def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -78,5 +78,6 @@ class NEFTune(Regularizer):
             return x + scale.unsqueeze(-1) * noise_like(x, "uniform", context.generator)
 
         model.base_model.register_forward_pre_hook(note, with_kwargs=True)
-        embeddings.register_forward_hook(perturb)
-        return [name for name, module in model.named_modules() if module is embeddings]
+        for table in found.values():
+            table.register_forward_hook(perturb)
+        return list(found)

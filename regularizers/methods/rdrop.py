@@ -16,22 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from regularizers.base import Batch, Context, Output, Regularizer, require
+from regularizers.methods._divergence import divergence
 from regularizers.registry import register
 from regularizers.search import Log
-
-
-def disagreement(first: Tensor, second: Tensor) -> Tensor:
-    """Half of the two Kullback-Leibler divergences between two predictions, mean over the batch (scalar, >= 0).
-
-    Args:
-        first, second: logits (batch, classes) of two passes over the same examples.
-    """
-    log_p, log_q = torch.log_softmax(first, dim=-1), torch.log_softmax(second, dim=-1)
-    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1).mean() / 2
 
 
 @register("rdrop")
@@ -57,10 +45,7 @@ class RDrop(Regularizer):
     def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
         """Average of two passes plus their disagreement; the logits are those of the first."""
         first, second = compute(batch), compute(batch)
-        if batch["labels"].is_floating_point():
-            apart = (first.logits - second.logits).square().mean()
-        else:
-            apart = disagreement(first.logits, second.logits)
+        apart = divergence(first.logits, second.logits, batch["labels"])
         if self.apart == 0:  # asked of the device until the passes differ
             self.apart = float(apart.detach())
         return Output((first.loss + second.loss) / 2 + self.strength * apart, first.logits)

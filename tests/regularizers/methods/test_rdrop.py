@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from regularizers.base import Context, Output
-from regularizers.methods.rdrop import RDrop, disagreement
+from regularizers.methods.rdrop import RDrop
 
 
 def slow_disagreement(first, second):
@@ -31,13 +31,6 @@ def loss(term, passes, labels):
         return Output(context.criterion(out, batch["labels"]), out)
 
     return term.loss(compute, {"labels": labels}, context).loss
-
-
-def test_disagreement_equals_the_slow_sum_and_is_zero_for_equal_passes():
-    assert float(disagreement(logits(0), logits(1))) == pytest.approx(
-        slow_disagreement(logits(0), logits(1)), rel=1e-12
-    )
-    assert float(disagreement(logits(0), logits(0))) == 0
 
 
 def test_the_loss_and_its_gradient_equal_the_reference():

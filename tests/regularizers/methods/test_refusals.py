@@ -16,8 +16,9 @@ from regularizers.strategy import parse
 
 ONES = torch.ones(2, 2)
 WHOLE_MODEL = (
-    "bitfit", "flooding(2)", "freeze(1)", "gradual_unfreezing", "hype", "label_smoothing(0.2)", "layerwise_lr(0.5)",
-    "lora", "lp_ft", "neftune(5)", "noisytune", "rdrop(2)", "recadam(1)", "reinit(1)", "spd(1)", "wise_ft(0.3)",
+    "bitfit", "flooding(2)", "freelb", "freeze(1)", "gradual_unfreezing", "hype", "label_smoothing(0.2)",
+    "layerwise_lr(0.5)", "lora", "lp_ft", "neftune(5)", "noisytune", "r3f", "rdrop(2)", "recadam(1)", "reinit(1)",
+    "smart", "spd(1)", "wise_ft(0.3)",
 )  # fmt: skip
 
 
@@ -45,6 +46,16 @@ WHOLE_MODEL = (
         ("guided_dropout(0, 0.1, order=up)", "order of guided_dropout must be ranked or shuffled, got up"),
         ("head:guided_dropout(0, 0.1)", "must act outside the head, got head:guided_dropout; use head:dropout"),
         ("dropout(0.1) + guided_dropout(0, 0.1)", "one sum must set the dropout sites once"),
+        ("r3f(-1)", "the strength of r3f must be >= 0, got -1"),
+        ("r3f(1, eps=0)", "eps of r3f must be > 0, got 0"),
+        ("r3f(1, noise=pink)", "the noise of r3f must be uniform or normal, got pink"),
+        ("smart(-1)", "the strength of smart must be >= 0, got -1"),
+        ("smart(1, step=0)", "step of smart must be > 0, got 0"),
+        ("smart(1, sigma=0)", "sigma of smart must be > 0, got 0"),
+        ("freelb(0)", "k of freelb must be an integer >= 1, got 0"),
+        ("freelb(1.5)", "k of freelb must be an integer >= 1, got 1.5"),
+        ("freelb(2, lr=-1)", "lr of freelb must be >= 0, got -1"),
+        ("freelb(2, magnitude=-1)", "magnitude of freelb must be >= 0, got -1"),
         ("rdrop(-1)", "the strength of rdrop must be >= 0, got -1"),
         ("sam(-1)", "rho of sam must be >= 0, got -1"),
         ("child_tuning(0)", r"p of child_tuning must be in \(0, 1\], got 0"),
@@ -149,7 +160,7 @@ def test_without_scores_they_say_what_to_do(text, lab):
         ("hype", "the model must have numbered layers, got none"),
         ("layerwise_lr(0.5)", "the model must have numbered layers, got none"),
         ("mixout(w_pre, 0.5)", "the none model has no layer to mix in scope 'all'"),
-        ("neftune(5)", "neftune needs a model with word embeddings"),
+        *((text, "needs a model with word embeddings") for text in ("freelb", "neftune", "r3f", "smart")),
     ],
 )
 def test_a_model_without_what_they_act_on_is_skipped(text, message):
