@@ -3,15 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from tabulate import tabulate
-
 from fisher.common.errors import InputError
 from fisher.common.text import escape
 from leaderboard.render.text import points
-from leaderboard.render.wording import bounds
+from leaderboard.render.wording import Columns, Table, bounds, count, draw, failed, table
 from leaderboard.stats.tests import ALPHA, MINIMUM
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_table
-from leaderboard.tables.published import Reference
+from leaderboard.tables.published import Figure, Reference
 from leaderboard.tables.sections import Section
 
 ABOUT = (
@@ -43,7 +41,7 @@ def _section(section: Section, found: PublishedTable) -> Iterator[str]:
     yield "Besides chance, these differ:" if found.differences else "Model, data and protocol are the published ones."
     if found.differences:
         yield "\n".join(f"- {_safe(line)}" for line in found.differences)
-    yield _scores(found.matches)
+    yield draw(_scores(found.matches), "markdown")
     if found.absent:
         yield f"Not run here: {found.absent} of the {len(found.reference.figures)} published cells."
     yield f"### Directions: against `{found.reference.first}`"
@@ -51,24 +49,29 @@ def _section(section: Section, found: PublishedTable) -> Iterator[str]:
         yield "No direction: that strategy, or the others, were not run to the end."
         return
     yield found.summary
-    yield _by_strategy(found.directions)
-    yield _directions(found.directions)
+    yield draw(_by_strategy(found.directions), "markdown")
+    yield draw(_directions(found.directions), "markdown")
     yield ABOUT_DIRECTIONS
 
 
-def _scores(matches: Sequence[Match]) -> str:
-    head = ["task", "data", "strategy", "n", "mean", "published", "ours - published", "max", "published", "difference"]
-    head += ["failed", "published"]
-    rows = []
-    for match in sorted(matches, key=_by_cell):
-        row, figure = match.row, match.figure
-        gap = _gap(*match.gap)
-        count = str(row.restarts) if row.complete else f"{row.restarts}/{row.expected}"
-        line = [_safe(match.cell.task), match.cell.amount, _safe(row.strategy), count, points(row.mean)]
-        line += [points(figure.mean), gap, points(row.max), points(figure.max), points(row.max - figure.max, sign=True)]
-        published = f"{figure.failed} of {figure.restarts}" if figure.failed else "-"
-        rows.append([*line, f"{row.failed}/{row.restarts}", published])
-    return _draw(head, rows, left=3)
+def _scores(matches: Sequence[Match]) -> Table:
+    columns = (
+        Columns(["task", "data", "strategy"], _place, align="left"),
+        Columns(["n", "mean"], lambda match: [count(match.row), points(match.row.mean)]),
+        Columns(["published", "ours - published"], lambda match: [points(match.figure.mean), _gap(*match.gap)]),
+        Columns(["max", "published"], lambda match: [points(match.row.max), points(match.figure.max)]),
+        Columns(["difference"], lambda match: [points(match.row.max - match.figure.max, sign=True)]),
+        Columns(["failed", "published"], lambda match: [failed(match.row), _failed_there(match.figure)]),
+    )
+    return table(columns, [(match,) for match in sorted(matches, key=_by_cell)])
+
+
+def _place(match: Match) -> list[str]:
+    return [_safe(match.cell.task), match.cell.amount, _safe(match.row.strategy)]
+
+
+def _failed_there(figure: Figure) -> str:
+    return f"{figure.failed} of {figure.restarts}" if figure.failed else "-"
 
 
 def _by_cell(match: Match) -> tuple[str, float]:
@@ -79,33 +82,29 @@ def _gap(value: float, low: float, high: float) -> str:
     return points(value, sign=True) + bounds(low, high, sign=True)
 
 
-def _by_strategy(directions: Sequence[Direction]) -> str:
+def _by_strategy(directions: Sequence[Direction]) -> Table:
     """Tabulate for every strategy in how many cells it differs from the first one as published."""
-    groups: dict[str, list[Direction]] = {}
+    groups: dict[str, Counter[str]] = {}
     for direction in directions:
-        groups.setdefault(direction.match.row.strategy, []).append(direction)
-    rows = []
-    for strategy, some in groups.items():
-        count = Counter(direction.verdict for direction in some)
-        kinds = [count["same"], count["opposite"], len(some) - count["same"] - count["opposite"]]
-        rows.append([_safe(strategy), *map(str, kinds)])
-    return _draw(["strategy", "same", "opposite", "neither"], rows, left=1)
+        groups.setdefault(direction.match.row.strategy, Counter())[direction.verdict] += 1
+    columns = (
+        Columns(["strategy"], lambda strategy, found: [_safe(strategy)], align="left"),
+        Columns(["same", "opposite"], lambda strategy, found: [str(found["same"]), str(found["opposite"])]),
+        Columns(["neither"], lambda strategy, found: [str(found.total() - found["same"] - found["opposite"])]),
+    )
+    return table(columns, groups.items())
 
 
-def _directions(directions: Sequence[Direction]) -> str:
-    head = ["task", "data", "strategy", "of the", "published", "ours", "direction", "significant"]
-    rows = []
-    for direction in sorted(directions, key=lambda d: _by_cell(d.match)):
-        match = direction.match
-        line = [_safe(match.cell.task), match.cell.amount, _safe(match.row.strategy), direction.measure]
-        line += [points(direction.published, sign=True), _gap(direction.ours, direction.low, direction.high)]
-        rows.append([*line, direction.verdict, direction.significant])
-    return _draw(head, rows, left=4)
-
-
-def _draw(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:
-    align = ["left"] * left + ["right"] * (len(head) - left)
-    return tabulate(rows, headers=head, tablefmt="pipe", colalign=align, disable_numparse=True)
+def _directions(directions: Sequence[Direction]) -> Table:
+    columns = (
+        Columns(["task", "data", "strategy"], lambda one: _place(one.match), align="left"),
+        Columns(["of the"], lambda one: [one.measure], align="left"),
+        Columns(
+            ["published", "ours"], lambda one: [points(one.published, sign=True), _gap(one.ours, one.low, one.high)]
+        ),
+        Columns(["direction", "significant"], lambda one: [one.verdict, one.significant]),
+    )
+    return table(columns, [(one,) for one in sorted(directions, key=lambda one: _by_cell(one.match))])
 
 
 def _safe(text: str) -> str:

@@ -8,7 +8,7 @@ from leaderboard.render import summary
 from leaderboard.render import wording as words
 from leaderboard.render.glossary import glossary
 from leaderboard.render.text import points, quantity
-from leaderboard.render.wording import Table, bounds, count, draw, failed, has_cost, p_value
+from leaderboard.render.wording import Columns, Table, bounds, count, draw, failed, has_cost, p_value, share, table
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
@@ -61,26 +61,13 @@ def _summary(section: Section, without_cost: bool) -> Iterator[str]:
 
 def _task(section: Section, cells: list[Cell], without_cost: bool) -> Iterator[str]:
     base, cost = section.baseline is not None, has_cost(section, without_cost)
-    tested = any(row.tier for cell in cells for row in cell.rows)
-    mean = ["default", f"tuned ({section.budget}) [95 %]"] if section.budget else ["mean [95 %]"]
-    head = ["data", *(["tier"] if tested else []), "strategy", "n", *mean, "max", "failed"]
-    head += ["vs base [95 %]", "p (Holm)"] if base else []
-    head += ["time"] if base and cost else []
-    notes, rows = words.Notes(), []
-    for cell in cells:
-        for row in words.shown(cell):
-            line = [cell.amount, *([str(row.tier or "-")] if tested else [])]
-            count, *scores = _scores(row, cell)
-            default = [points(section.default_of(cell, row))] if section.budget else []
-            line += [escape(row.strategy, "markdown") + notes.mark(words.remarks(row, cell)), count, *default, *scores]
-            line += words.against(row) if base else []
-            rows.append(line + ([quantity(row.relative_seconds, "x")] if base and cost else []))
-    left = head.index("strategy")
+    notes = words.Notes()
+    scores = _scores(section, cells, notes, cost)
     yield f"### {escape(words.task_heading(section, cells[0]), 'markdown')}"
     reach = [f"- {cell.amount}: {text}" for cell in cells if (text := words.reach(cell))]
     if reach:
         yield "\n".join(reach)
-    yield draw(Table(head, ["left" if at == left else "right" for at in range(len(head))], rows), "markdown")
+    yield draw(scores, "markdown")
     if notes.numbers:
         yield "\n".join(f"- {line}" for line in notes.lines("markdown"))
     if section.budget:
@@ -91,35 +78,58 @@ def _task(section: Section, cells: list[Cell], without_cost: bool) -> Iterator[s
     yield "</details>"
 
 
-def _scores(row: Row, cell: Cell) -> list[str]:
-    """Return n, mean, max and failed; the best mean and max of the cell are bold."""
+def _scores(section: Section, cells: list[Cell], notes: words.Notes, cost: bool) -> Table:
+    base, tuned = section.baseline is not None, section.budget > 0
+    mean = f"tuned ({section.budget}) [95 %]" if tuned else "mean [95 %]"
+    tested = any(row.tier for cell in cells for row in cell.rows)
+    columns = (
+        Columns(["data"], lambda cell, row: [cell.amount]),
+        Columns(["tier"], lambda cell, row: [str(row.tier or "-")], shown=tested),
+        Columns(["strategy"], lambda cell, row: [_name(row) + notes.mark(words.remarks(row, cell))], align="left"),
+        Columns(["n"], lambda cell, row: [count(row)]),
+        Columns(["default"], lambda cell, row: [points(section.default_of(cell, row))], shown=tuned),
+        Columns([mean, "max", "failed"], _result),
+        Columns(["vs base [95 %]", "p (Holm)"], lambda cell, row: words.against(row), shown=base),
+        Columns(["time"], lambda cell, row: [quantity(row.relative_seconds, "x")], shown=base and cost),
+    )
+    return table(columns, [(cell, row) for cell in cells for row in words.shown(cell)])
+
+
+def _name(row: Row) -> str:
+    return escape(row.strategy, "markdown")
+
+
+def _result(cell: Cell, row: Row) -> list[str]:
+    """Return mean, max and failed; the best mean and max of the cell are bold."""
     if not row.restarts:
-        return [count(row), "no result", "-", "-"]
+        return ["no result", "-", "-"]
     mean, top = points(row.mean), points(row.max)
     if row.ranked and cell.learned:
         mean = f"**{mean}**" if row in cell.best else mean
         top = f"**{top}**" if row.max == max(other.max for other in cell.ranked) else top
-    return [count(row), mean + bounds(row.mean_low, row.mean_high), top, failed(row)]
+    return [mean + bounds(row.mean_low, row.mean_high), top, failed(row)]
 
 
 def _details(cells: list[Cell], base: bool, cost: bool) -> Table:
-    head = ["data", "strategy", "std", "IQM", "E[max of 5]", "mean\\*", "rule", "failure rate"]
     known = [name for name in MEASURED if any(not math.isnan(getattr(row, name)) for c in cells for row in c.rows)]
-    head += [MEASURED[name] for name in known]
-    head += ["p (failures)", "P(better)"] if base else []
-    head += ["s", "MB"] if cost else []
-    rows = []
-    for cell in cells:
-        for row in (row for row in words.shown(cell) if row.restarts):
-            line = [cell.amount, escape(row.strategy, "markdown"), points(row.std), points(row.iqm)]
-            line += [points(row.expected_max[4]) if row.restarts >= 5 else "-", points(row.mean_not_failed)]
-            line += [str(row.failed_plain), f"[{words.share(row.failure_low)}, {words.share(row.failure_high)}] %"]
-            line += [quantity(row.passes) if name == "passes" else points(getattr(row, name)) for name in known]
-            line += _failures_and_improvement(row) if base else []
-            rows.append(line + ([quantity(row.seconds), quantity(row.peak_memory / 1e6)] if cost else []))
-    return Table(head, ["right", "left", *["right"] * (len(head) - 2)], rows)
+    columns = (
+        Columns(["data"], lambda cell, row: [cell.amount]),
+        Columns(["strategy"], lambda cell, row: [_name(row)], align="left"),
+        Columns(["std", "IQM"], lambda cell, row: [points(row.std), points(row.iqm)]),
+        Columns(["E[max of 5]"], lambda cell, row: [points(row.expected_max[4]) if row.restarts >= 5 else "-"]),
+        Columns(["mean\\*", "rule"], lambda cell, row: [points(row.mean_not_failed), str(row.failed_plain)]),
+        Columns(["failure rate"], lambda cell, row: [f"[{share(row.failure_low)}, {share(row.failure_high)}] %"]),
+        Columns([MEASURED[name] for name in known], lambda cell, row: [_measured(row, name) for name in known]),
+        Columns(["p (failures)", "P(better)"], lambda cell, row: _failures_and_improvement(row), shown=base),
+        Columns(["s", "MB"], lambda cell, row: [quantity(row.seconds), quantity(row.peak_memory / 1e6)], shown=cost),
+    )
+    return table(columns, [(cell, row) for cell in cells for row in words.shown(cell) if row.restarts])
+
+
+def _measured(row: Row, name: str) -> str:
+    return quantity(row.passes) if name == "passes" else points(getattr(row, name))
 
 
 def _failures_and_improvement(row: Row) -> list[str]:
     found = row.comparison
-    return ["-", "-"] if found is None else [p_value(found.failures_p_holm), f"{words.share(found.improvement)} %"]
+    return ["-", "-"] if found is None else [p_value(found.failures_p_holm), f"{share(found.improvement)} %"]

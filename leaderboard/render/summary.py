@@ -7,6 +7,7 @@ from statistics import median
 from fisher.common.text import Style, escape
 from leaderboard.render.text import fixed, points, quantity
 from leaderboard.render.wording import (
+    Columns,
     Table,
     against,
     better,
@@ -18,6 +19,7 @@ from leaderboard.render.wording import (
     p_value,
     reach,
     share,
+    table,
     task_name,
     undertrained,
     winner,
@@ -187,20 +189,23 @@ def ranking(section: Section, style: Style, without_cost: bool) -> Table:
 
     Those that were planned with fewer restarts come last, without a rank.
     """
+    base, cells = section.baseline is not None, section.ranking.cells
     tested = any(entry.tier for entry in section.ranking.strategies)
-    cost = has_cost(section, without_cost) and section.baseline is not None
-    head = ["rank", *(["tier"] if tested else []), "strategy", "mean rank", "best", "failed"]
-    head += ["P(better) [95 %]", "p (Holm)"] if section.baseline else []
-    head += ["time"] if cost else []
-    rows = []
-    for entry in (*section.ranking.strategies, *section.ranking.short):
-        line = [str(entry.rank or "-"), *([str(entry.tier or "-")] if tested else []), escape(entry.strategy, style)]
-        line += [fixed(entry.mean_rank, 2), f"{entry.wins}/{section.ranking.cells}"] if entry.rank else ["-", "-"]
-        line.append(failed(entry))
-        line += better(entry) if section.baseline else []
-        rows.append(line + ([quantity(entry.relative_seconds, "x")] if cost else []))
-    left = head.index("strategy")
-    return Table(head, ["left" if at == left else "right" for at in range(len(head))], rows)
+    columns = (
+        Columns(["rank"], lambda entry: [str(entry.rank or "-")]),
+        Columns(["tier"], lambda entry: [str(entry.tier or "-")], shown=tested),
+        Columns(["strategy"], lambda entry: [escape(entry.strategy, style)], align="left"),
+        Columns(["mean rank"], lambda entry: [fixed(entry.mean_rank, 2) if entry.rank else "-"]),
+        Columns(["best"], lambda entry: [f"{entry.wins}/{cells}" if entry.rank else "-"]),
+        Columns(["failed"], lambda entry: [failed(entry)]),
+        Columns(["P(better) [95 %]", "p (Holm)"], better, shown=base),
+        Columns(
+            ["time"],
+            lambda entry: [quantity(entry.relative_seconds, "x")],
+            shown=base and has_cost(section, without_cost),
+        ),
+    )
+    return table(columns, [(entry,) for entry in (*section.ranking.strategies, *section.ranking.short)])
 
 
 def areas(section: Section, style: Style) -> Table | None:

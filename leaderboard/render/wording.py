@@ -1,8 +1,8 @@
 """What terminal, Markdown and page say alike: headers, numbers with their uncertainty, footnotes, how to read them."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -32,6 +32,23 @@ class Table(NamedTuple):
     head: Sequence[str]
     align: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+class Columns(NamedTuple):
+    """Headings that stand side by side, and the texts below them for one item of a table."""
+
+    heads: Sequence[str]
+    cells: Callable[..., Sequence[str]]
+    shown: bool = True
+    align: str = "right"
+
+
+def table(groups: Iterable[Columns], items: Iterable[tuple[Any, ...]]) -> Table:
+    """Return the table of those columns that are shown, with one row per item."""
+    columns = [group for group in groups if group.shown]
+    heads = [head for group in columns for head in group.heads]
+    align = [group.align for group in columns for _ in group.heads]
+    return Table(heads, align, [[text for group in columns for text in group.cells(*item)] for item in items])
 
 
 def draw(table: Table, style: Style, widths: Sequence[int | None] | None = None) -> str:
