@@ -38,7 +38,7 @@ def test_every_key_is_documented(content):
     told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "leaderboard-json.md").read_text(encoding="utf-8")))
     made = json.loads(document.text(document.document(content)))
     for section in made["sections"]:
-        for free in ("protocol", "versions", "differs"):
+        for free in ("protocol", "versions", "environment", "differs"):
             section[free] = {}
         for strategy in section["strategies"]:
             strategy["methods"] = strategy["touched"] = {}
