@@ -39,6 +39,7 @@ __all__ = [
     "outside_head", "own_rate", "require",
 ]  # fmt: skip
 DROPOUT_SITES = "the dropout sites"  # what terms of a sum set; two that set the same thing contradict each other
+ATTENTION_NOISE = "the noise on attention"
 MIXED_WEIGHTS = "the mixed weights"
 TRAINED_WEIGHTS = "which weights train"
 STARTING_WEIGHTS = "the weights at the start"

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
+from regularizers.base import ATTENTION_NOISE, DROPOUT_SITES, Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear
 from regularizers.surgery.noise import StepNoise, attach_noise
@@ -52,7 +52,7 @@ class GaussianDropout(Regularizer):
     deviations: ClassVar[str] = "p/(1-p) is the variance (Sharma et al.'s baseline code: standard deviation)"
     off: ClassVar[tuple[str, ...]] = ("gaussian_dropout(0)",)
     search: ClassVar = {"p": Linear(0.02, 0.5)}
-    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
+    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES, ATTENTION_NOISE})
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of gaussian_dropout must be in [0, 1)", self.p)

@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import DROPOUT_SITES, Batch, Context, Output, Regularizer, require
+from regularizers.base import ATTENTION_NOISE, DROPOUT_SITES, Batch, Context, Output, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear, Log
 from regularizers.surgery.noise import StepNoise, attach_noise, holder
@@ -69,7 +69,7 @@ class VariationalDropout(Regularizer):
     equation: ClassVar[str] = "h <- h * e, e ~ N(1, alpha); L + KL(alpha) / n"
     deviations: ClassVar[str] = "one alpha per dropout site, with a learning rate of its own"
     search: ClassVar = {"p": Linear(0.02, 0.5), "lr": Log(1e-3, 0.1)}
-    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
+    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES, ATTENTION_NOISE})
 
     def __post_init__(self) -> None:
         require(0 < self.p <= 0.5, "p of variational_dropout must be in (0, 0.5], so that alpha <= 1", self.p)

@@ -16,9 +16,9 @@ from regularizers.strategy import parse
 
 ONES = torch.ones(2, 2)
 WHOLE_MODEL = (
-    "bitfit", "flooding(2)", "freelb", "freeze(1)", "gradual_unfreezing", "hype", "label_smoothing(0.2)",
-    "layerwise_lr(0.5)", "lora", "lp_ft", "neftune(5)", "noisytune", "r3f", "rdrop(2)", "recadam(1)", "reinit(1)",
-    "smart", "spd(1)", "wise_ft(0.3)",
+    "bitfit", "drophead(0.1)", "flooding(2)", "freelb", "freeze(1)", "gradual_unfreezing", "hype",
+    "label_smoothing(0.2)", "layerwise_lr(0.5)", "lora", "lp_ft", "neftune(5)", "noisytune", "r3f", "rdrop(2)",
+    "recadam(1)", "reinit(1)", "smart", "spd(1)", "wise_ft(0.3)",
 )  # fmt: skip
 
 
@@ -28,6 +28,8 @@ WHOLE_MODEL = (
         ("dropconnect(1)", r"p of dropconnect must be in \[0, 1\), got 1"),
         ("dropconnect(0.1, layers=few)", "layers of dropconnect must be paper, fed or all, got few"),
         ("dropconnect(0.1) + mixout(0, 0.1)", "one sum must set the mixed weights once"),
+        ("drophead(1)", r"p of drophead must be in \[0, 1\), got 1"),
+        ("drophead(0.1) + gaussian_dropout(0.1)", "one sum must set the noise on attention once"),
         ("dropout(1)", r"p of dropout must be in \[0, 1\), got 1"),
         ("dropout(-0.1)", r"p of dropout must be in \[0, 1\), got -0.1"),
         ("dropout(0.1) + model_default", "one sum must set the dropout sites once, got dropout.* leave one out"),

@@ -1,0 +1,77 @@
+"""DropHead: whole attention heads are dropped, each example and layer with a draw of its own.
+
+    A_h <- A_h * m_h * H / sum_h m_h,   m_h ~ Bernoulli(1 - p) per head h of H                      [Zhou et al. 2020]
+
+A_h are a head's attention probabilities, so that its output is scaled alike. What is left is scaled by the number of
+heads that are left, and so the mean of every factor is 1. Where all heads of an example would be dropped, none is.
+Every attention of the model is meant, T5's cross-attention too.
+Deviations: p stays as it is; the paper's schedule (down to 0 and up again) is left out, for its details could not be
+looked up. The equation is that of a public port, not of the authors' code; p has no default.
+Reference: Zhou, Ge, Wei, Zhou, Xu 2020 (Findings of EMNLP), arXiv:2004.13342; port: Kirill-Kravtsov/drophead-pytorch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from regularizers.base import ATTENTION_NOISE, Context, Regularizer, SkipTrial, require
+from regularizers.registry import register
+from regularizers.search import Linear
+from regularizers.surgery.noise import StepNoise, attach_noise
+
+
+def head_factors(kept: Tensor) -> Tensor:
+    """The factor of every head from what is kept, (batch, heads) with 0 and 1; 1 for all where nothing is kept."""
+    count = kept.sum(1, keepdim=True)
+    return torch.where(count > 0, kept * (kept.shape[1] / count.clamp(min=1)), 1.0)
+
+
+class HeadNoise:
+    """What sits on an attention: draws which heads of each example are kept."""
+
+    def __init__(self, p: float, stream: StepNoise) -> None:
+        self.p = p
+        self.stream = stream
+
+    def __call__(self, module: nn.Module, x: Tensor) -> Tensor:
+        """x (batch, heads, tokens, tokens)."""
+        drawn = torch.rand(x.shape[:2], generator=self.stream.on(x.device), device=x.device)
+        return x * head_factors((drawn >= self.p).to(x.dtype))[:, :, None, None]
+
+
+@register("drophead")
+@dataclass
+class DropHead(Regularizer):
+    """Drop every attention head with probability `p` in [0, 1)."""
+
+    p: float
+    summary: ClassVar[str] = "drop whole attention heads"
+    paper: ClassVar[str] = "Zhou et al. 2020 (Findings of EMNLP)"
+    equation: ClassVar[str] = "A_h <- A_h * m_h * H / sum m, m_h ~ Bernoulli(1 - p) per head, example and layer"
+    deviations: ClassVar[str] = "p is constant; never are all heads of an example dropped"
+    example: ClassVar[str] = "drophead(0.2)"
+    off: ClassVar[tuple[str, ...]] = ("drophead(0)",)
+    search: ClassVar = {"p": Linear(0.05, 0.5)}
+    sets: ClassVar[frozenset[str]] = frozenset({ATTENTION_NOISE})
+    body_only: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require(0 <= self.p < 1, "p of drophead must be in [0, 1)", self.p)
+
+    def attach(self, context: Context) -> list[str]:
+        """Put the noise on every attention; returns the modules that hold its probability."""
+        self._stream = StepNoise()
+        sites = [site for site in context.dropout_sites() if site.kind == "attention"]
+        if not sites:
+            raise SkipTrial("drophead needs a model with a table of its attentions")
+        for site in sites if self.p > 0 else []:
+            attach_noise(context.model, site, HeadNoise(self.p, self._stream))
+        return [site.module for site in sites]
+
+    def draw(self, context: Context) -> None:
+        """A new stream of draws; micro-batches of a step go on with it."""
+        self._stream.reseed(context)
