@@ -17,6 +17,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.data.origin import Origin
+from benchmarks.executors import variables
 from fisher.common.command import make_parser, run_command
 from fisher.options import BATCH_TOKENS
 
@@ -50,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Estimate or resume, and write the file."""
+    variables.settle()
+    Origin(args.data_dir, args.task_file, args.offline).task(args.task)
     from benchmarks import task_fisher
 
     task_fisher.run(args)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import options
 from benchmarks.executors import variables
+from benchmarks.planning.names import check_names
 from fisher.common.command import run_command
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         return show_list(args.list)
     variables.settle()
     options.check(args)
+    check_names(args)
     from rich.console import Console
 
     from benchmarks.executors import data_parallel
@@ -114,7 +116,8 @@ def report(request: Request, plan: Plan, console: Console) -> int:
 def show_list(what: str) -> int:
     """Show the names that the command line takes."""
     from benchmarks.data.tasks import TASKS
-    from benchmarks.planning.suite_file import builtin_suites, load_suite
+    from benchmarks.planning.names import builtin_suites
+    from benchmarks.planning.suite_file import load_suite
 
     if what == "suites":
         print("\n".join(describe(load_suite(name)) for name in builtin_suites()))

@@ -18,6 +18,7 @@ exit codes: 0 no problem; 1 at least one; 2 the request was wrong
 import argparse
 from collections.abc import Sequence
 
+from benchmarks.executors import variables
 from fisher.common.command import make_parser, run_command
 
 
@@ -52,6 +53,8 @@ def needs_data(args: argparse.Namespace) -> bool:
 
 def check_with_data(args: argparse.Namespace) -> int:
     """Check records, data and code; 1 if there is a problem."""
+    if args.rerun:
+        variables.settle()
     from benchmarks.verification import checks
 
     return checks.run(args)

@@ -9,6 +9,8 @@ system that all nodes share.
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from benchmarks.trial.config import TrialConfig
 
 TRIALS = 20  # per job
+OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")  # and not requeued
+PATIENCE = 3600.0  # seconds without an answer of `squeue`
 LOOK_EVERY = 2.0  # seconds between two looks at the records and the jobs
 
 
@@ -100,6 +104,46 @@ def make_engine(folder: Path, options: Mapping[str, Any]) -> Any:
     return engine
 
 
+class Queue:
+    """SLURM's queue as `squeue` shows it; accounting (`sacct`) is not asked, because many clusters have none.
+
+    A job is over when the queue says so or has not known it twice in a row: it forgets jobs that ended some minutes
+    ago. While `squeue` itself fails nothing is over, and that is said once; after PATIENCE seconds all jobs are.
+    """
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.ids, self.unknown, self.ended = list(map(str, ids)), set[str](), set[str]()
+        self.seen = time.monotonic()
+        self.warned = False
+
+    def over(self) -> set[str]:
+        """The jobs that are over."""
+        states = self._ask()
+        if states is None:
+            return set(self.ids) if time.monotonic() - self.seen > PATIENCE else self.ended
+        self.seen = time.monotonic()
+        unknown = {one for one in self.ids if one not in states}
+        self.ended |= {one for one in self.ids if states.get(one) in OVER} | (unknown & self.unknown)
+        self.unknown = unknown
+        return self.ended
+
+    def _ask(self) -> dict[str, str] | None:
+        """State by job, None where `squeue` gives no answer."""
+        arrays = ",".join(sorted({one.partition("_")[0] for one in self.ids}))
+        command = ["squeue", "--array", "--noheader", "--states=all", "--format=%i %T", f"--jobs={arrays}"]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            problem = answer.stderr
+            if answer.returncode == 0 or "invalid job id" in problem.lower():  # so it says when it knows none of them
+                return dict(line.split() for line in answer.stdout.splitlines())
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            problem = str(error)
+        if not self.warned:
+            self.warned = True
+            print(f"warning: squeue gives no answer and is asked again: {shorten(problem, 200)}", file=sys.stderr)
+        return None
+
+
 def submit_trials(
     configs: Mapping[str, TrialConfig],
     job: Job,
@@ -123,10 +167,11 @@ def submit_trials(
         raise InputError(f"--slurm must name what this SLURM has, it refused the jobs: {_first_line(error)}") from None
     owner = {name: jobs[at // size] for at, name in enumerate(names)}
     waiting = {name: PendingTrial(configs[name], name, before.get(name)) for name in names}
+    queue = Queue([one.job_id for one in jobs])
     while waiting:
-        over = {id(one) for one in jobs if one.done()}  # asked before the records, so that none is missed
+        over = queue.over()  # asked before the records, so that none is missed
         for name, trial in list(waiting.items()):
-            outcome = _outcome(job, trial, owner[name], id(owner[name]) in over)
+            outcome = _outcome(job, trial, owner[name], str(owner[name].job_id) in over)
             if outcome is not None:
                 del waiting[name]
                 yield trial.config, outcome

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from benchmarks.data.readers import load_toml
 from benchmarks.data.tasks import Task, find_task
+from benchmarks.planning.names import read_suite_toml
 from benchmarks.planning.suite import AUTO, FisherRecipe, Suite, Tuning, Variant
 from benchmarks.trial.protocol import FIELDS, PROTOCOLS, make_protocol
 from benchmarks.tuning.families import read_family
@@ -22,9 +21,6 @@ from fisher.common.errors import InputError, unknown
 from fisher.pretraining.objectives import OBJECTIVES
 from leaderboard.records.schema import MAX_RESTARTS, MIN_FRACTION
 from regularizers.strategy import parse
-
-FOLDER = Path(__file__).parents[1] / "suites"
-
 
 SCALARS = {
     "name": str,
@@ -47,21 +43,12 @@ AXES = (*REQUIRED, "strategies", *AMOUNTS, "split_seeds", "protocol")
 WANTED = {int: "a whole number", str: "a text", bool: "true or false"}
 
 
-def builtin_suites() -> dict[str, Path]:
-    """The suites that ship with the project, by name."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
-
-
 def load_suite(name: str, own: Task | None = None) -> Suite:
     """A built-in suite by name or a user's by its path; `own` is a task of the user's that it may name.
 
     Raises InputError that names file and key.
     """
-    suites = builtin_suites()
-    path = suites.get(name, Path(name))
-    if name not in suites and path.suffix != ".toml":
-        raise InputError(f"{unknown('suite', name, suites)}, or give a file that ends in .toml")
-    content = load_toml(path, "a suite")
+    path, content = read_suite_toml(name)
     return read_suite(content, str(path), path.stem, own)
 
 

@@ -15,6 +15,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.data.tasks import find_task
+from benchmarks.executors import variables
 from fisher.common.command import make_parser, run_command
 
 
@@ -43,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, keep, print the tables."""
+    variables.settle()
+    for name in args.tasks:
+        find_task(name)
     from benchmarks.speed import measure
 
     measure.run(args)

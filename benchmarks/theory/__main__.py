@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.executors import variables
 from fisher.common.command import make_parser, run_command
 
 
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
 
     def run(args: argparse.Namespace) -> None:
+        variables.settle()
         from benchmarks.theory import experiments
 
         experiments.run(argparse.Namespace(**vars(args), words=words))

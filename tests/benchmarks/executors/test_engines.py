@@ -269,7 +269,41 @@ def test_submitit_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyP
         slurm._submitit()
 
 
-def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path) -> None:
+@pytest.fixture
+def squeue(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, str]]:
+    """What `squeue` answers (exit code, output, errors), the last again and again; at first it knows no job."""
+    answers = [(1, "", "slurm_load_jobs error: Invalid job id specified")]
+
+    def run(command: list[str], **how: Any) -> Any:
+        code, out, err = answers.pop(0) if len(answers) > 1 else answers[0]
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    monkeypatch.setattr(slurm.subprocess, "run", run)
+    monkeypatch.setattr(slurm, "LOOK_EVERY", 0.0)
+    return answers
+
+
+def test_a_job_is_over_when_the_queue_says_so_or_twice_does_not_know_it(squeue: list[tuple[int, str, str]]) -> None:
+    queue = slurm.Queue(["7_0", "7_1", "7_2"])
+    looks = ["7_0 RUNNING\n7_1 COMPLETED\n7_2 PREEMPTED\n", "7_0 RUNNING\n", "7_2 PENDING\n", "7_0 RUNNING\n", ""]
+    squeue[:] = [(0, text, "") for text in looks]
+    found = [set(queue.over()) for _ in looks]
+    assert found == [{"7_1"}, {"7_1"}, {"7_1"}, {"7_1"}, {"7_1", "7_2"}]
+
+
+def test_a_queue_that_does_not_answer_is_said_once_and_not_waited_for_for_ever(
+    squeue: list[tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue = slurm.Queue(["7_0"])
+    squeue[:] = [(1, "", "Unable to contact slurm controller"), (0, "neither id nor state", "")]
+    assert [queue.over() for _ in range(3)] == [set(), set(), set()]
+    said = capsys.readouterr().err
+    assert said == "warning: squeue gives no answer and is asked again: Unable to contact slurm controller\n"
+    monkeypatch.setattr(slurm, "PATIENCE", 0.0)
+    assert queue.over() == {"7_0"}
+
+
+def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path, squeue: list[tuple[int, str, str]]) -> None:
     """As one that SLURM cancels before its node has started it; the second of three trials was done all the same."""
 
     class Engine:
@@ -278,14 +312,14 @@ def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path) -> No
         def submit(self, task: dict[str, Any]) -> Any:
             for config in list(task.values())[1:]:
                 write_record(tmp_path / "records", {"config": config, "result": launcher.RESULT, "environment": {}})
-            return SimpleNamespace(job_id=len(task), done=lambda: True)
+            return SimpleNamespace(job_id=len(task))
 
     configs = {record_id(config): config for config in map(launcher.config, range(3))}
     more: dict[str, Any] = {"before": {}, "engine": Engine(), "size": 2, "batch": lambda configs, before: configs}
     ended = slurm.submit_trials(configs, Job(None, tmp_path, 0, {}), **more)
     assert [(outcome.status, outcome.reason) for _, outcome in ended] == [
-        ("killed", "SLURM job 2 ended without a record"),
         ("ok", None),
+        ("killed", "SLURM job 2 ended without a record"),
         ("killed", "SLURM job 1 ended without a record"),
     ]
 
@@ -338,7 +372,7 @@ class Array:
 
     def submit(self, one: Any) -> Any:
         self.given.append(one)
-        return SimpleNamespace(done=lambda: True, job_id="7")
+        return SimpleNamespace(job_id="7")
 
 
 def submitted(folder: Path, before: dict[str, str], refusal: str = "") -> list[Any]:
@@ -351,6 +385,7 @@ def submitted(folder: Path, before: dict[str, str], refusal: str = "") -> list[A
     return array.given
 
 
+@pytest.mark.usefixtures("squeue")
 def test_a_slurm_job_carries_the_checksums_of_its_own_records_alone(tmp_path: Path) -> None:
     own = {"a": "00" * 32, "c": "11" * 32}
     alone = submitted(tmp_path, own)

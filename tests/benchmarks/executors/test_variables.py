@@ -4,11 +4,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks import fisher, verify
 from benchmarks.executors.variables import ADDRESS, LAUNCH, clean_worker, is_launch, settle
 from benchmarks.run import main
+from benchmarks.speed import __main__ as speed
+from benchmarks.theory import __main__ as theory
 from fisher.common.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -103,6 +107,23 @@ def test_the_command_refuses_in_one_sentence(
     assert main(["--output", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: RANK=3 must not be set without torchrun") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        (fisher.main, ["--task", "pocket-rte", "--output", "F"]),
+        (speed.main, []),
+        (theory.main, ["--output", "DIR"]),
+        (verify.main, ["RESULTS", "--rerun", "1"]),
+    ],
+)
+def test_every_command_that_computes_refuses_another_arithmetic(
+    command: Any, flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    assert command(flags) == 2
+    assert capsys.readouterr().err.startswith("error: NVIDIA_TF32_OVERRIDE=1 must not be set: it would change results")
 
 
 @pytest.mark.parametrize("guarded", [False, True])

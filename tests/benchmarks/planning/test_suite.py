@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.data.tasks import find_task
 from benchmarks.planning.embedded import on_own_corpus, on_pocket
-from benchmarks.planning.suite_file import builtin_suites, load_suite, override
+from benchmarks.planning.names import builtin_suites
+from benchmarks.planning.suite_file import load_suite, override
 from benchmarks.trial.protocol import make_protocol
 from benchmarks.tuning.families import read_family
 from fisher.common.errors import InputError

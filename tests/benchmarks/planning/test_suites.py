@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.planning.names import builtin_suites
 from benchmarks.planning.suite import Suite
-from benchmarks.planning.suite_file import builtin_suites, load_suite
+from benchmarks.planning.suite_file import load_suite
 from benchmarks.run import main
 from benchmarks.trial.protocol import PROTOCOLS, make_protocol
 from leaderboard.tables.matches import as_published
