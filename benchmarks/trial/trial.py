@@ -138,7 +138,9 @@ def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training
     order = batches.TrainBatches(train.rows, train.labels, size=size, seed=seed, pad=pad)
     evaluation = Evaluation(inputs.task, inputs.dev, pad)
     strategy, touched = attach(config, resources, model, head, len(train.rows))
-    note = settle_forward(strategy, order(0)[0], protocol.forward, accelerator.autocast)
+    first = order(0)
+    strategy.context.training.steps = protocol.steps or len(first) * protocol.epochs  # also where no step is taken yet
+    note = settle_forward(strategy, first[0], protocol.forward, accelerator.autocast)
     recipe = protocol.recipe()
     if resources.micro_batch is not None:
         recipe = dataclasses.replace(recipe, micro_batch=resources.micro_batch)

@@ -4,7 +4,7 @@ The *body* is the base model. What lies outside it is a head: heads of pretraini
 be missing. A pooler that one of both lacks as a whole is no fault either.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def _count(names: Collection[str], what: str) -> str:
     return f"{len(names)} tensor{'s are' if len(names) > 1 else ' is'} {what} ({shown})"
 
 
-def _cause(model: Any, missing: Iterable[str], left_over: Iterable[str], unexpected: list[str]) -> str:
+def _cause(model: Any, missing: Sequence[str], left_over: Sequence[str], unexpected: list[str]) -> str:
     """The likeliest reason, and what to do."""
     wrapper = next((prefix for prefix in WRAPPERS if any(name.startswith(prefix) for name in unexpected)), None)
     everything = " ".join((*missing, *left_over))
@@ -96,7 +96,8 @@ def _cause(model: Any, missing: Iterable[str], left_over: Iterable[str], unexpec
         return "it has relative-position tables, which this version of transformers does not compute"
     if "crossattention" in everything or "EncDecAttention" in everything:
         return "its config.json is that of a decoder with cross-attention, or its file is"
-    if missing and unexpected and not any(map(body_test(model), unexpected)):
+    most = 2 * len(missing) > sum(1 for _ in model.base_model.named_parameters())
+    if most and unexpected and not any(map(body_test(model), unexpected)):
         others = sorted({name.split(".")[0] for name in unexpected})
         return f"it looks like another family (names begin with {', '.join(others[:SHOWN])}): check model_type"
     if missing or left_over:

@@ -50,6 +50,11 @@ MISFITS = {
     "another family": (dict, {"model_type": "electra"}, r"another family \(names begin with bert, cls\)"),
     "a layer missing": (without(LAYER), {}, r"16 tensors are missing \(bert.encoder.layer.1..*, \.\.\.\)"),
     "a layer too many": (dict, {"num_hidden_layers": 2}, "16 tensors are left over .*number of layers"),
+    "a bias missing": (
+        without(f"{LAYER}output.dense.bias"),
+        {},
+        "1 tensor is missing .*: check that the file is whole",
+    ),
     "half a pooler": (without("pooler.dense.bias"), {}, "1 tensor is missing .*pooler.dense.bias"),
     "relative positions": (more(f"{LAYER}attention.self.distance_embedding.weight", 3, 2), {}, "relative-position"),
     "a decoder's layers": (more(f"{LAYER}crossattention.self.query.weight", 3, 2), {}, "decoder with cross-attention"),

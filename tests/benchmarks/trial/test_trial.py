@@ -148,26 +148,37 @@ class EagerAttention(Regularizer):
     def attach(self, context):
         context.model.set_attn_implementation("eager")
         return list(context.parameters())
+
+@register("late_attention")
+class LateAttention(Regularizer):
+    def loss(self, compute, batch, context):
+        if context.training.step:
+            context.model.set_attn_implementation("eager")
+        return compute(batch)
 """
 
 
-def test_the_record_says_what_did_nothing_and_which_pass_was_used(
-    make_configs: Make, resources: Resources, tmp_path: Path
-) -> None:
+def test_the_record_says_what_did_nothing(make_configs: Make, resources: Resources, tmp_path: Path) -> None:
     record = execute(make_configs("rdrop(1)", epochs=1)[0], resources)
     assert read_record(write_record(tmp_path, record))["result"]["notes"][0].startswith(
         "rdrop(1): its two passes never"
     )
+
+
+@pytest.mark.parametrize(("strategy", "step"), [("eager_attention", 1), ("late_attention", 3)])
+def test_the_record_says_which_pass_was_used(
+    make_configs: Make, resources: Resources, tmp_path: Path, strategy: str, step: int
+) -> None:
     plugin = tmp_path / "plugin.py"
     plugin.write_text(PLUGIN)
     load_plugin(str(plugin))
     by_forward = [
         execute(config, replace(resources, plugins=(str(plugin),)))["result"]
         for forward in ("packed", "stock")
-        for config in make_configs("eager_attention", epochs=1, forward=forward)
+        for config in make_configs(strategy, epochs=1, forward=forward)
     ]
     assert by_forward[0]["notes"] == [
-        "trained with the forward pass stock in place of packed: the loss differs at step 1"
+        f"trained with the forward pass stock in place of packed: the loss differs at step {step}"
     ]
     assert "notes" not in by_forward[1] and by_forward[0]["train_loss"] == by_forward[1]["train_loss"]
 
