@@ -35,7 +35,6 @@ _HEAD = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')  # how a record begins: i
 _HUGE = [re.compile(sign + rb"[+]?[0-9]{3,}\s*[,\]}]") for sign in (b"e", b"E")]  # what may be read as infinite
 _STRIDE = 21  # and 200 digits in a row: at least 9 of them are among every 21st byte
 _LONG = re.compile(rb"[0-9]{9}")
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe from strangers must not block the reader
 
 
 def encode_record(record: Mapping[str, Any]) -> tuple[str, bytes]:
@@ -74,27 +73,17 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
 def _read_bytes(path: str) -> bytes:
     """Read a regular file of bounded size; a pipe or a device from strangers must not block the reader."""
     try:
-        file = os.open(path, _FLAGS)
-        try:
-            found = os.fstat(file)
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+            found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise RecordError("a record must be a regular file")
-            data = _read_all(file, found.st_size)
-        finally:
-            os.close(file)
+            return _bounded(file.read(min(found.st_size, MAX_BYTES) + 1))
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}") from None
-    return _bounded(data)
 
 
-def _read_all(file: int, size: int) -> bytes:
-    """Read an open file to its end, but no more than one byte above the limit."""
-    parts = [os.read(file, min(size, MAX_BYTES) + 1)]
-    if len(parts[0]) == size:
-        return parts[0]
-    while parts[-1] and (left := MAX_BYTES + 1 - sum(map(len, parts))) > 0:
-        parts.append(os.read(file, left))
-    return b"".join(parts)
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
