@@ -179,7 +179,7 @@ def honest(
     return record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def honest_record() -> Callable[..., dict[str, Any]]:
     """Return the factory of one record without any fault."""
     return honest
@@ -201,9 +201,3 @@ def arrange(tmp_path: Path) -> Callable[..., tuple[tables.Section, ...]]:
         return tables.sections(lines, **options)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def honest_factory() -> Callable[..., dict[str, Any]]:
-    """Return the same factory for fixtures of a module."""
-    return honest

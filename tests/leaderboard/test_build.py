@@ -245,23 +245,6 @@ def test_the_leaderboard_needs_no_torch_and_none_of_our_other_packages(small, st
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_module_runs_as_a_command(small, store, tmp_path):
-    argv = [
-        sys.executable,
-        "-W",
-        "error",
-        "-m",
-        "leaderboard.build",
-        str(store(small)),
-        "--output",
-        str(tmp_path / "out"),
-        "--without-figures",
-    ]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "out" / "leaderboard.csv").exists()
-
-
 def test_4000_records(record, tmp_path):
     """Prints the time (run with -s); a slow machine is no failure."""
     for number in range(4000):

@@ -24,7 +24,7 @@ def described(strategy):
 
 
 @pytest.fixture(scope="session")
-def board(tmp_path_factory, honest_factory):
+def board(tmp_path_factory, honest_record):
     """A run's folder with its page: two tasks, two fractions, three strategies."""
     folder = tmp_path_factory.mktemp("page") / "run"
     levels = {"none": 0.60, BASE: 0.62, MIX: 0.66}
@@ -34,11 +34,11 @@ def board(tmp_path_factory, honest_factory):
                 for restart in range(12):
                     failed = strategy == "none" and restart < 3
                     score = 0.5 if failed else round(level + 0.1 * fraction + 0.003 * (7 * restart % 12), 4)
-                    record = honest_factory(strategy, restart, score, status="failed" if failed else "ok")
+                    record = honest_record(strategy, restart, score, status="failed" if failed else "ok")
                     record["config"] |= {"task": task, "metric": metric, "fraction": fraction}
                     record["result"]["seconds"]["total"] = 1.0 + level
                     write_record(folder / "records", record)
-    lost = honest_factory("none", 11, status="oom")
+    lost = honest_record("none", 11, status="oom")
     lost["config"] |= {"task": "rte", "metric": "accuracy", "fraction": 1.0}
     write_record(folder / "records", lost)
     (folder / "methods.json").write_text(json.dumps({MIX: described(MIX)}))
@@ -47,7 +47,7 @@ def board(tmp_path_factory, honest_factory):
 
 
 @pytest.fixture(scope="session")
-def planned(tmp_path_factory, honest_factory):
+def planned(tmp_path_factory, honest_record):
     """Two strategies with 12 restarts, two planned with 5, one of which is not complete."""
     folder = tmp_path_factory.mktemp("planned") / "run"
     levels = {BASE: (0.60, 12), MIX: (0.66, 12), "none": (0.63, 5), "gaussian_dropout(0.1)": (0.70, 5)}
@@ -55,7 +55,7 @@ def planned(tmp_path_factory, honest_factory):
     for task, metric in (("rte", "accuracy"), ("cola", "matthews")):
         for strategy, (level, count) in levels.items():
             for restart in range(count):
-                record = honest_factory(strategy, restart, round(level + 0.003 * (7 * restart % 12), 4))
+                record = honest_record(strategy, restart, round(level + 0.003 * (7 * restart % 12), 4))
                 record["config"] |= {"task": task, "metric": metric}
                 configs.append(record["config"])
                 if (strategy, restart) != ("gaussian_dropout(0.1)", 2):

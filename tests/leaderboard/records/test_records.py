@@ -1,6 +1,5 @@
 """Records: atomic writing, checksums, and that reading fails only with a sentence that names the file."""
 
-import errno
 import json
 import math
 import os
@@ -76,19 +75,6 @@ def test_the_content_is_on_disk_before_the_name(record, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda old, new: (steps.append("rename"), replace(old, new)))
     write_record(tmp_path, record())
     assert steps == [False, "rename", True]  # file, rename, folder
-
-
-def test_a_full_disk_leaves_the_old_record_and_no_rubbish(record, tmp_path, monkeypatch):
-    path = write_record(tmp_path, record(None, status="killed"))
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RecordError, match="cannot be written: No space left on device"):
-        write_record(tmp_path, record(0.7))
-    assert os.listdir(tmp_path) == [path.name]
-    assert read_record(path)["result"]["status"] == "killed"
 
 
 def test_a_folder_that_is_a_file_is_a_sentence(record, tmp_path):

@@ -158,11 +158,6 @@ def test_equal_records_give_equal_figures_in_any_order_and_whatever_the_user_has
     assert first["small-bert-lee20-restarts-100.svg"] != first["small-bert-lee20-restarts-100-dark.svg"]
 
 
-def test_a_run_and_a_check_draw_nothing(store: Store, record: Make, tmp_path: Path) -> None:
-    build([store(records_of(record))], tmp_path / "out")
-    assert not (tmp_path / "out" / "figures").exists()
-
-
 def test_the_command_draws_unless_it_is_told_not_to(
     store: Store, record: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm, permutation_test
+from scipy.stats import binomtest, norm
 
 from leaderboard.stats import tests
 from leaderboard.stats.tests import sign_flip, sign_flips
@@ -44,12 +44,6 @@ def test_sign_flip_agrees_with_enumeration(count):
     draw = np.random.Generator(np.random.PCG64(count))
     for values in (draw.normal(0.3, 1, count), draw.integers(-3, 5, count) / 277):  # with ties and zeros
         assert sign_flip(values) == enumerated(values.tolist())
-
-
-def test_sign_flip_agrees_with_scipy():
-    values = SCORES[:13] - SCORES[:13].mean() + 0.02
-    reference = permutation_test((values,), np.mean, permutation_type="samples", n_resamples=math.inf)
-    assert sign_flip(values) == pytest.approx(reference.pvalue, abs=1e-12)
 
 
 def test_many_differences_are_sampled_with_a_seed():
