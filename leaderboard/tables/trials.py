@@ -139,7 +139,7 @@ def trials(records: Iterable[Mapping[str, Any]], plan: Plan | None = None) -> tu
 
 def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
     """Return what a trial ran with: `VERSIONS`, and the commit of this project."""
-    git = environment.get("git") or {}
+    git = _object(environment.get("git"))
     commit = str(git.get("commit") or "unknown")[:12] + (" with changes" if git.get("dirty") else "")
     return {name: str(environment.get(name, "unknown")) for name in VERSIONS} | {"commit": commit}
 
