@@ -34,6 +34,7 @@ COMMANDS = {
     "list tasks": Command("every task and its metric", "benchmarks.run", ("--list", "tasks")),
     "describe": Command("equation, parameters and sites of a regularizer", "benchmarks.describe", ("describe",)),
     "check": Command("the conformance checks on a regularizer of your own", "regularizers.__main__", ("check",)),
+    "matrix": Command("every regularizer on a tiny model of every family", "regularizers.__main__", ("matrix",)),
     "build": Command("the leaderboard's files from records alone", "leaderboard.build"),
     "verify": Command("check results by records, data and training", "benchmarks.verify", main="regbench"),
     "compare": Command("our results next to published tables", "leaderboard.compare"),

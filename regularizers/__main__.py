@@ -1,12 +1,13 @@
-"""List the regularizers, describe one, or check that one does everything right.
+"""List the regularizers, describe one, check that one does everything right, or try all on every model family.
 
 examples:
   regbench list
   regbench describe mixout
   regbench describe "guided_dropout(0, 0.099, fisher=published)" --plot schedule.png
   regbench check my_regularizer.py --markdown
+  regbench matrix
 
-`python -m regularizers list | describe | check` are the same commands.
+`python -m regularizers list | describe | check | matrix` are the same commands.
 
 exit codes: 0 done; 1 a check failed; 2 the request was wrong
 """
@@ -20,7 +21,7 @@ from fisher.common.command import Help, make_parser, run_command
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line with its three sub-commands."""
+    """Return the command line with its four sub-commands."""
     made = make_parser("regbench", __doc__)
     commands = made.add_subparsers(metavar="COMMAND", required=True)
     for name, own in parsers().items():
@@ -50,12 +51,15 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     what.add_argument("what", nargs="?", metavar="FILE|NAME", help="a plugin's file, a method, or a strategy")
     what.add_argument("--all", action="store_true", help="every registered method")
     kit.add_argument("--markdown", action="store_true", help="print the tables as Markdown, for a pull request")
-    for command, work in ((every, run_list), (one, run_describe), (kit, run_check)):
+    grid = make_parser("regbench matrix", f"Try every method on a tiny model of every family.\n{rest}")
+    grid.add_argument("--markdown", action="store_true", help="print the tables as Markdown, for docs/models.md")
+    works = {every: run_list, one: run_describe, kit: run_check, grid: run_matrix}
+    for command, work in works.items():
         command.set_defaults(work=work)
         command.add_argument(
             "--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers"
         )
-    return {"list": every, "describe": one, "check": kit}
+    return {"list": every, "describe": one, "check": kit, "matrix": grid}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,6 +103,17 @@ def run_check(args: argparse.Namespace) -> int:
     reports = check_all() if args.all else [check(subject) for subject in subjects(args.what)]
     print(render(reports, markdown=args.markdown))
     return 1 if any(report.failures for report in reports) else 0
+
+
+def run_matrix(args: argparse.Namespace) -> int:
+    """Print the families with their sites, and what every method does on them."""
+    import torch
+
+    from regularizers.testing.matrix import report
+
+    torch.set_num_threads(1)
+    print(report(markdown=args.markdown))
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,6 +22,7 @@ from benchmarks.tuning.trials import Plan
 from fisher.common.errors import InputError
 from regularizers.registry import identity
 from regularizers.strategy import Strategy, parse
+from regularizers.surgery.families import FAMILIES
 from regularizers.surgery.forward import available
 
 
@@ -51,7 +52,8 @@ def make_grid(
     grid: dict[tuple[Any, ...], TrialConfig] = {}
     for block in suite.blocks():
         protocol = make_protocol(block.protocol, block.settings)
-        protocol = dataclasses.replace(protocol, forward=available(protocol.forward, family))
+        sites = "table" if family in FAMILIES else protocol.sites
+        protocol = dataclasses.replace(protocol, forward=available(protocol.forward, family), sites=sites)
         names = [str(strategy) for strategy in unique_strategies(block.strategies)]
         for task, amount in itertools.product(dict.fromkeys(block.tasks), block.amounts()):
             for restart, holdout_hash in _restarts(block, load(task), protocol, amount):

@@ -38,6 +38,8 @@ from leaderboard.records.schema import is_result
 from regularizers.describe import explain
 from regularizers.registry import load_plugins
 from regularizers.strategy import Strategy, parse
+from regularizers.surgery.discovery import discover, listing
+from regularizers.surgery.families import FAMILIES
 from regularizers.surgery.forward import FAMILIES as PACKABLE
 
 
@@ -188,8 +190,20 @@ def _look(request: Request) -> None:
     asked = [(task, make_protocol(b.protocol, b.settings).max_length) for b in blocks for task in b.tasks]
     lines, warnings = look(request.source, asked, request.load, request.tests)
     request.notes.extend(lines)
+    request.notes.extend(_say_sites(request, asked[0][0]))
     for warning in warnings:
         print(f"warning: {escape(warning)}", file=sys.stderr)
+
+
+def _say_sites(request: Request, task: str) -> list[str]:
+    """What a family without a site table means for the request: what was discovered, or which terms are skipped."""
+    if request.source.family in FAMILIES:
+        return []
+    if not any(make_protocol(b.protocol, b.settings).sites == "discovered" for b in request.suite.blocks()):
+        must = f"{request.source.family} has no site table: terms that act on dropout sites or mixed layers are skipped"
+        return [f"{must}; --set sites=discovered looks for them by structure"]
+    template = models.load_template(request.source, request.load(task).task.outputs)
+    return [listing(discover(template.model, template.head))]
 
 
 def _check_splits(request: Request, grid: list[TrialConfig]) -> SplitHashes:

@@ -24,6 +24,7 @@ CHOICES = {
     "precision": ("fp32", "bf16"),
     "forward": ("packed", "padded", "stock"),
     "evaluate": ("epoch", "last"),
+    "sites": ("table", "discovered"),
 }
 AT_LEAST = {"epochs": 1, "steps": 0, "batch_size": 1, "max_length": 8, "micro_batch": 0, "clip": 0.0, "warmup": 0.0}
 AT_MOST = {
@@ -49,7 +50,8 @@ class Protocol:
     selection `last` = the last epoch ranks, `best_dev` = the best epoch on dev; precision fp32 or bf16 autocast;
     forward `packed` = no padding, `padded` = to the longest of the batch, `stock` = the model's own, which is all
     that families other than BERT have (`regularizers.surgery.forward`); steps > 0 stands in place of epochs; evaluate
-    `epoch` = on dev after each epoch, `last` = at the end alone.
+    `epoch` = on dev after each epoch, `last` = at the end alone; sites `table` = those of the family's site table,
+    `discovered` = for a family without one, those that watching the model finds (`regularizers.surgery.discovery`).
     """
 
     name: str = "lee20"
@@ -73,6 +75,7 @@ class Protocol:
     forward: str = "packed"
     steps: int = 0
     evaluate: str = "epoch"
+    sites: str = "table"
 
     def recipe(self) -> Recipe:
         """The part that the training loop needs."""
@@ -97,7 +100,9 @@ PROTOCOLS = {
         data="pooled",
     ),
 }
-ADDED = frozenset({"steps", "evaluate"})  # fields that records made before them lack; their default is what those ran
+ADDED = frozenset(
+    {"steps", "evaluate", "sites"}
+)  # fields that records made before them lack; their default is what those ran
 FIELDS = {f.name: f for f in dataclasses.fields(Protocol) if f.name != "name"}
 
 

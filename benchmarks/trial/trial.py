@@ -29,6 +29,7 @@ from regularizers.context import History
 from regularizers.loop import Recipe, fit
 from regularizers.resume import BadState
 from regularizers.strategy import BoundStrategy, Strategy
+from regularizers.surgery.discovery import discover
 from regularizers.surgery.forward import prepare
 
 TRACE_LINES = 12
@@ -154,7 +155,9 @@ def attach(
     fisher = resources.read_scores(config.strategy.fisher_sources())
     generator = torch.Generator().manual_seed(config.seeds.noise)
     forward = prepare(model, config.protocol.forward)
-    bound = config.strategy.bind(Context(model, head, generator, fisher=fisher, examples=examples, forward=forward))
+    sites = discover(model, head) if config.protocol.sites == "discovered" else None
+    context = Context(model, head, generator, sites, fisher, examples, forward)
+    bound = config.strategy.bind(context)
     touched = bound.attach()
     for term, names in touched.items():
         if not names and term.removeprefix("head:") != "none":

@@ -37,7 +37,8 @@ class BitFit(Regularizer):
         body = {name: p for name, p in context.parameters().items() if name not in context.head}
         biases = [name for name in body if name.rsplit(".", 1)[-1] == "bias"]
         if not biases:
-            raise SkipTrial("bitfit needs a model with biases, got one without")
+            family = getattr(getattr(context.model, "config", None), "model_type", "this one")
+            raise SkipTrial(f"bitfit needs a model with biases, and {family} has none outside the head")
         for name in body.keys() - set(biases):
             body[name].requires_grad_(False)
         return biases

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from fisher.common.errors import InputError
 from regularizers.base import (
@@ -37,19 +38,18 @@ from regularizers.search import Choice, Log
 from regularizers.surgery.swapping import swapped_parameters
 
 
-def inject(model: nn.Module, r: int, alpha: float, generator: torch.Generator) -> dict[str, Any]:
-    """Put corrections on the layers that peft names for the model's family; returns the layers by name.
+def inject(
+    model: nn.Module, targets: Sequence[str], r: int, alpha: float, generator: torch.Generator
+) -> dict[str, Any]:
+    """Put corrections on the layers `targets`; returns them by name.
 
-    A ~ U(-1/sqrt(in), 1/sqrt(in)), drawn from `generator` in the model's order; every other parameter is frozen.
-    Raises SkipTrial for a family without such layers.
-    """
+    A ~ U(-1/sqrt(in), 1/sqrt(in)), drawn from `generator` in the model's order; every other parameter is frozen."""
     import peft
 
-    config = peft.LoraConfig(r=r, lora_alpha=alpha, lora_dropout=0.0, bias="none")
-    try:
-        peft.inject_adapter_in_model(config, model, low_cpu_mem_usage=True)  # no values yet, so nothing is drawn
-    except ValueError as error:
-        raise SkipTrial(f"lora needs a model family whose layers peft knows: {error}") from error
+    conv = isinstance(model.get_submodule(targets[0]), Conv1D)
+    kind: dict[str, Any] = {"lora_dropout": 0.0, "bias": "none", "fan_in_fan_out": conv}
+    config = peft.LoraConfig(r=r, lora_alpha=alpha, target_modules=list(targets), **kind)
+    peft.inject_adapter_in_model(config, model, low_cpu_mem_usage=True)  # no values yet, so nothing is drawn
     layers: dict[str, Any] = {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}
     for layer in layers.values():
         like, (a, b) = layer.base_layer.weight, (layer.lora_A["default"], layer.lora_B["default"])
@@ -84,8 +84,11 @@ class LoRA(Regularizer):
             raise InputError("lora must have the library peft, got none; install it with pip install 'regbench[lora]'")
 
     def attach(self, context: Context) -> list[str]:
-        """Inject the corrections; returns the corrected layers."""
-        self._layers = inject(context.model, self.r, self.alpha, context.generator)
+        """Inject the corrections; returns the corrected layers. Raises SkipTrial for a model without such layers."""
+        targets = context.table().adapted
+        if not targets:
+            raise SkipTrial("lora needs a model whose family has layers to adapt in its site table, got none")
+        self._layers = inject(context.model, targets, self.r, self.alpha, context.generator)
         for name, parameter in context.model.named_parameters():
             if name in context.head:
                 parameter.requires_grad_(True)

@@ -26,6 +26,7 @@ GPT2 = Family(
     ),
     head=(),
     reads="last",
+    adapted=("c_attn",),
 )  # fmt: skip
 
 
@@ -56,7 +57,13 @@ def llama(reads: str = "last") -> Family:
             Mix(layer + "mlp.down_proj", readings=PAPER),
         ),
     )
-    return Family((planted("embeddings", "embed_tokens", "embed_tokens."),), (stack,), head=(), reads=reads)
+    return Family(
+        (planted("embeddings", "embed_tokens", "embed_tokens."),),
+        (stack,),
+        head=(),
+        reads=reads,
+        adapted=("q_proj", "v_proj"),
+    )
 
 
 def opt() -> Family:
@@ -85,7 +92,13 @@ def opt() -> Family:
         ),
     )
     embedded = ("decoder.embed_tokens.", "decoder.embed_positions.", "decoder.project_in.")
-    return Family((planted("embeddings", "decoder.layers.0", *embedded, at="input"),), (stack,), head=(), reads="last")
+    return Family(
+        (planted("embeddings", "decoder.layers.0", *embedded, at="input"),),
+        (stack,),
+        head=(),
+        reads="last",
+        adapted=("q_proj", "v_proj"),
+    )
 
 
 def gpt_neox() -> Family:
@@ -111,4 +124,10 @@ def gpt_neox() -> Family:
             Mix(layer + "mlp.dense_4h_to_h", readings=PAPER),
         ),
     )
-    return Family((hidden("embeddings", "emb_dropout", "embed_in."),), (stack,), head=(), reads="last")
+    return Family(
+        (hidden("embeddings", "emb_dropout", "embed_in."),),
+        (stack,),
+        head=(),
+        reads="last",
+        adapted=("query_key_value",),
+    )

@@ -85,6 +85,7 @@ DISTILBERT = Family(
         ),
     ),
     head=("dropout",),
+    adapted=("q_lin", "v_lin"),
 )  # fmt: skip
 
 
@@ -127,6 +128,7 @@ def deberta_v2() -> Family:
         rows=(EMBEDDINGS, convolution),
         stacks=(Stack(stack.layers, (positions, *stack.rows), (*stack.mixed[:3], *projections, *stack.mixed[3:])),),
         head=("pooler.dropout", "dropout"),
+        adapted=("query_proj", "value_proj"),
     )
 
 
@@ -144,6 +146,7 @@ def deberta() -> Family:
         rows=(EMBEDDINGS,),
         stacks=(Stack(stack.layers, (positions, *stack.rows), (stack.mixed[0], *projections, *stack.mixed[1:])),),
         head=("pooler.dropout", "dropout"),
+        adapted=("in_proj",),
         mixed=(Mix("embeddings.embed_proj", _projects, PAPER),),
     )
 
@@ -206,7 +209,7 @@ def mpnet() -> Family:
             Mix(layer + "output.dense", readings=PAPER),
         ),
     )
-    return Family(rows=(EMBEDDINGS,), stacks=(stack,), head=("classifier.dropout",))
+    return Family(rows=(EMBEDDINGS,), stacks=(stack,), head=("classifier.dropout",), adapted=("q", "v"))
 
 
 def modernbert() -> Family:
@@ -232,4 +235,9 @@ def modernbert() -> Family:
             Mix(layer + "mlp.Wo", readings=FED),
         ),
     )
-    return Family(rows=(hidden("embeddings", "embeddings.drop", "embeddings."),), stacks=(stack,), head=("drop",))
+    return Family(
+        rows=(hidden("embeddings", "embeddings.drop", "embeddings."),),
+        stacks=(stack,),
+        head=("drop",),
+        adapted=("Wqkv",),
+    )

@@ -61,6 +61,7 @@ class Family:
     """A model family: what stands outside its stacks, the stacks, and the head's dropouts (names in the full model).
 
     reads: the token that the head reads, `first`, `last`, or anything else in words.
+    adapted: last names of the layers that LoRA corrects, as the authors do: projections to queries and values.
     shared: why the family has no layers of its own to tell by depth, where it shares one among all.
     """
 
@@ -70,6 +71,7 @@ class Family:
     mixed: tuple[Mix, ...] = ()
     reads: str = "first"
     shared: str = ""
+    adapted: tuple[str, ...] = ("query", "value")
 
 
 def hidden(site: str, module: str, *parameters: str, when: Condition = always) -> Row:

@@ -78,10 +78,12 @@ T5 = Family(
     stacks=(_t5_stack("encoder", "num_layers"), _t5_stack("decoder", "num_decoder_layers")),
     head=("classification_head.dropout",),
     reads="the last end token of the decoder",
+    adapted=("q", "v"),
 )
 BART = Family(
     rows=(_bart_embeddings("encoder"), _bart_embeddings("decoder")),
     stacks=(_bart_stack("encoder"), _bart_stack("decoder")),
     head=("classification_head.dropout",),
     reads="the last end token of the decoder",
+    adapted=("q_proj", "v_proj"),
 )

@@ -43,12 +43,14 @@ class Sites:
     """The sites of one model in its own order, and the names of the layers that mixout mixes in each reading.
 
     known: whether anybody looked: False for a family without a table.
+    adapted: names of the layers that LoRA corrects.
     """
 
     family: str
     dropouts: tuple[Site, ...] = ()
     mixed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     known: bool = True
+    adapted: tuple[str, ...] = ()
 
 
 def base_prefix(model: nn.Module) -> str:
@@ -79,7 +81,8 @@ def find_sites(model: nn.Module, head: frozenset[str] = frozenset()) -> Sites:
             raise InputError(f"a {name} model must have the layer {layer}, got none; its site table is out of date")
     body = [(layer, readings) for layer, readings in layers if f"{layer}.weight" not in head]
     mixed = {reading: tuple(layer for layer, readings in body if reading in readings) for reading in READINGS}
-    return Sites(name, tuple(sites), mixed)
+    adapted = tuple(layer for layer, _ in body if layer.rpartition(".")[2] in family.adapted)
+    return Sites(name, tuple(sites), mixed, adapted=adapted)
 
 
 def _rows(family: Family, config: Any) -> list[tuple[Row, int]]:

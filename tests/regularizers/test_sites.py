@@ -4,15 +4,14 @@ import copy
 
 import pytest
 import torch
-from torch.overrides import TorchFunctionMode, resolve_name
-from torch.utils._pytree import tree_leaves
 from transformers import BertForMaskedLM, BertForSequenceClassification, XLNetConfig
 from transformers import XLNetForSequenceClassification as XLNet
 
 from fisher.common.errors import InputError
 from fisher.scores import published_ranking
-from regularizers.base import Context, SkipTrial, linear_layers
+from regularizers.base import Context, SkipTrial
 from regularizers.strategy import parse
+from regularizers.surgery.discovery import Flow
 from regularizers.surgery.families import FAMILIES
 from regularizers.surgery.sites import base_prefix, find_sites, set_rate
 from regularizers.testing.tiny_families import FIELDS, OWN_ATTENTION
@@ -109,52 +108,6 @@ MIXED = {
     },
     "t5": {"paper": T5_BODY, "fed": T5_BODY},
 }
-
-
-class Flow(TorchFunctionMode):
-    """Follows values from linear layers and dropouts to where they are used, through every function in between.
-
-    `paper`: layers whose output is dropped, or multiplied by dropped values (attention), before another linear layer
-    takes it. `fed`: layers whose input went through a dropout since the last linear layer.
-    """
-
-    def __init__(self, model):
-        super().__init__()
-        self.flows, self.alive, self.dropped, self.taken, self.fed = {}, [], set(), set(), set()
-        for name, module in linear_layers(model).items():
-            module.register_forward_hook(lambda _, args, out, name=name: self.passed(name, args[0], out), prepend=True)
-
-    @property
-    def paper(self):
-        return self.dropped - self.taken
-
-    def of(self, tensor):
-        """(linear layers whose output it holds as it was, whether some of it was dropped)."""
-        return self.flows.get(id(tensor), (frozenset(), False))
-
-    def mark(self, tensor, whole, dropped):
-        self.alive.append(tensor)  # so that no other tensor gets its id
-        self.flows[id(tensor)] = (frozenset(whole), dropped)
-
-    def passed(self, name, x, out):
-        whole, dropped = self.of(x)
-        self.taken |= whole
-        if dropped:
-            self.fed.add(name)
-        self.mark(out, {name}, False)
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        inputs = [self.of(x) for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
-        whole, dropped = frozenset().union(*(w for w, _ in inputs)), any(d for _, d in inputs)
-        multiplies = (resolve_name(func) or "").rsplit(".", 1)[-1] in ("matmul", "__matmul__", "bmm")
-        if func is torch.nn.functional.dropout or (multiplies and dropped):
-            self.dropped |= whole
-            whole, dropped = frozenset(), True
-        for value in tree_leaves(out):
-            if isinstance(value, torch.Tensor):
-                self.mark(value, whole, dropped)
-        return out
 
 
 def attached(model, head, strategy, **fields):

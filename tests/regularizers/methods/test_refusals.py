@@ -157,7 +157,7 @@ def test_without_scores_they_say_what_to_do(text, lab):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bitfit", "bitfit needs a model with biases, got one without"),
+        ("bitfit", "bitfit needs a model with biases, and .* has none outside the head"),
         ("gaussian_dropout(0.1)", "the none model has no dropout site in scope 'all'"),
         ("hype", "the model must have numbered layers, got none"),
         ("layerwise_lr(0.5)", "the model must have numbered layers, got none"),
