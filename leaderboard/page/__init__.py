@@ -18,7 +18,7 @@ from leaderboard.page.data import page_data
 from leaderboard.records.methods import Methods
 
 _BASE = ("dom", "text", "table", "data", "choice", "marks")
-SCRIPTS = (*_BASE, "charts", "verdict", "cell", "ranking", "compare", "published", "about", "main")
+SCRIPTS = (*_BASE, "charts", "verdict", "cell", "tuning", "ranking", "compare", "published", "about", "main")
 
 
 def html(document: Mapping[str, Any], methods: Methods, *, records: str | None = None) -> str:

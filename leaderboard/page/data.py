@@ -1,6 +1,9 @@
 """What the page shows of `leaderboard.json`: numbers as the tables print them, tasks by their usual names, columns."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from leaderboard.records.methods import Methods
@@ -13,6 +16,8 @@ TASKS = {"cola": "CoLA", "sst2": "SST-2", "mrpc": "MRPC", "stsb": "STS-B", "qqp"
 TASKS |= {"mnli": "MNLI", "qnli": "QNLI", "rte": "RTE", "wnli": "WNLI"}
 METRICS = {"matthews": "Matthews correlation", "f1": "F1", "macro_f1": "macro F1", "spearman": "Spearman correlation"}
 METRICS |= {"pearson": "Pearson correlation", "combined": "mean of the task's metrics"}
+
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 Json = dict[str, Any]
 
@@ -96,7 +101,7 @@ def task_title(task: str) -> str:
 
 
 def _section(section: Mapping[str, Any]) -> Json:
-    kept = ("title", "model", "weights", "protocol", "differs", "versions", "baseline", "splits", "verdict")
+    kept = ("title", "model", "weights", "protocol", "differs", "versions", "baseline", "splits", "verdict", "budget")
     cells = section["cells"]
     return {
         **_pick(section, (*kept, "environment")),
@@ -137,9 +142,13 @@ def _cell(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], section: 
     metrics, sets = ({other[key] for other in others} for key in ("metric", "data"))
     extra = [cell["metric"]] * (len(metrics) > 1) + [f"dev set {cell['data'][:8]}"] * (len(sets) > 1)
     top = max((row["mean"] for row in cell["rows"] if row["ranked"]), default=None) if cell["learned"] else None
-    rows = [_row(row, labels) | {"best": row["ranked"] and row["mean"] == top} for row in cell["rows"]]
+    tuning = {choice["strategy"]: choice for choice in section["tuning"] if _is_in(choice, cell)}
+    rows = [
+        _row(row, labels) | _tuned(tuning.get(row["strategy"]), row) | {"best": row["ranked"] and row["mean"] == top}
+        for row in cell["rows"]
+    ]
     return {
-        **_pick(cell, ("fraction", "synthetic", "learned", "undertrained", "reach")),
+        **_pick(cell, ("fraction", "size", "synthetic", "learned", "undertrained", "reach")),
         "key": _key(cell),
         "title": task_title(cell["task"]) + (f" ({', '.join(extra)})" if extra else ""),
         "metric": METRICS.get(cell["metric"], cell["metric"]),
@@ -149,12 +158,25 @@ def _cell(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], section: 
 
 
 def _row(row: Mapping[str, Any], labels: list[str]) -> Json:
-    kept = ("restarts", "expected", "complete", "ranked", "mean", "mean_low", "mean_high", "std", "max", "tier")
+    kept = (
+        "restarts",
+        "expected",
+        "complete",
+        "short",
+        "ranked",
+        "mean",
+        "mean_low",
+        "mean_high",
+        "std",
+        "max",
+        "tier",
+    )
     more = ("failed", "failure_rate", "failure_low", "failure_high", "seconds", "relative_seconds", "peak_memory")
     return {
         "strategy": labels.index(row["strategy"]),
         "same_as": None if row["same_as"] is None else labels.index(row["same_as"]),
         **_pick(row, (*kept, *more, "notes")),
+        "floor": _is_floor(row),
         "comparison": row["comparison"] and _comparison(row["comparison"]),
         "trials": _trials(row["trials"]),
     }
@@ -181,3 +203,67 @@ def _match(match: Mapping[str, Any]) -> Json:
     found = match["direction"]
     direction = found and _pick(found, ("published", "ours", "low", "high", "verdict", "significant"))
     return {"key": _key(match), **_pick(match, ("fraction", *kept)), "direction": direction}
+
+
+# --- tuning -----------------------------------------------------------------------------------------------------------
+
+
+def _is_in(choice: Mapping[str, Any], cell: Mapping[str, Any]) -> bool:
+    return all(choice[key] == cell[key] for key in ("task", "metric", "data", "fraction", "size"))
+
+
+def _tuned(choice: Mapping[str, Any] | None, row: Mapping[str, Any]) -> Json:
+    """Return what a row says of the tuning of its family: nothing where it was not tuned."""
+    if choice is None:
+        return {}
+    found = choice["chosen"]
+    shown = zip(found, choice["configurations"], strict=True)
+    numeric = [key for key, value in (found[0] if found else {}).items() if _is_axis(key, value)]
+    axes = {} if _is_floor(row) else {key: [one[key] for one in found] for key in numeric}
+    strategies = [one["strategy"] for one in found if one["strategy"] != choice["strategy"]]
+    said = [*(f"{key} {spread(values)}" for key, values in axes.items()), *strengths(strategies)]
+    tuning = {
+        "curve": [_points(value) for value in choice["curve"]],
+        "oracle": _points(choice["oracle"][-1]) if found else None,
+        "agreement": None if choice["agreement"] is None else float(fixed(choice["agreement"], 2)),
+        "found_best": None if choice["found_best"] is None else share(choice["found_best"]),
+        "axes": axes,
+        "chosen": "; ".join(said) or "\N{EN DASH}",
+        "configurations": pack([line for pair in shown for line in _configurations(*pair)]),
+    }
+    return {"default": _points(choice["default"]), "tuning": tuning}
+
+
+def _is_axis(key: str, value: Any) -> bool:
+    return key not in ("restart", "draw", "held_out", "score") and isinstance(value, (int, float))
+
+
+def _is_floor(row: Mapping[str, Any]) -> bool:
+    return row["full"] and not row["ranked"] and row["same_as"] is None
+
+
+def _points(value: float | None) -> float | None:
+    return None if value is None else points(value)
+
+
+def _configurations(one: Mapping[str, Any], scores: Iterable[tuple[float | None, float]]) -> Iterator[Json]:
+    """Yield the configurations of a restart that have a holdout score, and whether they were chosen."""
+    for draw, (held, score) in enumerate(scores):
+        if held is not None:
+            place = {"restart": one["restart"], "draw": draw, "chosen": draw == one["draw"]}
+            yield place | {"held": points(held), "score": points(score)}
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the median of what restarts chose, with lowest and highest where they differ."""
+    low, middle, high = (f"{value:.3g}" for value in (min(values), median(values), max(values)))
+    return middle if low == high else f"{middle} [{low}, {high}]"
+
+
+def strengths(strategies: Sequence[str]) -> list[str]:
+    """Return the strategies that restarts chose as one, its numbers as `spread`; else each with its count."""
+    forms = {_NUMBER.sub("{}", text) for text in strategies}
+    if len(forms) != 1:
+        return [f"{text} ({count} x)" for text, count in Counter(strategies).most_common()]
+    columns = zip(*([float(number) for number in _NUMBER.findall(text)] for text in strategies), strict=True)
+    return [forms.pop().format(*map(spread, columns))]

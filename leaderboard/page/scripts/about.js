@@ -50,7 +50,7 @@ function trialsTable(strategy, rows) {
   const columns = [
     textColumn("Record", ({trial}) => trial.id, ({trial}) => recordOf(trial.id)),
     textColumn("Task", ({cell}) => cell.title),
-    numberColumn("Data", ({cell}) => cell.fraction, percent),
+    numberColumn("Data", ({cell}) => cell.fraction, (_, {cell}) => dataOf(cell)),
     numberColumn("Restart", ({trial}) => trial.restart, String),
     numberColumn("Split", ({trial}) => trial.split_seed, String),
     numberColumn("Score", ({trial}) => trial.score, points, FALLING),

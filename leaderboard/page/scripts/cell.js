@@ -4,7 +4,7 @@ function answer(cells) {
   if (cells.length !== 1) return bestOfEach(cells);
   const [cell] = cells;
   const [best] = bestOf(cell);
-  const title = html.h2({id: "answer-title"}, `Best on ${nameOf(cell)}`);
+  const title = html.h2({id: "answer-title"}, `Best on ${headingOf(cell)}`);
   const state = text => html.p({class: "state"}, text);
   if (!cell.learned) return [title, state(cell.reach)];
   if (!best) return [title, state("No strategy is complete here, so nothing can be ranked yet.")];
@@ -69,10 +69,10 @@ function certainty(cell, best) {
 function bestOfEach(cells) {
   const lines = cells.map(cell => {
     const [best] = bestOf(cell);
-    if (!best) return [`${nameOf(cell)}: `, cell.learned ? "nothing complete" : "every run failed"];
+    if (!best) return [`${headingOf(cell)}: `, cell.learned ? "nothing complete" : "every run failed"];
     const found = best.comparison;
     const sure = found ? `; against the baseline ${signed(found.difference)}, p (Holm) ${holm(found)}` : "";
-    return [`${nameOf(cell)}: `, pick(labelOf(chosen.section, best)), ` ${points(best.mean)}${sure}`];
+    return [`${headingOf(cell)}: `, pick(labelOf(chosen.section, best)), ` ${points(best.mean)}${sure}`];
   });
   const title = html.h2({id: "answer-title"}, `Best in each of ${plural(cells.length, "cell")}`);
   return [title, bullets(lines, {class: "winners"})];
@@ -86,9 +86,11 @@ const FOLDED = 40; // rows from which on a table shows the headings of its cells
 
 const isSame = row => isNumber(row.same_as);
 const SHORT = "planned with fewer restarts: shown, not ranked; compared with the baseline on the restarts of both";
+const FLOOR = "floors that fine-tuning has to beat: shown, not ranked";
 const GROUPS = [
   {title: "ranked", has: row => row.ranked},
-  {title: SHORT, has: row => row.complete && !row.ranked && !isSame(row)},
+  {title: SHORT, has: row => row.complete && row.short && !isSame(row)},
+  {title: FLOOR, has: row => row.floor},
   {title: "same predictions as another strategy, and ranked as it", has: isSame},
   {title: "restarts missing: shown, neither ranked nor compared", has: row => !row.complete && !isSame(row)},
 ];
@@ -97,7 +99,7 @@ const GROUPS = [
 function partsOf(cells, count) {
   return cells.flatMap(cell =>
     GROUPS.map((group, at) => {
-      const named = at ? `${nameOf(cell)}: ${group.title}` : nameOf(cell);
+      const named = at ? `${headingOf(cell)}: ${group.title}` : headingOf(cell);
       const rows = chosenRows(cell).filter(group.has);
       return {title: cells.length > 1 ? named : group.title, rows, folds: count > FOLDED && cells.length > 1};
     }),
@@ -109,10 +111,12 @@ function strategyTable(cells) {
   const rows = cells.flatMap(chosenRows);
   const isTested = rows.some(row => isNumber(row.tier));
   const hasCost = rows.some(row => isNumber(row.seconds));
+  const mean = section.budget ? `Tuned (${section.budget})` : "Mean";
   const columns = [
     textColumn("Strategy", row => labelOf(section, row), row => namedStrategy(row.strategy)),
     numberColumn("n", row => row.restarts, (_, row) => countOf(row), FALLING),
-    numberColumn("Mean", row => row.mean, (_, row) => meanOf(row), FALLING),
+    section.budget && numberColumn("Default", row => row.default, points, FALLING),
+    numberColumn(mean, row => row.mean, (_, row) => meanOf(row), FALLING),
     numberColumn("vs baseline", row => row.comparison?.difference, (_, row) => versusBaseline(row), FALLING),
     numberColumn("p (Holm)", row => row.comparison?.p_holm, (_, row) => orDash(holm)(row.comparison)),
     isTested && numberColumn("Tier", row => row.tier, orDash(String)),
@@ -122,11 +126,11 @@ function strategyTable(cells) {
     hasCost && numberColumn("Time", row => row.relative_seconds ?? row.seconds, (_, row) => timeOf(row)),
   ].filter(Boolean);
   return sortableTable({
-    name: "strategies",
-    caption: `${cells.length > 1 ? plural(cells.length, "cell") : nameOf(cells[0])}: ${plural(rows.length, "row")}`,
+    name: mean,
+    caption: `${cells.length > 1 ? plural(cells.length, "cell") : headingOf(cells[0])}: ${plural(rows.length, "row")}`,
     columns,
     parts: partsOf(cells, rows.length),
-    sorting: {title: "Mean", falling: true},
+    sorting: {title: mean, falling: true},
     indexOf: row => row.strategy,
   });
 }

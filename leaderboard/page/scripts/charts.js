@@ -76,7 +76,7 @@ function failurePlot(cell, rows) {
 }
 
 // Points of strategies in a plane: {strategy, across, up, title, hollow} each; `joined` says which lines to draw.
-function planeChart({title, text, dots, axis, print, values, joined}) {
+function planeChart({title, text, dots, axis, print = points, values, joined = []}) {
   const [top, bottom, left] = [12, 250, 62];
   const x = scale(dots.map(dot => dot.across), left, chartWidth() - EDGE - 10, 0.1);
   const y = scale(dots.map(dot => dot.up), bottom - 8, top + 8, 0.1);
@@ -115,13 +115,13 @@ function costPlot(cell, rows) {
 }
 
 function sizePlot(cells) {
-  const ordered = cells.toSorted((a, b) => a.fraction - b.fraction);
+  const ordered = bySize(cells);
   const shown = new Set(ordered.flatMap(cell => shownRows(cell).map(row => row.strategy)));
   const dots = ordered.flatMap(cell =>
     rankedOf(cell)
       .filter(row => shown.has(row.strategy))
       .map(({strategy, mean, mean_low: low, mean_high: high}) => {
-        const title = `${chosen.section.strategies[strategy].label}, ${percent(cell.fraction)}: ${points(mean)}`;
+        const title = `${chosen.section.strategies[strategy].label}, ${dataOf(cell)}: ${points(mean)}`;
         return {strategy, across: Math.log(cell.fraction), up: mean, title: `${title} ${interval(low, high)}`};
       }),
   );
@@ -132,7 +132,7 @@ function sizePlot(cells) {
     text: `Mean ${ordered[0].metric} of the ranked strategies at each size of the training set.`,
     dots,
     axis: "share of the training data (logarithmic)",
-    print: at => percent(ordered.find(cell => Math.log(cell.fraction) === at).fraction),
+    print: at => dataOf(ordered.find(cell => Math.log(cell.fraction) === at)),
     values: ordered.map(cell => Math.log(cell.fraction)),
     joined: curves.map(along => ({style: `curve c${styleOf(along[0]?.strategy ?? 0).colour}`, along})),
   });

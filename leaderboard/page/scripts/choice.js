@@ -9,7 +9,7 @@ function allowed(section) {
   const labels = section.strategies.map(item => item.label);
   return {
     task: [ALL, ...tasksOf(section).map(task => task.key)],
-    fraction: [ALL, ...fractionsOf(section).map(String)],
+    fraction: [ALL, ...sizesOf(section).keys()],
     technique: [ALL, ...techniquesOf(section)],
     a: labels,
     b: labels,
@@ -28,7 +28,7 @@ function firstChoice(section) {
   return {
     section,
     task: cell.key,
-    fraction: String(cell.fraction),
+    fraction: sizeOf(cell),
     technique: ALL,
     filter: "",
     a: best === b ? (labels.find(label => label !== b) ?? b) : best,
@@ -67,19 +67,18 @@ function controls() {
   const sections = board.sections.map((item, index) => [String(index), item.title]);
   const select = value => change(firstChoice(board.sections[Number(value)]));
   const tasks = tasksOf(section).map(task => [task.key, task.title]);
-  const fractions = fractionsOf(section).map(fraction => [String(fraction), percent(fraction)]);
   const techniques = techniquesOf(section).map(name => [name, name]);
   return [
     choice(`Model and protocol (${at + 1} of ${sections.length})`, "section", sections, String(at), select),
     chooser("Task", "task", [[ALL, "all tasks"], ...tasks]),
-    chooser("Training data", "fraction", [[ALL, "all sizes"], ...fractions]),
+    chooser("Training data", "fraction", [[ALL, "all sizes"], ...sizesOf(section)]),
     chooser("Technique", "technique", [[ALL, "all techniques"], ...techniques]),
   ];
 }
 
-const isChosen = (key, value) => chosen[key] === ALL || chosen[key] === String(value);
+const isChosen = (key, value) => chosen[key] === ALL || chosen[key] === value;
 const chosenCells = () =>
-  chosen.section.cells.filter(cell => isChosen("task", cell.key) && isChosen("fraction", cell.fraction));
+  chosen.section.cells.filter(cell => isChosen("task", cell.key) && isChosen("fraction", sizeOf(cell)));
 
 // The rows of a cell that technique and filter leave.
 function chosenRows(cell) {

@@ -6,6 +6,7 @@ const board = await new Response(stream).json();
 for (const cell of board.sections.flatMap(section => section.cells)) {
   cell.rows.forEach(row => {
     row.trials = unpack(row.trials);
+    if (row.tuning) row.tuning.configurations = unpack(row.tuning.configurations);
   });
   const index = at => cell.rows[at].strategy;
   cell.pairs = new Map(unpack(cell.pairs).map(pair => [`${index(pair.a)} ${index(pair.b)}`, pair]));
@@ -29,5 +30,7 @@ function tasksOf(section) {
   return [...new Map(section.cells.map(cell => [cell.key, {key: cell.key, title: cell.title}])).values()];
 }
 
-const fractionsOf = section => [...new Set(section.cells.map(cell => cell.fraction))].toSorted((a, b) => a - b);
+const bySize = cells => cells.toSorted((a, b) => a.fraction - b.fraction);
+const sizeOf = cell => cell.size || String(cell.fraction);
+const sizesOf = section => new Map(bySize(section.cells).map(cell => [sizeOf(cell), dataOf(cell)]));
 const techniquesOf = section => [...new Set(section.strategies.flatMap(item => item.methods))].toSorted();

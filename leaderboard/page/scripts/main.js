@@ -21,6 +21,7 @@ function drawCells(cells) {
   put("notes", some && notes(cells));
   put("charts-hint", chartsHint(cells));
   put("charts", some && charts(cells));
+  put("tuning-view", some && tuningView(cells));
   put("compare", some && comparison(cells));
   put("published-view", some && publishedView(cells));
 }

@@ -32,11 +32,11 @@ function sortableTable({name, caption, columns, parts, sorting = {}, indexOf = (
   function linesOf(part, by) {
     const ordered = by ? part.rows.toSorted((a, b) => inOrder(by.value(a), by.value(b), state.falling)) : part.rows;
     const open = !part.folds || unfolded.has(part.title);
-    const heading = part.title && (filled.length > 1 || part.folds) ? [headingOf(part, open)] : [];
+    const heading = part.title && (filled.length > 1 || part.folds) ? [partHeading(part, open)] : [];
     return open ? [...heading, ...ordered.map(line)] : heading;
   }
 
-  function headingOf(part, open) {
+  function partHeading(part, open) {
     const toggle = () => {
       if (!unfolded.delete(part.title)) unfolded.add(part.title);
       fillBodies();

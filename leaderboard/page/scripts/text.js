@@ -16,4 +16,6 @@ const times = orDash(ratio => `${quantity(ratio)}×`);
 const seconds = orDash(value => `${quantity(value)} s`);
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const listed = names => names.join("; ");
-const nameOf = cell => `${cell.title}, ${percent(cell.fraction)} of the data`;
+const dataOf = cell => cell.size || percent(cell.fraction);
+const nameOf = cell => `${cell.title}, ${cell.size || `${percent(cell.fraction)} of the data`}`;
+const headingOf = cell => `${nameOf(cell)}${cell.undertrained ? " (undertrained)" : ""}`;

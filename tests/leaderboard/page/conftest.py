@@ -1,7 +1,9 @@
 """A real Chromium, and boards for its pages."""
 
 import importlib.util
+import itertools
 import json
+import random
 import shutil
 from pathlib import Path
 
@@ -61,6 +63,39 @@ def planned(tmp_path_factory, honest_record):
                 if (strategy, restart) != ("gaussian_dropout(0.1)", 2):
                     write_record(folder / "records", record)
     (folder / PLAN).write_bytes(encode_plan(plan_of(configs)))
+    build([folder], folder)
+    return folder
+
+
+FAMILIES = {"none": "none", "mixout(w_pre)": "mixout(w_pre, {:g})", "floor: tfidf": "none"}
+AXES = {"lr": "1e-05 to 0.001, log; default 0.0001", "steps": "100, 300; default 100"}
+
+
+def configurations(honest_record, family, examples, restart):
+    """The records of a family in a restart: draw 0 on all examples, and four draws whose holdout is coarse."""
+    draw = random.Random(f"{family} {examples} {restart}")
+    for number in (None, 0, 1, 2, 3):
+        strategy = FAMILIES[family].format(0.7 if not number else number / 8)
+        record = honest_record(strategy, restart, round(draw.uniform(0.5, 0.9), 4), task="rte")
+        lr, steps = (1e-4, 100) if not number else (number * 1e-5, 300 if examples == 250 else 100 + 100 * (number % 3))
+        record["config"]["protocol"] = record["config"]["protocol"] | {"lr": lr, "steps": steps}
+        place = {"family": family, "draw": number or 0, "axes": AXES, "holdout": None, "holdout_hash": None}
+        if number is not None:
+            place |= {"holdout": 0.25, "holdout_hash": f"{examples}-{restart}"}
+            record["result"]["holdout"] = {"score": draw.randrange(8) / 8 if number else 0.1, "predictions": []}
+        record["config"] |= {"size": {"examples": examples}, "fraction": examples / 1000, "tuning": place}
+        if family.startswith("floor"):
+            record["config"]["floor"] = {"name": "tfidf", "c": 1.0}
+        yield record
+
+
+@pytest.fixture(scope="session")
+def tuned(tmp_path_factory, honest_record):
+    """Two tuned families and a floor at two sizes; at 250 examples every choice of `none` has the most steps."""
+    folder = tmp_path_factory.mktemp("tuned") / "run"
+    for family, examples, restart in itertools.product(FAMILIES, (100, 250), range(12)):
+        for record in configurations(honest_record, family, examples, restart):
+            write_record(folder / "records", record)
     build([folder], folder)
     return folder
 

@@ -106,3 +106,17 @@ def test_tasks_are_named_as_people_write_them(task, title):
 def test_lines_of_the_scripts_are_readable():
     lines = page.script().splitlines()
     assert [line for line in lines if len(line) > 120] == []
+
+
+@pytest.mark.parametrize(
+    ("strategies", "shown"),
+    [
+        ([], []),
+        (["mixout(w_pre, 0.5)"] * 3, ["mixout(w_pre, 0.5)"]),
+        (["mixout(w_pre, 0.5)", "mixout(w_pre, 0.9)", "mixout(w_pre, 0.6)"], ["mixout(w_pre, 0.6 [0.5, 0.9])"]),
+        (["a(x) + b(1e-05)", "a(x) + b(-2.5)"], ["a(x) + b(-1.25 [-2.5, 1e-05])"]),
+        (["a(x)", "a(y)", "a(y)"], ["a(y) (2 x)", "a(x) (1 x)"]),
+    ],
+)
+def test_what_restarts_chose_is_one_strategy_with_its_ranges(strategies, shown):
+    assert data.strengths(strategies) == shown

@@ -137,7 +137,7 @@ def test_where_all_runs_failed_there_is_no_best(page, honest_record, built):
 
 
 @pytest.mark.parametrize("address", ["", "#task=all&fraction=all"])
-@pytest.mark.parametrize("name", ["board", "planned", "published"])
+@pytest.mark.parametrize("name", ["board", "planned", "tuned", "published"])
 def test_no_cell_of_any_table_is_empty(page, name, address, request):
     page.open(request.getfixturevalue(name), address=address)
     page.run("document.querySelectorAll('details').forEach(e => { e.open = true; })")
@@ -314,6 +314,62 @@ def test_the_board_says_what_it_is(page, published):
     assert "leaderboard.csv" in told["Downloads"] and "Licence: Apache-2.0" in said and "To cite: " in said
 
 
+# --- tuned families
+
+
+def test_a_tuned_board_shows_default_and_tuned_and_the_floors_apart(page, tuned):
+    section = section_of(tuned)
+    page.open(tuned, address="#fraction=n+%3D+100")
+    assert page.texts("#answer h2") == ["Best on RTE, n = 100"]
+    assert "at n = 100, n = 250 of the training data" in page.texts("#facts")[0]
+    cell = section["cells"][0]
+    choices = {choice["strategy"]: choice for choice in section["tuning"] if choice["size"] == "n = 100"}
+    heads = page.texts("#table thead button")
+    assert heads[2:4] == ["Default", "Tuned (4)"]
+    for row, shown in zip(cell["rows"], page.rows("#table tbody tr:not(.group)"), strict=True):
+        assert shown[2] == points(choices[row["strategy"]]["default"])
+        assert shown[3].startswith(f"{points(row['mean'])} [")
+    assert page.texts("#table .group") == ["ranked", "floors that fine-tuning has to beat: shown, not ranked"]
+    assert page.texts(NAMES)[-1] == "floor: tfidf"
+
+
+def test_the_tuning_section_shows_budgets_choices_and_holdout_against_dev(page, tuned):
+    choices = {one["strategy"]: one for one in section_of(tuned)["tuning"] if one["size"] == "n = 100"}
+    page.open(tuned, address="#fraction=n+%3D+100&strategy=mixout(w_pre)")
+    assert page.texts("#tuning thead button")[1:4] == ["1", "2", "4"]
+    for name, *shown in page.rows("#tuning tbody tr"):
+        curve = choices[name]["curve"]
+        assert shown[:4] == [points(score) for score in (curve[0], curve[1], curve[3], choices[name]["oracle"][-1])]
+    chosen = {row[0]: row[-1] for row in page.rows("#tuning tbody tr")}
+    assert re.fullmatch(
+        r"lr \S+ \[.*\]; steps 200 \[100, 300\]; mixout\(w_pre, \S+ \[0.125, 0.375\]\)", chosen["mixout(w_pre)"]
+    )
+    assert chosen["floor: tfidf"] == "tfidf(1)" and "none(" not in chosen["none"]
+    titles = page.texts("#tuning figcaption strong")
+    assert [title.partition(":")[0] for title in titles] == [
+        "Score vs. budget",
+        "Chosen lr",
+        "Chosen steps",
+        "Holdout vs. dev",
+    ]
+    assert titles[-1] == "Holdout vs. dev: mixout(w_pre), RTE, n = 100"
+    marks = "#tuning figure:last-child svg[role] .mark"
+    assert len(page.all(marks)) == 4 * 12 and len(page.all(f"{marks}:not(.hollow)")) == 12
+    assert page.run("return /NaN|undefined|Infinity/.test(document.querySelector('main').innerHTML)") is False
+
+
+def test_an_undertrained_cell_is_titled_so(page, tuned):
+    page.open(tuned, address="#fraction=n+%3D+250")
+    assert page.texts("#answer h2") == ["Best on RTE, n = 250 (undertrained)"]
+    assert "Undertrained" in page.texts("#verdict .state")[0]
+    assert all("n = 250 (undertrained)" in title for title in page.texts("#tuning figcaption strong"))
+
+
+def test_where_nothing_is_tuned_nothing_is_said_of_it(page, board):
+    page.open(board)
+    assert not page.all("#tuning")[0].is_displayed() and "Default" not in page.texts("#table thead button")
+
+
 # --- charts
 
 
@@ -413,7 +469,7 @@ def all_pairs(pairs, count):
 
 
 @pytest.mark.parametrize("width", [360, 600, 768, 1440])
-@pytest.mark.parametrize("name", ["board", "published"])
+@pytest.mark.parametrize("name", ["board", "tuned", "published"])
 def test_nothing_is_wider_than_the_window_and_texts_keep_their_size(page, width, name, request):
     page.open(request.getfixturevalue(name), width=width, address="#task=all&fraction=all")
     page.run("document.querySelectorAll('details').forEach(e => { e.open = true; })")
