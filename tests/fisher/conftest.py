@@ -1,11 +1,14 @@
 """Tiny models of each family with tokenizers of their own, as folders and in memory."""
 
+import copy
+
 import pytest
 import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from fisher.pretraining.checkpoint import quiet_loading
+from regularizers.testing.tiny_trial import tiny_config
 
 WORDS = [f"w{number}" for number in range(40)]
 
@@ -38,25 +41,32 @@ def t5_tokenizer():
     return tiny_tokenizer(special, "$A </s>", sentinels)
 
 
-def build_model(family: str):
-    torch.manual_seed(0)
-    if family == "bert":
-        config = transformers.BertConfig(
-            vocab_size=45, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
-            max_position_embeddings=32, initializer_range=0.3,
-        )  # fmt: skip
-        return transformers.BertForMaskedLM(config)
-    if family == "gpt2":
-        config = transformers.GPT2Config(
+MODELS = {
+    "bert": (
+        transformers.BertForMaskedLM,
+        tiny_config(vocab_size=45, max_position_embeddings=32, initializer_range=0.3),
+    ),
+    "gpt2": (
+        transformers.GPT2LMHeadModel,
+        transformers.GPT2Config(
             vocab_size=42, n_embd=16, n_layer=2, n_head=2, n_positions=32, bos_token_id=1, eos_token_id=1,
             initializer_range=0.3,
-        )  # fmt: skip
-        return transformers.GPT2LMHeadModel(config)
-    config = transformers.T5Config(
-        vocab_size=51, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2, relative_attention_num_buckets=6,
-        relative_attention_max_distance=12, decoder_start_token_id=0, tie_word_embeddings=True,
-    )  # fmt: skip
-    return transformers.T5ForConditionalGeneration(config)
+        ),
+    ),
+    "t5": (
+        transformers.T5ForConditionalGeneration,
+        transformers.T5Config(
+            vocab_size=51, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2, relative_attention_num_buckets=6,
+            relative_attention_max_distance=12, decoder_start_token_id=0, tie_word_embeddings=True,
+        ),
+    ),
+}  # fmt: skip
+
+
+def build_model(family: str):
+    torch.manual_seed(0)
+    kind, config = MODELS[family]
+    return kind(copy.deepcopy(config))
 
 
 TOKENIZERS = {"bert": bert_tokenizer, "gpt2": gpt2_tokenizer, "t5": t5_tokenizer}

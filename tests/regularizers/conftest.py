@@ -15,8 +15,11 @@ ACCELERATOR = SingleProcessAccelerator()
 class Lab(Trial):
     """One trial: built and attached on construction; `run(n)` takes the next n steps."""
 
-    def __init__(self, strategy, *, outputs=3, dtype=torch.float64, lr=1e-2, clip=0.0, micro_batch=0, start=True):
-        super().__init__(parse(strategy), outputs=outputs, dtype=dtype, layers=3, noise=31, default=21, fisher={})
+    def __init__(
+        self, strategy, *, outputs=3, dtype=torch.float64, lr=1e-2, clip=0.0, micro_batch=0, start=True, **fields
+    ):
+        settings = {"outputs": outputs, "dtype": dtype, "layers": 3, "noise": 31, "default": 21, "fisher": {}}
+        super().__init__(parse(strategy), **settings | fields)
         self.recipe = recipe(lr, micro_batch, clip, eps=1e-8)
         plain = tiny_bert(outputs, layers=3).to(dtype)
         self.start = {name: p.detach().clone() for name, p in plain.named_parameters()}

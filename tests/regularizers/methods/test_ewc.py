@@ -5,22 +5,20 @@ import torch
 
 from fisher.common.errors import InputError
 from fisher.scores import Scores
-from regularizers.base import Context, SkipTrial
+from regularizers.base import SkipTrial
 from regularizers.methods.ewc import ewc_penalty
 from regularizers.strategy import parse
+from regularizers.testing.tiny_trial import make_batch
 
 
 @pytest.fixture
 def attached(lab, numbers):
-    """A trial with EWC on made-up scores of the encoder, and those scores under the model's names."""
+    """A trial with EWC on made-up scores of the encoder, and those scores by the names of the base model."""
 
-    def build(text="ewc(3)", change=lambda values: values, base=lab):
-        plain = base("none")
-        values = {n.removeprefix("bert."): numbers(*p.shape, seed=4).square() for n, p in plain.start.items()
+    def build(change=lambda values: values):
+        values = {n.removeprefix("bert."): numbers(*p.shape, seed=4).square() for n, p in lab("none").start.items()
                   if n.startswith("bert.") and "pooler" not in n}  # fmt: skip
-        context = Context(plain.model, frozenset(plain.context.head), fisher={"estimate": Scores(change(values))})
-        bound = parse(text).bind(context)
-        return plain, bound, next(iter(bound.attach().values())), values
+        return lab("ewc(3)", fisher={"estimate": Scores(change(values))}), values
 
     return build
 
@@ -43,29 +41,30 @@ def test_gradient_is_fisher_times_distance(numbers):
 
 
 def test_acts_on_the_weights_that_have_a_score_and_no_others(attached):
-    plain, _, touched, values = attached()
-    assert touched == [n for n in plain.start if n.removeprefix("bert.") in values]
-    assert not any(name.startswith(("classifier", "bert.pooler")) for name in touched)
+    trial, values = attached()
+    assert trial.touched == [n for n in trial.start if n.removeprefix("bert.") in values]
+    assert not any(name.startswith(("classifier", "bert.pooler")) for name in trial.touched)
 
 
 def test_its_numbers_follow_the_weights_to_another_type(attached):
-    plain, bound, _, _ = attached()
-    plain.model.float()
-    loss = bound.loss(plain.batches[0]).loss
-    term = bound.terms[0][0]
-    assert {value.dtype for value in (*term._targets, *term._fisher)} == {torch.float32} and loss.dtype == torch.float32
+    trial, _ = attached()
+    trial.model.float()
+    loss = trial.bound.loss(trial.batches[0]).loss
+    assert {value.dtype for value in (*trial.term._targets, *trial.term._fisher)} == {
+        torch.float32
+    } and loss.dtype == torch.float32
 
 
 def test_the_loss_adds_strength_times_the_penalty(attached):
-    plain, bound, touched, values = attached()
-    start = bound.loss(plain.batches[0]).loss
-    assert torch.equal(start, plain.context.compute(plain.batches[0]).loss)  # at w_pre the penalty is 0
+    (trial, values), batch = attached(), make_batch(0)
+    start = trial.bound.loss(batch).loss
+    assert torch.equal(start, trial.context.compute(batch).loss)  # at w_pre the penalty is 0
     with torch.no_grad():
-        for parameter in plain.model.parameters():
+        for parameter in trial.model.parameters():
             parameter.add_(0.1)
-    inner = plain.context.compute(plain.batches[0]).loss
-    slow = 3 * 0.5 * sum(values[name.removeprefix("bert.")].sum() * 0.1**2 for name in touched)
-    assert abs(((bound.loss(plain.batches[0]).loss - inner) / slow).item() - 1) <= 1e-10
+    inner = trial.context.compute(batch).loss
+    slow = 3 * 0.5 * sum(values[name.removeprefix("bert.")].sum() * 0.1**2 for name in trial.touched)
+    assert abs(((trial.bound.loss(batch).loss - inner) / slow).item() - 1) <= 1e-10
 
 
 def test_a_diagonal_of_another_shape_is_refused(attached):

@@ -5,7 +5,6 @@ import torch
 
 from fisher.common.errors import InputError
 from fisher.scores import Scores, published_ranking
-from regularizers.base import Context
 from regularizers.methods.guided_dropout import schedule
 from regularizers.strategy import parse
 from regularizers.surgery.sites import find_sites
@@ -52,18 +51,15 @@ def test_schedule_refuses(scores, low, high, message):
 
 def attached(lab, text, values=None):
     """Rates by site of a three-layer BERT whose tensors have made-up scores."""
-    trial = lab("none")
     generator = torch.Generator().manual_seed(2)
     made = {
         n.removeprefix("bert."): torch.rand((), generator=generator, dtype=torch.float64) * torch.ones(p.shape)
-        for n, p in trial.start.items()
+        for n, p in lab("none").start.items()
         if n.startswith("bert.")
     }
-    scores = Scores(made if values is None else values)
-    context = Context(trial.model, frozenset(trial.context.head), fisher={"estimate": scores})
-    touched = parse(text).bind(context).attach()
-    rates = {site.name: trial.model.get_submodule(site.module).p for site in context.sites.dropouts}
-    return rates, made, touched
+    trial = lab(text, fisher={"estimate": Scores(made if values is None else values)})
+    rates = {site.name: trial.model.get_submodule(site.module).p for site in trial.context.sites.dropouts}
+    return rates, made, trial.touched
 
 
 def test_rates_follow_the_mean_of_the_tensors_scores_before_each_site(lab):
@@ -76,7 +72,7 @@ def test_rates_follow_the_mean_of_the_tensors_scores_before_each_site(lab):
     ranked = sorted(slow, key=lambda name: slow[name])
     assert rates.pop("head") == 0.1
     assert rates == pytest.approx({name: 0.2 * (1 - ranked.index(name) / 9) for name in slow})
-    assert len(touched["guided_dropout(0, 0.2)"]) == 11
+    assert len(touched) == 11
 
 
 def test_the_head_has_a_probability_of_its_own(lab):

@@ -5,37 +5,23 @@ import torch
 
 from fisher.common.errors import InputError
 from fisher.scores import Scores
-from regularizers.base import Context
-from regularizers.loop import make_optimizer, step
 from regularizers.methods.surgical import highest
-from regularizers.strategy import parse
-from regularizers.testing.tiny_trial import SingleProcessAccelerator
 
 
 def attached(lab, text, weights=(1.0, 3.0, 2.0), drop="", diagonal=True):
     """A trial of a three-layer BERT whose layers have the given scores per parameter."""
-    trial = lab("none")
     values = {}
-    for name, p in trial.start.items():
+    for name, p in lab("none").start.items():
         base = name.removeprefix("bert.")
         score = weights[int(base.split(".")[2])] if base.startswith("encoder.layer.") else 100.0
         if name.startswith("bert.") and not (drop and drop in name):
             values[base] = torch.full(p.shape, score) if diagonal else torch.tensor(score)
-    trial.context = Context(trial.model, frozenset(trial.context.head), fisher={"estimate": Scores(values)})
-    trial.bound = parse(text).bind(trial.context)
-    trial.touched = trial.bound.attach()
-    trial.context.training.optimizer = make_optimizer(trial.bound, trial.recipe)
-    return trial
+    return lab(text, fisher={"estimate": Scores(values)})
 
 
 def moved(trial):
-    return {name for name, p in trial.model.named_parameters() if not torch.equal(p, trial.start[name])}
-
-
-def train(trial, steps=2):
-    accelerator = SingleProcessAccelerator()
-    for batch in trial.batches[:steps]:
-        step(trial.bound, batch, trial.recipe, accelerator)
+    named = trial.model.named_parameters()
+    return {name for name, p in named if name not in trial.start or not torch.equal(p, trial.start[name])}
 
 
 def test_highest_takes_the_first_of_equal_scores():
@@ -46,40 +32,36 @@ def test_highest_takes_the_first_of_equal_scores():
 @pytest.mark.parametrize("diagonal", [True, False])
 def test_only_the_chosen_layers_and_the_head_move(lab, diagonal):
     trial = attached(lab, "surgical(2)", diagonal=diagonal)
-    train(trial)
+    trial.run(2)
     expected = {
         n for n in trial.start if n.startswith(("bert.encoder.layer.1.", "bert.encoder.layer.2.", "classifier."))
     }
-    assert moved(trial) == expected == set(trial.touched["surgical(2)"])
+    assert moved(trial) == expected == set(trial.touched)
 
 
 def test_score_of_a_layer_is_the_sum_over_its_parameters(lab):
     trial = attached(lab, "surgical(1)")
-    term, context, _ = trial.bound.terms[0]
     size = sum(p.numel() for n, p in trial.start.items() if n.startswith("bert.encoder.layer.0."))
     layers = [f"bert.encoder.layer.{i}." for i in range(3)]
-    assert term.layer_scores(context) == pytest.approx(dict(zip(layers, (size, 3 * size, 2 * size), strict=True)))
+    assert trial.term.layer_scores(trial.context) == pytest.approx(
+        dict(zip(layers, (size, 3 * size, 2 * size), strict=True))
+    )
 
 
 def test_frozen_weights_have_no_gradient_that_clipping_would_see(lab):
     trial = attached(lab, "surgical(1)")
-    train(trial, 1)
+    trial.run(1)
     frozen = [n for n, p in trial.model.named_parameters() if p.grad is None]
     assert "bert.embeddings.word_embeddings.weight" in frozen and "bert.encoder.layer.0.output.dense.weight" in frozen
 
 
 def test_decay_leaves_the_frozen_alone_and_learned_noise_still_learns(lab):
     trial = attached(lab, "surgical(1) + variational_dropout(0.1) + wdecay(0, 0.1)")
-    train(trial)
-    changed = {name for name in moved_or_new(trial) if not name.endswith("log_alpha")}
+    trial.run(2)
+    changed = {name for name in moved(trial) if not name.endswith("log_alpha")}
     assert all(name.startswith(("bert.encoder.layer.1.", "classifier.")) for name in changed)
     alphas = [p for n, p in trial.model.named_parameters() if n.endswith("log_alpha")]
     assert alphas and all(p.grad is not None for p in alphas)
-
-
-def moved_or_new(trial):
-    named = trial.model.named_parameters()
-    return {name for name, p in named if name not in trial.start or not torch.equal(p, trial.start[name])}
 
 
 def test_more_layers_than_there_are(lab):
