@@ -15,6 +15,7 @@ SETTINGS = [
     "bitfit(0.001)",
     "child_tuning(0.4)",
     "child_tuning(0.4, variant=D)",
+    "dps(0.5)",
     "drophead(0.2)",
     "ema(0.5)",
     "flooding(2)",

@@ -16,7 +16,7 @@ from regularizers.strategy import parse
 
 ONES = torch.ones(2, 2)
 WHOLE_MODEL = (
-    "bitfit", "drophead(0.1)", "flooding(2)", "freelb", "freeze(1)", "gradual_unfreezing", "hype",
+    "bitfit", "dps", "drophead(0.1)", "flooding(2)", "freelb", "freeze(1)", "gradual_unfreezing", "hype",
     "label_smoothing(0.2)", "layerwise_lr(0.5)", "lora", "lp_ft", "neftune(5)", "noisytune", "r3f", "rdrop(2)",
     "recadam(1)", "reinit(1)", "smart", "spd(1)", "wise_ft(0.3)",
 )  # fmt: skip
@@ -28,6 +28,8 @@ WHOLE_MODEL = (
         ("dropconnect(1)", r"p of dropconnect must be in \[0, 1\), got 1"),
         ("dropconnect(0.1, layers=few)", "layers of dropconnect must be paper, fed or all, got few"),
         ("dropconnect(0.1) + mixout(0, 0.1)", "one sum must set the mixed weights once"),
+        ("dps(0)", r"p of dps must be in \(0, 1\], got 0"),
+        ("dps(0.5, ratio=0)", r"ratio of dps must be in \(0, 1\], got 0"),
         ("drophead(1)", r"p of drophead must be in \[0, 1\), got 1"),
         ("drophead(0.1) + gaussian_dropout(0.1)", "one sum must set the noise on attention once"),
         ("dropout(1)", r"p of dropout must be in \[0, 1\), got 1"),
