@@ -35,7 +35,7 @@ def make_grid(
     fisher: Callable[[Strategy], dict[str, Any] | None],
     layers: int = 12,
 ) -> list[TrialConfig]:
-    """The configs of all trials, each once, each strategy of a restart beside the others.
+    """The configs of all trials, each once, the strategies of a restart next to each other.
 
     Args:
         load: task name -> data; model: label and hashes of the checkpoint (`model_identity`), family and layers: its
@@ -96,27 +96,29 @@ def _restarts(
     suite: Suite, data: TaskData, protocol: Protocol, amount: float | Size
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """The fields that the trials of one restart share, and the hash of its holdout (empty where nothing is tuned)."""
-    hashes: dict[int, dict[str, str]] = {}
-    holdouts: dict[int, str] = {}
     size = amount if isinstance(amount, Size) else None
     fraction = amount.share(data.task, data.train) if isinstance(amount, Size) else amount
     extra = {name: examples_hash(examples) for name, examples in data.extra.items()}
     dropped = {part: list(rows) for part, rows in data.dropped.items()}
+
+    @functools.cache
+    def hashes(split_seed: int, restart: int) -> tuple[dict[str, str], str]:
+        """Of a split's parts, and of its holdout."""
+        place = {"split_seed": split_seed, "restart": restart}
+        split = make_split(data, protocol, fraction=fraction, size=size, **place)
+        found = {
+            "split_hash": split_hash(data.task, split.train),
+            "train_hash": examples_hash(split.train),
+            "dev_hash": examples_hash(split.dev),
+        }
+        if suite.tuning is None:
+            return found, ""
+        _, held_out = divide(data, protocol, split, suite.tuning.holdout, **place)
+        return found, split_hash(data.task, held_out)
+
     for restart in range(suite.restarts):
         split_seed = suite.split_of(restart)
-        key = restart if protocol.data == "pooled" else split_seed
-        if key not in hashes:
-            split = make_split(data, protocol, fraction=fraction, size=size, split_seed=split_seed, restart=restart)
-            held_out = ""
-            if suite.tuning is not None:
-                place = {"split_seed": split_seed, "restart": restart}
-                held_out = split_hash(data.task, divide(data, protocol, split, suite.tuning.holdout, **place)[1])
-            holdouts[key] = held_out
-            hashes[key] = {
-                "split_hash": split_hash(data.task, split.train),
-                "train_hash": examples_hash(split.train),
-                "dev_hash": examples_hash(split.dev),
-            }
+        of_split, of_holdout = hashes(split_seed, restart if protocol.data == "pooled" else 0)
         fields = {
             "task": data.task.name,
             "metric": metric_name(data.task, protocol.metric),
@@ -124,10 +126,10 @@ def _restarts(
             "restart": restart,
             "split_seed": split_seed,
             "seeds": Seeds.of(restart, split_seed),
-            **hashes[key],
+            **of_split,
             "extra_hashes": extra or None,
             "dropped": dropped or None,
             "protocol": protocol,
             "size": size,
         }
-        yield fields, holdouts[key]
+        yield fields, of_holdout

@@ -245,7 +245,7 @@ def _settings(protocol: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _override_variant(
     suite: Suite, variant: Variant, changed: Mapping[str, Any], assigned: Mapping[str, Any]
 ) -> Variant:
-    """A variant without what the command line says; settings of its own protocol stand beside the assigned ones."""
+    """A variant without what the command line says; settings of its own protocol stay next to the assigned ones."""
     values = {key: value for key, value in variant.values.items() if key not in changed}
     before, now = variant.values.get("protocol", suite.protocol), values.get("protocol", changed.get("protocol"))
     settings = {} if now not in (None, before) else dict(variant.settings)

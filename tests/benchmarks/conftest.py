@@ -50,6 +50,7 @@ def make_configs(source: models.Source) -> Callable[..., list[TrialConfig]]:
         restarts: int = 1,
         split_seeds: int | None = None,
         protocol: str = "lee20",
+        data: Origin = Origin(offline=True),  # noqa: B008  # frozen
         **settings: Any,
     ) -> list[TrialConfig]:
         suite = Suite(
@@ -65,7 +66,7 @@ def make_configs(source: models.Source) -> Callable[..., list[TrialConfig]]:
         )
         return make_grid(
             suite,
-            Origin(offline=True).load,
+            data.load,
             model=model_identity(source),
             family="bert",
             fisher=lambda strategy: None,

@@ -74,10 +74,15 @@ def test_one_of_two_launchers_gets_a_trial_and_the_other_when_it_is_given_back(t
     assert not (tmp_path / "leases").exists(), "nothing stays behind"
 
 
-def test_a_killed_launcher_of_this_machine_loses_its_leases_at_once(tmp_path: Path) -> None:
+def claim_and_die(folder: Path, trial: str) -> None:
+    """Claim a trial in another process, which is then killed."""
     code = "import os, sys; from pathlib import Path; from benchmarks.executors.leases import Leases\n"
-    code += "l = Leases(Path(sys.argv[1])); l.__enter__(); l.claim('a'); os.kill(os.getpid(), 9)"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
+    code += "l = Leases(Path(sys.argv[1])); l.__enter__(); l.claim(sys.argv[2]); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code, str(folder), trial], cwd=ROOT, check=False)
+
+
+def test_a_killed_launcher_of_this_machine_loses_its_leases_at_once(tmp_path: Path) -> None:
+    claim_and_die(tmp_path, "a")
     assert len(os.listdir(tmp_path / "leases")) == 2, "the lease and the heartbeat"
     with Leases(tmp_path) as leases:
         lease = leases.claim("a")
@@ -188,9 +193,7 @@ def test_files_that_cannot_be_removed_at_the_end_do_not_end_the_run(
 
 def test_the_last_launcher_removes_leases_that_nobody_needs_any_more(tmp_path: Path) -> None:
     """A launcher is killed between its record and the release; the next has nothing to do with that trial."""
-    code = "import os, sys; from pathlib import Path; from benchmarks.executors.leases import Leases\n"
-    code += "l = Leases(Path(sys.argv[1])); l.__enter__(); l.claim('done-f0.1'); os.kill(os.getpid(), 9)"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
+    claim_and_die(tmp_path, "done-f0.1")
     assert (tmp_path / "leases" / "done-f0.1.0").exists()
     with Leases(tmp_path) as other:
         held = other.claim("held")

@@ -55,7 +55,7 @@ def test_the_content_of_a_stored_target_is_part_of_the_identity(make_configs: Ma
     assert found[0].files == {str(target): hashlib.sha256(b"one").hexdigest()}
     assert "files" not in make_configs("mixout(w_pre, 0.5)")[0].to_json()
     target.unlink()
-    with pytest.raises(InputError, match="which a strategy names, must be a file that can be read: No such file"):
+    with pytest.raises(InputError, match="which a strategy names, must be a file that can be read: no such file"):
         make_configs(f"mixout({target}, 0.5)")
 
 

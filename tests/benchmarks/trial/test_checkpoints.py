@@ -22,15 +22,12 @@ from benchmarks.data.origin import Origin
 from benchmarks.executors.outcome import Device, Outcome, Status, Work, Written
 from benchmarks.executors.progress import Display
 from benchmarks.executors.worker import execute_within_memory, work
-from benchmarks.planning.grid import make_grid
-from benchmarks.planning.suite_file import FisherRecipe, Suite
 from benchmarks.run import main
 from benchmarks.trial import checkpoints, models, trial
 from benchmarks.trial.checkpoints import Checkpoint, Plan, remove_done
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import merge_costs
 from benchmarks.trial.evaluation import Evaluation
-from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources
 from benchmarks.trial.trial import execute
 from leaderboard.records.store import read_record, read_records, write_record
@@ -80,20 +77,12 @@ def plain(source: models.Source, own_task: str, fisher_file: str) -> Resources:
 
 
 @pytest.fixture
-def make(source: models.Source) -> Make:
+def make(make_configs: Callable[..., list[TrialConfig]]) -> Make:
     """The config of a trial of 2 epochs of 3 steps; keyword arguments are protocol fields."""
 
     def one(strategy: str, resources: Resources, **settings: Any) -> TrialConfig:
-        fields = {"lr": 3e-3, "batch_size": 8, "max_length": 16, "epochs": 2} | settings
-        suite = Suite(name="t", tasks=("own",), strategies=(strategy,), fractions=(1.0,), restarts=1, protocol="lee20",
-                      settings=fields, fisher=FisherRecipe(samples=3))  # fmt: skip
-        (config,) = make_grid(
-            suite,
-            resources.data.load,
-            model=model_identity(source),
-            family="bert",
-            fisher=lambda strategy: None,
-        )
+        fields = {"lr": 3e-3, "batch_size": 8, "max_length": 16} | settings
+        (config,) = make_configs(strategy, task="own", fraction=1.0, data=resources.data, **fields)
         return config
 
     return one
