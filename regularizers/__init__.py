@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Any
 from fisher.common.errors import InputError
 
 if TYPE_CHECKING:
+    from regularizers.applying import apply
     from regularizers.base import Context, Output, Regularizer
     from regularizers.registry import register
     from regularizers.strategy import Strategy, parse
+    from regularizers.surgery.folding import fold
 
-__all__ = ["Context", "InputError", "Output", "Regularizer", "Strategy", "parse", "register"]
-_HOME = {"register": "registry", "Strategy": "strategy", "parse": "strategy"}
+__all__ = ["Context", "InputError", "Output", "Regularizer", "Strategy", "apply", "fold", "parse", "register"]
+_HOME = {
+    "apply": "applying",
+    "fold": "surgery.folding",
+    "register": "registry",
+    "Strategy": "strategy",
+    "parse": "strategy",
+}
 
 
 def __getattr__(name: str) -> Any:

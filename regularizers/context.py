@@ -154,6 +154,10 @@ class Context:
         logits = self.forward(self.model, batch)
         return Output(self.criterion(logits, batch["labels"]), logits)
 
+    def count(self, batch: Batch) -> int:
+        """How many losses the mean over a batch is of: its examples."""
+        return len(batch["labels"])
+
 
 def linear_layers(model: nn.Module) -> dict[str, nn.Module]:
     """Every linear layer by name: `nn.Linear` with an (out, in) weight and GPT-2's `Conv1D` with an (in, out) one."""

@@ -104,17 +104,21 @@ def fit(
 
 def make_optimizer(strategy: BoundStrategy, recipe: Recipe) -> torch.optim.Optimizer:
     """Fused Adam over the strategy's groups; weight decay is a technique and never the optimizer's."""
-    weights = tuple(strategy.context.scoped("all").parameters())
-    groups = strategy.groups([{"names": weights, "lr": recipe.lr}])
-    parameters = dict(strategy.context.model.named_parameters())
-    by_name = [{"params": [parameters[n] for n in g["names"]], "lr": g["lr"]} for g in groups if g["names"]]
-    betas = (recipe.beta1, recipe.beta2)
-    optimizer = torch.optim.Adam(by_name, lr=recipe.lr, betas=betas, eps=recipe.eps, fused=True)
+    betas, groups = (recipe.beta1, recipe.beta2), parameter_groups(strategy, recipe.lr)
+    optimizer = torch.optim.Adam(groups, lr=recipe.lr, betas=betas, eps=recipe.eps, fused=True)
     if not recipe.bias_correction:
         for p in (p for group in optimizer.param_groups for p in group["params"]):
             moments = {"exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
             optimizer.state[p] = {"step": torch.tensor(NO_CORRECTION, device=p.device), **moments}
     return optimizer
+
+
+def parameter_groups(strategy: BoundStrategy, lr: float) -> list[dict[str, Any]]:
+    """What an optimizer moves, by the strategy's groups: dicts with `params` and their `lr`."""
+    weights = tuple(strategy.context.scoped("all").parameters())
+    groups = strategy.groups([{"names": weights, "lr": lr}])
+    parameters = dict(strategy.context.model.named_parameters())
+    return [{"params": [parameters[n] for n in g["names"]], "lr": g["lr"]} for g in groups if g["names"]]
 
 
 def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
@@ -127,38 +131,49 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> t
 def step(strategy: BoundStrategy, batch: Batch, recipe: Recipe, accelerator: Accelerator) -> torch.Tensor:
     """One optimizer step; returns the step's mean loss, still on the device."""
     context = strategy.context
-    total: list[torch.Tensor] = []
+    assert context.training.optimizer is not None
+    weight, mine = part(batch, accelerator)
+    loss = gradients(strategy, split(mine, recipe.micro_batch), accelerator, weight=weight)
+    if recipe.clip > 0:
+        nn.utils.clip_grad_norm_([p for p in context.model.parameters() if p.grad is not None], recipe.clip)
+    strategy.update(context.training.optimizer.step)
+    return loss
+
+
+def gradients(
+    strategy: BoundStrategy, micro_batches: Sequence[Batch], accelerator: Accelerator, *, weight: float = 1.0
+) -> torch.Tensor:
+    """Draw the step's noise and set every `.grad`; returns the mean loss over the micro-batches, still on the device.
+
+    `weight` is the share that this process has of the whole batch.
+    """
+    context, total = strategy.context, list[torch.Tensor]()
     optimizer = context.training.optimizer
     assert optimizer is not None
+    counts = [context.count(micro) for micro in micro_batches] if len(micro_batches) > 1 else [1]
 
     def backward() -> None:
         optimizer.zero_grad(set_to_none=True)
         total.clear()
-        for share, micro in split(mine, recipe.micro_batch):
+        for count, micro in zip(counts, micro_batches, strict=True):
             with accelerator.autocast():
-                loss = strategy.loss(micro).loss * (share * weight)
+                loss = strategy.loss(micro).loss * (count / max(1, sum(counts)) * weight)
             accelerator.backward(loss)
             total.append(loss.detach())
         sum_gradients(context.model.parameters(), accelerator)
 
-    weight, mine = part(batch, accelerator)
     strategy.draw()
     with own_noise(context.generator, accelerator):
         strategy.gradients(backward)
-    if recipe.clip > 0:
-        nn.utils.clip_grad_norm_([p for p in context.model.parameters() if p.grad is not None], recipe.clip)
-    strategy.update(optimizer.step)
     return sum_over_processes(torch.stack(total).sum(), accelerator)
 
 
-def split(batch: Batch, size: int) -> list[tuple[float, Batch]]:
-    """Micro-batches of at most `size` examples (0: one), each with its share of the batch's examples."""
+def split(batch: Batch, size: int) -> list[Batch]:
+    """Micro-batches of at most `size` examples (0: one)."""
     count = len(batch["labels"])
     if size == 0 or size >= count:
-        return [(1.0, batch)]
-    starts = range(0, count, size)
-    parts = [{name: value[at : at + size] for name, value in batch.items()} for at in starts]
-    return [(len(part["labels"]) / count, part) for part in parts]
+        return [batch]
+    return [{name: value[at : at + size] for name, value in batch.items()} for at in range(0, count, size)]
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:

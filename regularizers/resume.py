@@ -61,6 +61,46 @@ class Snapshots:
         self, strategy: BoundStrategy, scheduler: torch.optim.lr_scheduler.LRScheduler, history: History
     ) -> None:
         self.strategy, self.scheduler, self.history = strategy, scheduler, history
+        self.technique = TechniqueState(strategy)
+        self.optimizer = self.technique.optimizer
+
+    def take(self) -> State:
+        """The state between two steps; its tensors are those of the training, not copies. Raises CannotSave."""
+        return {
+            "step": self.strategy.context.training.step,
+            **self.technique.take(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "history": dict(vars(self.history)),
+        }
+
+    def put(self, state: State) -> None:
+        """Go on from `state`. Raises BadState unless it is one of this very training."""
+        try:
+            self._put(state)
+        except Exception as error:  # whatever a file from strangers leads to
+            raise BadState(f"{type(error).__name__}: {error}") from error
+
+    def _put(self, state: State) -> None:
+        training = self.strategy.context.training
+        _require(state["history"].keys() == vars(self.history).keys(), "the history has other parts")
+        _require(len(state["history"]["losses"]) == state["step"] <= training.steps, "step and losses do not agree")
+        _require(state["scheduler"].keys() == self.scheduler.state_dict().keys(), "the schedule is another one")
+        self.technique.put(state)
+        self.optimizer.load_state_dict(state["optimizer"])
+        for parameter, moments in self.optimizer.state.items():
+            shapes = {value.shape for value in moments.values() if isinstance(value, Tensor) and value.dim()}
+            _require(shapes <= {parameter.shape}, "the optimizer's state is of other parameters")
+        self.scheduler.load_state_dict(state["scheduler"])
+        training.step = state["step"]
+        vars(self.history).update(state["history"])
+
+
+class TechniqueState:
+    """What training changes next to the optimizer: the model, the terms' own state, and the generators."""
+
+    def __init__(self, strategy: BoundStrategy) -> None:
+        self.strategy = strategy
         optimizer = strategy.context.training.optimizer
         assert optimizer is not None
         self.optimizer = optimizer
@@ -73,38 +113,17 @@ class Snapshots:
         if device not in DEVICES:
             raise CannotSave(f"a training on {device} cannot be saved, its generators' states are not known")
         return {
-            "step": context.training.step,
             "model": dict(context.model.state_dict()),
             "terms": [self._state_of(at) for at in range(len(self.strategy.terms))],
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
             "generators": generators(context),
-            "history": dict(vars(self.history)),
         }
 
     def put(self, state: State) -> None:
-        """Go on from `state`. Raises BadState unless it is one of this very training."""
-        try:
-            self._put(state)
-        except Exception as error:  # whatever a file from strangers leads to
-            raise BadState(f"{type(error).__name__}: {error}") from error
-
-    def _put(self, state: State) -> None:
-        context, training = self.strategy.context, self.strategy.context.training
-        _require(state["history"].keys() == vars(self.history).keys(), "the history has other parts")
-        _require(len(state["history"]["losses"]) == state["step"] <= training.steps, "step and losses do not agree")
-        _require(state["scheduler"].keys() == self.scheduler.state_dict().keys(), "the schedule is another one")
-        context.model.load_state_dict(state["model"])
+        """Go on from what `take` gave."""
+        self.strategy.context.model.load_state_dict(state["model"])
         for (term, _, _), saved in zip(self.strategy.terms, state["terms"], strict=True):
             term.load_state_dict(saved)
-        self.optimizer.load_state_dict(state["optimizer"])
-        for parameter, moments in self.optimizer.state.items():
-            shapes = {value.shape for value in moments.values() if isinstance(value, Tensor) and value.dim()}
-            _require(shapes <= {parameter.shape}, "the optimizer's state is of other parameters")
-        self.scheduler.load_state_dict(state["scheduler"])
-        restore_generators(context, state["generators"])
-        training.step = state["step"]
-        vars(self.history).update(state["history"])
+        restore_generators(self.strategy.context, state["generators"])
 
     def _state_of(self, at: int) -> Any:
         """The state of one term, if it is all that the term has changed since it began."""

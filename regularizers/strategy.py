@@ -19,6 +19,7 @@ from typing import Any
 from fisher.common.errors import InputError
 from regularizers.base import EVERYTHING, Batch, Context, Output, Regularizer
 from regularizers.registry import find
+from regularizers.surgery.folding import Surgery, fold
 from regularizers.surgery.sites import silence
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
@@ -75,18 +76,28 @@ class BoundStrategy:
     def __init__(self, context: Context, terms: list[tuple[Regularizer, Context, str]]) -> None:
         self.context = context
         self.terms = terms
+        self.surgery = Surgery(context.model)
+
+    def __str__(self) -> str:
+        return " + ".join(text for _, _, text in self.terms)
 
     def attach(self) -> dict[str, list[str]]:
         """Silence the checkpoint's own dropout, then attach every term; returns what each term touched."""
-        silence(self.context.model)
-        return {text: term.attach(context) for term, context, text in self.terms}
+        with self.surgery.watch(self):
+            silence(self.context.model)
+            return {text: term.attach(context) for term, context, text in self.terms}
+
+    def fold(self) -> nn.Module:
+        """Give the model its plain structure back, with the weights that are evaluated; see `surgery.folding`."""
+        return fold(self.context.model)
 
     def start(self, batches: Callable[[], Iterable[Batch]]) -> None:
         """Let terms look at the training data; batches are only made for those that override the hook."""
         for term, context, _ in self.terms:
             if type(term).start is not Regularizer.start:
                 self.context.model.eval()
-                term.start(batches(), context)
+                with self.surgery.watch(self):
+                    term.start(batches(), context)
 
     def groups(self, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Optimizer groups after every term has had its say."""

@@ -77,6 +77,8 @@ class VariationalDropout(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Register log alpha at every site in scope and put the noise there; returns the sites' modules."""
+        needs = "variational_dropout must know the number of training examples"
+        require(context.examples > 0, needs, "none", "give apply its data, or the Trainer a data set that has a length")
         self._stream, self._noises = StepNoise(), []
         self._alphas: dict[str, nn.Parameter] = {}
         sites, like = context.dropout_sites(), next(context.model.parameters())

@@ -75,7 +75,8 @@ def find_sites(model: nn.Module, head: frozenset[str] = frozenset()) -> Sites:
     classifier = "ForSequenceClassification" in type(model).__name__  # other heads have the dropouts they have
     head_modules = [module for module in family.head if classifier or (prefix and module in modules)]
     sites += [_head_site(module, len(family.head), name, model) for module in head_modules]
-    layers = [(prefix + layer, readings) for layer, readings in _layers(family, config)]
+    expected = [(layer, of) for layer, of in _layers(family, config) if classifier or not layer.startswith("pooler")]
+    layers = [(prefix + layer, readings) for layer, readings in expected]  # heads on tokens read no pooler
     for layer, _ in layers:
         if layer not in modules:
             raise InputError(f"a {name} model must have the layer {layer}, got none; its site table is out of date")
