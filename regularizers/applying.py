@@ -81,9 +81,8 @@ def bind(model: nn.Module, strategy: Strategy, context: Context) -> tuple[BoundS
     """
     already = carried(model)
     if already is not None:
-        raise InputError(
-            f"a model must have one strategy, got {strategy} after {already}; call regularizers.fold first"
-        )
+        before = " + ".join(text for _, _, text in already.terms)
+        raise InputError(f"a model must have one strategy, got {strategy} after {before}; call regularizers.fold first")
     bound = strategy.bind(context)
     try:
         touched = bound.attach()

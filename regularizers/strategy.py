@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from fisher.common.errors import InputError
 from regularizers.base import EVERYTHING, Batch, Context, Output, Regularizer
 from regularizers.registry import find
@@ -77,9 +79,6 @@ class BoundStrategy:
         self.context = context
         self.terms = terms
         self.surgery = Surgery(context.model)
-
-    def __str__(self) -> str:
-        return " + ".join(text for _, _, text in self.terms)
 
     def attach(self) -> dict[str, list[str]]:
         """Silence the checkpoint's own dropout, then attach every term; returns what each term touched."""

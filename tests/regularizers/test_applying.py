@@ -9,12 +9,10 @@ from transformers import (
     BertConfig,
     BertForQuestionAnswering,
     BertForTokenClassification,
+    BloomConfig,
+    BloomForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    OPTConfig,
-    OPTForCausalLM,
 )
 
 import regularizers
@@ -36,7 +34,9 @@ SMALL = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "in
 MODELS = {
     "tokens": lambda: BertForTokenClassification(BertConfig(**SMALL, num_labels=3)),
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=30, n_embd=8, n_layer=2, n_head=2, n_positions=12)),
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SMALL, num_key_value_heads=2, attention_dropout=0.1)),
+    "bloom": lambda: BloomForCausalLM(
+        BloomConfig(vocab_size=30, hidden_size=8, n_layer=2, n_head=2, hidden_dropout=0.1)
+    ),
 }
 GUIDE = Path(__file__).parents[2] / "docs" / "own-script.md"
 
@@ -80,10 +80,12 @@ def seeded_steps(step) -> list[float]:
 def test_a_step_of_every_technique_is_the_step_of_trials(text, scores):
     text = text.replace("FILE", f'fisher="{scores}"')
     trial = Trial(regularizers.parse(text), dtype=torch.float64).begin(lr=1e-2)
-    bound = regularizers.apply(tiny_bert().double(), text, lr=1e-2, seed=2, clip=0, micro_batch=4, data=DATA)
+    bound = regularizers.apply(
+        tiny_bert().double(), text, lr=1e-2, seed=2, clip=0, micro_batch=4, data=DATA, steps=STEPS
+    )
     expected = seeded_steps(lambda batch: trial.step(batch, micro_batch=4))
     assert seeded_steps(bound.step) == pytest.approx(expected, abs=1e-10)
-    assert len(bound.notes()) == len(trial.bound.notes()) and [*bound.touched] == str(bound.strategy).split(" + ")
+    assert len(bound.notes()) == len(trial.bound.notes()) and [*bound.touched] == str(trial.strategy).split(" + ")
     theirs = bound.fold().eval()
     with torch.no_grad():
         torch.testing.assert_close(theirs(**trial.batch(STEPS)).logits, trial.outcome()["logits"], rtol=0, atol=1e-10)
@@ -129,15 +131,18 @@ def test_logits_and_labels_meet_and_micro_batches_weigh_by_labelled_tokens(kind)
         torch.testing.assert_close(gradients[1][name], whole, rtol=1e-5, atol=1e-7)  # their losses are float32
 
 
-def test_without_a_table_numbers_that_modules_drop_with_are_silenced():
-    """OPT keeps its probabilities as numbers; LLaMA's attention does too. Folding gives them back."""
-    config = OPTConfig(vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, ffn_dim=12)
-    config.word_embed_proj_dim, config.dropout, config.attention_dropout = 8, 0.3, 0.2
-    model, batch = OPTForCausalLM(config).train(), tokens("llama")
+def test_numbers_that_modules_drop_with_are_silenced_and_given_back():
+    model, batch = model_of("bloom").train(), tokens("bloom")
     bound = regularizers.apply(model, "none", lr=1e-2)
     assert torch.equal(model(**batch).loss, model(**batch).loss)
     bound.fold()
     assert not torch.equal(model(**batch).loss, model(**batch).loss)
+
+
+def test_a_term_that_acts_in_a_part_of_the_training_must_know_its_length():
+    with pytest.raises(InputError, match=r"must know how many steps are planned, got none; give apply steps=\.\.\."):
+        regularizers.apply(tiny_bert(), "swa(0.5)", lr=1e-2).step(DATA[0])
+    assert torch.isfinite(regularizers.apply(tiny_bert(), "swa(0.5)", lr=1e-2, steps=2).step(DATA[0]))
 
 
 def test_logits_may_come_from_a_function_of_ones_own():
@@ -152,11 +157,10 @@ def test_logits_may_come_from_a_function_of_ones_own():
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
-        ("mixuot(w_pre, 0.5)", "llama", "did you mean mixout"),
-        ("mixout(w_pre, 0.5)", "llama", r"LlamaForCausalLM: mixout\(w_pre, 0.5\) acts where a site table says, "
-         "and there is none: the model family must be one of bert, .*, got llama"),
-        ("model_default", "llama", "model_default acts where a site table says"),
-        ("bitfit", "llama", "cannot act on this LlamaForCausalLM: bitfit needs a model with biases"),
+        ("mixuot(w_pre, 0.5)", "bloom", "did you mean mixout"),
+        ("mixout(w_pre, 0.5)", "bloom", r"cannot act on this BloomForCausalLM: mixout\(w_pre, 0.5\) needs the dropout "
+         "sites or the mixed layers of the model, and the family bloom has no site table"),
+        ("model_default", "bloom", "model_default needs the dropout sites"),
         ("reinit(5)", "tokens", r"cannot act on this BertForTokenClassification: reinit\(5\) .* 5 layers, got 2"),
         ("ewc(1)", "tokens", r"ewc\(1\) must name a file of Fisher scores, got fisher=estimate; make one with"),
         ("ewc(1, fisher=none.safetensors)", "tokens", "there is no score file none.safetensors"),

@@ -273,5 +273,8 @@ def test_a_missing_layer_is_an_error(family_model):
 
 
 def test_a_model_without_the_classifiers_head_has_the_sites_of_its_body():
-    with pytest.raises(InputError, match="pooler"):
-        find_sites(BertForMaskedLM(tiny_config()))  # nothing to mix where the pooler is missing: said, not skipped
+    assert find_sites(BertForMaskedLM(tiny_config())).mixed["paper"][-1] == "bert.encoder.layer.1.output.dense"
+    classifier = BertForSequenceClassification(tiny_config())
+    del classifier.bert.pooler.dense
+    with pytest.raises(InputError, match=r"must have the layer bert.pooler.dense, got none"):
+        find_sites(classifier)
