@@ -5,8 +5,9 @@
 The layers are those that the library peft names for the model's family (BERT: query and value, as in the paper). The
 head trains. For evaluation the corrections are merged into the weights, so that the distance from w_pre and `wise_ft`
 are about W; afterwards W_0 is back bit for bit. A and B start as their `initial`: `wdecay(w_pre, ...)` pulls B A to 0.
-Deviations: no dropout inside the correction, since a strategy says every dropout. The paper tunes alpha and the
-learning rate by task and model; alpha 16 is a usual choice and lr 5e-4 our reading of its GLUE settings, not verified.
+With `dropout` the input of A is dropped in training: y = x W_0^T + alpha / r * drop(x) A^T B^T.
+Deviations: dropout is 0 unless given, since a strategy says every dropout. The paper tunes alpha and the learning rate
+by task and model; alpha 16 is a usual choice and lr 5e-4 our reading of its GLUE settings, not verified.
 Reference: Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang, Chen 2022 (ICLR), arXiv:2106.09685.
 """
 
@@ -39,15 +40,17 @@ from regularizers.surgery.swapping import swapped_parameters
 
 
 def inject(
-    model: nn.Module, targets: Sequence[str], r: int, alpha: float, generator: torch.Generator
+    model: nn.Module, targets: Sequence[str], r: int, alpha: float, generator: torch.Generator, *, dropout: float = 0.0
 ) -> dict[str, Any]:
     """Put corrections on the layers `targets`; returns them by name.
 
-    A ~ U(-1/sqrt(in), 1/sqrt(in)), drawn from `generator` in the model's order; every other parameter is frozen."""
+    A ~ U(-1/sqrt(in), 1/sqrt(in)), drawn from `generator` in the model's order; every other parameter is frozen. In
+    training the input of A is dropped with probability `dropout`.
+    """
     import peft
 
     conv = isinstance(model.get_submodule(targets[0]), Conv1D)
-    kind: dict[str, Any] = {"lora_dropout": 0.0, "bias": "none", "fan_in_fan_out": conv}
+    kind: dict[str, Any] = {"lora_dropout": dropout, "bias": "none", "fan_in_fan_out": conv}
     config = peft.LoraConfig(r=r, lora_alpha=alpha, target_modules=list(targets), **kind)
     peft.inject_adapter_in_model(config, model, low_cpu_mem_usage=True)  # no values yet, so nothing is drawn
     layers: dict[str, Any] = {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}
@@ -68,10 +71,13 @@ class LoRA(Regularizer):
     r: int = 8
     alpha: float = 16
     lr: float = field(default=5e-4, kw_only=True)
+    dropout: float = field(default=0.0, kw_only=True)
     summary: ClassVar[str] = "train a low-rank correction of frozen weights"
     paper: ClassVar[str] = "Hu et al. 2022 (ICLR), eq. 3"
     equation: ClassVar[str] = "W = W_0 + alpha / r * B A, W_0 frozen"
-    deviations: ClassVar[str] = "no dropout of its own; merged for evaluation; defaults of alpha and lr not verified"
+    deviations: ClassVar[str] = (
+        "no dropout of its own unless given; merged for evaluation; defaults of alpha and lr not verified"
+    )
     search: ClassVar = {"r": Choice((2, 4, 8, 16)), "lr": Log(1e-4, 1e-2, replaces="lr")}
     sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS, MIXED_WEIGHTS, STARTING_WEIGHTS})
     body_only: ClassVar[bool] = True
@@ -80,6 +86,7 @@ class LoRA(Regularizer):
         require(isinstance(self.r, int) and self.r >= 1, "r of lora must be an integer >= 1", self.r)
         require(self.alpha > 0, "alpha of lora must be > 0", self.alpha)
         require(self.lr > 0, "lr of lora must be > 0", self.lr)
+        require(0 <= self.dropout < 1, "dropout of lora must be in [0, 1)", self.dropout)
         if importlib.util.find_spec("peft") is None:
             raise InputError("lora must have the library peft, got none; install it with pip install 'regbench[lora]'")
 
@@ -88,7 +95,7 @@ class LoRA(Regularizer):
         targets = context.table().adapted
         if not targets:
             raise SkipTrial("lora needs a model whose family has layers to adapt in its site table, got none")
-        self._layers = inject(context.model, targets, self.r, self.alpha, context.generator)
+        self._layers = inject(context.model, targets, self.r, self.alpha, context.generator, dropout=self.dropout)
         for name, parameter in context.model.named_parameters():
             if name in context.head:
                 parameter.requires_grad_(True)

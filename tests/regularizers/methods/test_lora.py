@@ -93,3 +93,21 @@ def test_without_peft_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"lora must have the library peft, got none; install it with pip install"):
         parse("lora")
+
+
+def test_its_dropout_drops_the_input_of_the_correction_alone(lab):
+    trial = lab("lora(2, 6, dropout=0.5)")
+    layer = trial.model.get_submodule(LAYERS[0]).train()
+    b = trial.model.get_parameter(f"{LAYERS[0]}.lora_B.default.weight")
+    a, frozen = layer.lora_A["default"].weight, layer.base_layer
+    x = torch.rand(50, 16, dtype=torch.float64)
+    with torch.no_grad():
+        b.fill_(0.5)
+        torch.manual_seed(9)
+        noisy = layer(x)
+        torch.manual_seed(9)
+        dropped = nn.functional.dropout(x, 0.5)
+        assert 0 < (dropped == 0).sum() < dropped.numel()
+        expected = x @ frozen.weight.T + frozen.bias + 3.0 * (dropped @ a.T) @ b.T
+    torch.testing.assert_close(noisy, expected, rtol=1e-12, atol=1e-12)
+    assert torch.equal(trial.evaluate(), trial.evaluate())

@@ -80,6 +80,7 @@ WHOLE_MODEL = (
         ("lora(0)", "r of lora must be an integer >= 1, got 0"),
         ("lora(1, 0)", "alpha of lora must be > 0, got 0"),
         ("lora(1, 1, lr=0)", "lr of lora must be > 0, got 0"),
+        ("lora(1, 1, dropout=1)", r"dropout of lora must be in \[0, 1\), got 1"),
         ("bitfit + freeze(1)", r"one sum must set which weights train once, got bitfit\(0.001\) \+ freeze\(1\)"),
         ("lora + mixout(w_pre, 0.7)", "one sum must set the mixed weights once"),
         ("noisytune + reinit(1)", "one sum must set the weights at the start once"),
