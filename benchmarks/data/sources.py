@@ -190,7 +190,7 @@ def _load_hub(hub: HubColumns, offline: bool) -> Mapping[str, Any]:
     import datasets
 
     try:
-        with _offline_hub(offline):
+        with offline_hub(offline):
             splits: Mapping[str, Any] = datasets.load_dataset(HUB_DATASET, hub.config)
             return splits
     except Exception as error:  # whatever its HTTP library, its cache or its parsers raise: the data is not to be had
@@ -203,7 +203,7 @@ def _load_hub(hub: HubColumns, offline: bool) -> Mapping[str, Any]:
 
 
 @contextmanager
-def _offline_hub(offline: bool) -> Iterator[None]:
+def offline_hub(offline: bool) -> Iterator[None]:
     """Forbid downloads inside the block; `datasets` reads its environment variable only once, at import."""
     import datasets
 

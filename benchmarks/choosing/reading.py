@@ -1,0 +1,257 @@
+"""A user's labelled texts as a task: files or Hugging Face data sets, kind of label and metric found and said.
+
+What is found is written as a task file, so that everything after is an ordinary run on an own task.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from benchmarks.data.own_task import task_from_file
+from benchmarks.data.readers import Row, read_table
+from benchmarks.data.sources import TaskData, load_task_data
+from benchmarks.data.tasks import TASKS, key_of
+from fisher.common.errors import InputError, unknown
+from fisher.common.files import write_file
+
+FEWEST_ROWS = 20
+FEW_ROWS = 8  # of a class, below which its part in test and holdout is one or two rows
+MOST_CLASSES = 20  # different numbers that may be classes; more are scores
+SUFFIXES = (".csv", ".tsv", ".jsonl")
+DEV_SPLITS = ("validation", "dev", "valid")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a user says of the data: file or data set, its columns, and what the data cannot tell."""
+
+    file: str
+    text: tuple[str, ...]
+    label: str
+    dev: str | None = None
+    labels: tuple[str, ...] = ()
+    regression: bool = False
+    metric: str | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """A task file, its examples, and what a user should know of them, in sentences."""
+
+    toml: Path
+    data: TaskData
+    found: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def read_own(question: Question, folder: Path) -> OwnData:
+    """Write `task.toml` into `folder` (and a data set as JSON lines) and read the task. Raises InputError."""
+    parts = locate(question, folder)
+    cells = {part: read_table(path, [question.label]) for part, path in parts.items()}
+    if len(cells["train"]) < FEWEST_ROWS:
+        raise InputError(
+            f"{question.file} must have at least {FEWEST_ROWS} rows, to fit on, to choose by and to score on, got "
+            f"{len(cells['train'])}"
+        )
+    labels, found = find_labels(question, cells)
+    metric = question.metric or default_metric(labels)
+    content: dict[str, Any] = {"name": task_name(question.file), "metric": metric, "label": question.label}
+    content |= {part: str(path.resolve()) for part, path in parts.items()} | {"text": list(question.text)}
+    content |= {"regression": True} if labels is None else {"labels": list(labels)}
+    toml = folder / "task.toml"
+    write_file(toml, tomli_w.dumps(content))
+    task = task_from_file(toml)
+    data = load_task_data(task)
+    chosen = f"metric: {metric}" + ("" if question.metric else ", chosen by the labels; --metric names another")
+    return OwnData(toml, data, (found, chosen), (*data.warnings, *warnings_of(data)))
+
+
+def task_name(file: str) -> str:
+    """A name for the task, of lower-case letters, digits and hyphens."""
+    name = re.sub(r"[^a-z0-9]+", "-", Path(file).name.rpartition(".")[0].lower() or Path(file).name.lower()).strip("-")
+    known = {key_of(task) for task in TASKS}
+    return f"own-{name}".rstrip("-") if not name or key_of(name) in known else name
+
+
+# --- where the rows are -----------------------------------------------------------------------------------------------
+
+
+def locate(question: Question, folder: Path) -> dict[str, Path]:
+    """The files of train and, where there is one, dev; a data set is written as JSON lines first."""
+    if Path(question.file).suffix.lower() in SUFFIXES:
+        named = {"train": question.file, "dev": question.dev}
+        return {part: require_file(part, file) for part, file in named.items() if file is not None}
+    splits = load_splits(question)
+    train = "train" if "train" in splits else next(iter(splits))
+    dev = question.dev or next((name for name in DEV_SPLITS if name in splits), None)
+    if dev is not None and Path(dev).suffix.lower() in SUFFIXES:
+        return {"train": write_rows(folder, "train", splits[train], question), "dev": require_file("dev", dev)}
+    if dev is not None and dev not in splits:
+        raise unknown("split", dev, splits)
+    chosen = {"train": train} | ({"dev": dev} if dev else {})
+    return {part: write_rows(folder, part, splits[split], question) for part, split in chosen.items()}
+
+
+def require_file(part: str, file: str) -> Path:
+    """The path of a file that is there. Raises InputError."""
+    path = Path(file)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"the {part} file must end in {', '.join(SUFFIXES)}, got {file}")
+    if not os.path.isfile(path):
+        raise InputError(f"{file}: no such file; the {part} rows must be a file or a Hugging Face data set")
+    return path
+
+
+def load_splits(question: Question) -> Mapping[str, Any]:
+    """The splits of a Hugging Face data set, saved in a folder or named by its id. Raises InputError."""
+    import datasets
+
+    from benchmarks.data.sources import offline_hub
+
+    try:
+        with offline_hub(question.offline):
+            local = os.path.isdir(question.file)
+            found = datasets.load_from_disk(question.file) if local else datasets.load_dataset(question.file)
+    except Exception as error:  # whatever its HTTP library, its cache or its parsers raise
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise InputError(
+            f"{question.file!r} must be a file ending in {', '.join(SUFFIXES)}, or a Hugging Face data set (a saved "
+            f"folder or an id): {reason}"
+        ) from error
+    return found if isinstance(found, dict) else {"train": found}
+
+
+def write_rows(folder: Path, part: str, rows: Any, question: Question) -> Path:
+    """One split as JSON lines with the columns asked for, classes by their names. Raises InputError."""
+    wanted = (*question.text, question.label)
+    for name in wanted:
+        if name not in rows.column_names:
+            raise unknown("column", name, rows.column_names)
+    names = getattr(rows.features[question.label], "names", None)
+    lines = []
+    for row in rows.select_columns(list(wanted)).with_format(None):
+        label = row[question.label]
+        own = {question.label: names[label]} if names and isinstance(label, int) and label >= 0 else {}
+        lines.append(json.dumps({**row, **own}, ensure_ascii=False))
+    path = folder / "data" / f"{part}.jsonl"
+    write_file(path, "\n".join(lines) + "\n")
+    return path
+
+
+# --- what the labels are ----------------------------------------------------------------------------------------------
+
+
+def find_labels(question: Question, cells: Mapping[str, Sequence[Row]]) -> tuple[tuple[str, ...] | None, str]:
+    """The class words, or None for scores, and a sentence about them. Raises InputError where the data cannot tell."""
+    column = f"the label column {question.label!r}"
+    if question.regression and question.labels:
+        raise InputError("--labels and --regression exclude each other: labels are either classes or scores")
+    if question.regression:
+        return None, f"{column} holds scores, as --regression says"
+    counts = Counter(word_of(row.cells[0]) for row in cells["train"])
+    counts.pop("", None)  # an example without a label is refused by the line it is on
+    words = question.labels or classes_of(column, cells["train"], counts)
+    if words is None:
+        return None, f"{column} holds {len(counts)} different numbers: scores"
+    check_classes(question, column, words, counts, cells.get("dev", ()))
+    listed = ", ".join(f"{word} ({counts[word]})" for word in words)
+    return words, f"{column} holds {len(words)} classes: {listed}"
+
+
+def word_of(cell: object) -> str:
+    """A cell of the label column as a class word, empty where there is none."""
+    if cell is None:
+        return ""
+    return cell if isinstance(cell, str) else json.dumps(cell)
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a finite number."""
+    try:
+        return math.isfinite(float(word)) and "_" not in word
+    except ValueError:
+        return False
+
+
+def classes_of(column: str, rows: Sequence[Row], counts: Mapping[str, int]) -> tuple[str, ...] | None:
+    """The classes that the words are, None for scores. Raises InputError where words cannot say what they are."""
+    numbers = [word for word in counts if is_number(word)]
+    if numbers and len(numbers) < len(counts):
+        one = {is_number(word): (row.line, word) for row in reversed(rows) if (word := word_of(row.cells[0]))}
+        (line, word), (other, number) = one[False], one[True]
+        raise InputError(
+            f"{column} must hold words or numbers, got both: {word!r} in line {line} and {number!r} in line {other}; "
+            "correct them, or name the classes with --labels"
+        )
+    if not numbers or len(counts) <= 2:
+        if len(counts) > len(rows) / 4:
+            raise InputError(f"{column} must hold classes or scores, got {len(counts)} words in {len(rows)} rows")
+        return tuple(sorted(counts, key=float if numbers else str))
+    if len(counts) > MOST_CLASSES:
+        return None
+    listed = " ".join(sorted(counts, key=float))
+    raise InputError(
+        f"{column} holds {len(counts)} different numbers, which may be classes or scores; say which: "
+        f"--labels {listed}, or --regression"
+    )
+
+
+def check_classes(
+    question: Question, column: str, words: Sequence[str], counts: Mapping[str, int], dev: Sequence[Row]
+) -> None:
+    """Raise InputError unless there are two classes, two rows of each, and dev has no other."""
+    if len(words) < 2:
+        only = f"only {words[0]!r}" if words else "no label"
+        raise InputError(f"{column} must hold at least two classes, got {only} in {question.file}")
+    for word in words:
+        if counts.get(word, 0) < 2:
+            raise InputError(
+                f"every class must have at least two rows in {question.file}, got {counts.get(word, 0)} of {word!r}; "
+                "label more or leave it out"
+            )
+    for row in dev:
+        if (word := word_of(row.cells[0])) and word not in words:
+            raise InputError(
+                f"{question.dev}, line {row.line}: the label {word!r} must be one of those in {question.file} "
+                f"({', '.join(words)}), which nothing could learn otherwise"
+            )
+
+
+def default_metric(labels: Sequence[str] | None) -> str:
+    """Spearman for scores, accuracy for two classes, macro F1 for more."""
+    if labels is None:
+        return "spearman"
+    return "accuracy" if len(labels) == 2 else "macro_f1"
+
+
+# --- what the rows are like -------------------------------------------------------------------------------------------
+
+
+def warnings_of(data: TaskData) -> list[str]:
+    """What a user should know before trusting a score: copies, rare classes, constant columns."""
+    train = [example.texts for example in data.train]
+    dev = [example.texts for example in data.dev]
+    found = []
+    if copies := len(set(train) & set(dev)):
+        found.append(f"{copies} texts are in both files: their scores say nothing about new texts")
+    if not dev and (copies := len(train) - len(set(train))):
+        found.append(f"{copies} rows repeat the text of another: copies can be in the training and in the test part")
+    counts = Counter(example.label for example in data.train)
+    for number, word in enumerate(data.task.labels or ()):
+        if counts[number] < FEW_ROWS:
+            found.append(f"the class {word!r} has {counts[number]} rows; below {FEW_ROWS} little can be said about it")
+    for at, name in enumerate(data.task.text):
+        if len({texts[at] for texts in train}) == 1:
+            found.append(f"the column {name!r} is constant: every row holds {train[0][at][:40]!r}")
+    return found

@@ -1,0 +1,160 @@
+"""A user's own rows: what is found is said, and what cannot be used is refused in one sentence."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.choosing.reading import OwnData, Question, read_own, task_name
+from fisher.common.errors import InputError
+
+TEXTS = [f'item {number}, "quoted"' for number in range(40)]
+
+
+def write_csv(path: Path, labels: Sequence[object], texts: Sequence[str] = TEXTS, **columns: Sequence[str]) -> str:
+    """A CSV file with the columns text and label, and others."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", *columns, "label"])
+        writer.writerows(zip(texts, *columns.values(), labels, strict=True))
+    return str(path)
+
+
+def read(folder: Path, column: Sequence[object], texts: Sequence[str] = TEXTS, **more: Any) -> OwnData:
+    file = write_csv(folder / "my reviews.csv", column, texts)
+    return read_own(Question(file=file, **{"text": ("text",), "label": "label"} | more), folder / "out")
+
+
+def test_classes_metric_and_rows_are_found_and_said(tmp_path: Path) -> None:
+    own = read(tmp_path, ["good"] * 20 + ["bad"] * 11 + ["so, so"] * 9)
+    assert own.found == (
+        "the label column 'label' holds 3 classes: bad (11), good (20), so, so (9)",
+        "metric: macro_f1, chosen by the labels; --metric names another",
+    )
+    assert own.data.task.labels == ("bad", "good", "so, so") and own.data.task.name == "my-reviews"
+    assert own.data.train[3].texts == (TEXTS[3],) and own.data.train[3].label == 1
+    assert own.data.dev == () and own.warnings == ()
+
+
+def test_two_classes_are_scored_by_accuracy_unless_a_metric_is_named(tmp_path: Path) -> None:
+    assert read(tmp_path, [0, 1] * 20).data.task.primary == "accuracy"
+    own = read(tmp_path, [0, 1] * 20, metric="macro_f1")
+    assert own.data.task.primary == "macro_f1" and own.found[1] == "metric: macro_f1"
+
+
+def test_many_numbers_are_scores(tmp_path: Path) -> None:
+    own = read(tmp_path, [number / 10 for number in range(40)])
+    assert own.data.task.regression and own.data.task.primary == "spearman"
+    assert own.found[0] == "the label column 'label' holds 40 different numbers: scores"
+
+
+@pytest.mark.parametrize(
+    ("more", "labels"), [({"labels": ("3", "2", "1")}, ("3", "2", "1")), ({"regression": True}, None)]
+)
+def test_few_numbers_are_what_the_user_says(
+    tmp_path: Path, more: dict[str, Any], labels: tuple[str, ...] | None
+) -> None:
+    stars = ([1, 2, 3] * 14)[:40]
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, stars)
+    assert str(refused.value) == (
+        "the label column 'label' holds 3 different numbers, which may be classes or scores; say which: "
+        "--labels 1 2 3, or --regression"
+    )
+    assert read(tmp_path, stars, **more).data.task.labels == labels
+
+
+TWO = ["a", "b"] * 20
+
+
+@pytest.mark.parametrize(
+    ("column", "more", "message"),
+    [
+        (TWO, {"label": "mood"}, "the header must name column 'mood' once, found not at all in ['text', 'label']"),
+        (TWO, {"text": ("text", "title")}, "the header must name column 'title' once"),
+        (["a"] * 40, {}, "the label column 'label' must hold at least two classes, got only 'a' in"),
+        ([""] * 40, {}, "the label column 'label' must hold at least two classes, got no label in"),
+        (["a"] * 39 + ["b"], {}, "got 1 of 'b'; label more or leave it out"),
+        (TWO, {"labels": ("a", "b", "c")}, "got 0 of 'c'; label more or leave it out"),
+        (["good"] * 3 + ["4.5"] * 37, {}, "got both: 'good' in line 2 and '4.5' in line 5; correct them"),
+        ([f"w{n}" for n in range(40)], {}, "must hold classes or scores, got 40 words in 40 rows"),
+        ([*TWO[:39], ""], {}, "line 41: unknown label '', expected one of a, b"),
+        (TWO, {"labels": ("a", "b"), "regression": True}, "--labels and --regression exclude each other"),
+        (TWO, {"metric": "spearman"}, "metric must be one of accuracy, f1, macro_f1, matthews for these labels"),
+        (TWO, {"dev": "absent.csv"}, "absent.csv: no such file; the dev rows must be a file or"),
+        (TWO, {"dev": "dev.xlsx"}, "the dev file must end in .csv, .tsv, .jsonl, got dev.xlsx"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused(tmp_path: Path, column: list[str], more: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, column, **more)
+    assert message in str(refused.value)
+
+
+def test_five_rows_are_too_few(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"must have at least 20 rows, to fit on, to choose by and to score on, got 5$"
+    ):
+        read(tmp_path, TWO[:5], TEXTS[:5])
+
+
+def test_a_label_of_dev_alone_is_refused(tmp_path: Path) -> None:
+    dev = write_csv(tmp_path / "dev.csv", ["a", "mixed"], ["x", "y"])
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, TWO, dev=dev)
+    assert f"{dev}, line 3: the label 'mixed' must be one of those in" in str(refused.value)
+
+
+def test_mixed_types_of_json_lines_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps({"t": f"text {n}", "y": "good" if n else 3}) + "\n" for n in range(30)))
+    with pytest.raises(InputError, match="got both: 'good' in line 2 and '3' in line 1"):
+        read_own(Question(str(file), ("t",), "y"), tmp_path)
+
+
+def test_a_user_is_warned_of_copies_rare_classes_and_constant_columns(tmp_path: Path) -> None:
+    texts = ["the same"] * 2 + TEXTS[2:]
+    labels = ["rare"] * 5 + ["a", "b"] * 17 + ["a"]
+    file = write_csv(tmp_path / "train.csv", labels, texts, topic=["tea"] * 40)
+    dev = write_csv(tmp_path / "dev.csv", ["a", "b"], [TEXTS[7], "new"], topic=["tea", "tea"])
+    question = Question(file, ("text", "topic"), "label")
+    rare = "the class 'rare' has 5 rows; below 8 little can be said about it"
+    constant = "the column 'topic' is constant: every row holds 'tea'"
+    repeated = "1 rows repeat the text of another: copies can be in the training and in the test part"
+    assert read_own(question, tmp_path).warnings == (repeated, rare, constant)
+    both = "1 texts are in both files: their scores say nothing about new texts"
+    assert read_own(Question(file, ("text", "topic"), "label", dev), tmp_path).warnings == (both, rare, constant)
+
+
+def test_a_saved_data_set_is_read_with_its_class_names_and_splits(tmp_path: Path) -> None:
+    import datasets
+
+    features = datasets.Features({"t": datasets.Value("string"), "y": datasets.ClassLabel(names=["no", "yes"])})
+    parts = {
+        name: datasets.Dataset.from_dict({"t": [f"{name} {n}" for n in range(40)], "y": [0, 1] * 20}, features)
+        for name in ("train", "validation")
+    }
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "set")
+    own = read_own(Question(str(tmp_path / "set"), ("t",), "y"), tmp_path / "out")
+    assert own.data.task.labels == ("no", "yes") and len(own.data.dev) == 40
+    assert own.data.train[1].texts == ("train 1",) and own.data.train[1].label == 1
+    with pytest.raises(InputError, match="unknown column 'z'"):
+        read_own(Question(str(tmp_path / "set"), ("z",), "y"), tmp_path / "out")
+    with pytest.raises(InputError, match="unknown split 'test'"):
+        read_own(Question(str(tmp_path / "set"), ("t",), "y", "test"), tmp_path / "out")
+
+
+def test_what_is_neither_file_nor_data_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"must be a file ending in \.csv, \.tsv, \.jsonl, or a Hugging Face data set"):
+        read_own(Question(str(tmp_path), ("t",), "y", offline=True), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("a/My Data_1.csv", "my-data-1"), ("sst-2.csv", "own-sst-2"), ("??.csv", "own"), ("x/set", "set")],
+)
+def test_a_task_is_named_after_its_file(file: str, name: str) -> None:
+    assert task_name(file) == name
