@@ -29,6 +29,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "run": Command("run a suite and make its leaderboard", "benchmarks.run"),
+    "try": Command("what to fine-tune with on your own data, and the model", "benchmarks.choose"),
+    "predict": Command("labels and probabilities of new texts", "benchmarks.predict"),
     "list": Command("every regularizer in one line", "regularizers.__main__", ("list",)),
     "list suites": Command("every suite, what it reproduces and costs", "benchmarks.run", ("--list", "suites")),
     "list tasks": Command("every task and its metric", "benchmarks.run", ("--list", "tasks")),

@@ -21,7 +21,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     made.add_argument("--list", choices=("suites", "tasks"), help="show the names that --suite or --tasks takes")
     _add_request(made.add_argument_group("what is compared"))
     _add_inputs(made.add_argument_group("inputs and output"))
-    _add_execution(made.add_argument_group("how trials run"))
+    add_execution(made.add_argument_group("how trials run"))
     _add_report(made.add_argument_group("what is shown"))
     return made
 
@@ -54,7 +54,8 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
     add("--output", metavar="DIR", help=f"default: {DEFAULT_OUTPUT}/SUITE")
 
 
-def _add_execution(group: argparse._ArgumentGroup) -> None:
+def add_execution(group: argparse._ArgumentGroup) -> None:
+    """Add the flags that say where and how trials run."""
     add, count = group.add_argument, whole(1, MOST)
     add("--workers", type=count, metavar="N", help="default: one per GPU, or per core")
     add("--threads", type=count, default=1, metavar="N", help="CPU threads per worker (default 1)")

@@ -49,9 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from benchmarks.executors import data_parallel
-    from benchmarks.executors.launch import Launch
     from benchmarks.planning.plan import make_plan, resolve
-    from benchmarks.trial.checkpoints import remove_done
 
     request = resolve(args)
     plan = make_plan(request)
@@ -59,10 +57,19 @@ def run(args: argparse.Namespace) -> int:
     show_plan(request, plan, console)
     if args.dry_run:
         return show_time(request, plan, console)
+    return report(request, plan, console) if execute(request, plan, console) else 0
+
+
+def execute(request: Request, plan: Plan, console: Console) -> bool:
+    """Run what is left; whether this process is the one that reports on it."""
+    from benchmarks.executors import data_parallel
+    from benchmarks.executors.launch import Launch
+    from benchmarks.trial.checkpoints import remove_done
+
     launch = Launch(request, plan)
     if not data_parallel.is_first():
         launch.follow()
-        return 0
+        return False
     plan.keep(request)
     request.folder.set_aside(plan.known.problems)
     remove_done(request.folder.path, (name for name, done in plan.known.done.items() if done))
@@ -70,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         request.scores.estimate(lambda text: console.print(text, markup=False))
     if plan.left or data_parallel.is_launch():
         launch.run(console)
-    return report(request, plan, console)
+    return True
 
 
 def show_plan(request: Request, plan: Plan, console: Console) -> None:

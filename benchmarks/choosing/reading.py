@@ -17,7 +17,7 @@ from typing import Any
 
 import tomli_w
 
-from benchmarks.data.own_task import task_from_file
+from benchmarks.data.own_task import SUFFIXES, task_from_file
 from benchmarks.data.readers import Row, read_table
 from benchmarks.data.sources import TaskData, load_task_data
 from benchmarks.data.tasks import TASKS, key_of
@@ -27,7 +27,6 @@ from fisher.common.files import write_file
 FEWEST_ROWS = 20
 FEW_ROWS = 8  # of a class, below which its part in test and holdout is one or two rows
 MOST_CLASSES = 20  # different numbers that may be classes; more are scores
-SUFFIXES = (".csv", ".tsv", ".jsonl")
 DEV_SPLITS = ("validation", "dev", "valid")
 
 

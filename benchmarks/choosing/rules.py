@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,3 +107,9 @@ def dropped(found: Mapping[str, Standing], number: int) -> dict[str, str]:
         for family, gap in behind(scores, number).items()
         if family != PLAIN
     }
+
+
+def strategy_of(standing: Standing) -> tuple[str, Mapping[str, Any]]:
+    """The strategy and the protocol fields of a family's best configuration."""
+    config = dict(standing.chosen[0].config)
+    return str(config.pop("strategy")), config

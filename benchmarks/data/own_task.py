@@ -12,7 +12,7 @@ from fisher.common.errors import InputError, unknown
 CLASSIFICATION_METRICS = ("accuracy", "f1", "macro_f1", "matthews")
 REGRESSION_METRICS = ("spearman", "pearson")
 _KEYS = ("name", "train", "dev", "test", "text", "label", "labels", "regression", "metric")
-_SUFFIXES = (".csv", ".tsv", ".jsonl")
+SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 
 def task_from_file(path: str | Path) -> Task:
@@ -60,8 +60,8 @@ def _own_name(path: Path, table: Mapping[str, object]) -> str:
 def _own_file(path: Path, table: Mapping[str, object], key: str) -> Path:
     value = _string(path, table, key)
     file = path.parent / value
-    if file.suffix.lower() not in _SUFFIXES:
-        raise InputError(f"{path}: {key} must be a file ending in {', '.join(_SUFFIXES)}, got {value!r}.")
+    if file.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: {key} must be a file ending in {', '.join(SUFFIXES)}, got {value!r}.")
     if not os.path.isfile(file):  # False for a name too long to be one
         raise InputError(f"{path}: {key} must be a file relative to the task file, but {file} does not exist.")
     return file

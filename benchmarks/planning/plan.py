@@ -113,8 +113,17 @@ def resolve(args: argparse.Namespace) -> Request:
     """Load plugins, suite, tasks and model by their names. Raises InputError for what does not exist or fit."""
     for problem in load_plugins(args.plugin):
         print(f"warning: {problem}", file=sys.stderr)
-    data = Origin(args.data_dir, args.task_file, args.offline)
-    suite, notes = _suite(args, data)
+    return request_of(args, *_suite(args, origin_of(args)))
+
+
+def origin_of(args: argparse.Namespace) -> Origin:
+    """Where the command line says that data are."""
+    return Origin(args.data_dir, args.task_file, args.offline)
+
+
+def request_of(args: argparse.Namespace, suite: Suite, notes: list[str]) -> Request:
+    """The request for a suite, with everything else as on the command line. Raises InputError as `resolve` does."""
+    data = origin_of(args)
     families = {text: parse(first) for text, first in first_strategies(suite.tuning).items()}
     strategies = [*unique_strategies(suite.every("strategies")), *families.values()]
     tasks = [data.task(name) for name in suite.every("tasks")]

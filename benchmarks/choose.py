@@ -1,0 +1,181 @@
+"""Find out what to fine-tune with on your own data, and get the model.
+
+examples:
+  regbench try reviews.csv --text review --label sentiment --model bert-base-uncased
+  regbench try pairs.jsonl --text question answer --label score --regression --model FOLDER --time 2h
+  regbench try reviews.csv --text review --label sentiment --model MODEL --dry-run
+  regbench predict results/reviews/model --input new.csv --output predictions.csv
+
+A tournament: families of regularizers, each tuned with the same effort, over restarts; what is far behind on held-out
+rows leaves. The answer is printed and stands in answer.md, next to the page (index.html) and the records; the chosen
+configuration, fitted on all rows, is in model/. Without --dev every restart cuts its own test part.
+
+exit codes: 0 every trial has a result; 1 some ended in an error, the answer is given all the same; 2 the request was
+wrong; 130 interrupted: run the same command again to resume
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import options
+from benchmarks.executors import variables
+from fisher.common.command import make_parser, run_command
+from fisher.common.text import escape
+
+if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
+    from benchmarks.choosing.reading import OwnData
+    from benchmarks.choosing.tournament import Limit, Tournament
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+TIME = "30m"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = make_parser("regbench try", __doc__)
+    made.add_argument("file", metavar="FILE", help="CSV, TSV, JSON lines, or a Hugging Face data set (folder or id)")
+    add = made.add_argument_group("the data").add_argument
+    add("--text", nargs="+", required=True, metavar="COLUMN", help="one column, or two for pairs")
+    add("--label", required=True, metavar="COLUMN", help="the column of labels")
+    add("--dev", metavar="FILE", help="rows to score on; default: every restart cuts its own test part")
+    add("--labels", nargs="+", default=[], metavar="WORD", help="the classes, where the column cannot say")
+    add("--regression", action="store_true", help="the labels are scores")
+    add("--metric", metavar="NAME", help="default: accuracy, macro_f1 for more than two classes, spearman for scores")
+    _add_tournament(made.add_argument_group("the tournament"))
+    options.add_execution(made.add_argument_group("how trials run"))
+    return made
+
+
+def _add_tournament(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--model", required=True, metavar="HUB_ID|FOLDER", help="pretrained model")
+    add("--time", type=duration, metavar="30m", help=f"how long it may take (default {TIME})")
+    add("--trials", type=options.whole(1), metavar="N", help="number of trials, in place of a time")
+    add("--families", nargs="+", metavar="SUM", help="what is compared with plain fine-tuning")
+    add("--lr", nargs=2, type=float, metavar=("LOW", "HIGH"), help="learning rates that are searched")
+    add("--epochs", nargs="+", type=options.whole(1), metavar="N", help="numbers of epochs that are searched")
+    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="fields of the protocol")
+    add("--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers")
+    add("--offline", action="store_true", help="use local files and caches only")
+    add("--output", metavar="DIR", help="default: results/FILE's name")
+    add("--dry-run", action="store_true", help="say what would be done, and for how long")
+
+
+def duration(text: str) -> float:
+    """The type of a flag that takes a time with its unit, in seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if not found or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m or 2h, got {text}")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line, run the tournament, return the exit code."""
+    return run_command(parser(), run, argv, resumes=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the rows, run the tournament, say what to use, and keep the model."""
+    variables.settle()
+    from rich.console import Console
+
+    from benchmarks.choosing.reading import Question, read_own, task_name
+    from benchmarks.choosing.tournament import in_words
+
+    args.output = args.output or str(Path(options.DEFAULT_OUTPUT, task_name(args.file)))
+    question = Question(
+        args.file,
+        tuple(args.text),
+        args.label,
+        args.dev,
+        tuple(args.labels),
+        args.regression,
+        args.metric,
+        args.offline,
+    )
+    own = read_own(question, Path(args.output))
+    console = Console(soft_wrap=True)
+    _say(console, *own.found, f"{len(own.data.train)} rows" + ("" if own.data.dev else ", a fifth of them to test on"))
+    for warning in own.warnings:
+        print(f"warning: {escape(warning)}", file=sys.stderr)
+    limit = _limit(args)
+    tournament = _tournament(args, own, limit, console)
+    state, trial, workers = tournament.plan()
+    if args.dry_run:
+        _say(console, *in_words(state, limit, trial, workers))
+        return 0
+    return _play(tournament, own, state, console)
+
+
+def _say(console: Any, *lines: str) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+
+
+def _limit(args: argparse.Namespace) -> Limit:
+    """What the tournament may cost. Raises InputError for both a time and a number of trials."""
+    from benchmarks.choosing.tournament import Limit
+    from fisher.common.errors import InputError
+
+    if args.time is not None and args.trials is not None:
+        raise InputError("--time and --trials exclude each other; give one of them")
+    if args.trials is not None:
+        return Limit(trials=args.trials)
+    return Limit(seconds=args.time or duration(TIME))
+
+
+def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: Any) -> Tournament:
+    """The tournament that the command line asks for. Raises InputError for families and fields that do not exist."""
+    import dataclasses
+
+    from benchmarks.choosing.rules import PLAIN
+    from benchmarks.choosing.tournament import FAMILIES, Tournament, make_suite
+    from benchmarks.planning.suite_file import override
+    from benchmarks.tuning.families import read_family
+    from fisher.common.files import write_file
+    from regularizers.registry import load_plugins
+
+    load_plugins(args.plugin)
+    families = list(dict.fromkeys((PLAIN, *(str(read_family(text)) for text in args.families or FAMILIES))))
+    texts = [" ".join(" ".join(example.texts).split()) for example in own.data.train]
+    write_file(Path(args.output, "data", "texts.txt"), "\n".join(dict.fromkeys(texts)) + "\n")
+    suite = make_suite(args, own.data.task.name, not own.data.dev, families, len(set(texts)))
+    assert suite.tuning is not None
+    shared = dict(suite.tuning.shared)
+    if args.lr:
+        shared["lr"] = {"low": args.lr[0], "high": args.lr[1], "scale": "log"}
+    if args.epochs:
+        shared["epochs"] = args.epochs
+    default = dict(suite.tuning.default)
+    if args.lr:
+        default["lr"] = float(f"{(args.lr[0] * args.lr[1]) ** 0.5:.3g}")
+    if args.epochs:
+        default["epochs"] = sorted(args.epochs)[len(args.epochs) // 2]
+    tuning = dataclasses.replace(suite.tuning, shared=shared, default=default)
+    suite = override(dataclasses.replace(suite, tuning=tuning), {}, args.set)
+    ordinary = options.parser(None).parse_args([])
+    given = {"task_file": str(own.toml.resolve()), "tasks": [suite.name]}
+    return Tournament(argparse.Namespace(**{**vars(ordinary), **vars(args), **given}), suite, limit, console)
+
+
+def _play(tournament: Tournament, own: OwnData, state: Any, console: Any) -> int:
+    """Run the rounds; print and keep the answer, the page and the model."""
+    from benchmarks.choosing.result import keep_answer, keep_model, keep_page
+
+    outcome = tournament.run(state)
+    keep_page(tournament.folder, outcome)
+    answer = keep_answer(tournament.folder, own.data, outcome)
+    _say(console, *answer.lines)
+    keep_model(tournament.folder, own.data, outcome, answer)
+    _say(console, *(str(tournament.folder / name) for name in ("answer.md", "index.html", "model")))
+    return 0 if outcome.complete else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

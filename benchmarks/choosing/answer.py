@@ -1,0 +1,196 @@
+"""The answer of a tournament in plain sentences: what to use, what it gains, how often it failed, what it costs.
+
+The family is the one whose best configuration has the best mean holdout score; the test part only reports. The test
+parts of several restarts share rows, and so do the parts fitted on, so that the spread over restarts says too little:
+
+    SE^2 = s^2 (1 / J + n_test / n_fit)             test parts cut anew [Nadeau and Bengio 2003, Mach. Learn. 52]
+    SE^2 = s^2 / J + jackknife over the dev rows    one dev file, the same rows in every restart
+
+s is the standard deviation of the J paired differences; the interval takes Student's t with J - 1 degrees of freedom.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from benchmarks.choosing.rules import PLAIN, Standing, strategy_of
+from leaderboard.stats.tests import ALPHA, POWER
+
+FOLDS = 20
+Score = Callable[[Sequence[Any], Sequence[Any]], float]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A paired difference on the test part, with its standard error and its 95 % interval."""
+
+    difference: float
+    error: float
+    low: float
+    high: float
+    detectable: float  # the smallest true difference that is found with a power of 80 %
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return self.low > 0 or self.high < 0
+
+    def rows_needed(self, rows: int, difference: float = 0.01) -> int:
+        """Rows to be labelled in addition until such a difference is found, the variance falling as 1 / rows."""
+        wanted = rows * (self.detectable / difference) ** 2 - rows
+        return max(0, round_up(wanted)) if math.isfinite(wanted) else 0
+
+
+def round_up(value: float) -> int:
+    """A number rounded up to two digits."""
+    if value <= 0:
+        return 0
+    unit = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit) * unit
+
+
+def gain(differences: Sequence[float], *, shared: float, rows: float = 0.0) -> Gain:
+    """The mean of paired differences over restarts.
+
+    shared: n_test / n_fit where every restart cuts its own test part, else 0; rows: variance by the choice of dev rows.
+    With fewer than two restarts nothing is known.
+    """
+    values, count = np.asarray(differences, dtype=np.float64), len(differences)
+    mean = float(values.mean())
+    if count < 2:
+        return Gain(mean, math.nan, -math.inf, math.inf, math.inf)
+    error = math.sqrt(float(values.var(ddof=1)) * (1 / count + shared) + rows)
+    half = float(stdtrit(count - 1, 1 - ALPHA / 2))
+    power = float(stdtrit(count - 1, POWER))
+    return Gain(mean, error, mean - half * error, mean + half * error, (half + power) * error)
+
+
+def dev_variance(
+    ones: Sequence[NDArray[Any]], others: Sequence[NDArray[Any]], labels: Sequence[Any], score: Score
+) -> float:
+    """Variance of the mean difference of two configurations by the choice of dev rows: a delete-a-group jackknife.
+
+    ones, others: predictions per restart. Group g is every row whose number is g modulo FOLDS.
+    """
+    truth, folds = np.asarray(labels), min(FOLDS, len(labels) // 2)
+    if folds < 2:
+        return 0.0
+    means = []
+    for fold in range(folds):
+        kept = np.arange(len(truth)) % folds != fold
+        found = [score(a[kept], truth[kept]) - score(b[kept], truth[kept]) for a, b in zip(ones, others, strict=True)]
+        means.append(np.mean(found))
+    return float((folds - 1) * np.var(means))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to use: the family whose configuration is refitted, and how it compares with plain fine-tuning."""
+
+    family: str
+    standing: Standing
+    rival: str  # the best family but plain fine-tuning, empty where none is left
+    gain: Gain | None  # of the rival over plain fine-tuning
+
+    @property
+    def strategy(self) -> str:
+        """The strategy to use."""
+        return strategy_of(self.standing)[0]
+
+
+def choose(found: Mapping[str, Standing], compare: Callable[[Standing, Standing], Gain]) -> Answer:
+    """The family to use: the best by holdout, if the test part finds it better than plain fine-tuning."""
+    plain = found[PLAIN]
+    others = [standing for family, standing in found.items() if family != PLAIN]
+    if not others:
+        return Answer(PLAIN, plain, "", None)
+    rival = max(others, key=lambda standing: standing.mean)
+    difference = compare(rival, plain)
+    better = rival.mean > plain.mean and difference.low > 0
+    chosen = rival if better else plain
+    return Answer(chosen.family, chosen, rival.family, difference)
+
+
+def sentences(answer: Answer, found: Mapping[str, Standing], dropped: Mapping[str, str], rows: int) -> list[str]:
+    """The answer in words."""
+    plain, lines = found[PLAIN], []
+    strategy, fields = strategy_of(answer.standing)
+    settings = ", ".join(f"{key} {value:g}".replace("e-0", "e-") for key, value in fields.items())
+    if answer.gain is None:
+        lines.append(f"No regularizer was left to compare; use `{PLAIN}` with {settings}.")
+    elif answer.family != PLAIN:
+        lines.append(f"Use `{strategy}` with {settings}.")
+        lines.append(f"It gains {points(answer.gain)} over plain fine-tuning tuned with the same effort.")
+    else:
+        lines.append(_not_better(answer, found, settings, rows))
+    for family in dict.fromkeys((answer.family, answer.rival, PLAIN)):
+        if family:
+            lines.append(failures(found[family]))
+    if answer.family != PLAIN:
+        lines.append(f"A training run takes {cost(answer.standing, plain)} of plain fine-tuning's time.")
+    if sum(trial.failed for trial in plain.chosen) * 2 > len(plain.chosen):
+        lines.append(
+            "Most runs of plain fine-tuning failed, so that nothing can be judged here: allow other rates (--lr), more "
+            "epochs (--epochs), or label more rows."
+        )
+    if dropped:
+        listed = "; ".join(f"{family} ({why})" for family, why in dropped.items())
+        lines.append(f"No longer ranked: {listed}.")
+    return lines
+
+
+def _not_better(answer: Answer, found: Mapping[str, Standing], settings: str, rows: int) -> str:
+    assert answer.gain is not None
+    use = f"use `{PLAIN}` with {settings}"
+    rival = f"the best by holdout, `{strategy_of(found[answer.rival])[0]}`, differs by {points(answer.gain)}"
+    if answer.gain.high < 0:
+        return f"Plain fine-tuning is better than every regularizer tried; {use} ({rival})."
+    if answer.gain.low > 0:
+        return f"Plain fine-tuning has the best holdout score; {use} ({rival})."
+    if more := answer.gain.rows_needed(rows):
+        use += f", and label about {more} more examples to see a difference of 1 point"
+    return f"No regularizer is distinguishable from plain fine-tuning on this data; {use} ({rival})."
+
+
+def points(difference: Gain) -> str:
+    """A difference in points with its interval."""
+    text = f"{100 * difference.difference:+.1f} points"
+    if not math.isfinite(difference.low):
+        return f"{text} in one restart, which has no interval"
+    return f"{text} [95 % interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f}]"
+
+
+def failures(standing: Standing) -> str:
+    """How often the best configuration of a family failed."""
+    failed, count = sum(trial.failed for trial in standing.chosen), len(standing.chosen)
+    return f"`{strategy_of(standing)[0]}` failed in {failed} of {count} restarts."
+
+
+def cost(standing: Standing, plain: Standing) -> str:
+    """The time of a training run next to plain fine-tuning's."""
+    return f"{standing.seconds / max(plain.seconds, 1e-9):.1f} times"
+
+
+def table(found: Mapping[str, Standing], compare: Callable[[Standing, Standing], Gain]) -> list[str]:
+    """All families that are left as a Markdown table, best holdout first."""
+    plain = found[PLAIN]
+    lines = [
+        "| family | best configuration | holdout | test | gain | failed | cost |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for standing in sorted(found.values(), key=lambda standing: -standing.mean):
+        strategy, fields = strategy_of(standing)
+        settings = " ".join(f"{key}={value:g}".replace("e-0", "e-") for key, value in fields.items())
+        test = float(np.mean([trial.score for trial in standing.chosen]))
+        gained = "" if standing.family == PLAIN else points(compare(standing, plain))
+        failed = f"{sum(trial.failed for trial in standing.chosen)} of {len(standing.chosen)}"
+        cells = (f"`{standing.family}`", f"`{strategy}` {settings}", f"{100 * standing.mean:.1f}", f"{100 * test:.1f}")
+        lines.append("| " + " | ".join((*cells, gained, failed, cost(standing, plain))) + " |")
+    return lines

@@ -1,0 +1,159 @@
+"""The model that comes out: the chosen configuration fitted on all rows, as plain weights that transformers loads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from benchmarks.data.batches import Encoded, encode, evaluation_batches
+from benchmarks.data.sources import Example, TaskData
+from benchmarks.data.splits import Split
+from benchmarks.predict import ABOUT
+from benchmarks.trial import metrics, models
+from benchmarks.trial.config import Seeds, TrialConfig
+from benchmarks.trial.environment import isolated
+from benchmarks.trial.evaluation import Evaluation
+from benchmarks.trial.inputs import Inputs, Resources, labels_of, outputs_of
+from benchmarks.trial.tokenizer import load_tokenizer
+from benchmarks.trial.trial import Training, build
+from fisher.common.errors import InputError
+from fisher.common.files import write_file
+from regularizers.loop import fit
+
+TRIES = 3  # seeds of the final fit; one that fails on the very rows it was fitted on is no model
+TOLERANCE = 1e-4  # of logits, plain weights against those that were trained
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A model fitted on all rows: plain weights, its tokenizer, and with which of the seeds."""
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    seed: int
+    score: float  # on the rows fitted on
+
+
+def fit_on_all(config: TrialConfig, resources: Resources, data: TaskData) -> Fitted:
+    """Train a configuration on every row, the dev file's too, for as many epochs as it had.
+
+    Raises InputError where it fails with all of `TRIES` seeds.
+    """
+    rows = tuple(dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev)))
+    for seed in range(TRIES):
+        own = dataclasses.replace(config, restart=seed, seeds=Seeds.of(seed, seed), tuning=None)
+        with isolated(own.seeds.init):
+            training, inputs = _prepare(own, resources, data, rows)
+            torch.manual_seed(own.seeds.noise)
+            fit(training.strategy, training.order, training.recipe, accelerator=training.accelerator)
+            score, failed = _judged(training, inputs, config.metric, seed)
+            if not failed:
+                return Fitted(fold(training, inputs, resources), load_tokenizer(resources.model), seed, score)
+    raise InputError(
+        f"{config.strategy} failed on all rows with {TRIES} seeds: no score above a constant prediction's even on the "
+        "rows it was fitted on; lower the learning rate, or label more rows"
+    )
+
+
+def _prepare(
+    config: TrialConfig, resources: Resources, data: TaskData, rows: tuple[Example, ...]
+) -> tuple[Training, Inputs]:
+    encoded = encode(rows, load_tokenizer(resources.model), config.protocol.max_length)
+    split = Split(rows, rows)
+    inputs = Inputs(data, split, fitted=rows, held_out=(), train=encoded, holdout=[], dev=encoded, encoded={})
+    return build(config, resources, inputs), inputs
+
+
+def _judged(training: Training, inputs: Inputs, metric: str, seed: int) -> tuple[float, bool]:
+    """The score on the rows fitted on, and whether the run failed even there."""
+    [outputs] = training.evaluation.outputs_of([inputs.train], training.strategy)
+    predictions, labels = training.evaluation.predictions(outputs), labels_of(inputs.fitted)
+    diverged = not torch.isfinite(outputs).all()
+    verdict = metrics.judge(inputs.data.task, metric, predictions, labels, diverged=bool(diverged), seed=seed)
+    return verdict.score, verdict.failed
+
+
+def fold(training: Training, inputs: Inputs, resources: Resources) -> Any:
+    """A plain model of the same predictions, whatever the technique left in the trained one. Raises InputError."""
+    plain, _ = models.build(resources.model, inputs.outputs, seed=0, head_init="normal")
+    trained = training.strategy.context.model.eval()
+    with training.strategy.evaluation(), torch.no_grad():
+        state = {name: value.detach().cpu().clone() for name, value in trained.state_dict().items()}
+        wanted = plain.state_dict()
+        if lacking := sorted(wanted.keys() - state.keys()):
+            raise InputError(f"plain weights must come out of the technique, but it leaves no {lacking[0]}")
+        plain.load_state_dict({name: state[name] for name in wanted})
+        sample = inputs.train[: min(16, len(inputs.train))]
+        [expected] = training.evaluation.outputs_of([sample], training.strategy)
+    found = _plain_outputs(plain, sample, training.evaluation)
+    if (most := float((found - expected).abs().max())) > TOLERANCE * max(1.0, float(expected.abs().max())):
+        raise InputError(f"plain weights must predict what was trained, but their logits differ by {most:.2g}")
+    return plain
+
+
+def _plain_outputs(plain: Any, rows: Encoded, evaluation: Evaluation) -> torch.Tensor:
+    found = [
+        (positions, plain.eval()(**{key: value for key, value in batch.items() if key != "labels"}).logits.detach())
+        for positions, batch in evaluation_batches(rows, len(rows), evaluation.pad)
+    ]
+    [(positions, logits)] = found
+    answer = torch.empty_like(logits)
+    answer[torch.tensor(positions)] = logits
+    return answer
+
+
+def save(fitted: Fitted, data: TaskData, folder: Path, *, max_length: int, card: str) -> None:
+    """Write weights, tokenizer, label names, model card and what `regbench predict` must know. Raises InputError."""
+    task, config = data.task, fitted.model.config
+    config.num_labels = outputs_of(task)
+    if task.labels is not None:
+        config.id2label = dict(enumerate(task.labels))
+        config.label2id = {word: at for at, word in config.id2label.items()}
+    config.problem_type = "regression" if task.labels is None else "single_label_classification"
+    try:
+        fitted.model.save_pretrained(folder)
+        fitted.tokenizer.save_pretrained(folder)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror or error}): choose another --output") from None
+    about = {"text": list(task.text), "labels": task.labels and list(task.labels), "max_length": max_length}
+    write_file(folder / ABOUT, json.dumps(about, indent=1) + "\n")
+    write_file(folder / "README.md", card)
+
+
+def model_card(
+    name: str, config: TrialConfig, data: TaskData, fitted: Fitted, answer: Sequence[str], facts: Mapping[str, str]
+) -> str:
+    """The README of a model: strategy, data, scores and how they were measured."""
+    labels = "scores" if data.task.labels is None else f"classes {', '.join(data.task.labels)}"
+    rows = len(data.train) + len(data.dev)
+    protocol = config.protocol
+    settings = f"lr {protocol.lr:g}, {protocol.epochs} epochs, batch {protocol.batch_size}".replace("e-0", "e-")
+    lines = [
+        "---",
+        "library_name: transformers",
+        "pipeline_tag: text-classification",
+        f"base_model: {config.model}",
+        "---",
+        "",
+        f"# {name}",
+        "",
+        f"{config.model}, fine-tuned with `{config.strategy}` ({settings}) on {rows} rows with {labels}, text columns "
+        f"{', '.join(data.task.text)}. The regularizer is folded in: these are plain weights.",
+        "",
+        "## How it was chosen",
+        "",
+        *(f"- {line}" for line in answer),
+        "",
+        "## How the scores were measured",
+        "",
+        *(f"- {name}: {text}" for name, text in facts.items()),
+        f"- this model: fitted on all rows with seed {fitted.seed}; its score on these rows is "
+        f"{100 * fitted.score:.1f}, which says nothing of new ones; no rows were left to score it on",
+    ]
+    return "\n".join(lines) + "\n"

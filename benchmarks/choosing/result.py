@@ -1,0 +1,101 @@
+"""What a tournament leaves in its folder: the answer, the page of what is still ranked, and the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.choosing import answer as answers
+from benchmarks.choosing.answer import Answer, Gain, dev_variance, gain, points
+from benchmarks.choosing.model import fit_on_all, model_card, save
+from benchmarks.choosing.rules import Standing
+from benchmarks.choosing.tournament import Outcome
+from benchmarks.data.sources import TaskData
+from benchmarks.data.splits import TEST_SHARE
+from benchmarks.trial.inputs import labels_of
+from benchmarks.trial.metrics import METRICS
+from fisher.common.errors import InputError
+from fisher.common.files import write_file
+from leaderboard.build import build
+
+
+@dataclass(frozen=True)
+class Told:
+    """The answer and its sentences."""
+
+    answer: Answer
+    lines: tuple[str, ...]
+
+
+def keep_page(folder: Path, outcome: Outcome) -> None:
+    """Build the usual files from the records of the families that are still ranked."""
+    left = {name for name, config in outcome.plan.grid.items() if _is_ranked(config, outcome)}
+    build([path for path in outcome.request.folder.files() if Path(path).stem in left], folder)
+
+
+def _is_ranked(config: object, outcome: Outcome) -> bool:
+    tuning = getattr(config, "tuning", None)
+    return tuning is None or tuning.family in outcome.found
+
+
+def comparison(data: TaskData, outcome: Outcome) -> Callable[[Standing, Standing], Gain]:
+    """How two families are compared on the test part."""
+    tuning = outcome.request.suite.tuning
+    assert tuning is not None
+    fitted = (1 - TEST_SHARE) * (1 - tuning.holdout)
+
+    def compare(one: Standing, other: Standing) -> Gain:
+        pairs = list(zip(one.chosen, other.chosen, strict=True))
+        differences = [a.score - b.score for a, b in pairs]
+        if not data.dev:
+            return gain(differences, shared=TEST_SHARE / fitted)
+        whole = [(a, b) for a, b in pairs if len(a.predictions) == len(b.predictions) == len(data.dev)]
+        ones, others = [a.predictions for a, _ in whole], [b.predictions for _, b in whole]
+        score = METRICS[data.task.primary]
+        rows = dev_variance(ones, others, labels_of(data.dev), score) if whole else 0.0
+        return gain(differences, shared=0.0, rows=rows)
+
+    return compare
+
+
+def keep_answer(folder: Path, data: TaskData, outcome: Outcome) -> Told:
+    """Write `answer.md` and return what it says. Raises InputError where plain fine-tuning has no result."""
+    if not outcome.found:
+        reasons = "; ".join(f"{family}: {why}" for family, why in list(outcome.state.dropped.items())[:3])
+        raise InputError(
+            f"plain fine-tuning must have a result to compare with, but its trials ended in errors: {reasons}"
+        )
+    compare = comparison(data, outcome)
+    answer = answers.choose(outcome.found, compare)
+    rows = len(data.train) + len(data.dev)
+    lines = answers.sentences(answer, outcome.found, outcome.state.dropped, rows)
+    measured = [f"- {name}: {text}" for name, text in facts(data, outcome, answer).items()]
+    table = answers.table(outcome.found, compare)
+    text = "\n".join([f"# {data.task.name}", "", *(f"{line}\n" for line in lines), *table, "", *measured])
+    write_file(folder / "answer.md", text + "\n")
+    return Told(answer, tuple(lines))
+
+
+def facts(data: TaskData, outcome: Outcome, answer: Answer) -> dict[str, str]:
+    """How the scores were measured."""
+    chosen, rows = answer.standing.chosen, len(data.train)
+    scores = [trial.score for trial in chosen]
+    where = f"a fifth of the {rows} rows, another one in every restart" if not data.dev else "the dev file"
+    found = {
+        "metric": f"{data.task.primary}, shown x 100",
+        "tested on": where,
+        "restarts": f"{len(chosen)}, with {outcome.state.budget} configurations per family, by holdout",
+        "score of this configuration on the test rows": f"{100 * sum(scores) / len(scores):.1f} (mean over restarts)",
+    }
+    if answer.gain is not None:
+        found[f"{answer.rival} over plain fine-tuning"] = points(answer.gain)
+    return found
+
+
+def keep_model(folder: Path, data: TaskData, outcome: Outcome, told: Told) -> None:
+    """Fit the chosen configuration on all rows and save it with its card."""
+    config = outcome.plan.grid[told.answer.standing.chosen[0].id]
+    fitted = fit_on_all(config, outcome.request.resources(), data)
+    card = model_card(data.task.name, config, data, fitted, told.lines, facts(data, outcome, told.answer))
+    save(fitted, data, folder / "model", max_length=config.protocol.max_length, card=card)

@@ -1,0 +1,101 @@
+"""Label new texts with a model of `regbench try`.
+
+example:
+  regbench predict results/reviews/model --input new.csv --output predictions.csv
+
+The input is CSV, TSV or JSON lines with the text columns that the model was fitted on. The output has one row per input
+row, in the same order: the label and the probability of every class, or the score.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.executors import variables
+from fisher.common.command import make_parser, run_command
+from fisher.common.errors import InputError
+from fisher.common.files import write_file
+
+BATCH = 64
+ABOUT = "regbench.json"  # next to the weights, written by `regbench try`
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = make_parser("regbench predict", __doc__)
+    made.add_argument("model", metavar="DIR", help="folder of the model")
+    made.add_argument("--input", required=True, metavar="FILE", help="CSV, TSV or JSON lines")
+    made.add_argument("--output", required=True, metavar="FILE.csv", help="file to write")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(parser(), run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the predictions."""
+    variables.settle()
+    rows = predict(Path(args.model), Path(args.input))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_file(Path(args.output), text.getvalue())
+    print(f"{len(rows) - 1} rows written to {args.output}")
+
+
+def predict(folder: Path, file: Path) -> list[list[Any]]:
+    """The header and one row per row of `file`. Raises InputError for a folder or a file that is not as it must be."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from benchmarks.data.batches import encode, evaluation_batches
+    from benchmarks.data.own_task import SUFFIXES
+    from benchmarks.data.sources import load_test
+    from benchmarks.data.tasks import OwnFiles, Task
+    from benchmarks.trial.models import Source, load
+    from benchmarks.trial.tokenizer import load_tokenizer
+
+    about = read_about(folder)
+    if file.suffix.lower() not in SUFFIXES:
+        raise InputError(f"--input must be a file ending in {', '.join(SUFFIXES)}, got {file}")
+    labels = about["labels"]
+    task = Task("new", tuple(about["text"]), labels and tuple(labels), "", own=OwnFiles(folder, file, None, file, ""))
+    source = Source(str(folder.resolve()), folder.name, offline=True)
+    examples, tokenizer = load_test(task), load_tokenizer(source)
+    model = load(AutoModelForSequenceClassification, source).eval()
+    encoded = encode(examples, tokenizer, about["max_length"])
+    found = torch.empty(len(examples), model.config.num_labels)
+    with torch.inference_mode():
+        for positions, batch in evaluation_batches(encoded, BATCH, model.config.pad_token_id or 0):
+            batch.pop("labels")
+            found[torch.tensor(positions)] = model(**batch).logits.float()
+    if labels is None:
+        return [["score"], *([round(value, 6)] for value in found.squeeze(-1).tolist())]
+    shares = found.softmax(-1)
+    chosen = [labels[at] for at in shares.argmax(-1).tolist()]
+    header = ["label", *(f"probability of {word}" for word in labels)]
+    return [header, *([word, *(round(p, 6) for p in row)] for word, row in zip(chosen, shares.tolist(), strict=True))]
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What the model was fitted on: text columns, labels, length. Raises InputError for another folder."""
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder} must be the folder of a model made by regbench try, and is no folder")
+    try:
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return {key: about[key] for key in ("text", "labels", "max_length")}
+    except (OSError, ValueError, LookupError, TypeError):
+        raise InputError(f"{folder} must be a model made by regbench try, but it holds no usable {ABOUT}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""`regbench try` and `regbench predict` from a file to the answer, the model and predictions."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from benchmarks import choose, predict
+from benchmarks.choosing.reading import Question, read_own
+from benchmarks.choosing.tournament import FIRST, Limit, State, Tournament, configurations, in_words
+from benchmarks.pocket.language import examples
+from fisher.common.errors import InputError
+from leaderboard.tables.trials import TrialRow
+from tests.benchmarks.choosing.test_rules import row
+
+WORDS = {"those": "far, away", "these": "far, away", "several": "many", "some": "many"}
+
+
+def write_reviews(path: Path, count: int = 60) -> str:
+    """Sentences of the embedded language in three classes, imbalanced, with commas in texts and labels."""
+    texts = [texts[0] for texts, _ in examples("rte", "train")][:count]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["review", "mood"])
+        writer.writerows([text, WORDS.get(text.split()[0], "other")] for text in texts)
+    return str(path)
+
+
+def argv(folder: Path, *more: str) -> list[str]:
+    file = write_reviews(folder / "reviews.csv")
+    columns = ("--text", "review", "--label", "mood", "--model", "pocket", "--output", str(folder / "out"))
+    return [file, *columns, *more]
+
+
+def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], command: Any = choose) -> str:
+    """The sentence with which a command is refused."""
+    try:
+        code = command.main(list(arguments))
+    except SystemExit as end:  # of the parser
+        code = end.code
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert code == 2 and error.startswith("error: ")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--time", "5"), "--time must be a time such as 90s, 30m or 2h, got 5"),
+        (("--time", "0s"), "--time must be a time such as 90s, 30m or 2h, got 0s"),
+        (("--time", "5m", "--trials", "9"), "--time and --trials exclude each other; give one of them"),
+        (("--trials", "11", "--families", "sam"), "--trials must be at least 12 for 2 families (a default and one"),
+        (("--time", "0.001s", "--families", "sam"), "--time must be enough for one trial, about"),
+        (("--families", "mixuot"), "unknown regularizer 'mixuot'; did you mean mixout?"),
+        (("--set", "epoch=1"), "unknown protocol field 'epoch'; did you mean epochs?"),
+        (("--model", "./absent"), "--model must be a hub id or an existing folder, got './absent'"),
+    ],
+)
+def test_a_request_that_cannot_be_carried_out_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str
+) -> None:
+    assert message in refused(capsys, argv(tmp_path, *more))
+
+
+def test_a_dry_run_says_what_it_would_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert choose.main(argv(tmp_path, "--trials", "60", "--families", "sam", "--dry-run")) == 0
+    out = capsys.readouterr().out
+    assert "metric: macro_f1, chosen by the labels" in out and "60 rows, a fifth of them to test on" in out
+    assert "families: none, sam" in out
+    assert "round 1: 2 families x 4 configurations and the default x 3 restarts = 30 trials, about" in out
+    assert "until 60 trials are used" in out
+    assert not (tmp_path / "out" / "records").exists()
+
+
+def test_the_budget_leaves_time_for_six_restarts_of_every_family() -> None:
+    assert configurations(Limit(trials=60), 2, 1.0, 2) == 4
+    assert configurations(Limit(seconds=3600), 9, 10.0, 2) == 8, "no more than eight"
+    assert configurations(Limit(seconds=600), 9, 10.0, 1) == 1
+    with pytest.raises(InputError, match=r"--time must be at least 9m for 9 families here, got 5\.0m"):
+        configurations(Limit(seconds=300), 9, 10.0, 1)
+
+
+def test_what_is_planned_is_said_in_minutes_too() -> None:
+    lines = in_words(State(1, [{"families": ["none", "sam"], "restarts": 3}]), Limit(seconds=1800), 10.0, 2)
+    assert "12 trials, about 1.0 min on 2 workers" in lines[1] and "until 30 min are used" in lines[2]
+
+
+class Imagined(Tournament):
+    """A tournament whose trials end as `score` says, without training."""
+
+    levels: ClassVar = {"none": 0.5, "sam": 0.9, "ema": 0.2}
+    seconds = 10.0
+
+    def __init__(self, folder: Path, limit: Limit) -> None:
+        self.limit, self.folder, self.trials = limit, folder, list[TrialRow]()
+        self.console = type("Quiet", (), {"print": lambda *words, **options: None})()  # type: ignore[assignment]
+        self.rounds: list[tuple[list[str], int]] = []
+
+    @property
+    def families(self) -> list[str]:
+        return list(self.levels)
+
+    def _round(self, state: State) -> tuple[Any, Any]:
+        self.rounds.append((state.families, state.restarts))
+        known = {(trial.strategy, trial.draw, trial.restart) for trial in self.trials}
+        for family in state.families:
+            for at in range(state.restarts):
+                for draw in range(-1, state.budget):
+                    if (family, draw, at) not in known:
+                        rule = "default" if draw < 0 else "holdout"
+                        level = self.levels[family] + 0.001 * math.sin(17 * at + draw + len(family))
+                        self.trials.append(row(family, draw, at, level, rule=rule, seconds=self.seconds))
+                        state.seconds += self.seconds / 2
+        return None, None
+
+
+def begin(tournament: Imagined, budget: int) -> State:
+    return State(budget, [{"families": tournament.families, "restarts": FIRST}])
+
+
+def test_rounds_double_what_is_left_until_the_trials_are_used(tmp_path: Path) -> None:
+    tournament = Imagined(tmp_path, Limit(trials=100))
+    outcome = tournament.run(begin(tournament, 2))
+    assert tournament.rounds[0] == (["none", "sam", "ema"], 3)
+    assert tournament.rounds[1] == (["none", "sam"], 6), "ema is far behind"
+    assert len(tournament.trials) <= 100 and 100 - len(tournament.trials) < 2 * 3
+    assert list(outcome.found) == ["none", "sam"] and "points behind the leader" in outcome.state.dropped["ema"]
+
+
+@pytest.mark.parametrize("seconds", [600.0, 1800.0, 7200.0])
+def test_time_is_kept_to_within_ten_percent(tmp_path: Path, seconds: float) -> None:
+    tournament = Imagined(tmp_path, Limit(seconds=seconds))
+    state = begin(tournament, configurations(tournament.limit, 3, 10.0, 2))
+    tournament.run(state)
+    assert 0.9 * seconds <= state.seconds + 20 <= 1.1 * seconds, "20 s: the final fit"
+
+
+def test_a_resumed_tournament_decides_the_same(tmp_path: Path) -> None:
+    first = Imagined(tmp_path, Limit(trials=100))
+    first.run(begin(first, 2))
+    state = State.read(tmp_path, first.families)
+    assert state is not None
+    again = Imagined(tmp_path, Limit(trials=100))
+    again.trials = list(first.trials)
+    again.run(state)
+    assert again.rounds == first.rounds[-1:] and len(again.trials) == len(first.trials)
+    assert State.read(tmp_path, ["none", "other"]) is None, "another request begins anew"
+
+
+def test_a_family_whose_trials_end_in_errors_leaves_with_its_reason(tmp_path: Path) -> None:
+    class Broken(Imagined):
+        def _round(self, state: State) -> tuple[Any, Any]:
+            super()._round(state)
+            self.trials = [
+                row("sam", t.draw, t.restart, math.nan, status="error", reason="too large")
+                if t.strategy == "sam"
+                else t
+                for t in self.trials
+            ]
+            return None, None
+
+    tournament = Broken(tmp_path, Limit(trials=100))
+    outcome = tournament.run(begin(tournament, 2))
+    assert outcome.state.dropped["sam"] == "too large" and not outcome.complete
+
+
+@pytest.mark.long
+def test_from_a_file_to_the_answer_the_model_and_predictions(tmp_path: Path) -> None:
+    """Interrupted nowhere; a second time nothing is trained but the model."""
+    arguments = argv(
+        tmp_path, "--trials", "12", "--families", "mixout(w_pre)", "--epochs", "8", "12", "--lr", "5e-4", "1e-3"
+    )
+    assert choose.main(arguments) == 0
+    out = tmp_path / "out"
+    assert {"answer.md", "index.html", "leaderboard.md", "model", "records"} <= {path.name for path in out.iterdir()}
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(out / "model")
+    assert model.config.id2label == {0: "far, away", 1: "many", 2: "other"}
+    assert "How it was chosen" in (out / "model" / "README.md").read_text()
+    predictions = tmp_path / "predictions.csv"
+    file = tmp_path / "reviews.csv"
+    assert predict.main([str(out / "model"), "--input", str(file), "--output", str(predictions)]) == 0
+    rows = list(csv.DictReader(predictions.open()))
+    assert len(rows) == 60 and set(rows[0]) == {"label", *(f"probability of {word}" for word in model.config.label2id)}
+    for found in rows:
+        shares = {word: float(found[f"probability of {word}"]) for word in model.config.label2id}
+        assert (
+            math.isclose(sum(shares.values()), 1, abs_tol=1e-5)
+            and max(shares, key=lambda w: shares[w]) == found["label"]
+        )
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """The folder of a model of two classes, untrained."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from benchmarks.pocket import MODEL_DIR
+
+    folder = tmp_path / "model"
+    AutoModelForSequenceClassification.from_pretrained(MODEL_DIR, num_labels=2).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(MODEL_DIR).save_pretrained(folder)
+    about = {"text": ["review"], "labels": ["no", "yes"], "max_length": 40}
+    (folder / predict.ABOUT).write_text(json.dumps(about))
+    return folder
+
+
+def test_predictions_are_those_of_the_model_row_by_row(tmp_path: Path, saved: Path) -> None:
+    from transformers import pipeline
+
+    file = write_reviews(tmp_path / "new.csv", 70)
+    header, *rows = predict.predict(saved, Path(file))
+    assert header == ["label", "probability of no", "probability of yes"] and len(rows) == 70
+    classify = pipeline("text-classification", model=str(saved), top_k=None)
+    with open(file, newline="") as lines:
+        texts = [line["review"] for line in csv.DictReader(lines)]
+    with torch.inference_mode():
+        for found, scores in zip(rows, classify(texts), strict=True):
+            shares = {score["label"]: score["score"] for score in scores}
+            assert found[1:] == pytest.approx([shares["LABEL_0"], shares["LABEL_1"]], abs=1e-4)
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_reviews(tmp_path / "new.csv", 3)
+    tail = ("--input", file, "--output", str(tmp_path / "p.csv"))
+    assert "must be the folder of a model made by regbench try, and is no folder" in refused(
+        capsys, [str(tmp_path / "absent"), *tail], predict
+    )
+    assert "but it holds no usable regbench.json" in refused(capsys, [str(tmp_path), *tail], predict)
+    assert "--input must be a file ending in .csv, .tsv, .jsonl, got x.xlsx" in refused(
+        capsys, [str(saved), "--input", "x.xlsx", *tail[2:]], predict
+    )
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (saved / name).unlink()
+    assert "tokenizer" in refused(capsys, [str(saved), *tail], predict)
+
+
+def test_the_read_task_is_an_ordinary_task_file(tmp_path: Path) -> None:
+    own = read_own(Question(write_reviews(tmp_path / "r.csv"), ("review",), "mood"), tmp_path / "out")
+    assert own.toml.read_text().startswith('name = "r"\nmetric = "macro_f1"')
