@@ -13,19 +13,19 @@ from transformers import PreTrainedTokenizerBase
 
 from benchmarks.data.batches import Encoded, encode, evaluation_batches
 from benchmarks.data.sources import Example, TaskData
-from benchmarks.data.splits import Split
 from benchmarks.predict import ABOUT
 from benchmarks.trial import metrics, models
 from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.environment import isolated
 from benchmarks.trial.evaluation import Evaluation
-from benchmarks.trial.inputs import Inputs, Resources, labels_of, outputs_of
+from benchmarks.trial.inputs import Inputs, Part, Resources
 from benchmarks.trial.tokenizer import load_tokenizer
 from benchmarks.trial.trial import Training, build
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from regularizers.loop import fit
 
+SAMPLE = 16  # examples on which plain weights and those that were trained must agree
 TRIES = 3  # seeds of the final fit; one that fails on the very rows it was fitted on is no model
 TOLERANCE = 1e-4  # of logits, plain weights against those that were trained
 
@@ -64,24 +64,23 @@ def fit_on_all(config: TrialConfig, resources: Resources, data: TaskData) -> Fit
 def _prepare(
     config: TrialConfig, resources: Resources, data: TaskData, rows: tuple[Example, ...]
 ) -> tuple[Training, Inputs]:
-    encoded = encode(rows, load_tokenizer(resources.model), config.protocol.max_length)
-    split = Split(rows, rows)
-    inputs = Inputs(data, split, fitted=rows, held_out=(), train=encoded, holdout=[], dev=encoded, encoded={})
+    everything = Part(rows, encode(rows, load_tokenizer(resources.model), config.protocol.max_length))
+    inputs = Inputs(data.task, everything, Part((), []), everything, {})
     return build(config, resources, inputs), inputs
 
 
 def _judged(training: Training, inputs: Inputs, metric: str, seed: int) -> tuple[float, bool]:
     """The score on the rows fitted on, and whether the run failed even there."""
-    [outputs] = training.evaluation.outputs_of([inputs.train], training.strategy)
-    predictions, labels = training.evaluation.predictions(outputs), labels_of(inputs.fitted)
+    [outputs] = training.evaluation.outputs_of([inputs.train.rows], training.strategy)
+    predictions, labels = training.evaluation.predictions(outputs), inputs.train.labels
     diverged = not torch.isfinite(outputs).all()
-    verdict = metrics.judge(inputs.data.task, metric, predictions, labels, diverged=bool(diverged), seed=seed)
+    verdict = metrics.judge(inputs.task, metric, predictions, labels, diverged=bool(diverged), seed=seed)
     return verdict.score, verdict.failed
 
 
 def fold(training: Training, inputs: Inputs, resources: Resources) -> Any:
     """A plain model of the same predictions, whatever the technique left in the trained one. Raises InputError."""
-    plain, _ = models.build(resources.model, inputs.outputs, seed=0, head_init="normal")
+    plain, _ = models.build(resources.model, inputs.task.outputs, seed=0, head_init="normal")
     trained = training.strategy.context.model.eval()
     with training.strategy.evaluation(), torch.no_grad():
         state = {name: value.detach().cpu().clone() for name, value in trained.state_dict().items()}
@@ -89,7 +88,7 @@ def fold(training: Training, inputs: Inputs, resources: Resources) -> Any:
         if lacking := sorted(wanted.keys() - state.keys()):
             raise InputError(f"plain weights must come out of the technique, but it leaves no {lacking[0]}")
         plain.load_state_dict({name: state[name] for name in wanted})
-        sample = inputs.train[: min(16, len(inputs.train))]
+        sample = inputs.train.rows[:SAMPLE]
         [expected] = training.evaluation.outputs_of([sample], training.strategy)
     found = _plain_outputs(plain, sample, training.evaluation)
     if (most := float((found - expected).abs().max())) > TOLERANCE * max(1.0, float(expected.abs().max())):
@@ -111,7 +110,7 @@ def _plain_outputs(plain: Any, rows: Encoded, evaluation: Evaluation) -> torch.T
 def save(fitted: Fitted, data: TaskData, folder: Path, *, max_length: int, card: str) -> None:
     """Write weights, tokenizer, label names, model card and what `regbench predict` must know. Raises InputError."""
     task, config = data.task, fitted.model.config
-    config.num_labels = outputs_of(task)
+    config.num_labels = task.outputs
     if task.labels is not None:
         config.id2label = dict(enumerate(task.labels))
         config.label2id = {word: at for at, word in config.id2label.items()}
