@@ -5,6 +5,8 @@ example:
 
 The input is CSV, TSV or JSON lines with the text columns that the model was fitted on. The output has one row per input
 row, in the same order: the label and the probability of every class, or the score.
+
+exit codes: 0 every row has a prediction; 2 the request was wrong
 """
 
 from __future__ import annotations
