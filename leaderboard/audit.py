@@ -137,14 +137,13 @@ def _lacking(own: Sequence[TrialSummary], group: Sequence[TrialSummary]) -> Iter
     beyond = list(range(most, planned))
     broken = sorted({item.config["restart"] for item in own if item.status in ERRORS})
     skipped = sorted({item.config["restart"] for item in own if item.status == "skipped"})
-    if lacking:
-        yield f"no record of {_restarts(lacking)}, which others have", True
-    if beyond:
-        yield f"no record of {_restarts(beyond)}, which plan.json has", True
-    if broken:
-        yield f"no result but an error in {_restarts(broken)}", True
-    if skipped:
-        yield f"skipped {_restarts(skipped)}", False
+    found = (
+        (lacking, "no record of {}, which others have", True),
+        (beyond, "no record of {}, which plan.json has", True),
+        (broken, "no result but an error in {}", True),
+        (skipped, "skipped {}", False),
+    )
+    yield from ((text.format(_restarts(numbers)), problem) for numbers, text, problem in found if numbers)
     if wanted < most:
         yield f"{wanted} restarts by plan, others have {most}", False
 

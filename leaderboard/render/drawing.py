@@ -5,7 +5,7 @@ Scores are shown x 100, and the number of failed runs is written in.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib
@@ -145,19 +145,28 @@ def _key(figure: Figure, theme: Theme, value: str) -> None:
 
 def boxes(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[str], theme: Theme) -> Figure:
     """Box plots over falling shares of the training data, a panel per task [Sharma24, Figure 4]; failed runs below."""
-
-    def draw(axes: Axes, cells: Sequence[Cell]) -> None:
-        for panel, _, row in _rows(cells, strategies):
-            _box(axes, row, panel, strategies, theme)
-        axes.set_xticks(range(len(cells)), [cell.amount for cell in cells])
-        axes.set_ylabel(f"{plain(cells[0].metric)} x 100")
-        low, high = axes.get_ylim()
-        axes.set_ylim(low - BAND * (high - low), high)
-
-    figure = _by_task(by_task, draw, share_height=2.9)
+    columns = min(2, len(by_task))
+    lines = -(-len(by_task) // columns)
+    figure = Figure(figsize=(5.4 * columns, 2.9 * lines + 0.5), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).flat
+    for axes, cells in zip(panels, by_task, strict=False):
+        _boxes(axes, cells, strategies, theme)
+        axes.grid(axis="y")
+        _heading(axes, cells[0])
+    for axes in list(panels):
+        axes.set_axis_off()
     figure.suptitle(f"{titled(title)}; numbers: failed runs")
     _legend(figure, strategies, theme, line=False)
     return figure
+
+
+def _boxes(axes: Axes, cells: Sequence[Cell], strategies: Sequence[str], theme: Theme) -> None:
+    for panel, _, row in _rows(cells, strategies):
+        _box(axes, row, panel, strategies, theme)
+    axes.set_xticks(range(len(cells)), [cell.amount for cell in cells])
+    axes.set_ylabel(f"{plain(cells[0].metric)} x 100")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - BAND * (high - low), high)
 
 
 def _box(axes: Axes, row: Row, panel: int, strategies: Sequence[str], theme: Theme) -> None:
@@ -226,22 +235,6 @@ def _share_axis(axes: Axes, fractions: Sequence[float]) -> None:
     axes.invert_xaxis()
 
 
-def _by_task(
-    by_task: Sequence[Sequence[Cell]], draw: Callable[[Axes, Sequence[Cell]], None], *, share_height: float
-) -> Figure:
-    columns = min(2, len(by_task))
-    lines = -(-len(by_task) // columns)
-    figure = Figure(figsize=(5.4 * columns, share_height * lines + 0.5), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False).flat
-    for axes, cells in zip(panels, by_task, strict=False):
-        draw(axes, cells)
-        axes.grid(axis="y")
-        _heading(axes, cells[0])
-    for axes in list(panels):
-        axes.set_axis_off()
-    return figure
-
-
 def _legend(figure: Figure, strategies: Sequence[str], theme: Theme, *, line: bool) -> None:
     handles = [
         matplotlib.lines.Line2D(
@@ -251,8 +244,3 @@ def _legend(figure: Figure, strategies: Sequence[str], theme: Theme, *, line: bo
     ]
     names = [named(name) for name in strategies]
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
-
-
-def has_deviation(trial: TrialRow) -> bool:
-    """Whether a trial has a distance from w_pre above 0, which a logarithmic axis can show."""
-    return bool(trial.deviation > 0)

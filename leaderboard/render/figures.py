@@ -55,7 +55,7 @@ def figures(section: Section, theme: Theme) -> Iterator[tuple[str, Figure]]:
         for number, some in enumerate(_parts(cells), start=1):
             name = f"{100 * fraction:g}" + (f"-{number}" if len(cells) > PANELS else "")
             yield f"restarts-{name}", drawing.strips(section.title, some, strategies, theme)
-            if any(drawing.has_deviation(trial) for cell in some for row in cell.rows for trial in row.trials):
+            if any(trial.deviation > 0 for cell in some for row in cell.rows for trial in row.trials):
                 yield f"deviation-{name}", drawing.strips(section.title, some, strategies, theme, "deviation")
     by_task = [cells for cells in _tasks(section) if len(cells) > 1]
     for number, part in enumerate(_parts(by_task), start=1):

@@ -165,23 +165,26 @@ def _reach(tested: Sequence[Comparison], untested: int) -> str:
 
 def best_per_cell(section: Section, style: Style, without_cost: bool) -> Table:
     """One line per cell: who is best, by how much, how often it failed, what it costs, against the baseline."""
-    cost = has_cost(section, without_cost) and section.baseline is not None
-    head = ["task", "data", "strategy with best mean", "mean"]
-    head += ["failed (base)", "vs base [95 %]", "p (Holm)"] if section.baseline else ["failed"]
-    head += ["time"] if cost else []
-    rows = []
-    for cell in section.cells:
-        line = [escape(task_name(section, cell), style), cell.amount]
-        if cell.best:
-            best, base = cell.best[0], cell.row(section.baseline)
-            of_base = f" ({failed(base)})" if base and base.complete else ""
-            line += [winner(cell, style), points(best.mean), failed(best) + of_base]
-            line += against(best) if section.baseline else []
-            line += [quantity(best.relative_seconds, "x")] if cost else []
-        else:
-            line += ["no strategy is complete" if cell.learned else "none learned it"]
-        rows.append(line + ["-"] * (len(head) - len(line)))
-    return Table(head, ["left", "right", "left", *["right"] * (len(head) - 3)], rows)
+    base = section.baseline is not None
+    cost = base and has_cost(section, without_cost)
+    columns = (
+        Columns(["task"], lambda cell, best: [escape(task_name(section, cell), style)], align="left"),
+        Columns(["data"], lambda cell, best: [cell.amount]),
+        Columns(["strategy with best mean"], lambda cell, best: [winner(cell, style)], align="left"),
+        Columns(["mean"], lambda cell, best: [points(best.mean) if best else "-"]),
+        Columns(
+            ["failed (base)" if base else "failed"], lambda cell, best: [_failed(best, cell.row(section.baseline))]
+        ),
+        Columns(["vs base [95 %]", "p (Holm)"], lambda cell, best: against(best), shown=base),
+        Columns(["time"], lambda cell, best: [quantity(best.relative_seconds, "x") if best else "-"], shown=cost),
+    )
+    return table(columns, [(cell, cell.best[0] if cell.best else None) for cell in section.cells])
+
+
+def _failed(best: Row | None, base: Row | None) -> str:
+    """Return the failed runs of a row, in brackets those of the baseline."""
+    of_base = f" ({failed(base)})" if base and base.complete else ""
+    return failed(best) + of_base if best else "-"
 
 
 def ranking(section: Section, style: Style, without_cost: bool) -> Table:

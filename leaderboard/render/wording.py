@@ -130,7 +130,9 @@ def shown(cell: Cell) -> tuple[Row, ...]:
 
 
 def winner(cell: Cell, style: Style) -> str:
-    """Return the strategy with the best mean, and how many tie with it."""
+    """Return the strategy with the best mean and how many tie with it, or why there is none."""
+    if not cell.best:
+        return "no strategy is complete" if cell.learned else "none learned it"
     tied = f" (tied with {len(cell.best) - 1})" if len(cell.best) > 1 else ""
     return escape(cell.best[0].strategy, style) + tied
 
