@@ -40,7 +40,7 @@ from regularizers.registry import load_plugins
 from regularizers.strategy import Strategy, parse
 from regularizers.surgery.discovery import discover, listing
 from regularizers.surgery.families import FAMILIES
-from regularizers.surgery.forward import FAMILIES as PACKABLE
+from regularizers.surgery.packing import PACKINGS
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def request_of(args: argparse.Namespace, suite: Suite, notes: list[str]) -> Requ
     strategies = [*unique_strategies(suite.every("strategies")), *families.values()]
     tasks = [data.task(name) for name in suite.every("tasks")]
     source = _model(args, suite, tasks)
-    if source.family not in PACKABLE:
-        notes.append(f"{source.family} models train with forward=stock; the faster passes are BERT's alone")
+    if source.family not in PACKINGS:
+        notes.append(f"{source.family} models train with forward=stock: no packed pass is exact for them")
     folder = OutputFolder(Path(args.output or Path(DEFAULT_OUTPUT, suite.name)))
     scores = ScoreBook(folder.path / "fisher", source, suite.fisher)
     dropped = {data.task(name).name: rows for name, rows in parse_dropped(args.drop_rows).items()}

@@ -49,7 +49,7 @@ class Protocol:
     `resampled` = every split seed cuts a stratified fifth of train to score on, for tasks without a dev set;
     selection `last` = the last epoch ranks, `best_dev` = the best epoch on dev; precision fp32 or bf16 autocast;
     forward `packed` = no padding, `padded` = to the longest of the batch, `stock` = the model's own, which is all
-    that families other than BERT have (`regularizers.surgery.forward`); steps > 0 stands in place of epochs; evaluate
+    that some families have (`regularizers.surgery.forward`); steps > 0 stands in place of epochs; evaluate
     `epoch` = on dev after each epoch, `last` = at the end alone; sites `table` = those of the family's site table,
     `discovered` = for a family without one, those that watching the model finds (`regularizers.surgery.discovery`).
     """

@@ -11,7 +11,7 @@ from typing import Any
 from fisher.common.errors import InputError
 
 SHOWN = 3
-OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert")  # theirs start after the padding index
+OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet", "roberta-prelayernorm")
 WRAPPERS = ("_orig_mod.", "module.", "model.", "base_model.", "_fsdp_wrapped_module.", "encoder_model.", "0.")
 
 
@@ -63,10 +63,15 @@ def check_attention(name: str | Path, config: Any, *, causal: bool = False) -> N
 
 
 def position_limit(config: Any) -> int | None:
-    """The most tokens that the model has positions for; None where its positions are relative (T5, DeBERTa-v3)."""
+    """The most tokens that the model has positions for; None where its positions are relative (T5, DeBERTa-v3).
+
+    Those of RoBERTa and its relatives start after the padding index.
+    """
     if config.is_encoder_decoder or not getattr(config, "position_biased_input", True):
         return None
     limit = getattr(config, "max_position_embeddings", None)
+    if limit is not None and limit < 0:  # XLNet's way of saying that there is none
+        return None
     if limit is not None and config.model_type in OFFSET_POSITIONS:
         return int(limit) - config.pad_token_id - 1
     return limit

@@ -11,14 +11,15 @@ module that follows the last attention. Examples of a batch, their order of draw
 same in all three (float64: tests). The order of additions differs, and which random number an activation dropout gives
 to which element; so `forward` is a field of the protocol.
 
-Exact for BERT: position and token-type ids are explicit there, nothing else depends on the place in the row, and the
-head reads the first token only. Other families are trained with `stock`, and their records say so.
+Exact for the families of `regularizers.surgery.packing`: position and token-type ids are explicit there, nothing else
+depends on the place in the row, and attention is transformers' own. `padded` needs BERT's module names and a head that
+reads the first token. Other families are trained with `stock`, and their records say so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import groupby
 from typing import Any
 
@@ -31,23 +32,24 @@ from regularizers.context import Batch
 from regularizers.context import forward as stock
 from regularizers.surgery import noise
 from regularizers.surgery.noise import AWARE, noise_of
+from regularizers.surgery.packing import PACKINGS
 
 WAYS = ("packed", "padded", "stock")
-FAMILIES = ("bert",)
 IMPLEMENTATION = "regbench_packed"
 STOCK_ATTENTION = "sdpa"
 
 
 def available(way: str, family: str) -> str:
     """The way that models of this family are trained with where `way` is asked for."""
-    return way if family in FAMILIES else "stock"
+    known = family in PACKINGS and (way != "padded" or PACKINGS[family].trims)
+    return way if known else "stock"
 
 
 def prepare(model: Any, way: str) -> Callable[[Any, Batch], Tensor]:
     """The forward function (model, batch) -> logits of one of `WAYS`; ValueError where the family has only `stock`."""
     if way == "stock":
         return stock
-    if model.config.model_type not in FAMILIES:
+    if available(way, model.config.model_type) != way:
         raise ValueError(f"the forward pass must be stock for {model.config.model_type}, got {way}")
     if way == "padded":
         return padded
@@ -64,25 +66,30 @@ def restore_stock(model: Any) -> Callable[[Any, Batch], Tensor]:
 
 
 def padded(model: Any, batch: Batch) -> Tensor:
-    """Logits (batch, classes) of a BERT classifier; the last layer's feed-forward part sees (batch, 1, width)."""
+    """Logits (batch, classes); the last layer's feed-forward part sees (batch, 1, width)."""
     with last_layer_on(model, lambda hidden: hidden[:, :1]):
         return stock(model, batch)
 
 
 def packed(model: Any, batch: Batch) -> Tensor:
-    """Logits (batch, classes) of a BERT classifier, in the batch's order, computed without padding."""
+    """Logits (batch, classes) of a classifier of a packable family, in the batch's order, computed without padding."""
+    packing = PACKINGS[model.config.model_type]
     lengths = batch["attention_mask"].sum(1)
     order = torch.argsort(lengths, stable=True)
     mask = batch["attention_mask"][order].bool()
     lengths = lengths[order]
     positions = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-    rows = {name: batch[name][order][mask].unsqueeze(0) for name in ("input_ids", "token_type_ids") if name in batch}
+    rows: dict[str, Tensor] = {
+        name: batch[name][order][mask].unsqueeze(0) for name in ("input_ids", "token_type_ids") if name in batch
+    }
+    rows["position_ids"] = positions[mask].unsqueeze(0) + packing.first_position(model.config)
     first = torch.cumsum(lengths, 0) - lengths
-    base = model.base_model
-    with last_layer_on(model, lambda hidden: hidden[:, first]):
-        states = base(**rows, position_ids=positions[mask].unsqueeze(0), sequence_lengths=tuple(lengths.tolist()))
-    pooled = base.pooler(states.last_hidden_state[0].unsqueeze(1))  # (batch, width), sorted by length
-    return model.classifier(model.dropout(pooled[torch.argsort(order)]))
+    with last_layer_on(model, lambda hidden: hidden[:, first]) if packing.trims else nullcontext():
+        states = model.base_model(
+            **rows, **packing.options, sequence_lengths=tuple(lengths.tolist())
+        ).last_hidden_state[0]
+    read = states if packing.trims else packing.read(model.config, states, first, lengths, batch["input_ids"][order])
+    return packing.head(model, read.unsqueeze(1))[torch.argsort(order)]
 
 
 @contextmanager
@@ -109,15 +116,18 @@ def attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     sequence_lengths: tuple[int, ...] = (),
+    sliding_window: int | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """Scaled dot-product attention within each sequence of one packed row; noise of the module acts on probabilities.
 
-    query, key, value: (1, heads, tokens, width), sequences one after the other; returns (1, tokens, heads, width).
+    query, key, value: (1, heads, tokens, width), sequences one after the other; returns (1, tokens, heads, width). Keys
+    may have fewer heads; a token sees those before it where the module is causal, and those nearer than its window.
     Without `sequence_lengths` (a technique that calls the model itself) it is plain attention under the mask.
     """
     if not sequence_lengths:
         return noise.attention(module, query, key, value, attention_mask, scaling, dropout)
+    key, value = noise.per_head(key, query.shape[1]), noise.per_head(value, query.shape[1])
     groups = [(length, len(list(same))) for length, same in groupby(sequence_lengths)]
     sizes = [length * count for length, count in groups]
     parts = zip(*(x[0].split(sizes, dim=1) for x in (query, key, value)), strict=True)  # split: one cat in the backward
@@ -125,13 +135,29 @@ def attention(
     for (length, count), part in zip(groups, parts, strict=True):
         # (heads, count * length, width) -> (count, heads, length, width)
         q, k, v = (x.unflatten(1, (count, length)).transpose(0, 1) for x in part)
+        seen = visible(length, getattr(module, "is_causal", False), sliding_window, query)
         if noise_of(module) is None:
-            out = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
+            out = nn.functional.scaled_dot_product_attention(q, k, v, seen, dropout_p=dropout, scale=scaling)
             out = out.transpose(1, 2)
         else:
-            out, _ = noise.attention(module, q, k, v, None, scaling, dropout)
+            out, _ = noise.attention(module, q, k, v, seen, scaling, dropout)
         pieces.append(out.flatten(0, 1))  # (count * length, heads, width)
     return torch.cat(pieces).unsqueeze(0), None
+
+
+def visible(length: int, causal: bool, window: int | None, like: Tensor) -> Tensor | None:
+    """What is added to the scores (length, length) of a sequence: 0 for a token that is seen, else -inf; None: all are.
+
+    A window of w shows the tokens at a distance below w.
+    """
+    if not causal and (window is None or window >= length):
+        return None
+    at = torch.arange(length, device=like.device)
+    distance = at[:, None] - at[None, :]
+    hidden = distance.abs() >= (length if window is None else window)
+    if causal:
+        hidden |= distance < 0
+    return torch.zeros(hidden.shape, dtype=like.dtype, device=like.device).masked_fill(hidden, float("-inf"))
 
 
 def mask(*, attention_mask: Tensor | None = None, **options: Any) -> Tensor | None:

@@ -4,11 +4,16 @@ import copy
 
 import pytest
 import torch
-from transformers import BertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification
+from transformers import BertForSequenceClassification
 
-from regularizers.base import Batch, criterion
+from regularizers.base import Batch, Context, criterion
 from regularizers.base import forward as stock
+from regularizers.strategy import parse
 from regularizers.surgery.forward import available, prepare
+from regularizers.surgery.noise import attach_noise
+from regularizers.surgery.packing import PACKINGS
+from regularizers.surgery.sites import find_sites
+from regularizers.testing.tiny_families import tiny_family
 from regularizers.testing.tiny_trial import tiny_config
 
 
@@ -93,8 +98,75 @@ def test_the_stock_pass_is_the_models_own(model: BertForSequenceClassification) 
 
 
 def test_other_families_have_the_stock_pass_alone() -> None:
-    config = ElectraConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=9)
-    assert available("packed", "electra") == available("stock", "bert") == "stock"
+    model, _ = tiny_family("mpnet")
+    assert available("packed", "mpnet") == available("padded", "llama") == available("stock", "bert") == "stock"
     assert available("padded", "bert") == "padded"
-    with pytest.raises(ValueError, match="must be stock for electra, got packed"):
-        prepare(ElectraForSequenceClassification(config), "packed")
+    with pytest.raises(ValueError, match="must be stock for mpnet, got packed"):
+        prepare(model, "packed")
+
+
+def family_rows(family: str) -> Batch:
+    """Sequences of several lengths, two of them equal, in a batch wider than its longest row."""
+    generator = torch.Generator().manual_seed(4)
+    lengths = torch.tensor([5, 3, 9, 3, 1, 9])
+    mask = (torch.arange(11)[None] < lengths[:, None]).long()
+    return {
+        "input_ids": torch.randint(3, 30, mask.shape, generator=generator) * mask,
+        "attention_mask": mask,
+        "labels": torch.tensor([0, 1, 1, 0, 1, 0]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        *((family, {}) for family in PACKINGS),
+        ("modernbert", {"classifier_pooling": "mean"}),
+        ("qwen2", {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1}),
+        ("llama", {"num_key_value_heads": 2}),
+    ],
+)
+@pytest.mark.parametrize("noisy", [False, True], ids=["plain", "noise on attention"])
+def test_every_family_computes_packed_what_it_computes_stock(
+    family: str, changes: dict[str, object], noisy: bool
+) -> None:
+    """Global and local layers, grouped queries, windows shorter than the rows, first, last and mean of the tokens."""
+    model, head = tiny_family(family, **changes)
+    other = copy.deepcopy(model.double())
+    batch, run = family_rows(family), prepare(other, "packed")
+    for each in (model, other):
+        parse("none").bind(Context(each, head)).attach()
+        for site in find_sites(each, head).dropouts if noisy else ():
+            if site.owner is not None:
+                attach_noise(each, site, lambda module, x: x * 1.5)
+        each.train()
+    tolerance = 1e-6 if family == "gemma" else 1e-12  # Gemma's norms compute in float32 whatever the model's type
+    expected, got = stock(model, batch), run(other, batch)
+    assert (expected - got).abs().max() <= tolerance * expected.abs().max()
+    criterion(expected, batch["labels"]).backward()
+    criterion(got, batch["labels"]).backward()
+    grads = {name: p.grad for name, p in other.named_parameters()}
+    scale = max(p.grad.abs().max() for p in model.parameters() if p.grad is not None)
+    for name, p in model.named_parameters():
+        if p.grad is None:
+            assert grads[name] is None or not grads[name].any()
+        else:
+            assert (p.grad - grads[name]).abs().max() <= tolerance * scale, name
+
+
+@pytest.mark.parametrize("family", [name for name, packing in PACKINGS.items() if packing.trims])
+def test_the_padded_pass_of_families_with_berts_names(family: str) -> None:
+    model, _ = tiny_family(family)
+    model.double().eval()
+    batch = family_rows(family)
+    assert (stock(model, batch) - prepare(model, "padded")(model, batch)).abs().max() <= 1e-12
+
+
+def test_a_text_that_ends_with_the_padding_token_is_read_where_stock_reads_it() -> None:
+    model, _ = tiny_family("llama", pad_token_id=1)
+    model.double().eval()
+    batch = family_rows("llama")
+    batch["input_ids"] = torch.where(batch["attention_mask"] == 0, 1, batch["input_ids"])
+    batch["input_ids"][2, 7:9] = 1  # end tokens, which pad as well
+    expected = stock(model, batch)
+    assert (expected - prepare(model, "packed")(model, batch)).abs().max() <= 1e-12 * expected.abs().max()

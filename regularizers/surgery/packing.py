@@ -1,0 +1,91 @@
+"""What packing needs of a family: where positions begin, which token the head reads, and the head itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def from_zero(config: Any) -> int:
+    """Positions count from 0."""
+    return 0
+
+
+def after_padding(config: Any) -> int:
+    """RoBERTa's positions count from the one after the padding token's number."""
+    return int(config.pad_token_id) + 1
+
+
+def first_token(config: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
+    """(batch, width): the first token of every sequence."""
+    return states[first]
+
+
+def last_token(config: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
+    """(batch, width): the last token of every sequence that is not the padding token, as in transformers' heads."""
+    at = torch.arange(ids.shape[1], device=ids.device) * (ids != config.pad_token_id)
+    return states[first + at.argmax(1)]
+
+
+def first_or_mean(config: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
+    """(batch, width): ModernBERT's first token, or the mean of all where its config says so."""
+    if config.classifier_pooling == "cls":
+        return states[first]
+    return torch.stack([sequence.mean(0) for sequence in states.split(lengths.tolist())])
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a family is packed.
+
+    head: (model, states (batch, 1, width) that it reads) -> logits (batch, classes).
+    read: picks those states from a packed row. trims: whether what follows the last attention computes them alone.
+    options: further arguments of the base model.
+    """
+
+    head: Callable[[Any, Tensor], Tensor]
+    read: Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor] = first_token
+    first_position: Callable[[Any], int] = from_zero
+    trims: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def pooler_head(model: Any, states: Tensor) -> Tensor:
+    """BERT's: pooler, dropout, classifier."""
+    return model.classifier(model.dropout(model.base_model.pooler(states)))
+
+
+def classifier_head(model: Any, states: Tensor) -> Tensor:
+    """RoBERTa's and ELECTRA's, which pick the first token themselves."""
+    return model.classifier(states)
+
+
+def distilbert_head(model: Any, states: Tensor) -> Tensor:
+    """DistilBERT's: a layer with ReLU, dropout, classifier."""
+    return model.classifier(model.dropout(model.pre_classifier(states[:, 0]).relu()))
+
+
+def modernbert_head(model: Any, states: Tensor) -> Tensor:
+    """ModernBERT's: a layer with norm, dropout, classifier."""
+    return model.classifier(model.drop(model.head(states[:, 0])))
+
+
+def score_head(model: Any, states: Tensor) -> Tensor:
+    """A decoder's: one linear layer."""
+    return model.score(states[:, 0])
+
+
+ROBERTA = Packing(classifier_head, first_position=after_padding, trims=True)
+DECODER = Packing(score_head, last_token, options={"use_cache": False})
+PACKINGS: dict[str, Packing] = {
+    "bert": Packing(pooler_head, trims=True),
+    "electra": Packing(classifier_head, trims=True),
+    "distilbert": Packing(distilbert_head),
+    "modernbert": Packing(modernbert_head, first_or_mean),
+    **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "data2vec-text"), ROBERTA),
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma", "smollm3"), DECODER),
+}

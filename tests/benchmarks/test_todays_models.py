@@ -1,0 +1,110 @@
+"""Today's encoders and decoders from their files to the leaderboard: tiny random checkpoints, tokenizers made here."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast, XLNetConfig
+
+from benchmarks.run import main
+from regularizers.testing.tiny_families import tiny_config
+
+WORDS = [
+    "the",
+    "a",
+    "dog",
+    "cat",
+    "sees",
+    "hears",
+    "likes",
+    "small",
+    "big",
+    "red",
+    "old",
+    "house",
+    "tree",
+    "man",
+    "here",
+]
+SPECIAL = ["<pad>", "</s>", "<s>", "<unk>"]  # padding 0, end 1, begin 2, as the tiny configs have them
+RAN = {"ok", "failed"}  # a run that learned nothing is a result
+STRATEGIES = ["none", "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)", "gaussian_dropout(0.1) + lora(2, 4)"]
+
+
+def save_tokenizer(folder: Path, *, first: bool) -> None:
+    """One token per word, with a begin token first for encoders."""
+    words = {word: at for at, word in enumerate([*SPECIAL, *WORDS])}
+    rules = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    rules.pre_tokenizer = pre_tokenizers.Whitespace()
+    if first:
+        pair = [("<s>", 2), ("</s>", 1)]
+        rules.post_processor = processors.TemplateProcessing("<s> $A </s>", "<s> $A </s> $B </s>", pair)
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "bos_token": "<s>", "unk_token": "<unk>"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=rules, cls_token="<s>" if first else None, **special)
+    tokenizer.save_pretrained(folder)
+
+
+def save_model(folder: Path, config: object) -> None:
+    """The body of a random checkpoint."""
+    with torch.random.fork_rng(devices=[]):
+        model = AutoModelForSequenceClassification.from_config(config)
+    model.base_model.save_pretrained(folder)
+
+
+@pytest.fixture
+def request_words(tmp_path: Path) -> list[str]:
+    """A request on a task of our own with two classes, on the model in `tmp_path / model`."""
+    rows = [f"the {WORDS[2 + at % 2]} sees the {WORDS[at % len(WORDS)]}\t{at % 2}" for at in range(24)]
+    for part in ("train", "dev"):
+        (tmp_path / f"{part}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    (tmp_path / "own.toml").write_text(
+        'name = "own"\ntrain = "train.tsv"\ndev = "dev.tsv"\ntext = ["text"]\nlabel = "label"\n'
+        'labels = ["0", "1"]\nmetric = "accuracy"\n'
+    )
+    files = ["--task-file", str(tmp_path / "own.toml"), "--model", str(tmp_path / "model")]
+    grid = ["--restarts", "1", "--fractions", "1.0", "--workers", "1", "--offline", "--output", str(tmp_path / "out")]
+    return [*files, *grid, "--set", "epochs=1", "max_length=10"]
+
+
+def results(folder: Path) -> dict[str, dict[str, object]]:
+    """{strategy: result} of an output folder."""
+    records = [json.loads(path.read_text()) for path in (folder / "out" / "records").glob("*.json")]
+    return {record["config"]["strategy"]: record["result"] for record in records}
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["llama", "modernbert", *(pytest.param(name, marks=pytest.mark.long) for name in ("qwen3", "xlm-roberta"))],
+)
+def test_a_small_grid_from_files_to_leaderboard(family: str, tmp_path: Path, request_words: list[str]) -> None:
+    decoder = family in ("llama", "qwen3")
+    save_model(tmp_path / "model", tiny_config(family) if not decoder else tiny_config(family, pad_token_id=None))
+    save_tokenizer(tmp_path / "model", first=not decoder)
+    assert main([*request_words, "--strategies", *STRATEGIES]) == 0
+    found = results(tmp_path)
+    assert found.keys() == set(STRATEGIES)
+    assert {result["status"] for result in found.values()} <= RAN, [result["reason"] for result in found.values()]
+    assert all(result["touched"] for result in found.values())
+    page = (tmp_path / "out" / "leaderboard.md").read_text()
+    assert "mixout(w_pre, 0.7)" in page
+
+
+def test_a_family_without_a_table_skips_what_needs_one_or_discovers_it(
+    tmp_path: Path, request_words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
+    save_model(tmp_path / "model", XLNetConfig(vocab_size=30, d_model=8, n_layer=1, n_head=2, d_inner=12, **ends))
+    save_tokenizer(tmp_path / "model", first=False)
+    assert main([*request_words, "--strategies", "none", "dropout(0.1)"]) == 0
+    assert "xlnet has no site table" in capsys.readouterr().out
+    found = results(tmp_path)
+    assert found["none"]["status"] in RAN
+    assert found["dropout(0.1)"]["status"] == "skipped"
+    assert str(found["dropout(0.1)"]["reason"]).startswith("dropout(0.1) needs the dropout sites")
+    argv = [*request_words, "sites=discovered", "--strategies", "dropout(0.1)", "--output", str(tmp_path / "2" / "out")]
+    assert main(argv) == 0
+    assert "sites=discovered found in xlnet: 4 dropout sites" in capsys.readouterr().out
+    (result,) = results(tmp_path / "2").values()
+    assert result["status"] in RAN
