@@ -15,7 +15,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 BUILT_IN = sorted(methods())
 SHARED = "what differs by layer needs layers of their own: ALBERT's layers share one set of weights"
 SKIPPED = {
-    ("albert", name): SHARED for name in ("freeze", "gradual_unfreezing", "hype", "layerwise_lr", "reinit", "surgical")
+    ("albert", name): SHARED
+    for name in ("dps", "freeze", "gradual_unfreezing", "hype", "layerwise_lr", "reinit", "surgical")
 } | {
     (family, "bitfit"): f"bitfit needs a model with biases, and {family} has none outside the head"
     for family in ("eurobert", "llama", "modernbert", "t5")
