@@ -8,6 +8,7 @@ the model's modules, whichever technique did it, so a technique says nothing abo
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,11 +20,11 @@ from fisher.common.errors import InputError
 if TYPE_CHECKING:
     from regularizers.strategy import BoundStrategy
 
-CARRIED = "regbench_strategy"  # attribute of a model that names the strategy bound to it
 MISSING = object()
 CLASS = ("", None)
 Place = tuple[str, Any]  # (attribute, None), or (attribute, key) of a dict or set such as _buffers
 Structure = dict[nn.Module, dict[Place, Any]]
+_carried: weakref.WeakKeyDictionary[nn.Module, weakref.ref[BoundStrategy]] = weakref.WeakKeyDictionary()
 
 
 class Change(NamedTuple):
@@ -51,11 +52,11 @@ class Surgery:
             yield
         finally:
             self.changes += differences(before, structure(self.model))
-            vars(self.model)[CARRIED] = strategy
+            _carried[self.model] = weakref.ref(strategy)
 
     def undo(self) -> None:
         """Give the model its structure back, and let train what trained before."""
-        vars(self.model).pop(CARRIED, None)
+        _carried.pop(self.model, None)
         for change in reversed(self.changes):
             put_back(change)
         self.changes.clear()
@@ -77,7 +78,7 @@ def _entries(module: nn.Module) -> Iterator[tuple[Place, Any]]:
         if isinstance(value, (dict, set)) and name.startswith("_"):
             keyed = value if isinstance(value, dict) else dict.fromkeys(value, True)
             yield from (((name, key), item) for key, item in keyed.items())
-        elif name not in ("training", CARRIED):
+        elif name != "training":
             yield (name, None), value
 
 
@@ -132,8 +133,17 @@ def _tensor(model: nn.Module, name: str) -> Tensor:
 
 
 def carried(model: nn.Module) -> BoundStrategy | None:
-    """The strategy that is attached to the model; None for a plain model."""
-    return vars(model).get(CARRIED)
+    """The strategy that is attached to the model; None for a plain model. Raises InputError where it is lost.
+
+    The model does not keep it alive: the two would wait for a garbage collection with the memory of a whole training.
+    """
+    known = _carried.get(model)
+    strategy = known() if known is not None else None
+    if known is not None and strategy is None:
+        raise InputError(
+            "the strategy of this model must still be there, got none; keep what apply returned until fold"
+        )
+    return strategy
 
 
 def fold(model: nn.Module) -> nn.Module:

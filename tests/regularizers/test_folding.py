@@ -1,5 +1,7 @@
 """Folding: the plain model computes what was evaluated, and nothing of a technique is left in it."""
 
+import gc
+import weakref
 from dataclasses import dataclass
 
 import pytest
@@ -124,3 +126,18 @@ def test_what_others_changed_after_attaching_stays():
 def test_only_a_model_can_be_folded():
     with pytest.raises(InputError, match="fold must be given a model, got str"):
         fold("bert")
+
+
+def test_a_model_does_not_keep_its_strategy_alive_and_says_so():
+    model = tiny_bert()
+    bound = parse("ema(0.9)").bind(Context(model))
+    bound.attach()
+    alive = weakref.ref(bound)
+    gc.disable()  # a cycle would keep the memory of a whole training until the next collection
+    try:
+        del bound
+        assert alive() is None
+    finally:
+        gc.enable()
+    with pytest.raises(InputError, match="the strategy of this model must still be there, got none; keep what apply"):
+        fold(model)
