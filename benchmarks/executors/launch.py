@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmarks.executors import data_parallel, slurm
 from benchmarks.executors.leases import Leases
-from benchmarks.executors.local import LocalExecutor, find_devices, require_guard
+from benchmarks.executors.local import LocalExecutor, find_devices
 from benchmarks.executors.outcome import Device, Outcome
 from benchmarks.executors.progress import Display
 from benchmarks.executors.ray import RayExecutor
@@ -41,7 +41,6 @@ class Launch:
         if self.args.executor == "ray":
             more = {"workers": self.args.workers, "per_device": self.args.trials_per_device}
             return RayExecutor(self.args.ray_address, **more, **self.limits)
-        require_guard()
         return LocalExecutor(devices_of(self.args, len(self.plan.left)), **self.limits)
 
     def run(self, console: Console) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import concurrent.futures
 import math
 import os
 import queue
 import socket
-import sys
 from pathlib import Path
 
 from benchmarks.executors.outcome import Device, Outcome, Work
 from benchmarks.executors.slot import Slot
-from fisher.common.errors import InputError
 
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" in microseconds, or "max PERIOD"
 
@@ -52,26 +49,6 @@ def in_words(devices: list[Device]) -> str:
     """Workers and their devices in words."""
     gpus = list(dict.fromkeys(device.gpu for device in devices if device.gpu is not None))
     return f"{len(devices)} worker{'' if len(devices) == 1 else 's'}" + (f" on GPU {', '.join(gpus)}" if gpus else "")
-
-
-def require_guard() -> None:
-    """Raise InputError for a script that calls us outside `if __name__ == "__main__":`; every worker would do so, too.
-
-    A worker process imports the script that is run, and would wait for workers of its own.
-    """
-    script = sys.modules["__main__"]
-    path, frame = getattr(script, "__file__", None), sys._getframe()
-    while frame.f_back is not None and not (frame.f_globals is vars(script) and frame.f_code.co_name == "<module>"):
-        frame = frame.f_back
-    if path is None or script.__spec__ is not None or frame.f_globals is not vars(script):
-        return
-    tree = ast.parse(Path(path).read_bytes())
-    guards = [node for node in tree.body if isinstance(node, ast.If) and "__name__" in ast.dump(node.test)]
-    if not any(node.lineno <= frame.f_lineno <= (node.end_lineno or 0) for node in guards):
-        raise InputError(
-            f'{path} must call this under `if __name__ == "__main__":`, because worker processes import it, got a call '
-            f"in line {frame.f_lineno} without it"
-        )
 
 
 class LocalExecutor:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -27,6 +29,26 @@ from benchmarks.executors.worker import start_worker, tail, work
 
 TICK = 0.25  # seconds between two looks at the limit and at the process
 STARTS = 3  # tries to get a worker process to take a trial
+_starting = threading.Lock()
+
+
+class WorkerProcess(SpawnProcess):
+    """A process that does not import the script of its caller, which then needs no `__main__` guard."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # the name that multiprocessing gives it
+        with _starting:
+            script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+            try:
+                return SpawnProcess._Popen(process_obj)
+            finally:
+                sys.modules["__main__"] = script
+
+
+class WorkerContext(SpawnContext):
+    """How worker processes are started."""
+
+    Process = WorkerProcess
 
 
 class Slot:
@@ -34,7 +56,7 @@ class Slot:
 
     def __init__(self, device: Device, threads: int, timeout: float | None) -> None:
         self.device, self.threads, self.timeout = device, threads, timeout
-        self._context = multiprocessing.get_context("spawn")
+        self._context = WorkerContext()
         self._pid = self._context.Value("i", 0)  # of the pool's one process, written by itself; 0: not started yet
         self._pool: ProcessPool | None = None
         self._stopped = threading.Event()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import fisher, verify
+from benchmarks import fisher, run_suite, verify
 from benchmarks.executors.variables import ADDRESS, LAUNCH, clean_worker, is_launch, settle
 from benchmarks.run import main
 from benchmarks.speed import __main__ as speed
@@ -126,18 +126,24 @@ def test_every_command_that_computes_refuses_another_arithmetic(
     assert capsys.readouterr().err.startswith("error: NVIDIA_TF32_OVERRIDE=1 must not be set: it would change results")
 
 
-@pytest.mark.parametrize("guarded", [False, True])
-def test_a_script_without_a_guard_is_told_so(tmp_path: Path, guarded: bool) -> None:
-    """Its workers would import it and wait for workers of their own."""
-    call = "sys.exit(main(sys.argv[1:]))"
-    call = f'if __name__ == "__main__":\n    {call}' if guarded else call
-    (tmp_path / "script.py").write_text(f"import sys\nfrom benchmarks.run import main\n\n{call}\n")
-    request = ["--tasks", "pocket-rte", "--strategies", "none", "--restarts", "1", "--fractions", "0.02"]
-    request += ["--set", "epochs=1", "--offline", "--output", str(tmp_path / "out")]
+def test_a_script_needs_no_guard(tmp_path: Path) -> None:
+    """Its workers do not import it: what it prints is printed once."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from benchmarks import run_suite\n"
+        "print('imported')\n"
+        "results = run_suite('smoke', tasks=['pocket-rte'], strategies=['none'], restarts=1, fractions=[0.02],\n"
+        "                    set=['epochs=1'], output='out')\n"
+        "print(len(results.to_frame()), results.best(), 'pocket-rte' in results.tables())\n"
+    )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(tmp_path / "script.py"), *request]
-    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
-    assert ran.returncode == (0 if guarded else 2), ran.stderr
-    if not guarded:
-        assert 'script.py must call this under `if __name__ == "__main__":`' in ran.stderr
-        assert ran.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+    command = [sys.executable, str(script)]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("imported") == 1
+    assert ran.stdout.endswith("1 {('pocket-rte', 0.02): 'none'} True\n")
+
+
+def test_an_argument_of_run_suite_is_a_flag_of_the_command() -> None:
+    with pytest.raises(InputError, match=r"unknown argument 'restart'; did you mean restarts\?"):
+        run_suite("smoke", restart=3)
