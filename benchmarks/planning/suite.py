@@ -12,6 +12,7 @@ import tomli_w
 
 from benchmarks.data.splits import Size
 from benchmarks.trial.protocol import make_protocol
+from benchmarks.tuning.families import read_family
 
 AUTO = "auto"  # the objective of Fisher scores that the checkpoint's own head decides
 
@@ -47,7 +48,8 @@ class Tuning:
     budget: configurations per family, task, size and restart; holdout: share of the labelled examples that chooses
     between them; families: strategies whose unset hyperparameters are searched; floors: of `benchmarks.tuning.floors`;
     default: protocol fields of draw 0; shared: protocol field -> its range, {low, high, scale} or a list of values;
-    same_draws: every restart has the configurations of restart 0, so that a configuration has a mean over restarts.
+    same_draws: every restart has the configurations of restart 0, so that a configuration has a mean over restarts;
+    control: families of several passes a step are compared with `none` at equal compute, too.
     """
 
     budget: int = 8
@@ -57,6 +59,13 @@ class Tuning:
     default: Mapping[str, Any] = field(default_factory=dict)
     shared: Mapping[str, Any] = field(default_factory=dict)
     same_draws: bool = False
+    control: bool = False
+
+    @property
+    def controls(self) -> dict[str, int]:
+        """{name of a row: how many times the steps of `none` it has}, one for each number of passes of a family."""
+        factors = {read_family(text).passes for text in self.families} if self.control else set()
+        return {f"none, {factor}x steps": factor for factor in sorted(factors - {1})}
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,7 @@ def _trials(block: Suite) -> Iterable[tuple[Any, ...]]:
     protocol = make_protocol(block.protocol, block.settings)
     runs: list[Any] = list(block.strategies)
     if block.tuning is not None:
-        names = (*block.tuning.families, *block.tuning.floors)
+        names = (*block.tuning.families, *block.tuning.controls, *block.tuning.floors)
         runs += [(name, draw) for name in names for draw in range(-1, block.tuning.budget)]
     for task, amount, run, restart in itertools.product(block.tasks, block.amounts(), runs, range(block.restarts)):
         yield protocol, task, amount, run, restart, block.split_of(restart)

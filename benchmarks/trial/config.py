@@ -39,7 +39,8 @@ class Tuned:
 
     family: the strategy with its hyperparameters free; draw: the number of the configuration, 0 the papers'; axes: what
     is searched where, and from which value of draw 0; holdout: share of the labelled examples that is held out, None
-    where all are fitted on (what somebody without tuning would do); holdout_hash: of the examples held out.
+    where all are fitted on (what somebody without tuning would do); holdout_hash: of the examples held out; times: how
+    many times the steps (or epochs) of the draw are trained, for a control at equal compute.
     """
 
     family: str
@@ -47,10 +48,11 @@ class Tuned:
     axes: Mapping[str, str]
     holdout: float | None
     holdout_hash: str | None
+    times: int = 1
 
     def to_json(self) -> Json:
         """The place as records hold it; its axes are one object in the trials of a family."""
-        return dict(vars(self))
+        return {key: value for key, value in vars(self).items() if (key, value) != ("times", 1)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

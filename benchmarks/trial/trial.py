@@ -190,7 +190,7 @@ def judge(config: TrialConfig, resources: Resources, inputs: Inputs, training: T
 
 def passes(strategy: Strategy, steps: int) -> dict[str, int]:
     """Forward and backward passes of a batch in so many steps; terms that repeat them do so on top of each other."""
-    own = [type(term.regularizer).passes for term in strategy.terms]
+    own = [term.regularizer.passes for term in strategy.terms]
     return {
         "forward": steps * math.prod(forward for forward, _ in own),
         "backward": steps * math.prod(backward for _, backward in own),

@@ -7,6 +7,7 @@ else keeps the technique's default.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +87,12 @@ class Family:
     def first(self, axis: Axis) -> Value:
         """The value of an axis in draw 0."""
         return axis.first(self.terms[axis.term].technique)
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of a batch per step in draw 0; terms that repeat them do so on top of each other."""
+        first = parse(self.strategy({axis: self.first(axis) for axis in self.axes(layers=1)}))
+        return math.prod(term.regularizer.passes[0] for term in first.terms)
 
     def strategy(self, values: Mapping[Axis, Value]) -> str:
         """The strategy with these values, in its canonical form. Raises InputError where it is none."""

@@ -49,8 +49,9 @@ def read_tuning(table: Mapping[str, Any]) -> Tuning:
     for key in ("default", "shared"):
         if not isinstance(values.get(key, {}), dict):
             raise InputError(f"tuning.{key} must be a table of key = value, got {values[key]!r}")
-    if not isinstance(values.get("same_draws", False), bool):
-        raise InputError(f"tuning.same_draws must be true or false, got {values['same_draws']!r}")
+    for key in ("same_draws", "control"):
+        if not isinstance(values.get(key, False), bool):
+            raise InputError(f"tuning.{key} must be true or false, got {values[key]!r}")
     families = tuple(dict.fromkeys(str(read_family(text)) for text in values["families"]))
     return Tuning(**{**values, "families": families})
 

@@ -22,25 +22,28 @@ Fields = dict[str, Any]
 class Plan:
     """What a `[tuning]` table asks for, on a model of so many layers.
 
-    about: strategy -> the fields of a trial that depend on it.
+    about: strategy -> the fields of a trial that depend on it. rows: name in the tables -> the family, and how many
+    times the steps of its draws are trained.
     """
 
     def __init__(self, tuning: Tuning, layers: int, about: Callable[[str], Fields]) -> None:
         self.tuning, self.layers, self.about = tuning, layers, about
         self.shared, self.default = spaces(tuning), default_of(tuning)
-        self.families = {text: read_family(text) for text in tuning.families}
+        self.families = {text: read_family(text) for text in (*tuning.families, "none")}
+        self.rows = {text: (text, 1) for text in tuning.families}
+        self.rows |= {name: ("none", times) for name, times in tuning.controls.items()}
         self.draws = functools.cache(self._draws)
         self.protocol = functools.cache(_replaced)
         self.axes = functools.cache(self._axes)
 
     def trials(self, restart: Fields, holdout_hash: str) -> Iterator[Fields]:
         """The fields of all trials of one restart, whose own fields are given: of each family the default first."""
-        for text in self.families:
-            place: Fields = {"family": text, "axes": self.axes(text, restart["protocol"])}
+        held: Fields = {"holdout": float(self.tuning.holdout), "holdout_hash": holdout_hash}
+        for name, (text, times) in self.rows.items():
+            place: Fields = {"family": name, "axes": self.axes(text, restart["protocol"]), "times": times}
             whole = Tuned(**place, draw=0, holdout=None, holdout_hash=None)
             yield self._fields(restart, self.draws(text, restart["restart"])[0], whole)
             for draw in self.draws(text, restart["restart"]):
-                held: Fields = {"holdout": float(self.tuning.holdout), "holdout_hash": holdout_hash}
                 yield self._fields(restart, draw, Tuned(**place, draw=draw.number, **held))
         for name in self.tuning.floors:
             yield from self._floor(name, restart, holdout_hash)
@@ -67,7 +70,7 @@ class Plan:
         return make_draws(self.families[text], self.tuning.budget, restart=first, **ranges)
 
     def _fields(self, restart: Fields, draw: Draw, place: Tuned) -> Fields:
-        protocol = self.protocol(restart["protocol"], tuple(draw.shared.items()))
+        protocol = self.protocol(restart["protocol"], tuple(draw.shared.items()), place.times)
         return {**restart, **self.about(draw.strategy), "protocol": protocol, "tuning": place}
 
     def _axes(self, text: str, protocol: Protocol) -> Mapping[str, str]:
@@ -87,8 +90,11 @@ def first_strategies(tuning: Tuning | None) -> dict[str, str]:
     for text in tuning.families if tuning else ():
         family = read_family(text)
         found[text] = family.strategy({axis: family.first(axis) for axis in family.axes(layers=1)})
-    return found
+    return found | dict.fromkeys(tuning.controls if tuning else (), "none")
 
 
-def _replaced(protocol: Protocol, values: tuple[tuple[str, Any], ...]) -> Protocol:
-    return dataclasses.replace(protocol, **dict(values))
+def _replaced(protocol: Protocol, values: tuple[tuple[str, Any], ...], times: int = 1) -> Protocol:
+    """The protocol with the values of a draw, and so many times its steps; its epochs, where they set the length."""
+    drawn = dataclasses.replace(protocol, **dict(values))
+    length = "steps" if drawn.steps else "epochs"
+    return drawn if times == 1 else dataclasses.replace(drawn, **{length: times * getattr(drawn, length)})

@@ -62,7 +62,7 @@ _PRINTED: dict[str, Callable[[float], float]] = {
     **dict.fromkeys(("low", "high", "gap_low", "gap_high"), bound),
     **dict.fromkeys(("failure_rate", "failure_low", "failure_high", "improvement"), share),
     **dict.fromkeys(("p", "p_holm"), p_value),
-    **dict.fromkeys(("seconds", "relative_seconds"), lambda value: float(quantity_text(value))),
+    **dict.fromkeys(("seconds", "relative_seconds", "passes"), lambda value: float(quantity_text(value))),
     **dict.fromkeys(("mean_rank", "critical_difference"), lambda value: float(fixed(value, 2))),
     "peak_memory": lambda value: round(value / 1e6),
     "fraction": lambda value: float(f"{100 * value:.6g}"),
@@ -171,7 +171,16 @@ def _row(row: Mapping[str, Any], labels: list[str]) -> Json:
         "max",
         "tier",
     )
-    more = ("failed", "failure_rate", "failure_low", "failure_high", "seconds", "relative_seconds", "peak_memory")
+    more = (
+        "failed",
+        "failure_rate",
+        "failure_low",
+        "failure_high",
+        "seconds",
+        "relative_seconds",
+        "peak_memory",
+        "passes",
+    )
     return {
         "strategy": labels.index(row["strategy"]),
         "same_as": None if row["same_as"] is None else labels.index(row["same_as"]),

@@ -74,12 +74,13 @@ def _is_floor(value: Any) -> bool:
 
 
 def _is_tuning(value: Any) -> bool:
-    if not isinstance(value, dict) or value.keys() != {"family", "draw", "axes", "holdout", "holdout_hash"}:
+    if not isinstance(value, dict) or value.keys() - {"times"} != {"family", "draw", "axes", "holdout", "holdout_hash"}:
         return False
+    times = "times" not in value or _is_whole(value["times"], 2, 1000)
     axes = value["axes"]
     texts = isinstance(axes, dict) and all(isinstance(text, str) for text in [*axes, *axes.values()])
     held = value["holdout"] is None or (_is_number(value["holdout"], 0, 1) and _is_name(value["holdout_hash"]))
-    return texts and held and _is_name(value["family"]) and _is_whole(value["draw"], 0, 10**4)
+    return times and texts and held and _is_name(value["family"]) and _is_whole(value["draw"], 0, 10**4)
 
 
 _NAME = _Rule("a text of 1 to 500 characters that does not start with =, +, - or @", _is_name)
@@ -119,7 +120,7 @@ _CONFIG_RULES = {
 _OPTIONAL_CONFIG_RULES = {
     "size": _Rule('{"examples": n} or {"per_class": n}', _is_size),
     "floor": _Rule('{"name": text, "c": number}', _is_floor),
-    "tuning": _Rule("an object of family, draw, axes, holdout and holdout_hash", _is_tuning),
+    "tuning": _Rule("an object of family, draw, axes, holdout, holdout_hash and perhaps times (2 or more)", _is_tuning),
     "train_hash": _NAME,
     "extra_hashes": _OBJECT,
     "tokenizer": _NAME,

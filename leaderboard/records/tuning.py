@@ -1,7 +1,8 @@
 """Trials by which families are tuned: which of them belong together, and under which name a plan counts them.
 
 `config.tuning` is `{"family", "draw", "axes", "holdout", "holdout_hash"}`. Configurations of one table have protocols
-that differ in the shared axes alone; there the text of `axes` stands in place of the value.
+that differ in the shared axes alone; there the text of `axes` stands in place of the value. A control at equal compute
+has `times`, too: it is trained so many times as long as the protocol of its table says.
 """
 
 import functools
@@ -19,7 +20,11 @@ def protocol_of(config: Config) -> str:
     protocol, tuning = config["protocol"], config.get("tuning")
     if not tuning:
         return canonical(protocol)
-    fields = protocol | {key: text for key, text in tuning["axes"].items() if key in protocol or key in ADDED}
+    fields = dict(protocol)
+    if times := tuning.get("times"):
+        length = "steps" if protocol.get("steps") else "epochs"
+        fields[length] = protocol.get(length, 0) // times
+    fields |= {key: text for key, text in tuning["axes"].items() if key in protocol or key in ADDED}
     try:
         return _written(tuple(fields.items()))
     except TypeError:  # fields that are lists or objects, which no run writes

@@ -109,8 +109,6 @@ function partsOf(cells, count) {
 function strategyTable(cells) {
   const {section} = chosen;
   const rows = cells.flatMap(chosenRows);
-  const isTested = rows.some(row => isNumber(row.tier));
-  const hasCost = rows.some(row => isNumber(row.seconds));
   const mean = section.budget ? `Tuned (${section.budget})` : "Mean";
   const columns = [
     textColumn("Strategy", row => labelOf(section, row), row => namedStrategy(row.strategy)),
@@ -119,11 +117,11 @@ function strategyTable(cells) {
     numberColumn(mean, row => row.mean, (_, row) => meanOf(row), FALLING),
     numberColumn("vs baseline", row => row.comparison?.difference, (_, row) => versusBaseline(row), FALLING),
     numberColumn("p (Holm)", row => row.comparison?.p_holm, (_, row) => orDash(holm)(row.comparison)),
-    isTested && numberColumn("Tier", row => row.tier, orDash(String)),
+    has(rows, "tier") && numberColumn("Tier", row => row.tier, orDash(String)),
     numberColumn("Max", row => row.max, points, FALLING),
-    numberColumn("Std", row => row.std, points),
+    !section.budget && numberColumn("Std", row => row.std, points),
     numberColumn("Failed", row => row.failure_rate, (rate, row) => orDash(() => failedOf(row))(rate)),
-    hasCost && numberColumn("Time", row => row.relative_seconds ?? row.seconds, (_, row) => timeOf(row)),
+    costColumn(rows),
   ].filter(Boolean);
   return sortableTable({
     name: mean,
@@ -135,6 +133,9 @@ function strategyTable(cells) {
   });
 }
 
+const costColumn = rows =>
+  (has(rows, "passes") && numberColumn("Passes", row => row.passes, orDash(quantity))) ||
+  (has(rows, "seconds") && numberColumn("Time", row => row.relative_seconds ?? row.seconds, (_, row) => timeOf(row)));
 const withInterval = (value, low, high, print) =>
   isNumber(low) ? [value, " ", html.small(interval(low, high, print))] : value;
 const countOf = row => (row.complete ? String(row.restarts) : `${row.restarts} of ${row.expected}`);

@@ -92,10 +92,13 @@ function planeChart({title, text, dots, axis, print = points, values, joined = [
 }
 
 function costPlot(cell, rows) {
+  const counted = has(rows, "passes");
+  const cost = counted ? "steps × passes, over all configurations" : "wall-clock time under the load of that moment";
+  const [key, print] = counted ? ["passes", value => `${quantity(value)} passes`] : ["relative_seconds", times];
   const dots = rows
-    .filter(row => isNumber(row.relative_seconds) && isNumber(row.mean))
-    .map(({strategy, relative_seconds: across, mean: up, ranked, ...row}) => {
-      const title = `${chosen.section.strategies[strategy].label}: ${points(up)} in ${seconds(row.seconds)}`;
+    .filter(row => isNumber(row[key]) && isNumber(row.mean))
+    .map(({strategy, [key]: across, mean: up, ranked}) => {
+      const title = `${chosen.section.strategies[strategy].label}: ${points(up)} at ${print(across)}`;
       return {strategy, across, up, title, hollow: !ranked};
     });
   if (!dots.length) return null;
@@ -104,11 +107,9 @@ function costPlot(cell, rows) {
   const front = ranked.filter(dot => !ranked.some(other => beats(other, dot))).toSorted((a, b) => a.across - b.across);
   return planeChart({
     title: `Score vs. cost: ${nameOf(cell)}`,
-    text:
-      `Mean ${cell.metric} against the wall-clock time of a trial, under the load of that moment: strategies that ` +
-      "ran at another time are not comparable. Dashed: ranked and not beaten in both by another. Hollow: not ranked.",
+    text: `Mean ${cell.metric} against ${cost}. Dashed: ranked, and not beaten in both by another. Hollow: not ranked.`,
     dots,
-    axis: "time of a trial, the baseline's = 1",
+    axis: counted ? "forward passes of a batch" : "time of a trial, the baseline's = 1",
     print: String,
     joined: [{style: "front", along: front.map(({across, up}) => ({across, up}))}],
   });

@@ -19,6 +19,7 @@ function unpack({n, ...columns}) {
   return Array.from({length: n}, (_, index) => Object.fromEntries(at(index)));
 }
 
+const has = (rows, key) => rows.some(row => isNumber(row[key]));
 const hasScore = trial => isNumber(trial.score);
 const labelOf = (section, row) => section.strategies[row.strategy].label;
 const indexOf = (section, label) => section.strategies.findIndex(item => item.label === label);

@@ -1,7 +1,6 @@
 // How families were tuned in the chosen cells: score against budget, what was chosen, and holdout against dev.
 
-function tuningView(cells) {
-  const {budget} = chosen.section;
+function tuningView(cells, {budget} = chosen.section) {
   document.getElementById("tuning").hidden = !budget;
   if (!budget) return null;
   const parts = cells.map(cell => ({title: headingOf(cell), rows: chosenRows(cell).filter(row => row.tuning)}));
@@ -9,8 +8,7 @@ function tuningView(cells) {
 }
 
 function tuningTable(parts, budget) {
-  const powers = Array.from({length: 11}, (_, at) => 2 ** at);
-  const sizes = [...powers.filter(size => size < budget), budget];
+  const sizes = [...[1, 2, 4, 8, 16, 32, 64, 128, 256, 512].filter(size => size < budget), budget];
   const columns = [
     textColumn("Strategy", row => labelOf(chosen.section, row), row => namedStrategy(row.strategy)),
     ...sizes.map(size => numberColumn(String(size), row => row.tuning.curve[size - 1], points, FALLING)),
@@ -64,7 +62,7 @@ function holdoutPlot(cell, {strategy, tuning}) {
   return planeChart({
     title: `Holdout vs. dev: ${chosen.section.strategies[strategy].label}, ${headingOf(cell)}`,
     text: "A mark per configuration and restart, filled where it was chosen; pick another strategy to see its own.",
-    dots: dots.filter(dot => isNumber(dot.across)),
+    dots,
     axis: `${cell.metric} on the holdout × 100`,
   });
 }

@@ -5,10 +5,9 @@ function facts() {
   const {protocol, ranking, budget} = section;
   const selection = protocol.selection === "best_dev" ? "best epoch on dev" : "last epoch";
   const tasks = tasksOf(section).map(task => task.title);
-  const sizes = [...sizesOf(section).values()];
   const differs = Object.entries(section.differs).map(([key, value]) => `, ${key} ${value}`);
   const text = [
-    `${section.model} on ${tasks.join(", ")} at ${sizes.join(", ")} of the training data.`,
+    `${section.model} on ${tasks.join(", ")} at ${[...sizesOf(section).values()].join(", ")} of the training data.`,
     `Protocol ${protocol.name}${differs.join("")}: ${selection}, ${protocol.precision}, ${protocol.data} data.`,
     budget ? `Every family is tuned over ${budget} configurations, chosen by labels held out for it.` : "",
     ranking.units ? `Tests count ${ranking.units} independent restarts or splits.` : "",

@@ -34,8 +34,11 @@ TRIALS = {
     "pocket": (7 * 2 + 3) * 4 * 3,
     "glue": 11 * 4 * 3,
     "smoke": 2,
+    "demo": 4 * (1 + 3) * 3,
+    "tuned": (14 + 1 + 3) * (1 + 8) * 4 * 3 * 12,
+    "tuned-pocket": (8 + 1 + 3) * (1 + 8) * 4 * 2 * 12,
 }
-PAPERS = [name for name in TRIALS if name not in ("smoke", "board", "pocket", "glue")]
+PAPERS = [name for name in TRIALS if name.startswith(("lee20", "sharma24")) or name in ("stability", "paucity")]
 SIZES = {"rte": (2490, 277), "mrpc": (3668, 408), "cola": (8551, 1043), "stsb": (5749, 1500), "sst2": (67349, 872)}
 
 
@@ -77,7 +80,8 @@ def test_every_suite_has_none_at_full_restarts() -> None:
     for name in builtin_suites().keys() - {"board"}:  # which stays as it was published
         suite = load_suite(name)
         for block in suite.blocks():
-            assert "none" in block.strategies or block.fractions != suite.fractions, f"{name} has {block.strategies}"
+            names = block.tuning.families if block.tuning else block.strategies
+            assert "none" in names or block.fractions != suite.fractions, f"{name} has {block.strategies}"
 
 
 def test_a_decay_toward_w_pre_stands_in_both_forms() -> None:

@@ -23,6 +23,7 @@ from benchmarks.trial.inputs import Resources, load_inputs
 from benchmarks.trial.trial import execute, passes
 from fisher.common.errors import InputError
 from leaderboard.records.store import write_record
+from leaderboard.records.tuning import protocol_of
 from regularizers.strategy import parse
 
 SHARED = {"lr": {"low": 1e-4, "high": 1e-3, "scale": "log"}, "steps": [4, 8]}
@@ -78,6 +79,38 @@ def test_the_same_draws_in_all_restarts_give_a_configuration_a_mean(make: Make) 
     assert all(len(found) == 1 for found in by_place.values())
     own = {config for config in make() if config.restart == 0}
     assert own == {config for config in grid if config.restart == 0}, "restart 0 lends its draws"
+
+
+RDROP = "dropout(0.1) + rdrop"
+
+
+def test_a_family_of_two_passes_has_a_control_of_none_with_twice_the_steps(make: Make) -> None:
+    families = ("none", "mixout(w_pre)", RDROP)
+    grid = make(families=families, control=True)
+    assert set(make(families=families)) < set(grid), "it adds trials and changes none"
+    by_place = {(config.restart, *place(config)): config for config in grid}
+    controls = [config for config in grid if place(config)[0] == "none, 2x steps"]
+    assert len(controls) == 2 * (3 + 1)
+    for config in controls:
+        _, draw, holdout = place(config)
+        plain, twice = (by_place[config.restart, family, draw, holdout] for family in ("none", RDROP))
+        assert config.protocol == dataclasses.replace(plain.protocol, steps=2 * plain.protocol.steps)
+        assert config.strategy == plain.strategy and config.seeds == plain.seeds
+        assert passes(config.strategy, config.protocol.steps) == passes(twice.strategy, twice.protocol.steps)
+        assert protocol_of(config.to_json()) == protocol_of(plain.to_json()), "one table holds them"
+        assert TrialConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert len(make(families=families[:2], control=True)) == len(make(families=families[:2])), "nothing to control"
+
+
+@pytest.mark.parametrize("steps", [0, 6])
+def test_a_control_is_in_the_table_of_its_families_where_length_is_not_searched(make: Make, steps: int) -> None:
+    """Twice the epochs where these set the length; both belong to the protocol of the other families."""
+    shared, default = {"lr": SHARED["lr"]}, {"steps": steps}
+    grid = make(families=("none", RDROP), control=True, shared=shared, default=default, budget=1)
+    assert len({protocol_of(config.to_json()) for config in grid}) == 1
+    lengths = {place(config)[0]: (config.protocol.epochs, config.protocol.steps) for config in grid}
+    epochs = lengths["none"][0]
+    assert lengths["none, 2x steps"] == ((epochs, 12) if steps else (2 * epochs, 0))
 
 
 def test_configs_say_what_was_searched_and_read_back(make: Make) -> None:
@@ -220,3 +253,4 @@ def test_records_count_the_passes_of_the_training(records: dict[str, Any]) -> No
     assert records["0 None"]["result"]["passes"] == {"forward": 6, "backward": 6}
     assert passes(parse("dropout(0.1) + rdrop(1)"), 10) == {"forward": 20, "backward": 20}
     assert passes(parse("dropout(0.1) + rdrop(1) + sam(0.05)"), 10) == {"forward": 40, "backward": 40}
+    assert passes(parse("freelb"), 10)["forward"] == 10 * type(parse("freelb").terms[0].regularizer)().passes[0]

@@ -84,6 +84,7 @@ def configurations(honest_record, family, examples, restart):
             place |= {"holdout": 0.25, "holdout_hash": f"{examples}-{restart}"}
             record["result"]["holdout"] = {"score": draw.randrange(8) / 8 if number else 0.1, "predictions": []}
         record["config"] |= {"size": {"examples": examples}, "fraction": examples / 1000, "tuning": place}
+        record["result"]["passes"] = {"forward": steps, "backward": steps}
         if family.startswith("floor"):
             record["config"]["floor"] = {"name": "tfidf", "c": 1.0}
         yield record

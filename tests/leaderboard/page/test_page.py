@@ -358,6 +358,18 @@ def test_the_tuning_section_shows_budgets_choices_and_holdout_against_dev(page, 
     assert page.run("return /NaN|undefined|Infinity/.test(document.querySelector('main').innerHTML)") is False
 
 
+def test_cost_is_counted_in_passes_where_records_know_them(page, tuned):
+    rows = {row["strategy"]: row for row in section_of(tuned)["cells"][0]["rows"]}
+    page.open(tuned, address="#fraction=n+%3D+100")
+    at = page.texts("#table thead button").index("Passes")
+    shown = {row[0]: row[at] for row in page.rows("#table tbody tr:not(.group)")}
+    assert shown == {name: f"{row['passes']:.0f}" for name, row in rows.items()} and shown["none"] == "700"
+    (figure,) = [item for item in page.all("#charts figure") if "Score vs. cost" in item.text]
+    assert "steps \u00d7 passes, over all configurations" in figure.text and "forward passes of a batch" in figure.text
+    (mark,) = {text for text in page.texts("#charts title") if text.startswith("none: ") and "passes" in text}
+    assert mark.endswith(" at 700 passes")
+
+
 def test_an_undertrained_cell_is_titled_so(page, tuned):
     page.open(tuned, address="#fraction=n+%3D+250")
     assert page.texts("#answer h2") == ["Best on RTE, n = 250 (undertrained)"]
