@@ -17,6 +17,7 @@ from benchmarks.data.origin import Origin, Rows, freeze, load_data
 from benchmarks.data.sources import TaskData, examples_hash
 from benchmarks.data.splits import Size, Split, make_split, split_hash
 from benchmarks.data.tasks import Task
+from benchmarks.trial.calibration import calibration, decode_logits
 from benchmarks.trial.inputs import Labels, labels_of
 from benchmarks.trial.metrics import judge, metric_name, scores
 from benchmarks.trial.protocol import ADDED, Protocol
@@ -31,6 +32,7 @@ from regularizers.registry import identity, load_plugins
 from regularizers.strategy import parse
 
 SCORE_TOLERANCE = 1e-9
+CALIBRATION_TOLERANCE = 2e-6  # figures of records have six decimals
 _COMPARED = ("score", "hashes", "predictions", "train_loss", "micro_batch")
 Record = dict[str, Any]
 
@@ -95,6 +97,7 @@ class Source:
                 yield "data", f"{protocol.metric} of {task.name} is not {config['metric']}"
                 return
             yield from _verdict_faults(task, config, result, labels)
+            yield from _calibration_faults(result, labels)
             yield from self._holdout_faults(task, place, config, result)
 
     def _holdout_faults(self, task: Task, place: _Place, config: Record, result: Record) -> Iterator[tuple[str, str]]:
@@ -144,6 +147,20 @@ def _verdict_faults(task: Any, config: Record, result: Record, labels: Labels) -
         number = isinstance(value, float) and isinstance(told, (int, float))
         if not (abs(told - value) <= SCORE_TOLERANCE if number else told == value):
             yield "predictions", f"{key} is {told}, its predictions and the labels give {value}"
+
+
+def _calibration_faults(result: Record, labels: Labels) -> Iterator[tuple[str, str]]:
+    """Compute calibration again from the stored logits, where a record keeps them."""
+    stored, told = result.get("logits"), result.get("calibration")
+    if stored is None or told is None:
+        return
+    logits = decode_logits(stored)
+    if len(logits) != len(labels):
+        yield "predictions", f"logits of {len(logits)} examples for {len(labels)} labels"
+        return
+    for name, value in calibration(logits, [int(label) for label in labels]).items():
+        if not abs(told[name] - value) <= CALIBRATION_TOLERANCE:
+            yield "predictions", f"its {name} is {told[name]}, its logits and the labels give {value:.6f}"
 
 
 def strategy_faults(config: Record) -> Iterator[tuple[str, str]]:

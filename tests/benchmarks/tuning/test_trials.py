@@ -16,7 +16,7 @@ from benchmarks.data.splits import Size, split_hash
 from benchmarks.planning.grid import make_grid
 from benchmarks.planning.suite import Suite, Tuning
 from benchmarks.trial import metrics, models
-from benchmarks.trial.calibration import decode_logits
+from benchmarks.trial.calibration import decode_logits, encode_logits
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, load_inputs
@@ -197,6 +197,18 @@ def test_holdout_scores_are_verified(records: dict[str, Any], tmp_path: Any, cap
     assert "its holdout score is 0.99, its predictions and labels give" in check()
     records["1 0.25"]["result"]["holdout"]["predictions"] = [0, 1]
     assert "2 holdout predictions for 10 labels" in check()
+
+
+def test_calibration_is_verified_from_the_logits(records: dict[str, Any], tmp_path: Any, capsys: Any) -> None:
+    result = records["0 None"]["result"]
+    result["calibration"]["brier"] = 1.25
+    write_record(tmp_path / "records", records["0 None"])
+    assert verify.main([str(tmp_path), "--offline", "--allow-incomplete"]) == 1
+    assert "its brier is 1.25, its logits and the labels give 0." in capsys.readouterr().out
+    result["logits"] = encode_logits([[0.0, 1.0]])
+    write_record(tmp_path / "records", records["0 None"])
+    assert verify.main([str(tmp_path), "--offline", "--allow-incomplete"]) == 1
+    assert "logits of 1 examples for 400 labels" in capsys.readouterr().out
 
 
 def test_floors_are_tuned_like_families_on_the_same_splits(make: Make, resources: Resources) -> None:
