@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from benchmarks.data.batches import Encoded, encode, evaluation_batches
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.predict import ABOUT
-from benchmarks.trial import metrics, models
+from benchmarks.trial import metrics
 from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.environment import isolated
 from benchmarks.trial.evaluation import Evaluation
@@ -54,7 +54,7 @@ def fit_on_all(config: TrialConfig, resources: Resources, data: TaskData) -> Fit
             fit(training.strategy, training.order, training.recipe, accelerator=training.accelerator)
             score, failed = _judged(training, inputs, config.metric, seed)
             if not failed:
-                return Fitted(fold(training, inputs, resources), load_tokenizer(resources.model), seed, score)
+                return Fitted(fold(training, inputs), load_tokenizer(resources.model), seed, score)
     raise InputError(
         f"{config.strategy} failed on all rows with {TRIES} seeds: no score above a constant prediction's even on the "
         "rows it was fitted on; lower the learning rate, or label more rows"
@@ -78,18 +78,14 @@ def _judged(training: Training, inputs: Inputs, metric: str, seed: int) -> tuple
     return verdict.score, verdict.failed
 
 
-def fold(training: Training, inputs: Inputs, resources: Resources) -> Any:
-    """A plain model of the same predictions, whatever the technique left in the trained one. Raises InputError."""
-    plain, _ = models.build(resources.model, inputs.task.outputs, seed=0, head_init="normal")
-    trained = training.strategy.context.model.eval()
-    with training.strategy.evaluation(), torch.no_grad():
-        state = {name: value.detach().cpu().clone() for name, value in trained.state_dict().items()}
-        wanted = plain.state_dict()
-        if lacking := sorted(wanted.keys() - state.keys()):
-            raise InputError(f"plain weights must come out of the technique, but it leaves no {lacking[0]}")
-        plain.load_state_dict({name: state[name] for name in wanted})
-        sample = inputs.train.rows[:SAMPLE]
-        [expected] = training.evaluation.outputs_of([sample], training.strategy)
+def fold(training: Training, inputs: Inputs) -> Any:
+    """The trained model as plain weights, whatever the technique left in it (`BoundStrategy.fold`).
+
+    Raises InputError where its logits differ from those of the training.
+    """
+    sample = inputs.train.rows[:SAMPLE]
+    [expected] = training.evaluation.outputs_of([sample], training.strategy)
+    plain: Any = training.strategy.fold().cpu()
     found = _plain_outputs(plain, sample, training.evaluation)
     if (most := float((found - expected).abs().max())) > TOLERANCE * max(1.0, float(expected.abs().max())):
         raise InputError(f"plain weights must predict what was trained, but their logits differ by {most:.2g}")

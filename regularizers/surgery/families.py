@@ -25,8 +25,9 @@ site. Layers of the head (DeBERTa's pooler) never stand in these tables; a `head
 
 from __future__ import annotations
 
-from regularizers.surgery.decoders import GPT2, gpt_neox, llama, opt
-from regularizers.surgery.encoders import (
+from regularizers.surgery.rows import Family
+from regularizers.surgery.tables.decoders import GPT2, gpt_neox, llama, opt
+from regularizers.surgery.tables.encoders import (
     BERT,
     DISTILBERT,
     ELECTRA,
@@ -38,8 +39,7 @@ from regularizers.surgery.encoders import (
     modernbert,
     mpnet,
 )
-from regularizers.surgery.rows import Family
-from regularizers.surgery.seq2seq import BART, T5
+from regularizers.surgery.tables.seq2seq import BART, T5
 
 ALIASES = {  # families whose modules have the names of another one's
     "camembert": "roberta",

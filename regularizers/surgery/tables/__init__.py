@@ -1,0 +1,1 @@
+"""Site tables of the model families: encoders, decoders, and encoder-decoders."""
