@@ -9,7 +9,7 @@ export OMP_NUM_THREADS = 1
 .PHONY: demo test test-long check format docs
 
 demo: $(VENV)/.plain
-	$(BIN)/regbench run
+	$(BIN)/regbench run --suite demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 -m "not long"

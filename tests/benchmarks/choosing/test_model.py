@@ -14,7 +14,7 @@ from benchmarks.trial.inputs import Resources
 from fisher.common.errors import InputError
 
 
-@pytest.mark.parametrize("strategy", ["mixout(w_pre, 0.5)", "ema(0.5)", "gaussian_dropout(0.1)", "lora"])
+@pytest.mark.parametrize("strategy", ["mixout(w_pre, 0.5)", "ema(0.5)", "gaussian_dropout(0.1)", "lora(lr=0.01)"])
 def test_what_a_technique_leaves_is_folded_into_plain_weights(
     strategy: str, tmp_path: Path, resources: Resources, make_configs: Callable[..., list[TrialConfig]]
 ) -> None:
