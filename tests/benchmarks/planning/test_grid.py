@@ -65,7 +65,7 @@ def test_a_family_without_the_faster_passes_is_recorded_with_the_stock_one() -> 
         suite,
         Origin(offline=True).load,
         model={"model": "m", "weights": "w"},
-        family="electra",
+        family="deberta-v2",
         fisher=lambda strategy: None,
     )
     assert {config.protocol.forward for config in grid} == {"stock"}
