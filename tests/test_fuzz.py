@@ -201,7 +201,7 @@ def test_a_pipe_in_place_of_a_file_does_not_block(
     os.mkfifo(tmp_path / "x.toml")
     argv = ["--suite", str(tmp_path / "x.toml")] if kind == "suite" else ["--task-file", str(tmp_path / "x.toml")]
     assert main([*argv, "--output", str(tmp_path / "out"), "--dry-run"]) == 2
-    assert "it is no regular file" in capsys.readouterr().err
+    assert "must be a regular file" in capsys.readouterr().err
 
 
 def test_nothing_in_the_project_unpickles() -> None:

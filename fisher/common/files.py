@@ -17,7 +17,7 @@ def read_regular(path: Path) -> bytes:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "It must be a regular file", str(path))
+            raise OSError(errno.EINVAL, "it must be a regular file", str(path))
         with open(file, "rb", closefd=False) as stream:
             return stream.read()
     finally:

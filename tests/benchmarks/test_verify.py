@@ -177,7 +177,7 @@ def test_another_stored_target_is_told(records, check, tmp_path):
     records[MIX]["config"] |= {"strategy": f"mixout({target}, 0.5)", "files": {str(target): "00"}}
     missing = check({MIX: records[MIX]}, "--rerun", "1")
     target.write_bytes(b"other")
-    for (code, out, _), said in ((missing, "No such file"), (check({MIX: records[MIX]}, "--rerun", "1"), "else here")):
+    for (code, out, _), said in ((missing, "no such file"), (check({MIX: records[MIX]}, "--rerun", "1"), "else here")):
         assert code == 1 and "it cannot be trained again: " in out and said in out
 
 

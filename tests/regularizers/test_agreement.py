@@ -107,7 +107,7 @@ def test_every_method_of_the_package_computes_the_same(name, way):
     bound = bind(way=way, dtype=torch.float64, text=find(name).example or name)
     note = settle_forward(bound, make_batch(0), way, trust=False)
     if find(name).forward == "stock":
-        assert note == f"trained with the forward pass stock in place of {way}: declared by {name}"
+        assert note == f"trained with the forward pass stock in place of {way}: declared by {bound.terms[0][2]}"
         return
     assert note is None
     assert bound.context.forward is {"packed": packed, "padded": padded}[way]
