@@ -31,7 +31,7 @@ from regularizers.surgery.mixing_method import ColumnMixing
 
 
 def mixout(weight: Tensor, target: Tensor, p: float, mask: Tensor, gradient: str = "exact") -> Tensor:
-    """The mixed weight of [Lee20 eq. 8], differentiable in `weight`.
+    """The mixed weight of [Lee20 eq. 8], differentiable in `weight`; layers train with it fused (`surgery.mixing`).
 
     Args:
         weight, target: (out, in), any floating dtype.

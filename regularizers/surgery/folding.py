@@ -9,22 +9,34 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from fisher.common.errors import InputError
-
-if TYPE_CHECKING:
-    from regularizers.strategy import BoundStrategy
+from regularizers.context import Context
 
 MISSING = object()
 CLASS = ("", None)
 Place = tuple[str, Any]  # (attribute, None), or (attribute, key) of a dict or set such as _buffers
 Structure = dict[nn.Module, dict[Place, Any]]
-_carried: weakref.WeakKeyDictionary[nn.Module, weakref.ref[BoundStrategy]] = weakref.WeakKeyDictionary()
+_carried: weakref.WeakKeyDictionary[nn.Module, weakref.ref[Attached]] = weakref.WeakKeyDictionary()
+
+
+class Attached(Protocol):
+    """What folding needs of a strategy that is attached to a model (`strategy.BoundStrategy`)."""
+
+    context: Context
+    surgery: Surgery
+
+    @property
+    def terms(self) -> Sequence[tuple[Any, Context, str]]:
+        """Each term with its context and its text."""
+
+    def evaluation(self) -> contextlib.AbstractContextManager[None]:
+        """Within it the model carries the weights that are evaluated."""
 
 
 class Change(NamedTuple):
@@ -45,7 +57,7 @@ class Surgery:
         self.attention = getattr(getattr(model, "config", None), "_attn_implementation", None)
 
     @contextlib.contextmanager
-    def watch(self, strategy: BoundStrategy) -> Iterator[None]:
+    def watch(self, strategy: Attached) -> Iterator[None]:
         """Note what changes within it; the model then carries the strategy."""
         before = structure(self.model)
         try:
@@ -110,7 +122,7 @@ def put_back(change: Change) -> None:
 
 
 @torch.no_grad()
-def plain_weights(strategy: BoundStrategy) -> dict[str, Tensor]:
+def plain_weights(strategy: Attached) -> dict[str, Tensor]:
     """Copies of the evaluated weights as the plain model's `state_dict` has them; tied ones stay one tensor."""
     model = strategy.context.model
     modes = {module: module.training for module in model.modules()}
@@ -132,7 +144,7 @@ def _tensor(model: nn.Module, name: str) -> Tensor:
     return tensor
 
 
-def carried(model: nn.Module) -> BoundStrategy | None:
+def carried(model: nn.Module) -> Attached | None:
     """The strategy that is attached to the model; None for a plain model. Raises InputError where it is lost.
 
     The model does not keep it alive: the two would wait for a garbage collection with the memory of a whole training.
