@@ -89,7 +89,7 @@ def packed(model: Any, batch: Batch) -> Tensor:
             **rows, **packing.options, sequence_lengths=tuple(lengths.tolist())
         ).last_hidden_state[0]
     read = states if packing.trims else packing.read(model.config, states, first, lengths, batch["input_ids"][order])
-    return packing.head(model, read.unsqueeze(1))[torch.argsort(order)]
+    return packing.head(model, packing.pool(model, read.unsqueeze(1))[torch.argsort(order)])
 
 
 @contextmanager

@@ -38,11 +38,23 @@ def first_or_mean(config: Any, states: Tensor, first: Tensor, lengths: Tensor, i
     return torch.stack([sequence.mean(0) for sequence in states.split(lengths.tolist())])
 
 
+def as_read(model: Any, states: Tensor) -> Tensor:
+    """A head that takes the states themselves."""
+    return states
+
+
+def bert_pooler(model: Any, states: Tensor) -> Tensor:
+    """BERT's pooler, (batch, width)."""
+    return model.base_model.pooler(states)
+
+
 @dataclass(frozen=True)
 class Packing:
     """How a family is packed.
 
-    head: (model, states (batch, 1, width) that it reads) -> logits (batch, classes).
+    pool: (model, states (batch, 1, width) that the head reads, sorted by length) -> what the head takes. Its rows are
+    put into the order of the batch before the head draws a dropout.
+    head: (model, what it takes) -> logits (batch, classes).
     read: picks those states from a packed row. trims: whether what follows the last attention computes them alone.
     options: further arguments of the base model.
     """
@@ -52,11 +64,12 @@ class Packing:
     first_position: Callable[[Any], int] = from_zero
     trims: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    pool: Callable[[Any, Tensor], Tensor] = as_read
 
 
 def pooler_head(model: Any, states: Tensor) -> Tensor:
-    """BERT's: pooler, dropout, classifier."""
-    return model.classifier(model.dropout(model.base_model.pooler(states)))
+    """BERT's, behind its pooler: dropout, classifier."""
+    return model.classifier(model.dropout(states))
 
 
 def classifier_head(model: Any, states: Tensor) -> Tensor:
@@ -82,7 +95,7 @@ def score_head(model: Any, states: Tensor) -> Tensor:
 ROBERTA = Packing(classifier_head, first_position=after_padding, trims=True)
 DECODER = Packing(score_head, last_token, options={"use_cache": False})
 PACKINGS: dict[str, Packing] = {
-    "bert": Packing(pooler_head, trims=True),
+    "bert": Packing(pooler_head, trims=True, pool=bert_pooler),
     "electra": Packing(classifier_head, trims=True),
     "distilbert": Packing(distilbert_head),
     "modernbert": Packing(modernbert_head, first_or_mean),

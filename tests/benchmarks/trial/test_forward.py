@@ -72,6 +72,24 @@ def test_after_the_last_attention_only_first_tokens_are_computed(
     assert not any(m._forward_pre_hooks for m in model.modules()), "nothing stays on the model"
 
 
+@pytest.mark.parametrize("way", ["packed", "padded"])
+def test_the_heads_dropout_is_drawn_in_the_order_of_the_batch(
+    way: str, model: BertForSequenceClassification, batch: Batch
+) -> None:
+    """Another order would give another mask to each example, and other results to the trials of published records."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    model.dropout.p = 0.5
+    other = copy.deepcopy(model)
+    run = prepare(other, way)
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        expected = stock(model.train(), batch)
+        torch.manual_seed(2)
+        assert torch.allclose(run(other.train(), batch), expected, rtol=1e-10)
+
+
 def test_a_sequence_does_not_see_its_neighbours(model: BertForSequenceClassification, batch: Batch) -> None:
     run = prepare(model.eval(), "packed")
     alone = run(model, {name: value[2:3] for name, value in batch.items()})
