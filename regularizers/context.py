@@ -76,7 +76,8 @@ class Context:
         forward: (model, batch) -> logits; criterion: (logits, labels) -> mean loss.
         added: names of parameters that a technique registered for itself (a learned noise level). They are no weights
             of the model: other techniques leave them alone, and its `groups` gives them to the optimizer.
-        scope, term: where the term that holds this context acts, and how it is written.
+        scope: where the term that holds this context acts.
+        term: how that term is written.
     """
 
     model: nn.Module
