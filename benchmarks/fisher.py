@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.data.origin import Origin
 from benchmarks.executors import variables
 from fisher.common.command import make_parser, run_command
-from fisher.options import BATCH_TOKENS
+from fisher.options import add_computing
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,14 +39,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--offline", action="store_true", help="use local files and caches only")
     how = made.add_argument_group("what to keep, and how to compute")
     how.add_argument("--output", required=True, type=Path, metavar="FILE", help="safetensors file to write")
-    how.add_argument(
-        "--batch-tokens",
-        type=int,
-        default=BATCH_TOKENS,
-        metavar="N",
-        help="padded tokens of a batch (default %(default)s)",
-    )
-    how.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    add_computing(how)
     return made
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fisher.common.command import make_parser, run_command
-from fisher.options import BATCH_TOKENS, KINDS, OBJECTIVES, REDUCTIONS, SENTINELS
+from fisher.options import KINDS, OBJECTIVES, REDUCTIONS, SENTINELS, add_computing
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,14 +51,7 @@ def parser() -> argparse.ArgumentParser:
     kept.add_argument("--output", required=True, type=Path, metavar="FILE", help="safetensors file to write")
     kept.add_argument("--means", action="store_true", help="each tensor's mean only: kilobytes, but no diagonal")
     how = made.add_argument_group("how to compute")
-    how.add_argument(
-        "--batch-tokens",
-        type=int,
-        default=BATCH_TOKENS,
-        metavar="N",
-        help="padded tokens of a batch (default %(default)s)",
-    )
-    how.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    add_computing(how)
     return made
 
 

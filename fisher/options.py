@@ -1,4 +1,6 @@
-"""Names and defaults that command lines offer; importing them loads nothing else."""
+"""Names and defaults that command lines offer; importing them loads no library of ours."""
+
+from argparse import _ArgumentGroup
 
 OBJECTIVES = ("mlm", "mlm-tied", "causal", "seq2seq")
 REDUCTIONS = ("mean", "sum")
@@ -9,3 +11,15 @@ NORMALISATIONS = ("row", "tensor")
 VARIANTS = ("all", "top:50", "bottom:50", "random:50")
 SIZES = {"small": (6, 384, 12), "base": (12, 768, 12), "large": (24, 1024, 16)}  # BERT: layers, width, heads
 BATCH_TOKENS = 1024
+
+
+def add_computing(group: _ArgumentGroup) -> None:
+    """Add the flags that say how Fisher scores are computed: tokens of a batch, device."""
+    group.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=BATCH_TOKENS,
+        metavar="N",
+        help="padded tokens of a batch (default %(default)s)",
+    )
+    group.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
