@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from benchmarks.choosing.rules import PLAIN, Standing, strategy_of
-from leaderboard.stats.tests import ALPHA, POWER
+from leaderboard.stats.significance import ALPHA, POWER
 
 FOLDS = 20
 Score = Callable[[Sequence[Any], Sequence[Any]], float]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.trial.config import TrialConfig
 from leaderboard.render.wording import counted, needed
-from leaderboard.stats.tests import attainable
+from leaderboard.stats.significance import attainable
 from leaderboard.tables.sections import choose_baseline
 from leaderboard.tables.trials import CUT_ANEW
 

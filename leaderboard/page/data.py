@@ -10,7 +10,7 @@ from leaderboard.records.methods import Methods
 from leaderboard.render.text import fixed
 from leaderboard.render.text import points as points_text
 from leaderboard.render.text import quantity as quantity_text
-from leaderboard.stats.tests import ALPHA
+from leaderboard.stats.significance import ALPHA
 
 TASKS = {"cola": "CoLA", "sst2": "SST-2", "mrpc": "MRPC", "stsb": "STS-B", "qqp": "QQP"}
 TASKS |= {"mnli": "MNLI", "qnli": "QNLI", "rte": "RTE", "wnli": "WNLI"}

@@ -7,7 +7,7 @@ from fisher.common.errors import InputError
 from fisher.common.text import escape
 from leaderboard.render.text import points
 from leaderboard.render.wording import Columns, Table, bounds, count, draw, failed, table
-from leaderboard.stats.tests import ALPHA, MINIMUM
+from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_table
 from leaderboard.tables.published import Figure, Reference
 from leaderboard.tables.sections import Section

@@ -1,6 +1,6 @@
 """What the columns of the tables mean: the sentences for terminal, Markdown and page, which stand nowhere else."""
 
-from leaderboard.stats.tests import ALPHA, MINIMUM
+from leaderboard.stats.significance import ALPHA, MINIMUM
 
 ABOUT_SCORES = (
     "Scores are x 100 (correlations too). mean, std and max are over the n restarts, failed runs included; "

@@ -19,7 +19,7 @@ from leaderboard.render.glossary import glossary
 from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.intervals import CONFIDENCE, RESAMPLES
 from leaderboard.stats.rounding import rounded
-from leaderboard.stats.tests import ALPHA, MINIMUM, POWER
+from leaderboard.stats.significance import ALPHA, MINIMUM, POWER
 from leaderboard.tables.cells import Cell, Pair, is_synthetic
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_tables
 from leaderboard.tables.ranking import Ranking

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from leaderboard.render.look import Theme, named, titled
 from leaderboard.render.text import fixed
-from leaderboard.stats.tests import ALPHA, MINIMUM
+from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.ranking import RankedStrategy, Ranking
 
 STEP, BAR = 0.62, 0.34  # heights in rows: between two names, between two bars

@@ -24,9 +24,9 @@ from leaderboard.render.wording import (
     undertrained,
     winner,
 )
-from leaderboard.stats import tests
+from leaderboard.stats import significance
 from leaderboard.stats.comparison import Comparison
-from leaderboard.stats.tests import ALPHA, MINIMUM
+from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.ranking import RankedStrategy
 from leaderboard.tables.rows import Row
@@ -155,7 +155,7 @@ def _finding(section: Section, cell: Cell, row: Row, found: Comparison, style: S
 
 def _reach(tested: Sequence[Comparison], untested: int) -> str:
     units = sorted({found.units for found in tested})
-    parts = [f"{tests.smallest_p(count):.1g} at {count}" for count in units]
+    parts = [f"{significance.smallest_p(count):.1g} at {count}" for count in units]
     few = f"; {untested} more had too few" if untested else ""
     return f" Smallest attainable p before correction: {', '.join(parts)} independent restarts or splits{few}."
 

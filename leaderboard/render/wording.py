@@ -10,7 +10,7 @@ from fisher.common.text import Style, escape
 from leaderboard.render.text import fixed, points
 from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.rounding import rounded
-from leaderboard.stats.tests import MINIMUM, restarts_needed
+from leaderboard.stats.significance import MINIMUM, restarts_needed
 from leaderboard.tables import sections as tables
 from leaderboard.tables.cells import Cell, is_synthetic
 from leaderboard.tables.ranking import RankedStrategy

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.stats import tests
+from leaderboard.stats import significance
 from leaderboard.stats.intervals import by_unit, interval, intervals, whole
 from leaderboard.stats.rounding import rounded, rounded_p
-from leaderboard.stats.tests import ALPHA, MINIMUM
+from leaderboard.stats.significance import ALPHA, MINIMUM
 
 Scores = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class Comparison:
     @property
     def smallest_p(self) -> float:
         """What p could reach at so many units."""
-        return tests.smallest_p(self.units)
+        return significance.smallest_p(self.units)
 
     @property
     def improvement(self) -> float:
@@ -93,7 +93,7 @@ def _compared(differences: Scores, units: Sequence[str]) -> list[Comparison]:
     count = len(columns)
     spread = columns.std(axis=0, ddof=1) if count > 1 else np.full(len(low), math.nan)
     means = whole(differences).sum(axis=0) / whole(np.ones(len(differences))).sum()
-    p_values = tests.sign_flips(columns.T) if count >= MINIMUM else [math.nan] * len(low)
+    p_values = significance.sign_flips(columns.T) if count >= MINIMUM else [math.nan] * len(low)
     return [
         Comparison(
             restarts=len(differences),
@@ -115,13 +115,13 @@ def failures_p(failed: Sequence[bool], others: Sequence[bool], units: Sequence[s
     more = by_unit(np.array(failed, dtype=np.float64) - np.array(others, dtype=np.float64), units)
     if len(more) < MINIMUM:
         return math.nan
-    return rounded_p(tests.mcnemar(int((more > 0).sum()), int((more < 0).sum())))
+    return rounded_p(significance.mcnemar(int((more > 0).sum()), int((more < 0).sum())))
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Return the comparisons of one family with both p-values corrected over it."""
-    scores = tests.holm([found.p for found in comparisons])
-    failures = tests.holm([found.failures_p for found in comparisons])
+    scores = significance.holm([found.p for found in comparisons])
+    failures = significance.holm([found.failures_p for found in comparisons])
     return [
         replace(found, p_holm=rounded_p(p), failures_p_holm=rounded_p(other))
         for found, p, other in zip(comparisons, scores, failures, strict=True)
@@ -154,7 +154,7 @@ def pooled(cells: Sequence[Sides]) -> Pooled:
             shares[unit] = shares.get(unit, 0.0) + float(sign)
     values = np.array([shares[unit] for unit in sorted(shares)]) * len(shares)  # whose mean is improvement - 1/2
     low, high = interval(values)
-    p = tests.sign_flip(values) if len(values) >= MINIMUM else math.nan
+    p = significance.sign_flip(values) if len(values) >= MINIMUM else math.nan
     mean = math.fsum(values) / len(values) if len(values) else math.nan
     return Pooled(
         units=len(shares),

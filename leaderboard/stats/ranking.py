@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata, studentized_range
 
 from leaderboard.stats.aggregates import mean
-from leaderboard.stats.tests import ALPHA
+from leaderboard.stats.significance import ALPHA
 
 
 def ranks(scores: ArrayLike) -> list[float]:

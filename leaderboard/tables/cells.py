@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from leaderboard.render.text import percent
-from leaderboard.stats import aggregates, comparison, tests
+from leaderboard.stats import aggregates, comparison, significance
 from leaderboard.stats.comparison import Comparison, Sides
 from leaderboard.stats.ranking import tiers
 from leaderboard.stats.rounding import rounded
@@ -178,7 +178,7 @@ def _tiers(rows: Sequence[Row], pairs: Iterable[Pair]) -> list[int | None]:
     nothing: list[int | None] = [None] * len(rows)
     tested = {(pair.a, pair.b): pair.comparison for pair in pairs if not pair.comparison.too_few}
     found = {(a, b): tested[a, b] for a, b in combinations(range(count), 2) if (a, b) in tested}
-    if not found or not tests.attainable(len(tested), min(one.units for one in found.values())):
+    if not found or not significance.attainable(len(tested), min(one.units for one in found.values())):
         return nothing
     order = tiers(count, lambda item, leader: found[leader, item].significant and found[leader, item].difference > 0)
     return [*order, *nothing[count:]]
@@ -190,7 +190,7 @@ def _detectable(rows: Iterable[Row]) -> float:
     if not tested:
         return math.nan
     spread = math.sqrt(aggregates.mean([found.spread**2 for found in tested]))
-    return rounded(tests.detectable_difference(spread, min(found.units for found in tested), len(tested)))
+    return rounded(significance.detectable_difference(spread, min(found.units for found in tested), len(tested)))
 
 
 def _place(row: Row) -> tuple[bool, bool, bool, float, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from leaderboard.render.text import percent
 from leaderboard.stats.comparison import Comparison
-from leaderboard.stats.tests import ALPHA, MINIMUM
+from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.cells import Cell, common, compare_rows, is_synthetic
 from leaderboard.tables.published import Figure, Reference, references, task_key
 from leaderboard.tables.rows import Row

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from leaderboard.stats import aggregates, ranking, tests
+from leaderboard.stats import aggregates, ranking, significance
 from leaderboard.stats.comparison import Pooled, Sides, pooled
 from leaderboard.stats.rounding import rounded, rounded_p
-from leaderboard.stats.tests import ALPHA
+from leaderboard.stats.significance import ALPHA
 from leaderboard.tables.cells import Cell, common, sides, unit_over_cells
 from leaderboard.tables.rows import Row
 
@@ -176,7 +176,7 @@ def _against_baseline(entries: list[RankedStrategy], table: Table, base: list[Ro
         else entry
         for entry in entries
     ]
-    adjusted = tests.holm([entry.p for entry in made])
+    adjusted = significance.holm([entry.p for entry in made])
     return [replace(entry, p_holm=rounded_p(p)) for entry, p in zip(made, adjusted, strict=True)]
 
 
@@ -187,8 +187,10 @@ def _with_pairs(made: Ranking, table: Table) -> Ranking:
     found = {(i, j): _pooled(table[entries[i].strategy], table[entries[j].strategy]) for i, j in pairs}
     units = min((one.units for one in found.values()), default=0)
     critical = ranking.critical_difference(len(entries), made.tasks)
-    attainable = tests.attainable(len(pairs), units)
-    different = {pair: p < ALPHA for pair, p in zip(pairs, tests.holm([one.p for one in found.values()]), strict=True)}
+    attainable = significance.attainable(len(pairs), units)
+    different = {
+        pair: p < ALPHA for pair, p in zip(pairs, significance.holm([one.p for one in found.values()]), strict=True)
+    }
     if attainable and pairs:
         tiers = ranking.tiers(
             len(entries), lambda item, leader: different[leader, item] and found[leader, item].improvement > 0.5

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from leaderboard.stats import comparison, tests
+from leaderboard.stats import comparison, significance
 from leaderboard.stats.comparison import Sides
 from leaderboard.stats.intervals import by_unit, interval
 
@@ -40,7 +40,7 @@ def pooled_family(draw, strategies, restarts, splits, share, gain, *, cells=4):
     found = [scores(draw, strategies, restarts, splits, share, gain) for _ in range(cells)]
     shared = units(restarts, splits)
     made = [comparison.pooled([Sides(one[at], one[0], shared) for one in found]) for at in range(1, strategies + 1)]
-    return [p < ALPHA for p in tests.holm([one.p for one in made])]
+    return [p < ALPHA for p in significance.holm([one.p for one in made])]
 
 
 def rates(family, count, seed, *args, **options):
@@ -77,7 +77,7 @@ def test_level_and_power_of_both_families():
     for family in (cell_family, pooled_family):
         for strategies in (1, 9, 27):
             for restarts, splits in ((12, 12), (20, 20), (24, 12)):
-                if not tests.attainable(strategies, splits):
+                if not significance.attainable(strategies, splits):
                     continue
                 level, _ = rates(family, 1000, 1, strategies, restarts, splits, 0.5, 0.0)
                 power = [rates(family, 300, 2, strategies, restarts, splits, 0.5, gain)[1] for gain in (0.5, 1, 2)]

@@ -7,7 +7,7 @@ import pytest
 
 from leaderboard.stats.intervals import interval
 from leaderboard.stats.rounding import rounded
-from leaderboard.stats.tests import sign_flip
+from leaderboard.stats.significance import sign_flip
 
 DRAW = np.random.Generator(np.random.PCG64(21))
 BASE = DRAW.normal(0.6, 0.02, 12)

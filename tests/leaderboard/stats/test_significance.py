@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from leaderboard.stats import tests
-from leaderboard.stats.tests import sign_flip, sign_flips
+from leaderboard.stats import significance
+from leaderboard.stats.significance import sign_flip, sign_flips
 
 DRAW = np.random.Generator(np.random.PCG64(11))
 SCORES = DRAW.normal(0.6, 0.05, 20)
@@ -82,8 +82,8 @@ def test_order_changes_no_p_value():
 
 @pytest.mark.parametrize("units", [1, 2, 12, 20, 30, 31])
 def test_the_smallest_p_is_reached_when_all_differences_agree(units):
-    assert sign_flip(np.linspace(0.1, 0.2, units)) == pytest.approx(tests.smallest_p(units))
-    assert math.isnan(tests.smallest_p(0))
+    assert sign_flip(np.linspace(0.1, 0.2, units)) == pytest.approx(significance.smallest_p(units))
+    assert math.isnan(significance.smallest_p(0))
 
 
 # --- corrections
@@ -93,19 +93,19 @@ def test_the_smallest_p_is_reached_when_all_differences_agree(units):
 def test_mcnemar_is_the_exact_binomial_test(more, fewer):
     """P(X <= min) for X of so many fair coins, on both sides."""
     below = sum(math.comb(more + fewer, k) for k in range(min(more, fewer) + 1))
-    assert tests.mcnemar(more, fewer) == pytest.approx(min(1.0, 2 * below / 2 ** (more + fewer)), rel=1e-12)
-    assert tests.mcnemar(more, fewer) == binomtest(more, more + fewer).pvalue
+    assert significance.mcnemar(more, fewer) == pytest.approx(min(1.0, 2 * below / 2 ** (more + fewer)), rel=1e-12)
+    assert significance.mcnemar(more, fewer) == binomtest(more, more + fewer).pvalue
 
 
 def test_mcnemar_without_discordant_units_finds_nothing():
-    assert tests.mcnemar(0, 0) == 1
+    assert significance.mcnemar(0, 0) == 1
 
 
 def test_holm_by_hand():
     """Sorted 0.01, 0.02, 0.04 times 3, 2, 1: 0.03, 0.04, 0.04; what was not tested does not count."""
-    assert tests.holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
-    assert tests.holm([0.6, 0.5]) == [1.0, 1.0] and tests.holm([]) == []
-    assert tests.holm([0.01, math.nan, 0.03]) == pytest.approx([0.02, math.nan, 0.03], nan_ok=True)
+    assert significance.holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
+    assert significance.holm([0.6, 0.5]) == [1.0, 1.0] and significance.holm([]) == []
+    assert significance.holm([0.01, math.nan, 0.03]) == pytest.approx([0.02, math.nan, 0.03], nan_ok=True)
 
 
 def test_holm_rejects_what_the_step_down_procedure_rejects():
@@ -117,7 +117,7 @@ def test_holm_rejects_what_the_step_down_procedure_rejects():
             if p_values[index] >= 0.05 / (6 - step):
                 break
             rejected.add(int(index))
-        assert {i for i, p in enumerate(tests.holm(p_values)) if p < 0.05} == rejected
+        assert {i for i, p in enumerate(significance.holm(p_values)) if p < 0.05} == rejected
 
 
 # --- what can be found
@@ -126,16 +126,16 @@ def test_holm_rejects_what_the_step_down_procedure_rejects():
 @pytest.mark.parametrize(("count", "restarts"), [(1, 12), (102, 12), (103, 13), (378, 14), (1395, 16)])
 def test_restarts_needed_by_hand(count, restarts):
     """m tests at n restarts need m 2 / 2^n < 0.05, and 12 restarts are the least."""
-    assert tests.restarts_needed(count) == restarts
+    assert significance.restarts_needed(count) == restarts
     assert restarts == 12 or count * 2 / 2 ** (restarts - 1) >= 0.05 > count * 2 / 2**restarts
-    assert tests.attainable(count, restarts) and not tests.attainable(count, restarts - 1)
+    assert significance.attainable(count, restarts) and not significance.attainable(count, restarts - 1)
 
 
 @pytest.mark.parametrize(("units", "count"), [(12, 1), (12, 9), (20, 9), (40, 27)])
 def test_the_detectable_difference_is_found_four_times_of_five(units, count):
     """Of normal differences with that mean, the first step of Holm rejects about 80 %; of half of it far fewer."""
     draw = np.random.Generator(np.random.PCG64(3))
-    shift = tests.detectable_difference(1.0, units, count)
+    shift = significance.detectable_difference(1.0, units, count)
     found = [
         np.mean([count * p < 0.05 for p in sign_flips(draw.normal(mean, 1, (400, units)), flips=4000)])
         for mean in (shift, shift / 2)
@@ -144,4 +144,6 @@ def test_the_detectable_difference_is_found_four_times_of_five(units, count):
 
 
 def test_nothing_is_detectable_with_too_few_units_or_too_many_tests():
-    assert math.isnan(tests.detectable_difference(1.0, 11, 1)) and math.isnan(tests.detectable_difference(1.0, 12, 103))
+    assert math.isnan(significance.detectable_difference(1.0, 11, 1)) and math.isnan(
+        significance.detectable_difference(1.0, 12, 103)
+    )
