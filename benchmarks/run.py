@@ -129,8 +129,9 @@ def show_list(what: str) -> int:
     if what == "suites":
         print("\n".join(describe(load_suite(name)) for name in builtin_suites()))
         return 0
-    kinds = {t.name: "synthetic, embedded" if t.glue is None else f"GLUE {t.glue.folder}" for t in TASKS.values()}
-    print("\n".join(f"{task.name:14s} {kinds[task.name]:20s} {task.primary}" for task in TASKS.values()))
+    for task in TASKS.values():
+        kind = f"GLUE {task.glue.folder}" if task.glue and not task.shipped else "synthetic, embedded"
+        print(f"{task.name:14s} {kind:20s} {task.primary}")
     return 0
 
 

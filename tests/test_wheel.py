@@ -38,7 +38,8 @@ def test_the_wheel_has_every_module_and_its_data(wheel: Path) -> None:
     packed = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     data = {f"{package}/py.typed" for package in PACKAGES} | {"benchmarks/suites/smoke.toml"}
-    data |= {str(path.relative_to(ROOT)) for path in (ROOT / "benchmarks/pocket/model").iterdir()}
+    pocket = [path for path in (ROOT / "benchmarks/pocket").rglob("*") if path.suffix not in ("", ".pyc")]
+    data |= {str(path.relative_to(ROOT)) for path in pocket}
     data |= {f"leaderboard/page/{path.name}" for path in (ROOT / "leaderboard/page").glob("*.js")}
     assert modules | data <= packed
 

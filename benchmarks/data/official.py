@@ -29,7 +29,7 @@ _RECORDED_TASKS = ("cola", "rte", "mrpc", "stsb", "sst2", "pocket-cola", "pocket
 def check_split_hash(task: Task, amount: float | Size, split_seed: int, found: str) -> bool:
     """Compare a split's hash with the one this project keeps; True if it keeps one, False if it knows none.
 
-    Raises InputError on a difference: the training file (or the pocket language) is not the official one.
+    Raises InputError on a difference: the training file is not the official one.
     """
     expected = json.loads(EXPECTED_HASHES.read_text()).get(task.name, {}).get(key_of(amount, split_seed))
     if expected is not None and expected != found:
@@ -61,7 +61,7 @@ def check_texts(data: TaskData) -> list[tuple[str, str, str]]:
 
 def _remedy(task: Task, part: str) -> str:
     if task.kind == "embedded":
-        return "install this package anew, its pocket language was changed"
+        return "install this package anew, its pocket tasks were changed"
     file = "training file" if part == "train" else f"{part} file"
     return f"use the official {file}, all its rows in their order"
 

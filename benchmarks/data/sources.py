@@ -1,8 +1,8 @@
-"""Examples of a task from one of four sources behind one interface, never mixed within a task.
+"""Examples of a task from one of three sources behind one interface, never mixed within a task.
 
-`folder`: the original GLUE files (`--data-dir`); `hub`: the Hugging Face hub; `file`: the user's own files;
-`embedded`: the pocket language. An example's id is its row number in the training, dev or test part, from 0 (on the hub
-the row's position, not its `idx`), so that every source gives the same ids.
+`folder`: files as GLUE lays them out (`--data-dir`, or shipped with the package); `hub`: the Hugging Face hub; `file`:
+the user's own files. An example's id is its row number in the training, dev or test part, from 0 (on the hub the row's
+position, not its `idx`), so that every source gives the same ids.
 """
 
 import functools
@@ -25,7 +25,7 @@ from fisher.common.errors import InputError
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # possible only where an escape made it, as in JSON
 MOST_SCORE = 1e18  # of a task without a range: what is trained is the squared error, in float32
 Label = int | float | None
-Source = Literal["folder", "hub", "file", "embedded"]
+Source = Literal["folder", "hub", "file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +99,18 @@ class _Reader:
     """One task's source: `read` gives the examples of one part of it, `extra` names its further dev sets."""
 
     def __init__(self, task: Task, data_dir: str | Path | None, offline: bool, dropped: Dropped) -> None:
-        self.task, self.data_dir, self.offline, self.dropped = task, data_dir, offline, dropped
+        self.task, self.data_dir, self.offline, self.dropped = task, task.shipped or data_dir, offline, dropped
         self.extra = tuple(name for name, _, _ in task.glue.extra) if task.glue else ()
         self.warnings: list[str] = []
-        self.source: Source = "hub" if data_dir is None else "folder"
-        if task.kind != "glue":
-            self.source = "file" if task.own else "embedded"
-        if lost := [part for part in dropped if part not in ("train", "dev", *self.extra) or self.source == "embedded"]:
-            raise InputError(f"--drop-rows must name train or dev rows of a task with files, got {task.name}:{lost[0]}")
+        self.source: Source = "file" if task.own else "hub" if self.data_dir is None else "folder"
+        if lost := [part for part in dropped if part not in ("train", "dev", *self.extra) or task.shipped]:
+            raise InputError(
+                f"--drop-rows must name train or dev rows of a GLUE task or of your own, got {task.name}:{lost[0]}"
+            )
 
     def read(self, part: str, labelled: bool = True) -> tuple[Example, ...]:
         """The examples of a part. Raises InputError that names every row that is wrong."""
-        sources = {"file": self._own, "embedded": self._embedded, "folder": self._folder, "hub": self._hub}
+        sources = {"file": self._own, "folder": self._folder, "hub": self._hub}
         return sources[self.source](part, labelled)
 
     def _faults(self, part: str, labelled: bool, where: str, unit: str = "line") -> FaultyRows:
@@ -158,12 +158,6 @@ class _Reader:
         if path is None:
             raise InputError(f"{own.toml}: names no test file.")
         return self._table(part, path, self.task.text, own.label if labelled else None)
-
-    def _embedded(self, part: str, labelled: bool) -> tuple[Example, ...]:
-        from benchmarks.pocket.language import examples
-
-        rows = examples(self.task.name.removeprefix("pocket-"), part)
-        return tuple(Example(at, tuple(texts), label if labelled else None) for at, (texts, label) in enumerate(rows))
 
     @functools.cached_property
     def splits(self) -> Mapping[str, Any]:

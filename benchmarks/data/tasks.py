@@ -4,11 +4,13 @@ The nine GLUE tasks [Wang et al. 2019, arXiv:1804.07461], the four embedded pock
 user's own task from a TOML file. Class ids are those of the Hugging Face hub: the position of a word in `Task.labels`.
 """
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.pocket import TASKS_DIR
 from fisher.common.errors import unknown
 
 HUB_DATASET = "nyu-mll/glue"
@@ -16,7 +18,7 @@ HUB_DATASET = "nyu-mll/glue"
 
 @dataclass(frozen=True)
 class GlueFiles:
-    """A task in the original GLUE release: one folder of tab-separated files, fields never quoted.
+    """A task as the original GLUE release lays it out: one folder of tab-separated files, fields never quoted.
 
     `columns` names the columns of train and dev where those files have no header (CoLA); the test file always has one.
     `codes` are the words that stand for `Task.labels` in the files, where they differ.
@@ -58,7 +60,8 @@ class Task:
     """What a trial must know about a task.
 
     `labels` are the class words, id = position; None means regression. `primary` ranks, `secondary` is reported;
-    `score_range` is the official range of a regression task's scores (None: whatever the training file holds).
+    `score_range` is the official range of a regression task's scores (None: whatever the training file holds);
+    `shipped` holds the task's folder where the package brings it along.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Task:
     glue: GlueFiles | None = None
     hub: HubColumns | None = None
     own: OwnFiles | None = None
+    shipped: Path | None = None
 
     @property
     def regression(self) -> bool:
@@ -86,7 +90,7 @@ class Task:
         """Where the data may come from: GLUE's folder or the hub, the package itself, or the user's files."""
         if self.own is not None:
             return "own"
-        return "glue" if self.glue is not None else "embedded"
+        return "glue" if self.shipped is None else "embedded"
 
 
 _PAIR = ("sentence1", "sentence2")
@@ -193,7 +197,8 @@ _GLUE = (
 
 def _pocket(task: Task) -> Task:
     """The embedded task in the format and metrics of `task`."""
-    return Task("pocket-" + task.name, task.text, task.labels, task.primary, task.secondary, task.score_range)
+    files = GlueFiles(folder=task.name, text=task.text, label="score" if task.regression else "label")
+    return dataclasses.replace(task, name=f"pocket-{task.name}", glue=files, hub=None, shipped=TASKS_DIR)
 
 
 TASKS: dict[str, Task] = {task.name: task for task in _GLUE}

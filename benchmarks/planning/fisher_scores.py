@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.planning.suite import AUTO, FisherRecipe
-from benchmarks.pocket import MODEL_DIR
+from benchmarks.pocket import CORPUS, MODEL_DIR
 from benchmarks.trial.models import Source, weights_of
 from fisher.common.errors import InputError
 from fisher.estimation.estimate import estimate
@@ -17,8 +17,6 @@ from fisher.pretraining.objectives import Text
 from fisher.scores import load_scores, save_scores
 from leaderboard.records.identity import canonical
 from regularizers.strategy import Strategy
-
-POCKET_SEED, POCKET_DOCUMENTS = 7, 2_000  # the embedded model's own corpus, disjoint from its training documents' seed
 
 
 class ScoreBook:
@@ -86,16 +84,12 @@ class ScoreBook:
         }
 
     def _corpus(self) -> list[Text]:
-        if self.recipe.corpus:
-            return list(read_corpus(self.recipe.corpus))
-        if self.source.reference != str(MODEL_DIR):
+        if not self.recipe.corpus and self.source.reference != str(MODEL_DIR):
             raise InputError(
                 "guided strategies must have Fisher scores: give --set fisher_corpus=FILE (one document a line), or "
                 "write fisher=FILE or fisher=published in the strategy; got none of these"
             )
-        from benchmarks.pocket.language import documents
-
-        return [(first, second) for first, second, _ in documents(POCKET_SEED, POCKET_DOCUMENTS)]
+        return read_corpus(self.recipe.corpus or CORPUS)
 
 
 def own_objective(source: Source) -> str:

@@ -13,7 +13,8 @@ import torch
 from benchmarks import choose, predict
 from benchmarks.choosing.reading import Question, read_own
 from benchmarks.choosing.tournament import FIRST, Limit, State, Tournament, configurations, in_words
-from benchmarks.pocket.language import examples
+from benchmarks.data.sources import load_task_data
+from benchmarks.data.tasks import TASKS
 from fisher.common.errors import InputError
 from leaderboard.tables.trials import TrialRow
 from tests.benchmarks.choosing.test_rules import row
@@ -23,7 +24,7 @@ WORDS = {"those": "far, away", "these": "far, away", "several": "many", "some": 
 
 def write_reviews(path: Path, count: int = 60) -> str:
     """Sentences of the embedded language in three classes, imbalanced, with commas in texts and labels."""
-    texts = [texts[0] for texts, _ in examples("rte", "train")][:count]
+    texts = [example.texts[0] for example in load_task_data(TASKS["pocket-rte"]).train[:count]]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["review", "mood"])

@@ -519,7 +519,7 @@ def test_the_cache_of_a_fresh_process_is_found_through_hf_home(hub: Fill, tmp_pa
 def test_pocket_tasks_come_with_the_package(name: str) -> None:
     task = find_task(name)
     data = load_task_data(task, data_dir="/nowhere", offline=True)
-    assert data.source == "embedded"
+    assert data.source == "folder"
     assert [example.id for example in data.train] == list(range(len(data.train)))
     assert all(len(example.texts) == len(task.text) for example in data.dev)
     if task.labels:

@@ -175,7 +175,7 @@ def test_official_files_give_the_hashes_kept_in_the_project(shared_data: Path, n
 
 @pytest.mark.parametrize("name", ["pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb"])
 def test_pocket_gives_the_hashes_kept_in_the_project(name: str, tmp_path: Path) -> None:
-    found = official.expected_hashes([TASKS[name]], tmp_path)  # embedded: the folder is not read
+    found = official.expected_hashes([TASKS[name]], tmp_path)  # that folder is not read: the task is shipped
     assert found[name] == json.loads(EXPECTED_HASHES.read_text())[name]
 
 
@@ -202,7 +202,7 @@ def test_a_training_file_that_is_not_the_official_one_is_refused() -> None:
         f"rte: the split of fraction 0.1 and split seed 0 must have the hash {good[:12]}, got ffffffffffff: "
         "use the official training file, all its rows in their order."
     )
-    with pytest.raises(InputError, match=r"install this package anew, its pocket language was changed\.$"):
+    with pytest.raises(InputError, match=r"install this package anew, its pocket tasks were changed\.$"):
         check_split_hash(TASKS["pocket-rte"], 0.1, 0, "f" * 64)
     assert check_split_hash(RTE, 1, 0, json.loads(EXPECTED_HASHES.read_text())["rte"]["1.0/0"])  # 1 and 1.0 are one
     assert not check_split_hash(RTE, 0.33, 0, "f" * 64)  # no standard fraction: nothing is known
