@@ -6,9 +6,21 @@ The layers are those that the library peft names for the model's family (BERT: q
 head trains. For evaluation the corrections are merged into the weights, so that the distance from w_pre and `wise_ft`
 are about W; afterwards W_0 is back bit for bit. A and B start as their `initial`: `wdecay(w_pre, ...)` pulls B A to 0.
 With `dropout` the input of A is dropped in training: y = x W_0^T + alpha / r * drop(x) A^T B^T.
+With `mask` it is LoRA Dropout: whole columns of A and rows of B are dropped, one draw per layer and step,
+
+    A' = A diag(m_A),  B' = diag(m_B) B,   m ~ Bernoulli(1 - mask) per input and per output feature  [Lin et al. 2024, eq. 2]
+
+With `dora` it is DoRA: the length of every row of W (one output feature) trains apart from its direction,
+
+    W = m * V / ||V||,   V = W_0 + alpha / r * B A,   m starts as ||W_0||,   d||V|| = 0      [Liu et al. 2024, eq. 5, §4.3]
+
 Deviations: dropout is 0 unless given, since a strategy says every dropout. The paper tunes alpha and the learning rate
-by task and model; alpha 16 is a usual choice and lr 5e-4 our reading of its GLUE settings, not verified.
-Reference: Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang, Chen 2022 (ICLR), arXiv:2106.09685.
+by task and model; alpha 16 is a usual choice and lr 5e-4 our reading of its GLUE settings, not verified. LoRA Dropout
+averages the loss over several draws (its eq. 7), here it is one, and the predictions of several (its eq. 8), here a model
+is one set of weights, that of the mean: (1 - mask)^2 B A. Its equations are those of a translation of the paper.
+References: Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang, Chen 2022 (ICLR), arXiv:2106.09685; Lin, Ma, Chu, Jin, Yang,
+Wang, Mei 2024, arXiv:2404.09610; Liu, Wang, Yin, Molchanov, Wang, Cheng, Chen 2024 (ICML), arXiv:2402.09353, as peft
+computes it.
 """
 
 from __future__ import annotations
@@ -20,7 +32,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from fisher.common.errors import InputError
@@ -40,17 +52,17 @@ from regularizers.surgery.swapping import swapped_parameters
 
 
 def inject(
-    model: nn.Module, targets: Sequence[str], r: int, alpha: float, generator: torch.Generator, *, dropout: float = 0.0
+    model: nn.Module, targets: Sequence[str], r: int, alpha: float, generator: torch.Generator, **options: Any
 ) -> dict[str, Any]:
     """Put corrections on the layers `targets`; returns them by name.
 
-    A ~ U(-1/sqrt(in), 1/sqrt(in)), drawn from `generator` in the model's order; every other parameter is frozen. In
-    training the input of A is dropped with probability `dropout`.
+    A ~ U(-1/sqrt(in), 1/sqrt(in)), drawn from `generator` in the model's order; every other parameter is frozen.
+    `options` are peft's, such as `lora_dropout`.
     """
     import peft
 
     conv = isinstance(model.get_submodule(targets[0]), Conv1D)
-    kind: dict[str, Any] = {"lora_dropout": dropout, "bias": "none", "fan_in_fan_out": conv}
+    kind: dict[str, Any] = {"bias": "none", "fan_in_fan_out": conv, **options}
     config = peft.LoraConfig(r=r, lora_alpha=alpha, target_modules=list(targets), **kind)
     peft.inject_adapter_in_model(config, model, low_cpu_mem_usage=True)  # no values yet, so nothing is drawn
     layers: dict[str, Any] = {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}
@@ -60,18 +72,60 @@ def inject(
         drawn = torch.empty(a.weight.shape, dtype=like.dtype).uniform_(-bound, bound, generator=generator)
         a.weight = nn.Parameter(drawn.to(like.device))
         b.weight = nn.Parameter(torch.zeros_like(b.weight, dtype=like.dtype, device=like.device))
+        if options.get("use_dora"):
+            lengths = torch.linalg.vector_norm(like.detach(), dim=0 if conv else 1)
+            layer.lora_magnitude_vector["default"].weight = nn.Parameter(lengths)
     return layers
+
+
+def merged(layer: Any, share: float = 1.0) -> Tensor:
+    """The weight that a corrected layer computes with, of its own shape; `share` is the part of B A that counts."""
+    weight = layer.base_layer.weight.detach() + share * layer.get_delta_weight("default")
+    if "default" not in layer.lora_magnitude_vector:
+        return weight
+    inputs = 0 if layer.fan_in_fan_out else 1
+    direction = weight / torch.linalg.vector_norm(weight, dim=inputs, keepdim=True)
+    return layer.lora_magnitude_vector["default"].weight.detach().unsqueeze(inputs) * direction
+
+
+class FeatureMask:
+    """Which features of the input of A, or of the output of B, this step keeps; all until the first draw."""
+
+    def __init__(self, features: int) -> None:
+        self.kept = torch.ones(features)
+
+    def before(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        """Mask what A is given, (..., in)."""
+        return (args[0] * self.kept.to(args[0]),) if module.training else None
+
+    def after(self, module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor | None:
+        """Mask what B gives, (..., out)."""
+        return out * self.kept.to(out) if module.training else None
+
+
+def masked(layer: Any) -> tuple[FeatureMask, FeatureMask]:
+    """Put a mask on the input of A and one on the output of B."""
+    a, b = layer.lora_A["default"], layer.lora_B["default"]
+    masks = FeatureMask(a.in_features), FeatureMask(b.out_features)
+    a.register_forward_pre_hook(masks[0].before)
+    b.register_forward_hook(masks[1].after)
+    return masks
 
 
 @register("lora")
 @dataclass
 class LoRA(Regularizer):
-    """Train corrections of rank `r` >= 1, scaled by `alpha` / r, and the head, with learning rate `lr` > 0."""
+    """Train corrections of rank `r` >= 1, scaled by `alpha` / r, and the head, with learning rate `lr` > 0.
+
+    `dropout` and `mask` lie in [0, 1); at 0 nothing is dropped. `dora` is true or false.
+    """
 
     r: int = 8
     alpha: float = 16
     lr: float = field(default=5e-4, kw_only=True)
     dropout: float = field(default=0.0, kw_only=True)
+    mask: float = field(default=0.0, kw_only=True)
+    dora: bool = field(default=False, kw_only=True)
     summary: ClassVar[str] = "train a low-rank correction of frozen weights"
     paper: ClassVar[str] = "Hu et al. 2022 (ICLR), eq. 3"
     equation: ClassVar[str] = "W = W_0 + alpha / r * B A, W_0 frozen"
@@ -87,6 +141,8 @@ class LoRA(Regularizer):
         require(self.alpha > 0, "alpha of lora must be > 0", self.alpha)
         require(self.lr > 0, "lr of lora must be > 0", self.lr)
         require(0 <= self.dropout < 1, "dropout of lora must be in [0, 1)", self.dropout)
+        require(0 <= self.mask < 1, "mask of lora must be in [0, 1)", self.mask)
+        require(isinstance(self.dora, bool), "dora of lora must be true or false", self.dora)
         if importlib.util.find_spec("peft") is None:
             raise InputError("lora must have the library peft, got none; install it with pip install 'regbench[lora]'")
 
@@ -95,7 +151,9 @@ class LoRA(Regularizer):
         targets = context.table().adapted
         if not targets:
             raise SkipTrial("lora needs a model whose family has layers to adapt in its site table, got none")
-        self._layers = inject(context.model, targets, self.r, self.alpha, context.generator, dropout=self.dropout)
+        options = {"lora_dropout": self.dropout, "use_dora": self.dora}
+        self._layers = inject(context.model, targets, self.r, self.alpha, context.generator, **options)
+        self._masks = [mask for layer in self._layers.values() for mask in masked(layer)] if self.mask else []
         for name, parameter in context.model.named_parameters():
             if name in context.head:
                 parameter.requires_grad_(True)
@@ -105,6 +163,11 @@ class LoRA(Regularizer):
                 context.initial[name] = parameter.detach().clone()
         return list(self._layers)
 
+    def draw(self, context: Context) -> None:
+        """Which features of every correction this step keeps."""
+        for mask in self._masks:
+            mask.kept = torch.rand(mask.kept.shape, generator=context.generator) >= self.mask
+
     def groups(self, groups: list[dict[str, Any]], context: Context) -> list[dict[str, Any]]:
         """What trains has the technique's own learning rate; a head with a term of its own keeps the protocol's."""
         return own_rate(groups, context, self.lr)
@@ -112,11 +175,9 @@ class LoRA(Regularizer):
     @contextlib.contextmanager
     def evaluation(self, context: Context) -> Iterator[None]:
         """Merge, and unmerge by giving W_0 back."""
-        layers = self._layers
+        layers, share = self._layers, (1 - self.mask) ** 2
         weights = {name: layer.base_layer.weight for name, layer in layers.items()}
-        with swapped_parameters(
-            weights, {name: w.detach() + layers[name].get_delta_weight("default") for name, w in weights.items()}
-        ):
+        with swapped_parameters(weights, {name: merged(layer, share) for name, layer in layers.items()}):
             for layer in layers.values():
                 layer.merged_adapters.append("default")
             try:

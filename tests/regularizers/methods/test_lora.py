@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from fisher.common.errors import InputError
-from regularizers.context import FAMILY_FREE, Context, SkipTrial
-from regularizers.methods.lora import LoRA
+from regularizers.context import FAMILY_FREE, Context, SkipTrial, Training
+from regularizers.methods.lora import LoRA, merged
 from regularizers.strategy import parse
+from regularizers.testing.conformance import CHECKS, Subject, run_check
 
 pytest.importorskip("peft", reason="lora is an extra: pip install 'regbench[lora]'")
 LAYERS = [f"bert.encoder.layer.{i}.attention.self.{part}" for i in range(3) for part in ("query", "value")]
@@ -111,3 +112,112 @@ def test_its_dropout_drops_the_input_of_the_correction_alone(lab):
         expected = x @ frozen.weight.T + frozen.bias + 3.0 * (dropped @ a.T) @ b.T
     torch.testing.assert_close(noisy, expected, rtol=1e-12, atol=1e-12)
     assert torch.equal(trial.evaluate(), trial.evaluate())
+
+
+def slow_correction(trial, layer, columns=1.0, rows=1.0):
+    """W_0 + 3 diag(rows) B A diag(columns) of one layer, and W_0."""
+    parameters = dict(trial.model.named_parameters())
+    a, b = (parameters[f"{layer}.lora_{x}.default.weight"] for x in "AB")
+    frozen = trial.start[f"{layer}.weight"]
+    return frozen + 3.0 * (b * rows) @ (a * columns), frozen
+
+
+def test_dora_trains_the_length_of_every_row_apart_from_its_direction(lab):
+    trial = lab("lora(2, 6, lr=0.05, dora=true)")
+    assert torch.allclose(trial.evaluate(), lab("none").evaluate(), rtol=1e-12, atol=1e-14)
+    trial.run(3)
+    for name in LAYERS:
+        layer, length = (
+            trial.model.get_submodule(name),
+            trial.parameters()[f"{name}.lora_magnitude_vector.default.weight"],
+        )
+        direction, frozen = slow_correction(trial, name)
+        expected = torch.empty_like(frozen)
+        for row in range(len(frozen)):
+            norm = sum(float(v) ** 2 for v in direction[row].detach()) ** 0.5
+            expected[row] = length[row] * direction[row].detach() / norm
+            assert not torch.isclose(length[row], torch.linalg.vector_norm(frozen[row]), rtol=1e-4)
+        torch.testing.assert_close(merged(layer), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_doras_gradient_takes_the_norm_as_given(lab):
+    trial = lab("lora(2, 6, dora=true)")
+    layer = trial.model.get_submodule(LAYERS[0]).train()
+    a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    length = layer.lora_magnitude_vector["default"].weight
+    with torch.no_grad():
+        b.normal_(generator=torch.Generator().manual_seed(4))
+        length.mul_(1.5)
+    x = torch.rand(5, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    got = torch.autograd.grad(layer(x).square().sum(), (a, b, length))
+    weight = slow_correction(trial, LAYERS[0])[0]
+    weight = length.unsqueeze(1) * weight / torch.linalg.vector_norm(weight.detach(), dim=1, keepdim=True)
+    expected = torch.autograd.grad((x @ weight.T + layer.base_layer.bias).square().sum(), (a, b, length))
+    torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bert", "llama"])
+def test_dora_evaluates_the_weights_it_trains_with(family, family_model, batch):
+    model, head = family_model(family)
+    model.double()
+    context = Context(model, head, torch.Generator().manual_seed(1), training=Training(steps=2))
+    bound = parse("lora(2, 6, dora=true)").bind(context)
+    bound.attach()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.add_(0.1 * torch.rand(parameter.shape, generator=context.generator))
+    model.eval()
+    apart = context.compute(batch).logits
+    with bound.evaluation():
+        torch.testing.assert_close(context.compute(batch).logits, apart, rtol=1e-10, atol=1e-12)
+
+
+def test_a_mask_drops_whole_features_of_the_correction(lab):
+    trial = lab("lora(2, 6, mask=0.5)")
+    trial.context.training.optimizer.param_groups[0]["lr"] = 0.05
+    trial.run(2)
+    trial.model.train()
+    x = torch.rand(5, 16, dtype=torch.float64)
+    seen = set()
+    for _ in range(3):
+        trial.bound.draw()
+        for at, name in enumerate(LAYERS):
+            layer = trial.model.get_submodule(name)
+            columns, rows = (mask.kept.double() for mask in trial.term._masks[2 * at : 2 * at + 2])
+            weight = slow_correction(trial, name, columns, rows.unsqueeze(1))[0]
+            torch.testing.assert_close(layer(x), x @ weight.T + layer.base_layer.bias, rtol=1e-12, atol=1e-12)
+            assert torch.equal(layer(x), layer(x))  # micro-batches of a step share a mask
+            seen |= {tuple(columns.tolist()), tuple(rows.tolist())}
+    assert len(seen) == 3 * 2 * len(LAYERS)
+    drawn = torch.tensor(sorted(seen))
+    assert set(drawn.unique().tolist()) == {0.0, 1.0} and 0.4 < drawn.mean() < 0.6
+
+
+def test_a_mask_evaluates_the_mean_of_its_weights(lab):
+    trial = lab("lora(2, 6, lr=0.05, mask=0.5)")
+    trial.run(2)
+    weight, frozen = slow_correction(trial, LAYERS[0])
+    with trial.bound.evaluation():
+        evaluated = trial.model.get_submodule(LAYERS[0]).base_layer.weight
+        torch.testing.assert_close(evaluated, frozen + 0.25 * (weight - frozen), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("text", ["lora(2, 4, dora=true)", "lora(2, 4, mask=0.5)", "lora(2, 4, dora=true, mask=0.3)"])
+def test_its_forms_pass_the_kit(text):
+    given = {"gradient": "DoRA takes the norm as given"} if "dora" in text else {}
+    subject = Subject("lora", parse(text), exempt=given)
+    findings = [run_check(name, subject) for name in CHECKS]
+    assert [f"{f.check}: {f.reason}" for f in findings if f.status == "fail"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lora(mask=1)", r"mask of lora must be in \[0, 1\), got 1"),
+        ("lora(dora=2)", "dora of lora must be true or false, got 2"),
+    ],
+)
+def test_wrong_forms_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        parse(text)
