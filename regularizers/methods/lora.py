@@ -8,16 +8,16 @@ are about W; afterwards W_0 is back bit for bit. A and B start as their `initial
 With `dropout` the input of A is dropped in training: y = x W_0^T + alpha / r * drop(x) A^T B^T.
 With `mask` it is LoRA Dropout: whole columns of A and rows of B are dropped, one draw per layer and step,
 
-    A' = A diag(m_A),  B' = diag(m_B) B,   m ~ Bernoulli(1 - mask) per input and per output feature  [Lin et al. 2024, eq. 2]
+    A' = A diag(m_A),  B' = diag(m_B) B,   m ~ Bernoulli(1 - mask) per in- and output feature   [Lin et al. 2024, eq. 2]
 
 With `dora` it is DoRA: the length of every row of W (one output feature) trains apart from its direction,
 
-    W = m * V / ||V||,   V = W_0 + alpha / r * B A,   m starts as ||W_0||,   d||V|| = 0      [Liu et al. 2024, eq. 5, §4.3]
+    W = m * V / ||V||,   V = W_0 + alpha / r * B A,   m starts as ||W_0||,   d||V|| = 0   [Liu et al. 2024, eq. 5, §4.3]
 
 Deviations: dropout is 0 unless given, since a strategy says every dropout. The paper tunes alpha and the learning rate
 by task and model; alpha 16 is a usual choice and lr 5e-4 our reading of its GLUE settings, not verified. LoRA Dropout
-averages the loss over several draws (its eq. 7), here it is one, and the predictions of several (its eq. 8), here a model
-is one set of weights, that of the mean: (1 - mask)^2 B A. Its equations are those of a translation of the paper.
+averages the loss over several draws (its eq. 7), here it is one, and the predictions of several (its eq. 8), where here
+a model is one set of weights, the mean: (1 - mask)^2 B A. Its equations are those of a translation of the paper.
 References: Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang, Chen 2022 (ICLR), arXiv:2106.09685; Lin, Ma, Chu, Jin, Yang,
 Wang, Mei 2024, arXiv:2404.09610; Liu, Wang, Yin, Molchanov, Wang, Cheng, Chen 2024 (ICML), arXiv:2402.09353, as peft
 computes it.
