@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import nn
-from transformers import get_constant_schedule_with_warmup, get_linear_schedule_with_warmup
 
 from regularizers.context import Batch, History
 from regularizers.data_parallel import own_noise, part, require_same, sum_gradients, sum_over_processes
@@ -122,10 +121,12 @@ def parameter_groups(strategy: BoundStrategy, lr: float) -> list[dict[str, Any]]
 
 
 def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    from transformers import optimization  # slow to load, and only a training needs it
+
     warmup = math.ceil(recipe.warmup * steps)
     if recipe.schedule == "constant":
-        return get_constant_schedule_with_warmup(optimizer, warmup)
-    return get_linear_schedule_with_warmup(optimizer, warmup, steps)
+        return optimization.get_constant_schedule_with_warmup(optimizer, warmup)
+    return optimization.get_linear_schedule_with_warmup(optimizer, warmup, steps)
 
 
 def step(strategy: BoundStrategy, batch: Batch, recipe: Recipe, accelerator: Accelerator) -> torch.Tensor:

@@ -48,6 +48,15 @@ def test_help_and_a_refusal_load_no_heavy_library(name: str) -> None:
     assert loaded & HEAVY == set()
 
 
+def test_a_hyperparameter_out_of_range_is_refused_without_what_a_run_needs() -> None:
+    code = "import sys; from benchmarks.__main__ import main; main(sys.argv[1:]); print(*sys.modules)"
+    words = ["run", "--strategies", "mixout(w_pre, 1.7)"]
+    ran = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = {module.partition(".")[0] for module in ran.stdout.split()}
+    assert "p of mixout must be in [0, 1), got 1.7" in ran.stderr
+    assert loaded & {"datasets", "pandas", "sklearn", "matplotlib", "networkx", "ray", "peft"} == set()
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if not name.startswith("list ")])
 def test_every_flag_has_a_text_and_every_help_examples_and_exit_codes(name: str) -> None:
     parser = parser_of(name)

@@ -1,4 +1,7 @@
-"""What a command line names, looked up before torch is loaded: suite, tasks, strategies, the user's own task."""
+"""What a command line names, looked up before torch is loaded: suite, tasks, strategies, the user's own task.
+
+Strategies whose techniques all exist are then read as a whole, which takes torch but no model.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,20 @@ NAME = re.compile(r"(?:^|\+)\s*(?:head:)?\s*([a-z_][a-z0-9_]*)\s*(?=$|\+)")
 
 
 def check_names(args: argparse.Namespace) -> None:
-    """Raise InputError for a name that nothing has and for a file that is not there."""
+    """Raise InputError for a name that nothing has, a file that is not there, and a strategy that cannot be read."""
     data = Origin(args.data_dir, args.task_file, args.offline)
     data.own()
     for name in args.tasks or ():
         data.task(name)
-    if args.suite is not None:
-        read_suite_toml(args.suite)
-    if not args.plugin and not importlib.metadata.entry_points(group=ENTRY_POINTS):
-        _check_methods(args.strategies or ())
+    suite = {} if args.suite is None else read_suite_toml(args.suite)[1]
+    if not args.strategies or args.plugin or importlib.metadata.entry_points(group=ENTRY_POINTS):
+        return
+    _check_methods(args.strategies)
+    if args.tune is None and "tuning" not in suite:  # else they are families
+        from regularizers.strategy import parse
+
+        for text in args.strategies:
+            parse(text)
 
 
 def builtin_suites() -> dict[str, Path]:

@@ -15,7 +15,7 @@ from regularizers.registry import load_builtin, methods
 
 def given(**values: Any) -> Namespace:
     plain = {"data_dir": None, "task_file": None, "offline": True, "tasks": None, "suite": None, "strategies": None}
-    return Namespace(**(plain | {"plugin": []} | values))
+    return Namespace(**(plain | {"plugin": [], "tune": 2} | values))  # of families the names alone are looked up
 
 
 def test_every_method_has_a_file_of_its_name() -> None:
