@@ -73,7 +73,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one attempt. notes: sentences for whoever watches; output: the last lines that it printed."""
+    """What became of one attempt.
+
+    notes: sentences for whoever watches; output: the last lines that it printed; record: an error's, still to be
+    written.
+    """
 
     status: Status
     reason: str | None = None
@@ -82,6 +86,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
     device: Device | None = None
+    record: Json | None = None
 
     @classmethod
     def of(cls, record: Mapping[str, Any], written: Written, device: Device | None = None) -> Outcome:

@@ -163,7 +163,7 @@ def done_since(job: Job, trial: PendingTrial) -> Outcome | None:
 
 
 def settle(job: Job, trial: PendingTrial, lease: Lease, outcome: Outcome) -> Outcome:
-    """What became of a trial, its record written where its worker could not.
+    """What became of a trial, its record written where its worker did not: that of an error.
 
     Never over a result, and never where the lease was superseded: then the record is another launcher's to write.
     """
@@ -176,8 +176,11 @@ def settle(job: Job, trial: PendingTrial, lease: Lease, outcome: Outcome) -> Out
         return dataclasses.replace(outcome, written=Written.OTHER)
     from benchmarks.trial.trial import no_result
 
-    result = no_result(outcome.status, outcome.reason or "") | {"output": outcome.output}
-    device = outcome.device.to_json() if outcome.device else {}
-    environment = {**job.environment, **device, "attempt": trial.attempt}
-    write_record(job.records, {"config": trial.config.to_json(), "result": result, "environment": environment})
+    written = outcome.record
+    if written is None:
+        device = outcome.device.to_json() if outcome.device else {}
+        environment = {**job.environment, **device, "attempt": trial.attempt}
+        result = no_result(outcome.status, outcome.reason or "")
+        written = {"config": trial.config.to_json(), "result": result, "environment": environment}
+    write_record(job.records, {**written, "result": {**written["result"], "output": outcome.output}})
     return outcome

@@ -13,19 +13,18 @@ import dataclasses
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import SpawnContext, SpawnProcess
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
 from benchmarks.executors.outcome import Device, Outcome, Status, Work
-from benchmarks.executors.worker import start_worker, tail, work
+from benchmarks.executors.output import Output
+from benchmarks.executors.worker import start_worker, work
 
 TICK = 0.25  # seconds between two looks at the limit and at the process
 STARTS = 3  # tries to get a worker process to take a trial
@@ -64,22 +63,19 @@ class Slot:
     def run(self, task: Work) -> Outcome:
         """What became of one trial, whatever happened to its process: status, reason, and the tail of its output."""
         try:
-            handle, name = tempfile.mkstemp(prefix="regbench-", suffix=".out")
+            output = Output()
         except OSError as error:
-            reason = f"the folder of temporary files must be writable, got: {error}; set TMPDIR to one that is"
+            reason = f"the folder of temporary files must take a named pipe, got: {error}; set TMPDIR to one that does"
             return Outcome(Status.ERROR, reason, device=self.device)
-        os.close(handle)
-        output = Path(name)
         try:
-            outcome = self._try(task, output)
-            if outcome.status is Status.OOM:  # a process whose memory ran out is not trusted with another trial
-                self.kill()
-            return dataclasses.replace(outcome, device=self.device)
+            outcome = self._try(task, str(output.path))
         finally:
-            with contextlib.suppress(OSError):
-                output.unlink()
+            printed = output.close()
+        if outcome.status is Status.OOM:  # a process whose memory ran out is not trusted with another trial
+            self.kill()
+        return dataclasses.replace(outcome, output=printed, device=self.device)
 
-    def _try(self, task: Work, output: Path) -> Outcome:
+    def _try(self, task: Work, output: str) -> Outcome:
         for _ in range(STARTS):
             try:
                 return self._attempt(task, output)
@@ -89,13 +85,13 @@ class Slot:
                 return Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
         return Outcome(Status.KILLED, f"the worker process died {STARTS} times before it began the trial")
 
-    def _attempt(self, task: Work, output: Path) -> Outcome:
+    def _attempt(self, task: Work, output: str) -> Outcome:
         if self._pool is None:
             self._pid.value = 0
             initargs = (self.threads, self.device, self._pid)
             self._pool = ProcessPool(max_workers=1, context=self._context, initializer=start_worker, initargs=initargs)
         try:
-            future = self._pool.schedule(work, args=[task, self.device, str(output)])
+            future = self._pool.schedule(work, args=[task, self.device, output])
         except RuntimeError as error:  # the pool found out that its process had died
             raise BrokenProcessPool from error
         deadline = None
@@ -110,17 +106,17 @@ class Slot:
             if now > deadline:
                 self.kill()
                 reason = f"the trial outlived its time limit of {self.timeout:g} s and was stopped"
-                return Outcome(Status.TIMEOUT, reason, output=tail(output))
+                return Outcome(Status.TIMEOUT, reason)
             if not _exists(self._pid.value):  # pebble does not tell of an exit with code 0
                 concurrent.futures.wait([future], timeout=4 * TICK)
                 if not future.done():
                     self.kill()
-                    return Outcome(Status.KILLED, _ended(0), output=tail(output))
+                    return Outcome(Status.KILLED, _ended(0))
         try:
             return future.result()
         except ProcessExpired as error:
             self.kill()
-            return Outcome(Status.KILLED, _ended(error.exitcode), output=tail(output))
+            return Outcome(Status.KILLED, _ended(error.exitcode))
 
     def kill(self) -> None:
         """End the process, by SIGKILL if it does not go; the next trial gets a new one."""

@@ -1,8 +1,7 @@
-"""What a worker process does with the trial that it is handed: run, watch, write."""
+"""What a worker process does with the trial that it is handed: run it, and write its result."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import faulthandler
 import gc
@@ -10,25 +9,19 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.executors.outcome import Device, Json, Outcome, Work, Written
+from benchmarks.executors.output import captured
 from benchmarks.executors.variables import clean_worker
 
 if TYPE_CHECKING:
     from benchmarks.trial.config import TrialConfig
 
-WATCH_EVERY = 0.2  # seconds between two looks at the parent and at the size of the output
-OUTPUT_LIMIT = 1 << 20  # bytes of a trial's output on disk; above, all but the tail is dropped
-TAIL_BYTES, TAIL_LINES, TAIL_WIDTH = 16384, 40, 400
 GPU_OOM = "OutOfMemoryError"  # torch's exception for a GPU; a CPU's is a MemoryError
 OOM_SHARE = 4  # after the GPU's memory ran out the micro-batches are this many times smaller
-
-
-_output: Path | None = None  # of the trial that runs in this process
 
 
 def start_worker(threads: int, device: Device, pid: Any) -> None:
@@ -54,46 +47,33 @@ def start_worker(threads: int, device: Device, pid: Any) -> None:
 
 
 def _watch() -> None:
-    """End this process when its parent has ended, and bound what a trial's output takes on the disk."""
+    """End this process when its parent has ended."""
     parent = parent_process()
-    while True:
-        if parent is not None and connection.wait([parent.sentinel], WATCH_EVERY):
-            if _output is not None:
-                _output.unlink(missing_ok=True)
-            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-        output = _output  # the trial may end between two lines
-        if output is not None:
-            bound(output)
-
-
-def bound(output: Path) -> None:
-    """Cut a file that has grown above OUTPUT_LIMIT to its tail; a file that is gone is fine."""
-    with contextlib.suppress(OSError):
-        if output.stat().st_size > OUTPUT_LIMIT:
-            kept = _last_bytes(output)
-            os.truncate(output, 0)
-            with output.open("ab") as file:
-                file.write(kept)
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def work(task: Work, device: Device, output: str) -> Outcome:
-    """One trial in a worker: run it, write its record if the lease still holds, return the outcome alone."""
+    """One trial in a worker: run it, write its result if the lease still holds, return the outcome.
+
+    The record of an error goes along, for the scheduler to write when it is known what the trial printed.
+    """
     from benchmarks.trial.checkpoints import remove
     from leaderboard.records.schema import is_done
     from leaderboard.records.store import write_record
 
     with captured(Path(output)):
         record = attempt(task)
-    if record["result"]["score"] is None:
-        record["result"]["output"] = tail(Path(output))
-    Path(output).unlink(missing_ok=True)
     record["environment"] = {**record["environment"], **device.to_json(), "attempt": task.attempt}
     if task.lease is not None and not task.lease.held():
-        return Outcome.of(record, Written.OTHER, device)
+        return Outcome.of(record, Written.OTHER)
+    if not is_done(record):
+        return dataclasses.replace(Outcome.of(record, Written.NOBODY), record=record)
     path = write_record(Path(task.folder), record)
-    if is_done(record) and task.resources.checkpoints is not None:
+    if task.resources.checkpoints is not None:
         remove(task.resources.checkpoints.path(path.stem))
-    return Outcome.of(record, Written.WORKER, device)
+    return Outcome.of(record, Written.WORKER)
 
 
 def attempt(task: Work) -> Json:
@@ -141,48 +121,3 @@ def _free_gpu() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-@contextlib.contextmanager
-def captured(path: Path) -> Iterator[None]:
-    """Send what the process prints, native code included, to a file; the file outlives a crash."""
-    global _output
-    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-    kept = os.dup(1), os.dup(2)
-    _flush()
-    try:
-        os.dup2(target, 1)
-        os.dup2(target, 2)
-        _output = path
-        yield
-    finally:
-        _output = None
-        _flush()
-        for number, old in zip((1, 2), kept, strict=True):
-            os.dup2(old, number)
-            os.close(old)
-        os.close(target)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # a closed stream or a full disk is the trial's own affair
-            stream.flush()
-
-
-def _last_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        return file.read()
-
-
-def tail(path: Path) -> tuple[str, ...]:
-    """The last lines of a trial's output, bounded in number and width; none if nothing was printed."""
-    try:
-        text = _last_bytes(path).decode("utf-8", errors="replace")
-    except OSError:
-        return ()
-    lines = [
-        line for line in text.splitlines() if not line.startswith("Extension modules:")
-    ]  # of Python's crash report
-    return tuple(line[:TAIL_WIDTH] for line in lines[-TAIL_LINES:])
