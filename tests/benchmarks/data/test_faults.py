@@ -83,7 +83,7 @@ def test_what_cannot_be_left_out_is_refused(own):
         InputError, match=r"train\.csv: --drop-rows must name rows that are there, but it has no line 9\."
     ):
         load_task_data(task, dropped={"train": (3, 9)})
-    with pytest.raises(InputError, match=r"must name train or dev rows of a task with files, got mine:test"):
+    with pytest.raises(InputError, match=r"must name train or dev rows of a GLUE task or of your own, got mine:test"):
         load_task_data(task, dropped={"test": (2,)})
     with pytest.raises(InputError, match=r"of a task with files, got pocket-rte:train"):
         load_task_data(TASKS["pocket-rte"], dropped={"train": (2,)})
