@@ -10,15 +10,16 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from typing import NamedTuple
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.errors import unknown
 
 
-class Command(NamedTuple):
+class Place(NamedTuple):
     """Where a sub-command is: `module.main(words + the rest of the line)`."""
 
     text: str
@@ -28,29 +29,29 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "run": Command("run a suite and make its leaderboard", "benchmarks.run"),
-    "try": Command("what to fine-tune with on your own data, and the model", "benchmarks.choose"),
-    "predict": Command("labels and probabilities of new texts", "benchmarks.predict"),
-    "list": Command("every regularizer in one line", "regularizers.__main__", ("list",)),
-    "list suites": Command("every suite, what it reproduces and costs", "benchmarks.run", ("--list", "suites")),
-    "list tasks": Command("every task and its metric", "benchmarks.run", ("--list", "tasks")),
-    "describe": Command("equation, parameters and sites of a regularizer", "benchmarks.describe", ("describe",)),
-    "check": Command("the conformance checks on a regularizer of your own", "regularizers.__main__", ("check",)),
-    "matrix": Command("every regularizer on a tiny model of every family", "regularizers.__main__", ("matrix",)),
-    "build": Command("the leaderboard's files from records alone", "leaderboard.build"),
-    "verify": Command("check results by records, data and training", "benchmarks.verify", main="regbench"),
-    "compare": Command("our results next to published tables", "leaderboard.compare"),
-    "export": Command("pack results as one file to hand in", "leaderboard.export"),
-    "merge": Command("add results to a published board", "leaderboard.merge"),
-    "upgrade": Command("bring records of earlier versions forward", "benchmarks.upgrade"),
-    "submit": Command("files for the GLUE evaluation server", "benchmarks.submit"),
-    "fisher estimate": Command("Fisher scores of a pretrained model on a corpus", "fisher.estimate"),
-    "fisher task": Command("Fisher scores of the fine-tuning loss of a task", "benchmarks.fisher"),
-    "fisher report": Command("tables and plots of Fisher scores", "fisher.report"),
-    "fisher landscape": Command("loss landscapes by Fisher score", "fisher.landscape"),
-    "fisher bench": Command("speed and memory of Fisher estimates", "fisher.bench"),
-    "theory": Command("what [Lee20] proves and shows about mixout", "benchmarks.theory.__main__"),
-    "speed": Command("what a step and a trial cost on this machine", "benchmarks.speed.__main__"),
+    "run": Place("run a suite and make its leaderboard", "benchmarks.run"),
+    "try": Place("what to fine-tune with on your own data, and the model", "benchmarks.choose"),
+    "predict": Place("labels and probabilities of new texts", "benchmarks.predict"),
+    "list": Place("every regularizer in one line", "regularizers.__main__", ("list",)),
+    "list suites": Place("every suite, what it reproduces and costs", "benchmarks.run", ("--list", "suites")),
+    "list tasks": Place("every task and its metric", "benchmarks.run", ("--list", "tasks")),
+    "describe": Place("equation, parameters and sites of a regularizer", "benchmarks.describe", ("describe",)),
+    "check": Place("the conformance checks on a regularizer of your own", "regularizers.__main__", ("check",)),
+    "matrix": Place("every regularizer on a tiny model of every family", "regularizers.__main__", ("matrix",)),
+    "build": Place("the leaderboard's files from records alone", "leaderboard.build"),
+    "verify": Place("check results by records, data and training", "benchmarks.verify", main="regbench"),
+    "compare": Place("our results next to published tables", "leaderboard.compare"),
+    "export": Place("pack results as one file to hand in", "leaderboard.export"),
+    "merge": Place("add results to a published board", "leaderboard.merge"),
+    "upgrade": Place("bring records of earlier versions forward", "benchmarks.upgrade"),
+    "submit": Place("files for the GLUE evaluation server", "benchmarks.submit"),
+    "fisher estimate": Place("Fisher scores of a pretrained model on a corpus", "fisher.estimate"),
+    "fisher task": Place("Fisher scores of the fine-tuning loss of a task", "benchmarks.fisher"),
+    "fisher report": Place("tables and plots of Fisher scores", "fisher.report"),
+    "fisher landscape": Place("loss landscapes by Fisher score", "fisher.landscape"),
+    "fisher bench": Place("speed and memory of Fisher estimates", "fisher.bench"),
+    "theory": Place("what [Lee20] proves and shows about mixout", "benchmarks.theory.__main__"),
+    "speed": Place("what a step and a trial cost on this machine", "benchmarks.speed.__main__"),
 }
 
 
@@ -60,23 +61,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         complete()
     for length in (2, 1):
-        if command := COMMANDS.get(" ".join(words[:length])):
-            work = getattr(import_module(command.module), command.main)
-            return int(work([*command.words, *words[length:]]))
+        if place := COMMANDS.get(" ".join(words[:length])):
+            work = getattr(import_module(place.module), place.main)
+            return int(work([*place.words, *words[length:]]))
     group = words[0] if words and _within(words[0]) else ""
-    return run_command(overview(group), _refuse, words[bool(group) :] or ["--help"])
+    overview = Command(f"regbench {group}".strip(), __doc__, partial(list_commands, group), _refuse)
+    return overview(words[bool(group) :] or ["--help"])
 
 
-def overview(group: str) -> argparse.ArgumentParser:
-    """Return the parser that shows the sub-commands of a group ("": all of them)."""
-    parser = make_parser(f"regbench {group}".strip(), __doc__)
+def list_commands(group: str, parser: argparse.ArgumentParser) -> None:
+    """Let a parser show the sub-commands of a group ("": all of them)."""
     names = _within(group) if group else list(COMMANDS)
     listed = "\n".join(f"  {name:18s}{COMMANDS[name].text}" for name in names)
     parser.epilog = f"commands:\n{listed}\n\n{parser.epilog}"
     parser.add_argument("command", metavar="COMMAND", help="one of those below")
     parser.add_argument("--version", action="version", version=f"regbench {version('regbench')}")
     parser.set_defaults(group=group)
-    return parser
 
 
 def _within(group: str) -> list[str]:
@@ -94,15 +94,15 @@ def complete() -> None:
     parser = argparse.ArgumentParser(prog="regbench")
     commands = parser.add_subparsers()
     groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
-    for name, command in COMMANDS.items():
+    for name, place in COMMANDS.items():
         group, _, last = name.rpartition(" ")
         if group == "list":
             continue
         if group and group not in groups:
             groups[group] = commands.add_parser(group).add_subparsers()
         under = groups.get(group, commands)
-        parent = import_module(command.module)
-        own = parent.parsers()[last] if command.words else parent.parser()
+        parent = import_module(place.module)
+        own = parent.parsers()[last] if place.words else getattr(parent, place.main).parser()
         under.add_parser(last, parents=[own], add_help=False)
     argcomplete.autocomplete(parser)
 

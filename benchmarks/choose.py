@@ -19,13 +19,12 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import options
 from benchmarks.executors import variables
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.text import escape
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
@@ -36,20 +35,18 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 TIME = "30m"
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = make_parser("regbench try", __doc__)
-    made.add_argument("file", metavar="FILE", help="CSV, TSV, JSON lines, or a Hugging Face data set (folder or id)")
-    add = made.add_argument_group("the data").add_argument
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("file", metavar="FILE", help="CSV, TSV, JSON lines, or a Hugging Face data set (folder or id)")
+    add = parser.add_argument_group("the data").add_argument
     add("--text", nargs="+", required=True, metavar="COLUMN", help="one column, or two for pairs")
     add("--label", required=True, metavar="COLUMN", help="the column of labels")
     add("--dev", metavar="FILE", help="rows to score on; default: every restart cuts its own test part")
     add("--labels", nargs="+", default=[], metavar="WORD", help="the classes, where the column cannot say")
     add("--regression", action="store_true", help="the labels are scores")
     add("--metric", metavar="NAME", help="default: accuracy, macro_f1 for more than two classes, spearman for scores")
-    _add_tournament(made.add_argument_group("the tournament"))
-    options.add_execution(made.add_argument_group("how trials run"))
-    return made
+    _add_tournament(parser.add_argument_group("the tournament"))
+    options.add_execution(parser.add_argument_group("how trials run"))
 
 
 def _add_tournament(group: argparse._ArgumentGroup) -> None:
@@ -73,11 +70,6 @@ def duration(text: str) -> float:
     if not found or not float(found[1]):
         raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m or 2h, got {text}")
     return float(found[1]) * UNITS[found[2]]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line, run the tournament, return the exit code."""
-    return run_command(parser(), run, argv, resumes=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -137,6 +129,7 @@ def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: A
     from benchmarks.choosing.rules import PLAIN
     from benchmarks.choosing.tournament import FAMILIES, Tournament, make_suite
     from benchmarks.planning.suite_file import override
+    from benchmarks.run import main as ordinary_run
     from benchmarks.tuning.families import read_family
     from fisher.common.files import write_file
     from regularizers.registry import load_plugins
@@ -159,7 +152,7 @@ def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: A
         default["epochs"] = sorted(args.epochs)[len(args.epochs) // 2]
     tuning = dataclasses.replace(suite.tuning, shared=shared, default=default)
     suite = override(dataclasses.replace(suite, tuning=tuning), {}, args.set)
-    ordinary = options.parser(None).parse_args([])
+    ordinary = ordinary_run.parser().parse_args([])
     given = {"task_file": str(own.toml.resolve()), "tasks": [suite.name]}
     return Tournament(argparse.Namespace(**{**vars(ordinary), **vars(args), **given}), suite, limit, console)
 
@@ -177,5 +170,7 @@ def _play(tournament: Tournament, own: OwnData, state: Any, console: Any) -> int
     return 0 if outcome.complete else 1
 
 
+main = Command("regbench try", __doc__, add_flags, run, resumes=True)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

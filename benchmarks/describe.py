@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from benchmarks.pocket import MODEL_DIR
 from regularizers.__main__ import main as main_of_regularizers
-from regularizers.__main__ import parser, parsers
+from regularizers.__main__ import parsers
 
-__all__ = ["main", "parser", "parsers"]
+__all__ = ["main", "parsers"]
 EMBEDDED = {"pocket": str(MODEL_DIR), "--model=pocket": f"--model={MODEL_DIR}"}
 
 

@@ -14,19 +14,17 @@ exit codes: 0 done; 2 the request was wrong; 130 interrupted
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.data.origin import Origin
 from benchmarks.executors import variables
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.options import add_computing
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench fisher task", __doc__)
-    data = made.add_argument_group("model and data")
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    data = parser.add_argument_group("model and data")
     data.add_argument("--task", required=True, metavar="NAME", help="a task (`regbench list tasks`)")
     data.add_argument("--model", metavar="HUB_ID|FOLDER", help="pretrained; required unless the task is a pocket one")
     data.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
@@ -37,10 +35,9 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--protocol", default="lee20", metavar="NAME", help="lee20 (default) or sharma24")
     data.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="protocol fields")
     data.add_argument("--offline", action="store_true", help="use local files and caches only")
-    how = made.add_argument_group("what to keep, and how to compute")
+    how = parser.add_argument_group("what to keep, and how to compute")
     how.add_argument("--output", required=True, type=Path, metavar="FILE", help="safetensors file to write")
     add_computing(how)
-    return made
 
 
 def run(args: argparse.Namespace) -> None:
@@ -52,10 +49,7 @@ def run(args: argparse.Namespace) -> None:
     task_fisher.run(args)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv, resumes=True)
-
+main = Command("regbench fisher task", __doc__, add_flags, run, resumes=True)
 
 if __name__ == "__main__":
     raise SystemExit(main())

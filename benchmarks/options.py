@@ -8,22 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.executors.data_parallel import is_launch
-from fisher.common.command import make_parser
 from fisher.common.errors import InputError
 
 DEFAULT_OUTPUT = "results"
 MOST = 10_000  # workers, threads, trials on a GPU
 
 
-def parser(doc: str | None) -> argparse.ArgumentParser:
-    """The command line; `doc` says what the command does, with examples and exit codes."""
-    made = make_parser("regbench run", doc)
-    made.add_argument("--list", choices=("suites", "tasks"), help="show the names that --suite or --tasks takes")
-    _add_request(made.add_argument_group("what is compared"))
-    _add_inputs(made.add_argument_group("inputs and output"))
-    add_execution(made.add_argument_group("how trials run"))
-    _add_report(made.add_argument_group("what is shown"))
-    return made
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("--list", choices=("suites", "tasks"), help="show the names that --suite or --tasks takes")
+    _add_request(parser.add_argument_group("what is compared"))
+    _add_inputs(parser.add_argument_group("inputs and output"))
+    add_execution(parser.add_argument_group("how trials run"))
+    _add_report(parser.add_argument_group("what is shown"))
 
 
 def _add_request(group: argparse._ArgumentGroup) -> None:

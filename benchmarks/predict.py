@@ -16,13 +16,11 @@ import csv
 import io
 import json
 import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.executors import variables
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 
@@ -30,18 +28,11 @@ BATCH = 64
 ABOUT = "regbench.json"  # next to the weights, written by `regbench try`
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = make_parser("regbench predict", __doc__)
-    made.add_argument("model", metavar="DIR", help="folder of the model")
-    made.add_argument("--input", required=True, metavar="FILE", help="CSV, TSV or JSON lines")
-    made.add_argument("--output", required=True, metavar="FILE.csv", help="file to write")
-    return made
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("model", metavar="DIR", help="folder of the model")
+    parser.add_argument("--input", required=True, metavar="FILE", help="CSV, TSV or JSON lines")
+    parser.add_argument("--output", required=True, metavar="FILE.csv", help="file to write")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -99,5 +90,7 @@ def read_about(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} must be a model made by regbench try, but it holds no usable {ABOUT}") from None
 
 
+main = Command("regbench predict", __doc__, add_flags, run)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

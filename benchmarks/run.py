@@ -14,29 +14,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from benchmarks import options
 from benchmarks.executors import variables
 from benchmarks.planning.names import check_names
-from fisher.common.command import run_command
+from fisher.common.command import Command
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
     from rich.console import Console
 
     from benchmarks.planning.plan import Plan, Request
     from benchmarks.planning.suite_file import Suite
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line, run the request, return the exit code."""
-    return run_command(parser(), run, argv, resumes=True)
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    return options.parser(__doc__)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -142,5 +131,7 @@ def describe(suite: Suite) -> str:
     return "\n".join(lines)
 
 
+main = Command("regbench run", __doc__, options.add_flags, run, resumes=True)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.data.sources import examples_hash, load_test
 from benchmarks.data.tasks import TASKS
 from benchmarks.submission import FILES, check, pack
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from fisher.common.text import escape
@@ -36,20 +36,18 @@ from leaderboard.render.text import percent
 Record = dict[str, Any]
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench submit", __doc__)
-    made.add_argument(
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument(
         "results", nargs="*", metavar="RESULTS", help="output folders of runs with --set predict_test=true"
     )
-    made.add_argument("--output", metavar="DIR", help="where the zips go, one per strategy")
-    made.add_argument("--strategies", nargs="+", metavar="SUM", help="default: all")
-    made.add_argument(
+    parser.add_argument("--output", metavar="DIR", help="where the zips go, one per strategy")
+    parser.add_argument("--strategies", nargs="+", metavar="SUM", help="default: all")
+    parser.add_argument(
         "--fraction", type=float, metavar="F", help="share of the training data; default: the largest found"
     )
-    made.add_argument("--data-dir", metavar="DIR", help="check that the predictions are of these test files")
-    made.add_argument("--check", nargs="+", metavar="ZIP", help="only say whether these are valid submissions")
-    return made
+    parser.add_argument("--data-dir", metavar="DIR", help="check that the predictions are of these test files")
+    parser.add_argument("--check", nargs="+", metavar="ZIP", help="only say whether these are valid submissions")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -168,10 +166,7 @@ def file_name(strategy: str) -> str:
     return f"{slug}-{hashlib.sha256(strategy.encode()).hexdigest()[:8]}.zip"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench submit", __doc__, add_flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

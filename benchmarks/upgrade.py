@@ -13,35 +13,22 @@ exit codes: 0 all were brought forward; 1 some were left out; 2 the request was 
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench upgrade", __doc__)
-    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
-    made.add_argument("--model", required=True, metavar="HUB_ID|FOLDER", help="the model of the records")
-    made.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
-    made.add_argument("--task-file", metavar="FILE.toml", help="your own task")
-    made.add_argument("--offline", action="store_true", help="use local files and caches only")
-    made.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the new records")
-    return made
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
+    parser.add_argument("--model", required=True, metavar="HUB_ID|FOLDER", help="the model of the records")
+    parser.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
+    parser.add_argument("--task-file", metavar="FILE.toml", help="your own task")
+    parser.add_argument("--offline", action="store_true", help="use local files and caches only")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the new records")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Bring the records forward; 1 if some were left out."""
-    from benchmarks.verification import upgrading
-
-    return upgrading.run(args)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench upgrade", __doc__, add_flags, "benchmarks.verification.upgrading")
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -16,18 +16,16 @@ exit codes: 0 no problem; 1 at least one; 2 the request was wrong
 """
 
 import argparse
-from collections.abc import Sequence
 
 from benchmarks.executors import variables
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench verify", __doc__)
-    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
-    made.add_argument("--allow-incomplete", action="store_true", help="missing restarts and errors are notes")
-    data = made.add_argument_group("with data (each of these flags asks for it)")
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
+    parser.add_argument("--allow-incomplete", action="store_true", help="missing restarts and errors are notes")
+    data = parser.add_argument_group("with data (each of these flags asks for it)")
     data.add_argument("--data", action="store_true", help="GLUE from the hub; embedded tasks need nothing else")
     data.add_argument("--data-dir", metavar="DIR", help="original GLUE files")
     data.add_argument("--task-file", metavar="FILE.toml", help="your own task")
@@ -35,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers"
     )
     data.add_argument("--offline", action="store_true", help="use local files and caches only")
-    again = made.add_argument_group("with training")
+    again = parser.add_argument_group("with training")
     again.add_argument("--rerun", type=int, default=0, metavar="K", help="train K random trials again")
     again.add_argument("--model", metavar="HUB_ID|FOLDER", help="of those trials; not needed for pocket")
     again.add_argument("--fisher-corpus", default="", metavar="FILE|HUB_ID", help="as fisher_corpus of the run")
@@ -43,7 +41,6 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--loss-tolerance", type=float, default=1e-3, metavar="X", help="of its losses (default 0.001)")
     again.add_argument("--seed", type=int, metavar="N", help="which trials are drawn; default: a new one each time")
     again.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of the training (default 1)")
-    return made
 
 
 def needs_data(args: argparse.Namespace) -> bool:
@@ -67,15 +64,8 @@ def check(args: argparse.Namespace) -> int:
     return check_with_data(args) if needs_data(args) else verify.run(args)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Check with data, whether or not a flag asks for it."""
-    return run_command(parser(), check_with_data, argv)
-
-
-def regbench(argv: Sequence[str] | None = None) -> int:
-    """Check as `regbench verify` does: with data where a flag asks for it."""
-    return run_command(parser(), check, argv)
-
+main = Command("regbench verify", __doc__, add_flags, check_with_data)  # whether or not a flag asks for it
+regbench = Command("regbench verify", __doc__, add_flags, check)
 
 if __name__ == "__main__":
     raise SystemExit(main())

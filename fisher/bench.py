@@ -16,42 +16,29 @@ exit codes: 0 measured; 2 the request was wrong; 130 interrupted
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.options import BATCH_TOKENS, SIZES
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench fisher bench", __doc__)
-    made.add_argument("--size", choices=SIZES, default="small", help="of the BERT (default: small)")
-    made.add_argument("--length", type=int, default=512, metavar="N", help="tokens of a sample (default 512)")
-    made.add_argument("--samples", type=int, default=8, metavar="N", help="samples that every way takes (default 8)")
-    made.add_argument("--rounds", type=int, default=5, metavar="N", help="default 5; 0: peak memory only")
-    made.add_argument(
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("--size", choices=SIZES, default="small", help="of the BERT (default: small)")
+    parser.add_argument("--length", type=int, default=512, metavar="N", help="tokens of a sample (default 512)")
+    parser.add_argument("--samples", type=int, default=8, metavar="N", help="samples that every way takes (default 8)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default 5; 0: peak memory only")
+    parser.add_argument(
         "--batch-tokens",
         type=int,
         default=BATCH_TOKENS,
         metavar="N",
         help="padded tokens of a batch (default %(default)s)",
     )
-    made.add_argument("--output", type=Path, metavar="FILE", help="write the figures as JSON")
-    return made
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures as JSON")
 
 
-def run(args: argparse.Namespace) -> None:
-    """Measure, print and keep the figures."""
-    from fisher.estimation import bench
-
-    bench.run(args)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench fisher bench", __doc__, add_flags, "fisher.estimation.bench")
 
 if __name__ == "__main__":
     raise SystemExit(main())

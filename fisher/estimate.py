@@ -12,17 +12,15 @@ exit codes: 0 done; 2 the request was wrong; 130 interrupted
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.options import KINDS, OBJECTIVES, REDUCTIONS, SENTINELS, add_computing
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench fisher estimate", __doc__)
-    asked = made.add_argument_group("what to estimate")
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    asked = parser.add_argument_group("what to estimate")
     asked.add_argument("--model", required=True, metavar="HUB_ID|FOLDER", help="a checkpoint with safetensors weights")
     asked.add_argument(
         "--corpus", required=True, metavar="FILE|HUB_ID", help="text file, one document a line, or ID[:config[:split]]"
@@ -47,25 +45,14 @@ def parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=0, metavar="N", help="of subsample, masks and drawn labels (default 0)"
     )
     asked.add_argument("--max-length", type=int, metavar="N", help="tokens of a sample (default 512, or the model's)")
-    kept = made.add_argument_group("what to keep")
+    kept = parser.add_argument_group("what to keep")
     kept.add_argument("--output", required=True, type=Path, metavar="FILE", help="safetensors file to write")
     kept.add_argument("--means", action="store_true", help="each tensor's mean only: kilobytes, but no diagonal")
-    how = made.add_argument_group("how to compute")
+    how = parser.add_argument_group("how to compute")
     add_computing(how)
-    return made
 
 
-def run(args: argparse.Namespace) -> None:
-    """Estimate or resume, and write the file."""
-    from fisher.estimation import estimate
-
-    estimate.run(args)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv, resumes=True)
-
+main = Command("regbench fisher estimate", __doc__, add_flags, "fisher.estimation.estimate", resumes=True)
 
 if __name__ == "__main__":
     raise SystemExit(main())

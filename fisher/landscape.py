@@ -13,17 +13,15 @@ exit codes: 0 done; 2 the request was wrong; 130 interrupted
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.options import AMONG, NORMALISATIONS, VARIANTS
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench fisher landscape", __doc__)
-    asked = made.add_argument_group("what to compute")
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    asked = parser.add_argument_group("what to compute")
     asked.add_argument("--model", required=True, metavar="HUB_ID|FOLDER", help="a checkpoint")
     asked.add_argument(
         "--scores", required=True, type=Path, metavar="FILE", help="what `fisher estimate` wrote of the same weights"
@@ -50,24 +48,13 @@ def parser() -> argparse.ArgumentParser:
     )
     asked.add_argument("--grid", type=int, default=16, metavar="N", help="points along each direction (default 16)")
     asked.add_argument("--extent", type=float, default=1.5, metavar="X", help="the grid spans [-X, X] (default 1.5)")
-    kept = made.add_argument_group("what to keep, and how to compute")
+    kept = parser.add_argument_group("what to keep, and how to compute")
     kept.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the results")
     kept.add_argument("--plot", action="store_true", help="3D surfaces and contours as PNG")
     kept.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
-    return made
 
 
-def run(args: argparse.Namespace) -> None:
-    """Compute the points that are missing, and write surfaces and table."""
-    from fisher.surfaces import landscape
-
-    landscape.run(args)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv, resumes=True)
-
+main = Command("regbench fisher landscape", __doc__, add_flags, "fisher.surfaces.landscape", resumes=True)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -12,24 +12,21 @@ exit codes: 0 done; 2 the request was wrong; 130 interrupted
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench fisher report", __doc__)
-    made.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what `fisher estimate` wrote")
-    made.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the report")
-    made.add_argument("--format", choices=("png", "svg"), default="png", help="of the plots (default: png)")
-    made.add_argument(
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what `fisher estimate` wrote")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the report")
+    parser.add_argument("--format", choices=("png", "svg"), default="png", help="of the plots (default: png)")
+    parser.add_argument(
         "--threshold", type=float, default=0.01, metavar="X", help="of the normalised score (default 0.01)"
     )
-    return made
 
 
 def run(args: argparse.Namespace) -> None:
@@ -46,10 +43,7 @@ def run(args: argparse.Namespace) -> None:
     print(text)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench fisher report", __doc__, add_flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

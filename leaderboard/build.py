@@ -15,11 +15,11 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from fisher.common.text import escape
@@ -143,20 +143,18 @@ def report(problems: Iterable[RecordError]) -> None:
         print(f"left out: {problem}", file=sys.stderr)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench build", __doc__)
-    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
-    made.add_argument("--output", required=True, metavar="DIR", help="where the files go")
-    made.add_argument(
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
+    parser.add_argument("--output", required=True, metavar="DIR", help="where the files go")
+    parser.add_argument(
         "--without-cost", action="store_true", help="leave out time and memory, which differ between runs"
     )
-    made.add_argument("--without-figures", action="store_true", help=f"leave out {FIGURES}/, which takes longest")
-    made.add_argument(
+    parser.add_argument("--without-figures", action="store_true", help=f"leave out {FIGURES}/, which takes longest")
+    parser.add_argument(
         "--baseline", metavar="STRATEGY", help="compare with this one (default: the BERT authors' recipe, else none)"
     )
-    made.add_argument("--explain", action="store_true", help="say what the columns of the tables mean")
-    return made
+    parser.add_argument("--explain", action="store_true", help="say what the columns of the tables mean")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -174,10 +172,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench build", __doc__, add_flags, run)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -12,23 +12,19 @@ exit codes: 0 made; 1 made, but some files could not be used as records; 2 the r
 """
 
 import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.build import load, report
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench compare", __doc__)
-    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
-    made.add_argument("--published", required=True, metavar="SUITE", help="e.g. lee20-table1, sharma24-surgical")
-    made.add_argument("--output", metavar="FILE.md", help="default: print it")
-    return made
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or record files")
+    parser.add_argument("--published", required=True, metavar="SUITE", help="e.g. lee20-table1, sharma24-surgical")
+    parser.add_argument("--output", metavar="FILE.md", help="default: print it")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,10 +43,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench compare", __doc__, add_flags, run)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -17,12 +17,11 @@ import gzip
 import io
 import os
 import re
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from fisher.common.text import escape
@@ -150,12 +149,10 @@ def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any], p
         (folder / PLAN).unlink(missing_ok=True)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench export", __doc__)
-    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
-    made.add_argument("--output", required=True, metavar="DIR", help=f"where {NAME} goes")
-    return made
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
+    parser.add_argument("--output", required=True, metavar="DIR", help=f"where {NAME} goes")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -166,10 +163,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench export", __doc__, add_flags, run)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -12,12 +12,11 @@ exit codes: 0 merged; 1 refused, each problem is named; 2 the request was wrong
 """
 
 import argparse
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from fisher.common.text import escape
@@ -88,14 +87,12 @@ def _usable(given: Iterable[Path]) -> Iterator[Record]:
         yield item
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench merge", __doc__)
-    made.add_argument("submissions", nargs="*", metavar="SUBMISSION", help="what `export` wrote, or records")
-    made.add_argument("--board", default=BOARD, type=Path, metavar="DIR", help="default: %(default)s")
-    made.add_argument("--page", default=PAGE, type=Path, metavar="FILE", help="default: %(default)s")
-    made.add_argument("--allow-incomplete", action="store_true", help="also with missing restarts and errors")
-    return made
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("submissions", nargs="*", metavar="SUBMISSION", help="what `export` wrote, or records")
+    parser.add_argument("--board", default=BOARD, type=Path, metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--page", default=PAGE, type=Path, metavar="FILE", help="default: %(default)s")
+    parser.add_argument("--allow-incomplete", action="store_true", help="also with missing restarts and errors")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,10 +106,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench merge", __doc__, add_flags, run)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -14,11 +14,10 @@ exit codes: 0 no problem; 1 at least one; 2 the request was wrong
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.text import escape
 from leaderboard.audit import CHECKS, Finding, unrecorded
 from leaderboard.build import build
@@ -92,14 +91,12 @@ def report(findings: Sequence[Finding], count: int, names: Sequence[str]) -> str
     return "\n".join([*lines, verdict])
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench verify", __doc__)
-    made.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
-    made.add_argument(
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
+    parser.add_argument(
         "--allow-incomplete", action="store_true", help="missing restarts and errors are notes, not problems"
     )
-    return made
 
 
 def run(args: argparse.Namespace) -> int:
@@ -110,10 +107,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(finding.problem for finding in findings) else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench verify", __doc__, add_flags, run)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

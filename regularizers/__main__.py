@@ -14,22 +14,19 @@ exit codes: 0 done; 1 a check failed; 2 the request was wrong
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from fisher.common.command import Help, make_parser, run_command
+from fisher.common.command import Command, Help, make_parser
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line with its four sub-commands."""
-    made = make_parser("regbench", __doc__)
-    commands = made.add_subparsers(metavar="COMMAND", required=True)
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add the four sub-commands."""
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, own in parsers().items():
         text = own.description
         commands.add_parser(
             name, parents=[own], add_help=False, formatter_class=Help, help=text, description=text, epilog=own.epilog
         )
-    return made
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -116,10 +113,7 @@ def run_matrix(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench", __doc__, add_commands, run)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

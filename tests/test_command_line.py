@@ -37,7 +37,7 @@ print(*sys.modules)
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     module = import_module(COMMANDS[name].module)
-    return module.parsers()[name] if hasattr(module, "parsers") else module.parser()
+    return module.parsers()[name] if hasattr(module, "parsers") else module.main.parser()
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, "fisher", "no-such-command"])

@@ -48,7 +48,7 @@ def test_every_command_parses(page: str, words: list[str]) -> None:
     length = 2 if " ".join(words[:2]) in COMMANDS else 1
     name = " ".join(words[:length])
     module = import_module(COMMANDS[name].module)
-    parser = module.parsers()[name] if hasattr(module, "parsers") else module.parser()
+    parser = module.parsers()[name] if hasattr(module, "parsers") else module.main.parser()
     parser.parse_args([*COMMANDS[name].words[COMMANDS[name].words[:1] == (name,) :], *words[length:]])
 
 

@@ -32,4 +32,4 @@ def test_the_code_is_ours_and_only_the_results_are_foreign(job):
 def test_its_command_is_one_of_ours(job):
     text = "\n".join(step.get("run", "") for step in job["jobs"]["verify"]["steps"])
     assert re.findall(r"python -m (\w+\.\w+)", text) == ["benchmarks.verify"]
-    assert verify.parser().parse_args(["folder"]).rerun == 0
+    assert verify.main.parser().parse_args(["folder"]).rerun == 0

@@ -61,11 +61,11 @@ def run_suite(suite: str = "pocket", *, strategies: Sequence[str] | None = None,
     from benchmarks import run
     from benchmarks.planning.plan import make_plan, resolve
 
-    known = vars(options.parser(None).parse_args([]))
+    args = run.main.parser().parse_args([])
     for name in flags:
-        if name not in known:
-            raise unknown("argument", name, known)
-    args = type(options.parser(None).parse_args([]))(**{**known, **flags, "suite": suite, "strategies": strategies})
+        if name not in args:
+            raise unknown("argument", name, vars(args))
+    vars(args).update(flags, suite=suite, strategies=strategies)
     options.check(args)
     request = resolve(args)
     plan, console = make_plan(request), Console(quiet=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.data.sources import TaskData, examples_hash, load_task_data
 from benchmarks.data.splits import Size, paucity_split, split_hash
 from benchmarks.data.tasks import TASKS, Task
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.errors import InputError
 from fisher.common.files import read_regular, write_atomic, write_file
 
@@ -132,14 +132,12 @@ def _encoded(hashes: object) -> bytes:
     return (json.dumps(hashes, indent=1) + "\n").encode()
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("python -m benchmarks.data.official", "Write the expected hashes of official and pocket splits.")
-    made.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="folder of the official GLUE files")
-    made.add_argument(
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="folder of the official GLUE files")
+    parser.add_argument(
         "--output", type=Path, default=EXPECTED_HASHES, metavar="FILE", help="file to write (default: %(default)s)"
     )
-    return made
 
 
 def run(args: argparse.Namespace) -> None:
@@ -148,10 +146,9 @@ def run(args: argparse.Namespace) -> None:
     write_file(args.output, _encoded(hashes))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command(
+    "python -m benchmarks.data.official", "Write the expected hashes of official and pocket splits.", add_flags, run
+)
 
 if __name__ == "__main__":
     raise SystemExit(main())

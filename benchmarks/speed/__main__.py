@@ -12,18 +12,16 @@ exit codes: 0 measured; 2 the request was wrong; 130 interrupted
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.data.tasks import find_task
 from benchmarks.executors import variables
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench speed", __doc__)
-    data = made.add_argument_group("model and data")
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    data = parser.add_argument_group("model and data")
     data.add_argument("--model", default="pocket", metavar="HUB_ID|FOLDER", help="default: the embedded one")
     data.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
     data.add_argument(
@@ -33,14 +31,13 @@ def parser() -> argparse.ArgumentParser:
         "--fraction", type=float, default=0.1, metavar="F", help="share of the training data (default 0.1)"
     )
     data.add_argument("--offline", action="store_true", help="use local files and caches only")
-    size = made.add_argument_group("what to measure")
+    size = parser.add_argument_group("what to measure")
     size.add_argument(
         "--batches", type=int, default=6, metavar="N", help="batches that every candidate takes (default 6)"
     )
     size.add_argument("--trials", action="store_true", help="whole trials against the Hugging Face Trainer too")
     size.add_argument("--rounds", type=int, default=3, metavar="N", help="whole trials of each candidate (default 3)")
     size.add_argument("--output", type=Path, metavar="FILE", help="write every figure as JSON")
-    return made
 
 
 def run(args: argparse.Namespace) -> None:
@@ -53,10 +50,7 @@ def run(args: argparse.Namespace) -> None:
     measure.run(args)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    return run_command(parser(), run, argv)
-
+main = Command("regbench speed", __doc__, add_flags, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -11,25 +11,22 @@ exit codes: 0 the report is made, whether or not the directions hold; 2 the requ
 """
 
 import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.executors import variables
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = make_parser("regbench theory", __doc__)
-    made.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder of the report")
-    made.add_argument("--quick", action="store_true", help="a look at the report: few restarts, epochs and steps")
-    data = made.add_argument_group("data")
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder of the report")
+    parser.add_argument("--quick", action="store_true", help="a look at the report: few restarts, epochs and steps")
+    data = parser.add_argument_group("data")
     data.add_argument(
         "--source", metavar="FOLDER", type=Path, help="digits to pretrain on: EMNIST, MNIST (IDX) or USPS"
     )
     data.add_argument("--target", metavar="FOLDER", type=Path, help="digits to fine-tune on")
-    size = made.add_argument_group("size of the digits experiment")
+    size = parser.add_argument_group("size of the digits experiment")
     size.add_argument("--pretrain-epochs", metavar="N", type=int, nargs="+", help="one pretraining each (paper: 1..20)")
     size.add_argument("--pretrain-seeds", metavar="N", type=int, help="of each number of epochs (paper: 5)")
     size.add_argument("--finetune-epochs", metavar="N", type=int, help="paper: 5")
@@ -37,21 +34,17 @@ def parser() -> argparse.ArgumentParser:
     size.add_argument(
         "--probabilities", metavar="P", type=float, nargs="+", help="of mixing or dropping, rising from 0"
     )
-    return made
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    words = sys.argv[1:] if argv is None else list(argv)
+def run(args: argparse.Namespace) -> None:
+    """Measure, and write the report."""
+    variables.settle()
+    from benchmarks.theory import experiments
 
-    def run(args: argparse.Namespace) -> None:
-        variables.settle()
-        from benchmarks.theory import experiments
+    experiments.run(args)
 
-        experiments.run(argparse.Namespace(**vars(args), words=words))
 
-    return run_command(parser(), run, words)
-
+main = Command("regbench theory", __doc__, add_flags, run)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -8,7 +8,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     domains = load_domains(arguments.source, arguments.target)
     output = arguments.output
     require_writable(output / "report.md")
-    found = measure(plan, domains, QUICK_STEPS if arguments.quick else STEPS, environment(arguments.words))
+    found = measure(plan, domains, QUICK_STEPS if arguments.quick else STEPS, environment())
     figures.least_squares(found.problem, found.lines, output / "least_squares.png")
     figures.theorem(found.excesses, output / "theorem.png")
     figures.retention(found.curves, output / "digits.png")
@@ -93,9 +93,9 @@ def load_domains(source: Path | None, target: Path | None) -> tuple[digits.Domai
     return digits.read_folder(source), digits.read_folder(target)
 
 
-def environment(words: Sequence[str]) -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """Command and versions; of the folders only the names, wherever they lie."""
-    shown = [Path(word).name if "/" in word else word for word in words]
+    shown = [Path(word).name if "/" in word else word for word in sys.argv[1:] if word != "theory"]
     return {
         "command": " ".join(["regbench theory", *shown]),
         "python": platform.python_version(),

@@ -6,6 +6,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from typing import NoReturn
 
 from fisher.common.errors import InputError
@@ -54,26 +56,41 @@ def show_any_script() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def run_command(
-    parser: argparse.ArgumentParser, run: Run, argv: Sequence[str] | None = None, *, resumes: bool = False
-) -> int:
-    """Parse `argv` (None: the process's own), run the request and return its exit code.
+@dataclass(frozen=True)
+class Command:
+    """A command line and its work; called with its words (None: the process's own), it returns the exit code.
 
-    `run` returns the code, or None for 0. resumes: whether the same command continues after Ctrl-C. A defect of the
-    program keeps its traceback.
+    doc: a description in the first line, then examples and exit codes; add_flags: adds the flags to a parser; run: does
+    the work and returns the code (None: 0), or the name of a module whose `run` does, which is imported only then;
+    resumes: whether the same command continues after Ctrl-C. A defect of the program keeps its traceback.
     """
-    show_any_script()
-    args = parser.parse_args(argv)
-    try:
-        code = run(args) or 0
-        sys.stdout.flush()
-        return code
-    except InputError as error:
-        print(f"error: {escape(str(error))}", file=sys.stderr)
-        return REFUSED
-    except KeyboardInterrupt:
-        print(f"Interrupted. {RESUME}" if resumes else "Interrupted.", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # `| head` has read enough; what is still buffered must not fail at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
+
+    prog: str
+    doc: str | None
+    add_flags: Callable[[argparse.ArgumentParser], object]
+    run: Run | str
+    resumes: bool = False
+
+    def parser(self) -> argparse.ArgumentParser:
+        """Return the parser of its flags."""
+        made = make_parser(self.prog, self.doc)
+        self.add_flags(made)
+        return made
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        show_any_script()
+        args = self.parser().parse_args(argv)
+        try:
+            run: Run = import_module(self.run).run if isinstance(self.run, str) else self.run
+            code = run(args) or 0
+            sys.stdout.flush()
+            return code
+        except InputError as error:
+            print(f"error: {escape(str(error))}", file=sys.stderr)
+            return REFUSED
+        except KeyboardInterrupt:
+            print(f"Interrupted. {RESUME}" if self.resumes else "Interrupted.", file=sys.stderr)
+            return INTERRUPTED
+        except BrokenPipeError:  # `| head` has read enough; what is still buffered must not fail at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return UNREAD

@@ -23,7 +23,7 @@ from benchmarks.data.tasks import TASKS
 from benchmarks.executors.launch import Launch
 from benchmarks.executors.leases import Leases
 from benchmarks.planning import plan as planning
-from benchmarks.run import main, parser
+from benchmarks.run import main
 from benchmarks.trial.config import TrialConfig
 from benchmarks.verify import main as verify
 from leaderboard.build import build
@@ -42,7 +42,7 @@ LONG = "a" * 300  # no file can have this name
 
 def planned(*argv: str) -> tuple[planning.Request, planning.Plan]:
     """What a command line comes to, before anything is written."""
-    request = planning.resolve(parser().parse_args(argv))
+    request = planning.resolve(main.parser().parse_args(argv))
     return request, planning.make_plan(request)
 
 

@@ -1,13 +1,16 @@
 """How every command ends."""
 
-import argparse
 import subprocess
 import sys
 
 import pytest
 
-from fisher.common.command import make_parser, run_command
+from fisher.common.command import Command
 from fisher.common.errors import InputError
+
+
+def no_flags(parser):
+    pass
 
 
 def refuse(args):
@@ -29,19 +32,19 @@ def interrupt(args):
     ],
 )
 def test_the_code_and_the_sentence(run, resumes, code, said, capsys):
-    assert run_command(argparse.ArgumentParser(), run, [], resumes=resumes) == code
+    assert Command("regbench x", None, no_flags, run, resumes)([]) == code
     assert capsys.readouterr().err == said
 
 
 def test_a_defect_of_the_program_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
-        run_command(argparse.ArgumentParser(), lambda args: 1 / 0, [])
+        Command("regbench x", None, no_flags, lambda args: 1 / 0)([])
 
 
 def test_the_docstring_is_the_help(capsys):
-    parser = make_parser("regbench x", "Do x.\n\nexamples:\n  regbench x   # twice\n")
+    command = Command("regbench x", "Do x.\n\nexamples:\n  regbench x   # twice\n", no_flags, refuse)
     with pytest.raises(SystemExit):
-        run_command(parser, refuse, ["--help"])
+        command(["--help"])
     shown = capsys.readouterr().out
     assert shown.startswith("usage: regbench x") and "Do x.\n" in shown and shown.endswith("  regbench x   # twice\n")
 
@@ -49,8 +52,8 @@ def test_the_docstring_is_the_help(capsys):
 def test_a_reader_that_has_read_enough_is_no_error():
     """As `| head -1`: the pipe is closed before the text is written."""
     code = (
-        "import argparse, sys; sys.stdin.read(); from fisher.common.command import run_command; "
-        "sys.exit(run_command(argparse.ArgumentParser(), lambda args: print('x' * 100_000), []))"
+        "import sys; sys.stdin.read(); from fisher.common.command import Command; "
+        "sys.exit(Command('x', None, lambda parser: None, lambda args: print('x' * 100_000))([]))"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as process:
@@ -62,8 +65,8 @@ def test_a_reader_that_has_read_enough_is_no_error():
 
 def test_any_script_is_shown_on_any_terminal():
     code = (
-        "import argparse, sys; from fisher.common.command import run_command; "
-        "sys.exit(run_command(argparse.ArgumentParser(), lambda args: print('\\u00e9'), []))"
+        "import sys; from fisher.common.command import Command; "
+        "sys.exit(Command('x', None, lambda parser: None, lambda args: print('\\u00e9'))([]))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, env={"PYTHONIOENCODING": "ascii"})
     assert (ran.returncode, ran.stdout) == (0, b"\\xe9\n")

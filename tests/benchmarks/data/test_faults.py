@@ -85,7 +85,7 @@ def test_what_cannot_be_left_out_is_refused(own):
         load_task_data(task, dropped={"train": (3, 9)})
     with pytest.raises(InputError, match=r"must name train or dev rows of a GLUE task or of your own, got mine:test"):
         load_task_data(task, dropped={"test": (2,)})
-    with pytest.raises(InputError, match=r"of a task with files, got pocket-rte:train"):
+    with pytest.raises(InputError, match=r"of your own, got pocket-rte:train"):
         load_task_data(TASKS["pocket-rte"], dropped={"train": (2,)})
 
 

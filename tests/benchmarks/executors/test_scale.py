@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.planning import plan as planning
-from benchmarks.run import parser, show_plan, show_time
+from benchmarks.run import main, show_plan, show_time
 from leaderboard.records.store import read_record, write_record
 
 ROOT = Path(__file__).parents[3]
@@ -39,7 +39,7 @@ def calibration() -> float:
 def plan(output: Path) -> tuple[float, planning.Plan]:
     """Processor seconds of a dry run, which plans, reads what is there and says what is left."""
     begin = time.process_time()
-    request = planning.resolve(parser().parse_args([*GRID, "--offline", "--output", str(output)]))
+    request = planning.resolve(main.parser().parse_args([*GRID, "--offline", "--output", str(output)]))
     plan = planning.make_plan(request)
     console = Console(quiet=True)
     show_plan(request, plan, console)
