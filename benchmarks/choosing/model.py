@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from benchmarks.data.batches import Encoded, encode, evaluation_batches
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.predict import ABOUT
-from benchmarks.trial import metrics
+from benchmarks.trial import failed_run
 from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.environment import isolated
 from benchmarks.trial.evaluation import Evaluation
@@ -74,7 +74,7 @@ def _judged(training: Training, inputs: Inputs, metric: str, seed: int) -> tuple
     [outputs] = training.evaluation.outputs_of([inputs.train.rows], training.strategy)
     predictions, labels = training.evaluation.predictions(outputs), inputs.train.labels
     diverged = not torch.isfinite(outputs).all()
-    verdict = metrics.judge(inputs.task, metric, predictions, labels, diverged=bool(diverged), seed=seed)
+    verdict = failed_run.judge(inputs.task, metric, predictions, labels, diverged=bool(diverged), seed=seed)
     return verdict.score, verdict.failed
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.data.tasks import Task
-from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
+from fisher.seeds import derive
 
 if TYPE_CHECKING:
     from benchmarks.trial.protocol import Protocol

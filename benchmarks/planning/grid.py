@@ -22,8 +22,8 @@ from benchmarks.tuning.trials import Plan
 from fisher.common.errors import InputError
 from regularizers.registry import identity
 from regularizers.strategy import Strategy, parse
-from regularizers.surgery.families import FAMILIES
 from regularizers.surgery.forward import available
+from regularizers.surgery.site_tables import FAMILIES
 
 
 def make_grid(

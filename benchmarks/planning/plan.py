@@ -39,8 +39,8 @@ from regularizers.describe import explain
 from regularizers.registry import load_plugins
 from regularizers.strategy import Strategy, parse
 from regularizers.surgery.discovery import discover, listing
-from regularizers.surgery.families import FAMILIES
 from regularizers.surgery.packing import PACKINGS
+from regularizers.surgery.site_tables import FAMILIES
 
 
 @dataclass(frozen=True)

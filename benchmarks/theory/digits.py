@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
 from fisher.common.files import read_regular
+from fisher.seeds import derive
 
 SIDE = 28
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049  # unsigned bytes in 3 dimensions and in 1

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from benchmarks.theory import digits, directions, figures, least_squares, report, retention, theorem
-from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
 from fisher.common.files import require_writable
+from fisher.seeds import derive
 
 STEPS, QUICK_STEPS = 2000, 400
 

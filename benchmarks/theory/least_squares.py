@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from benchmarks.theory.training import train
-from benchmarks.trial.seeds import derive
+from fisher.seeds import derive
 from regularizers.base import Context
 from regularizers.surgery.sites import Sites
 

@@ -22,7 +22,7 @@ from torch.nn.utils import skip_init
 
 from benchmarks.theory.digits import Domain, Part
 from benchmarks.theory.training import train
-from benchmarks.trial.seeds import derive
+from fisher.seeds import derive
 from regularizers.base import Batch, Context, require
 from regularizers.surgery.sites import Site, Sites
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmarks.data.splits import Size
 from benchmarks.trial.protocol import ADDED, FIELDS, Protocol
-from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
+from fisher.seeds import derive
 from leaderboard.records.identity import record_id
 from regularizers.strategy import Strategy, parse
 

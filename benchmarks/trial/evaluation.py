@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.data import batches
 from benchmarks.data.tasks import Task
-from benchmarks.trial import metrics
+from benchmarks.trial import failed_run, metrics
 from benchmarks.trial.calibration import calibration, decode_logits, encode_logits
 from benchmarks.trial.inputs import Labels, Part
 from regularizers.base import Context, criterion
@@ -68,7 +68,7 @@ class Evaluation:
             best = max(kept, key=lambda epoch: epoch["scores"][metric])
             chosen = best if selection == "best_dev" else kept[-1]
         predictions = chosen["predictions"] if chosen else []
-        verdict = metrics.judge(self.task, metric, predictions, self.labels, diverged=diverged, seed=seed)
+        verdict = failed_run.judge(self.task, metric, predictions, self.labels, diverged=diverged, seed=seed)
         return {
             "status": "failed" if verdict.failed else "ok",
             "reason": None,

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from benchmarks.trial.models import Source, load
 from fisher.common.errors import InputError
-from regularizers.surgery.families import FAMILIES
+from regularizers.surgery.site_tables import FAMILIES
 
 SMALLEST_SHARE = 0.6  # of the embedding's rows that a tokenizer has words for (ByT5: 259 of 384)
 MOST_UNKNOWN = 0.2

@@ -21,8 +21,8 @@ from benchmarks.trial.cost import PEAK, Clock
 from benchmarks.trial.environment import environment, isolated
 from benchmarks.trial.evaluation import DIGITS, Evaluation
 from benchmarks.trial.inputs import Inputs, Resources, encode_tests, load_inputs
-from benchmarks.trial.seeds import derive
 from benchmarks.tuning.floor_trials import measure
+from fisher.seeds import derive
 from regularizers.agreement import settle_forward
 from regularizers.base import Context, SkipTrial
 from regularizers.context import History

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from benchmarks.trial.seeds import derive
 from benchmarks.tuning.families import Family
 from fisher.common.errors import InputError
+from fisher.seeds import derive
 from regularizers.search import Search, Value
 
 DIMENSION = 16

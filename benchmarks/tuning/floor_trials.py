@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.trial import metrics, models
+from benchmarks.trial import failed_run, metrics, models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import Clock
 from benchmarks.trial.inputs import Inputs, Resources, load_inputs
-from benchmarks.trial.seeds import derive
 from benchmarks.tuning.floors import constant, linear_head, standardised, states, tfidf
+from fisher.seeds import derive
 
 DIGITS = 6  # as predictions of trained models are rounded
 Json = dict[str, Any]
@@ -26,7 +26,7 @@ def measure(config: TrialConfig, resources: Resources, clock: Clock) -> Json:
     fit, held, dev = _predict(config, resources, inputs)
     clock.lap("train")
     labels, seed = inputs.dev.labels, derive("chance", config.restart)
-    verdict = metrics.judge(task, config.metric, dev, labels, diverged=False, seed=seed)
+    verdict = failed_run.judge(task, config.metric, dev, labels, diverged=False, seed=seed)
     measure, fitted = metrics.fit_measure(task), inputs.train.labels
     result = {
         "status": "failed" if verdict.failed else "ok",

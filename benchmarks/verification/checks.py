@@ -18,13 +18,14 @@ from benchmarks.data.sources import TaskData, examples_hash
 from benchmarks.data.splits import Size, Split, make_split, split_hash
 from benchmarks.data.tasks import Task
 from benchmarks.trial.calibration import calibration, decode_logits
+from benchmarks.trial.failed_run import judge
 from benchmarks.trial.inputs import Labels, labels_of
-from benchmarks.trial.metrics import judge, metric_name, scores
+from benchmarks.trial.metrics import metric_name, scores
 from benchmarks.trial.protocol import ADDED, Protocol
-from benchmarks.trial.seeds import derive
 from benchmarks.verification.retraining import Retrainer, sample
 from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
+from fisher.seeds import derive
 from leaderboard.audit import CHECKS, Finding
 from leaderboard.records.schema import is_result
 from leaderboard.verify import report, verify

@@ -11,14 +11,14 @@ from benchmarks.data.origin import Origin
 from benchmarks.data.sources import examples_hash
 from benchmarks.data.splits import split_hash
 from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.failed_run import judge
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, labels_of, parts_of
-from benchmarks.trial.metrics import judge
 from benchmarks.trial.models import find_model
-from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from fisher.common.text import escape
+from fisher.seeds import derive
 from leaderboard.records.methods import METHODS, encode_methods
 from leaderboard.records.plan import PLAN, encode_plan, read_plan
 from leaderboard.records.schema import Record, RecordError, is_result

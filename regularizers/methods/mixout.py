@@ -10,7 +10,7 @@ mixed. E w_mix = w. For a strongly convex loss of constant m it penalises ||w - 
 Where (`layers`): `paper` is what the first author says in public (bloodwass/mixout, pull request 13 and issue 4): the
 linear layers whose output the model drops (BERT: query, key, value, attention output dense, feed-forward output dense,
 pooler; not the intermediate dense). `fed` is another reading of [Lee20 C.2]: the linear layers whose input is dropped
-(intermediate dense in, output dense out). `regularizers/surgery/families.py` lists both for every family; `all` is
+(intermediate dense in, output dense out). `regularizers/surgery/site_tables.py` lists both for every family; `all` is
 every linear layer of the body. The head is mixed by a `head:` term alone.
 
 Deviations: the gradient is exact, grad * m / (1 - p). The authors' code (and eq. 2) leaves out 1 / (1 - p), which Adam

@@ -3,7 +3,7 @@
 A *site* is a dropout module that the model calls, or a probability that its attention reads, if dropping there changes
 the output, and for attention also if noise on the probabilities does. The *mixed layers* are found by following values
 from linear layers and dropouts to where they are used, through every function of one forward pass: exactly what `paper`
-and `fed` say (`regularizers.surgery.families`). Nothing is planted: a model without dropout has no hidden sites.
+and `fed` say (`regularizers.surgery.site_tables`). Nothing is planted: a model without dropout has no hidden sites.
 """
 
 from __future__ import annotations

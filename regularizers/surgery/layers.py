@@ -13,7 +13,7 @@ import re
 from torch import nn
 
 from regularizers.base import Context, SkipTrial
-from regularizers.surgery.families import FAMILIES
+from regularizers.surgery.site_tables import FAMILIES
 from regularizers.surgery.sites import base_prefix
 
 NUMBER = re.compile(r"(?:^|\.)(\d+)(?=\.)")

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from fisher.common.errors import InputError
-from regularizers.surgery.families import FAMILIES
 from regularizers.surgery.rows import READINGS, Family, Row
+from regularizers.surgery.site_tables import FAMILIES
 
 PLANTED = {"output": "site_dropout", "input": "site_input_dropout"}  # names of dropouts of ours in their host module
 

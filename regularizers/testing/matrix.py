@@ -18,8 +18,8 @@ from regularizers.context import Context, SkipTrial, Training
 from regularizers.loop import make_optimizer, step
 from regularizers.registry import find, methods
 from regularizers.strategy import BoundStrategy, Strategy, parse
-from regularizers.surgery.families import ALIASES, TABLES
 from regularizers.surgery.forward import available
+from regularizers.surgery.site_tables import ALIASES, TABLES
 from regularizers.surgery.sites import Site, base_prefix, find_sites
 from regularizers.testing.tiny_families import family_batch, tiny_family
 from regularizers.testing.tiny_trial import SingleProcessAccelerator, example_scores, recipe

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.trial.seeds import derive
+from fisher.seeds import derive
 from leaderboard.build import build
 from leaderboard.record_audit import seed_of, terms_of
 from leaderboard.records.store import read_record, write_record

@@ -5,7 +5,7 @@ import torch
 
 from regularizers.loop import make_optimizer, step
 from regularizers.strategy import parse
-from regularizers.surgery.families import TABLES
+from regularizers.surgery.site_tables import TABLES
 from regularizers.testing.tiny_families import family_batch, tiny_family
 from regularizers.testing.tiny_trial import SingleProcessAccelerator, Trial, make_batch, recipe, tiny_bert
 

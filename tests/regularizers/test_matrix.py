@@ -8,7 +8,7 @@ import torch
 from regularizers.__main__ import main
 from regularizers.registry import methods
 from regularizers.strategy import parse
-from regularizers.surgery.families import ALIASES, TABLES
+from regularizers.surgery.site_tables import ALIASES, TABLES
 from regularizers.testing import matrix
 
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"

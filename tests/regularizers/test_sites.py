@@ -12,7 +12,7 @@ from fisher.scores import published_ranking
 from regularizers.base import Context, SkipTrial
 from regularizers.strategy import parse
 from regularizers.surgery.discovery import Flow
-from regularizers.surgery.families import FAMILIES
+from regularizers.surgery.site_tables import FAMILIES
 from regularizers.surgery.sites import base_prefix, find_sites, set_rate
 from regularizers.testing.tiny_families import FIELDS, OWN_ATTENTION
 from regularizers.testing.tiny_trial import tiny_config

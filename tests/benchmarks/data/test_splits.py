@@ -36,8 +36,8 @@ from benchmarks.data.splits import (
 )
 from benchmarks.data.tasks import TASKS, Task
 from benchmarks.trial.protocol import Protocol
-from benchmarks.trial.seeds import derive
 from fisher.common.errors import InputError
+from fisher.seeds import derive
 
 RTE, STSB = TASKS["rte"], TASKS["stsb"]
 OWN_REGRESSION = Task("prices", ("text",), None, "pearson")

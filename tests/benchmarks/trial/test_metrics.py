@@ -11,8 +11,9 @@ from sklearn.metrics import matthews_corrcoef
 
 from benchmarks.data.sources import load_task_data
 from benchmarks.data.tasks import TASKS, Task
-from benchmarks.trial import metrics
-from benchmarks.trial.metrics import QUANTILE, chance_threshold, floor, judge, metric_name, scores
+from benchmarks.trial import failed_run, metrics
+from benchmarks.trial.failed_run import QUANTILE, chance_threshold, floor, judge
+from benchmarks.trial.metrics import metric_name, scores
 from fisher.common.errors import InputError
 
 COLA, RTE, MRPC, STSB, MNLI = (TASKS[name] for name in ("cola", "rte", "mrpc", "stsb", "mnli"))
@@ -132,7 +133,7 @@ def slow_threshold(task: Task, metric: str, predictions: list[float], labels: li
     """The definition, one permutation at a time, with SciPy's and scikit-learn's own functions."""
     generator = np.random.Generator(np.random.PCG64(seed))
     values = []
-    for _ in range(metrics.PERMUTATIONS):
+    for _ in range(failed_run.PERMUTATIONS):
         order = generator.permuted(np.arange(len(predictions)))
         permuted = np.asarray(predictions)[order]
         values.append(scores(task, permuted, labels)[metric])
@@ -159,7 +160,7 @@ def slow_threshold(task: Task, metric: str, predictions: list[float], labels: li
 def test_the_fast_chance_threshold_is_that_of_the_slow_loop(
     task: Task, metric: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics, "PERMUTATIONS", 100)
+    monkeypatch.setattr(failed_run, "PERMUTATIONS", 100)
     generator = np.random.default_rng(3)
     if task.labels:
         predictions, labels = generator.integers(0, len(task.labels), (2, 60)).tolist()
@@ -173,7 +174,7 @@ def test_the_chance_threshold_of_many_predictions_is_drawn_in_chunks(monkeypatch
     predictions, _ = draws(50)
     labels, _ = draws(50, seed=1)
     whole = chance_threshold(COLA, "matthews", predictions, labels, seed=0)
-    monkeypatch.setattr(metrics, "_CHUNK", 50 * 7)
+    monkeypatch.setattr(failed_run, "_CHUNK", 50 * 7)
     assert chance_threshold(COLA, "matthews", predictions, labels, seed=0) == whole
 
 
