@@ -19,9 +19,8 @@ from torch import Tensor
 from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear
-from regularizers.surgery.mixing import convert_to_mixed, mixconnect, set_mask
-from regularizers.surgery.mixing_method import check_layers, check_layers_scope
-from regularizers.surgery.noise import step_generator
+from regularizers.surgery.mixing import convert_to_mixed, mixconnect
+from regularizers.surgery.mixing_method import check_layers, check_layers_scope, draw_per_weight
 
 
 def dropconnect(weight: Tensor, p: float, mask: Tensor) -> Tensor:
@@ -63,7 +62,4 @@ class Dropconnect(Regularizer):
 
     def draw(self, context: Context) -> None:
         """A mask entry per weight, drawn on the model's device."""
-        generator = step_generator(context, self._mixed[0].weight.device)
-        for layer in self._mixed:
-            shape, device = layer.weight.shape, layer.weight.device
-            set_mask(layer, torch.rand(shape, generator=generator, device=device) >= self.p)
+        draw_per_weight(self._mixed, self.p, context)

@@ -13,18 +13,23 @@ pooler; not the intermediate dense). `fed` is another reading of [Lee20 C.2]: th
 (intermediate dense in, output dense out). `regularizers/surgery/site_tables.py` lists both for every family; `all` is
 every linear layer of the body. The head is mixed by a `head:` term alone.
 
+High-rate mixout (Aminbeidokhti et al. 2026, WACV, arXiv:2510.06955) mixes nine tenths of a Transformer's weights one by
+one, m ~ Bernoulli(1 - p) per weight: `mixout(w_pre, 0.9, layers=all, gradient=authors, mask=weight)`. Masks and
+gradient are those of its code (Masseeh/HR-Mixout); that all layers are mixed is our reading.
+
 Deviations: the gradient is exact, grad * m / (1 - p). The authors' code (and eq. 2) leaves out 1 / (1 - p), which Adam
 hardly sees and a global-norm clip does; `gradient=authors` is that variant.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from regularizers.base import require
 from regularizers.registry import register
 from regularizers.surgery.mixing import mixconnect
 from regularizers.surgery.mixing_method import ColumnMixing
@@ -56,6 +61,7 @@ class Mixout(ColumnMixing):
     Targets: w_pre or 0 outside the head, w_0 or 0 on it, or a .safetensors file of weights under base-model names.
     """
 
+    mask: str = field(default="neuron", kw_only=True)
     version: ClassVar[int] = 2
     summary: ClassVar[str] = "swap random columns of the weights for a target's"
     paper: ClassVar[str] = "Lee, Cho, Kang 2020 (ICLR), eq. 8"
@@ -63,3 +69,12 @@ class Mixout(ColumnMixing):
     deviations: ClassVar[str] = "exact gradient; the authors' code leaves out 1/(1-p) (gradient=authors)"
     example: ClassVar[str] = "mixout(w_pre, 0.5)"
     off: ClassVar[tuple[str, ...]] = ("mixout(w_pre, 0)", "mixout(0, 0, layers=all)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.mask in ("neuron", "weight"), "mask of mixout must be neuron or weight", self.mask)
+
+    @property
+    def per_weight(self) -> bool:  # type: ignore[override]
+        """Whether single weights are mixed."""
+        return self.mask == "weight"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,14 +15,15 @@ from torch import Tensor
 from fisher.common.errors import InputError
 from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
 from regularizers.search import Linear
-from regularizers.surgery.mixing import convert_to_mixed, input_features, set_mask
+from regularizers.surgery.mixing import Mixed, convert_to_mixed, input_features, set_mask
+from regularizers.surgery.noise import step_generator
 from regularizers.surgery.rows import READINGS
 from regularizers.surgery.sites import base_prefix
 
 
 @dataclass
 class ColumnMixing(Regularizer):
-    """Mix the columns of linear layers toward `target` with masks of mean 1 - p."""
+    """Mix the columns of linear layers toward `target` with masks of mean 1 - p, or their weights one by one."""
 
     target: str
     p: float
@@ -30,6 +31,7 @@ class ColumnMixing(Regularizer):
     gradient: str = field(default="exact", kw_only=True)
     search: ClassVar = {"p": Linear(0.1, 0.9, paper=0.7)}
     sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
+    per_weight: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_target(self.name, self.target)
@@ -51,12 +53,16 @@ class ColumnMixing(Regularizer):
         """Turn the layers in scope into mixed ones; returns their names."""
         names = context.mixed_layers(self.layers)
         found = targets(self.target, names, context)
+        form: dict[str, Any] = {"gradient": self.gradient, "per_weight": self.per_weight}
         layers = {name: context.model.get_submodule(name) for name in names}
-        self._mixed = [convert_to_mixed(layers[name], found[name], self.p, gradient=self.gradient) for name in names]
+        self._mixed = [convert_to_mixed(layers[name], found[name], self.p, **form) for name in names]
         return names
 
     def draw(self, context: Context) -> None:
         """One draw for all layers: a mask entry per input feature, the same for every micro-batch of the step."""
+        if self.per_weight:
+            draw_per_weight(self._mixed, self.p, context)
+            return
         widths = [input_features(layer) for layer in self._mixed]
         masks = self.masks(sum(widths), context.generator)
         for layer, mask in zip(self._mixed, masks.split(widths), strict=True):
@@ -65,6 +71,14 @@ class ColumnMixing(Regularizer):
     def masks(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` mask entries of mean 1 - p: Bernoulli(1 - p)."""
         return torch.rand(count, generator=generator) >= self.p
+
+
+def draw_per_weight(layers: Sequence[Mixed], p: float, context: Context) -> None:
+    """A mask entry per weight, 1 with probability 1 - p, drawn on the model's device."""
+    generator = step_generator(context, layers[0].weight.device)
+    for layer in layers:
+        shape, device = layer.weight.shape, layer.weight.device
+        set_mask(layer, torch.rand(shape, generator=generator, device=device) >= p)
 
 
 def is_file(target: str) -> bool:

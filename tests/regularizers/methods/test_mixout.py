@@ -12,6 +12,7 @@ from regularizers.methods.mixout import mixout
 from regularizers.strategy import parse
 from regularizers.surgery.mixing import MixedLinear, convert_to_mixed, set_mask
 from regularizers.surgery.mixing import mixconnect as mix
+from regularizers.testing.conformance import CHECKS, Subject, run_check
 
 
 def slow_mixout(weight, target, p, kept):
@@ -227,3 +228,38 @@ def test_a_stored_target_must_be_readable(lab, tmp_path):
     broken.write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match="must be a safetensors file, but it cannot be read"):
         lab(f"mixout({broken}, 0.5)")
+
+
+@pytest.mark.parametrize("gradient", ["exact", "authors"])
+def test_with_a_mask_of_single_weights_every_weight_is_kept_or_mixed(lab, gradient):
+    """Against [Lee20 eq. 8] entry by entry; the gradient of a mixed weight is 0."""
+    p = 0.7
+    trial = lab(f"mixout(w_pre, {p}, layers=all, gradient={gradient}, mask=weight)").shift()
+    layer = trial.model.get_submodule(trial.touched[0]).train()
+    trial.bound.draw()
+    mask, x = layer.mix_mask.clone(), torch.rand(3, 16, dtype=torch.float64)
+    assert mask.shape == layer.weight.shape and 0.15 < mask.double().mean() < 0.45
+    out = layer(x)
+    out.sum().backward()
+    for row in range(0, 16, 5):
+        mixed = [
+            ((float(w) if kept else float(u)) - p * float(u)) / (1 - p)
+            for w, u, kept in zip(layer.weight[row].detach(), layer.mix_target[row], mask[row], strict=True)
+        ]
+        expected = x @ torch.tensor(mixed, dtype=torch.float64) + layer.bias[row]
+        torch.testing.assert_close(out[:, row], expected, rtol=1e-12, atol=1e-12)
+    factor = 1 if gradient == "authors" else 1 / (1 - p)
+    torch.testing.assert_close(layer.weight.grad, factor * mask.double() * x.sum(0), rtol=1e-12, atol=1e-12)
+    trial.bound.draw()
+    assert not torch.equal(layer.mix_mask, mask)
+
+
+def test_a_mask_of_single_weights_passes_the_kit():
+    subject = Subject("mixout", parse("mixout(w_pre, 0.5, mask=weight)"), off=("mixout(w_pre, 0, mask=weight)",))
+    findings = [run_check(name, subject) for name in CHECKS]
+    assert [f"{f.check}: {f.reason}" for f in findings if f.status == "fail"] == []
+
+
+def test_the_mask_must_be_known():
+    with pytest.raises(InputError, match=r"mask of mixout must be neuron or weight, got 0.5"):
+        parse("mixout(w_pre, 0.5, mask=0.5)")
