@@ -9,6 +9,8 @@ In evaluation no noise acts.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -58,7 +60,10 @@ class StepNoise:
 
 
 class Noise(Protocol):
-    """What sits at a site: (the module it sits on, activations) -> noisy activations of the same shape."""
+    """What sits at a site: (the module it sits on, activations) -> noisy activations of the same shape.
+
+    It acts on what the site's dropout leaves, or where it says `before_dropout = True` on what the dropout is given.
+    """
 
     def __call__(self, module: nn.Module, x: Tensor) -> Tensor: ...
 
@@ -68,13 +73,20 @@ class NoisyDropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """x of any shape."""
-        noise = noise_of(self)
-        return super().forward(x) if noise is None else noise(self, super().forward(x))
+        return noisy(self, x, super().forward)
 
 
 def noise_of(module: nn.Module) -> Noise | None:
     """The noise that acts on this module now: None without one and in evaluation."""
     return getattr(module, "site_noise", None) if module.training else None
+
+
+def noisy(module: nn.Module, x: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
+    """Activations behind the dropout `drop` and the noise of the module, in the order that the noise asks for."""
+    noise = noise_of(module)
+    if noise is None:
+        return drop(x)
+    return drop(noise(module, x)) if getattr(noise, "before_dropout", False) else noise(module, drop(x))
 
 
 def holder(model: nn.Module, site: Site) -> nn.Module:
@@ -120,9 +132,8 @@ def attention(
     scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     for bias in (position_bias, attention_mask):
         scores = scores if bias is None else scores + bias
-    used = nn.functional.dropout(scores.softmax(-1), p=dropout, training=module.training)
-    noise = noise_of(module)
-    used = used if noise is None else noise(module, used)
+    drop = functools.partial(nn.functional.dropout, p=dropout, training=module.training)
+    used = noisy(module, scores.softmax(-1), drop)
     return (used @ value).transpose(1, 2).contiguous(), used
 
 

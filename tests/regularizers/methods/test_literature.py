@@ -12,6 +12,7 @@ from regularizers.strategy import parse
 from regularizers.testing.tiny_trial import SingleProcessAccelerator, recipe
 
 SETTINGS = [
+    "addrop(0.5, 0.5)",
     "bitfit(0.001)",
     "child_tuning(0.4)",
     "child_tuning(0.4, variant=D)",
@@ -27,6 +28,8 @@ SETTINGS = [
     "label_smoothing(0.2)",
     "layerwise_lr(0.5)",
     "lora(2, 4, lr=0.01)",
+    "lora(2, 4, dora=true)",
+    "lora(2, 4, mask=0.5)",
     "lp_ft(0.5)",
     "neftune(5)",
     "noisytune(0.3)",

@@ -16,7 +16,7 @@ from regularizers.strategy import parse
 
 ONES = torch.ones(2, 2)
 WHOLE_MODEL = (
-    "bitfit", "dps", "drophead(0.1)", "flooding(2)", "freelb", "freeze(1)", "gradual_unfreezing", "hype",
+    "addrop(0.1)", "bitfit", "dps", "drophead(0.1)", "flooding(2)", "freelb", "freeze(1)", "gradual_unfreezing", "hype",
     "label_smoothing(0.2)", "layerwise_lr(0.5)", "lora", "lp_ft", "neftune(5)", "noisytune", "r3f", "rdrop(2)",
     "recadam(1)", "reinit(1)", "smart", "spd(1)", "wise_ft(0.3)",
 )  # fmt: skip
@@ -25,6 +25,9 @@ WHOLE_MODEL = (
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("addrop(2)", r"p of addrop must be in \[0, 1\], got 2"),
+        ("addrop(0.1, 1)", r"q of addrop must be in \[0, 1\), got 1"),
+        ("addrop(0.1) + drophead(0.1)", "one sum must set the noise on attention once"),
         ("dropconnect(1)", r"p of dropconnect must be in \[0, 1\), got 1"),
         ("dropconnect(0.1, layers=few)", "layers of dropconnect must be paper, fed or all, got few"),
         ("dropconnect(0.1) + mixout(0, 0.1)", "one sum must set the mixed weights once"),
