@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from fisher.profile import Profile, normalised
 
@@ -17,49 +18,46 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 SURFACE_COLOURS = "cividis"
 COLUMNS = 4  # of the panels of a landscape
 
-Line = tuple[Sequence[float], Sequence[float]]
+ScoresOf = Callable[[Profile], ArrayLike]
 
 
 def plot_report(profiles: Sequence[Profile], folder: Path, extension: str) -> None:
     """Write `parameters`, `layers-sorted` and `layers`, each with a raw and a normalised panel, a line per file."""
-    plots: tuple[tuple[str, Callable[[Profile], Line], str, str], ...] = (
-        ("parameters", parameter_line, "share of parameters, from the highest score", "score of a parameter"),
-        ("layers-sorted", sorted_layer_line, "rank of the layer, from the highest score", "score of a layer"),
-        ("layers", layer_line, "layer, in the model's order", "score of a layer"),
+    plots: tuple[tuple[str, ScoresOf, str, str], ...] = (
+        (
+            "parameters",
+            lambda one: one.curve.numpy(),
+            "share of parameters, from the highest score",
+            "score of a parameter",
+        ),
+        ("layers-sorted", sorted_layers, "rank of the layer, from the highest score", "score of a layer"),
+        ("layers", lambda one: list(one.layers.values()), "layer, in the model's order", "score of a layer"),
     )
-    for name, line_of, across, up in plots:
+    for name, scores_of, across, up in plots:
         figure = Figure(figsize=(9.6, 3.6), layout="constrained")
         raw, normal = figure.subplots(1, 2)
         for axes, title in ((raw, "raw"), (normal, "normalised")):
-            draw_lines(axes, profiles, line_of, normal=axes is normal, marked=name != "parameters")
+            draw_lines(axes, profiles, scores_of, normal=axes is normal, marked=name != "parameters")
             axes.set(yscale="log", xlabel=across, ylabel=up, title=title)
             axes.grid(alpha=0.3)
         raw.legend(fontsize=8)
         figure.savefig(folder / f"{name}.{extension}", dpi=80)
 
 
-def draw_lines(
-    axes: Axes, profiles: Sequence[Profile], line_of: Callable[[Profile], Line], *, normal: bool, marked: bool
-) -> None:
+def sorted_layers(one: Profile) -> Sequence[float]:
+    """Layer scores from the highest to the lowest."""
+    return sorted(one.layers.values(), reverse=True)
+
+
+def draw_lines(axes: Axes, profiles: Sequence[Profile], scores_of: ScoresOf, *, normal: bool, marked: bool) -> None:
     """One line per file, told from the others by colour, dash and marker; a score of 0 leaves a gap on the log axis."""
     styles = zip(profiles, cycle(COLOURS), cycle(DASHES), cycle(MARKERS), strict=False)
     for one, colour, dash, marker in styles:
-        across, up = line_of(one)
-        scores = normalised(np.asarray(up, dtype=np.float32)) if normal else np.asarray(up)
+        scores = np.asarray(scores_of(one), dtype=np.float32)
+        across = np.arange(1, len(scores) + 1) if marked else np.linspace(0, 1, len(scores))
+        scores = normalised(scores) if normal else scores
         look: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": marker if marked else "", "markersize": 3}
         axes.plot(across, np.where(scores > 0, scores, np.nan), label=one.label, **look)
-
-
-def parameter_line(one: Profile) -> Line:
-    return np.linspace(0, 1, len(one.curve)).tolist(), one.curve.tolist()
-
-
-def sorted_layer_line(one: Profile) -> Line:
-    return range(1, len(one.layers) + 1), sorted(one.layers.values(), reverse=True)
-
-
-def layer_line(one: Profile) -> Line:
-    return range(1, len(one.layers) + 1), list(one.layers.values())
 
 
 def plot_landscape(content: Mapping[str, Any], folder: Path) -> None:

@@ -30,7 +30,7 @@ class Scores:
     """What a score file holds: a diagonal (tensors of the parameters' shapes) or tensor scores (0-d tensors).
 
     `metadata` has at least: format, kind (empirical, mc, exact), objective, reduction (mean, sum), samples, seed,
-    corpus_hash, model (label), weights (SHA-256 as of `checkpoint.weights_hash`), and, added on writing, tensors
+    corpus_hash, model (label), weights (SHA-256 as of `checkpoint_hash`), and, added on writing, tensors
     (names, in the model's order).
     """
 

@@ -39,16 +39,6 @@ class State:
         return {name: value / self.done for name, value in self.total.items()}
 
 
-def batched_fisher(
-    model: torch.nn.Module, samples: Sequence[Sample], loss: Loss, *, batch_tokens: int = BATCH_TOKENS
-) -> dict[str, torch.Tensor]:
-    """The same as `diagonal.empirical_fisher`, faster, squared and summed in the parameters' own precision.
-
-    `batch_tokens` bounds the padded tokens of a batch; a single sample may be longer.
-    """
-    return accumulate(model, samples, loss, batch_tokens=batch_tokens).diagonal()
-
-
 def accumulate(
     model: torch.nn.Module,
     samples: Sequence[Sample],
@@ -60,6 +50,9 @@ def accumulate(
     report: Report = lambda state: None,
 ) -> State:
     """Add up the squares of all samples, from `state` on where one is given, calling `report` after each batch.
+
+    They are those of `diagonal.empirical_fisher`, faster, squared and summed in the parameters' own precision.
+    `batch_tokens` bounds the padded tokens of a batch; a single sample may be longer.
 
     Batches are checked before they are trusted: the two shortest samples are computed together and one by one, and
     where the two disagree, or the model uses a parameter in an unknown way, all samples are taken one by one.

@@ -15,7 +15,7 @@ from fisher.estimation.accumulate import Report, unchanged
 from fisher.estimation.kinds import draw_labels, exact_fisher
 from fisher.estimation.output import produce
 from fisher.estimation.partial import accumulate_resumably, measured_of
-from fisher.options import BATCH_TOKENS, KINDS
+from fisher.options import BATCH_TOKENS
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained, require_device
 from fisher.pretraining.corpus import corpus_hash, read_corpus, subsample_order
 from fisher.pretraining.fit import position_limit
@@ -24,7 +24,6 @@ from fisher.pretraining.objectives import (
     Sample,
     Text,
     build_sample,
-    choose,
     objective_loss,
 )
 from fisher.scores import Scores, base_names
@@ -71,7 +70,6 @@ def estimate(
     Raises:
         InputError: anything the request lacks; see `load_pretrained`, `draw_samples`, `accumulate`.
     """
-    choose("kind", kind, KINDS)
     loaded, tokenizer = load_pretrained(model, objective)
     length = resolve_length(loaded.config, max_length)
     drawn = draw_samples(

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,15 @@ def accumulate_resumably(
     prepare: Prepare = unchanged,
 ) -> State:
     """`fisher.estimation.accumulate` from where `partial` stands, saved there now and then; `recipe` says what of."""
-    keep = saver(partial, recipe) if partial else lambda state: None
+    due = time.monotonic() + INTERVAL
 
     def after_batch(state: State) -> None:
-        keep(state)
+        nonlocal due
+        begin = time.monotonic()
+        if partial and begin >= due:
+            save_state(partial, state, recipe)
+            end = time.monotonic()
+            due = end + max(INTERVAL, 20 * (end - begin))
         report(state)
 
     return accumulate(
@@ -86,18 +91,3 @@ def accumulate_resumably(
 def measured_of(state: State) -> dict[str, Any]:
     """What an estimate gives besides the diagonal: the mean loss and how soon the ranking settled."""
     return {"loss": state.loss / state.done, "convergence": convergence(state.noted)}
-
-
-def saver(path: Path, recipe: Mapping[str, Any]) -> Callable[[State], None]:
-    """A function that saves the state now and then."""
-    due = time.monotonic() + INTERVAL
-
-    def keep(state: State) -> None:
-        nonlocal due
-        begin = time.monotonic()
-        if begin >= due:
-            save_state(path, state, recipe)
-            end = time.monotonic()
-            due = end + max(INTERVAL, 20 * (end - begin))
-
-    return keep

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,8 @@ from fisher.pretraining.objectives import OBJECTIVES, choose
 INDEX = "model.safetensors.index.json"
 
 
-def weights_hash(state: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over name, dtype, shape and bytes of each tensor, in the order of the names.
-
-    For a checkpoint, `state` is what its files hold (`checkpoint_tensors`): buffers included, nothing that a head
-    class adds at random. So the hash does not depend on the class a checkpoint is loaded into.
-    """
-    return hash_tensors((name, state[name]) for name in sorted(state))
-
-
-def hash_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+def weights_hash(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """SHA-256 over name, dtype, shape and bytes of each tensor, in the order that they come in."""
     digest = hashlib.sha256()
     for name, tensor in tensors:
         digest.update(f"{name} {str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}\n".encode())
@@ -38,12 +30,16 @@ def hash_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 
 def checkpoint_hash(model: str | Path) -> str:
-    """`weights_hash` of the tensors that the checkpoint's safetensors files hold, read one at a time."""
+    """`weights_hash` of what the checkpoint's safetensors files hold, by name, read one at a time.
+
+    Buffers are included, and nothing that a head class adds at random: so the hash does not depend on the class that a
+    checkpoint is loaded into.
+    """
     files: dict[str, Path] = {}
     for file in weight_files(model):
         with open_weights(file) as tensors:
             files.update(dict.fromkeys(tensors.keys(), file))
-    return hash_tensors((name, read_tensor(files[name], name)) for name in sorted(files))
+    return weights_hash((name, read_tensor(files[name], name)) for name in sorted(files))
 
 
 def require_whole(model: str | Path) -> None:
@@ -73,16 +69,15 @@ def open_weights(file: Path) -> Iterator[Any]:
 
 def weight_files(model: str | Path) -> list[Path]:
     """The safetensors files of a folder or hub id (one file, or the shards that the index names)."""
-    options: dict[str, Any] = {"_raise_exceptions_for_missing_entries": False}
-    single = find_file(model, "model.safetensors", options)
+    single = find_file(model, "model.safetensors")
     if single is not None:
         return [single]
-    index = find_file(model, INDEX, options)
+    index = find_file(model, INDEX)
     if index is None:
         raise InputError(
             f"{model} must have its weights as safetensors (model.safetensors), and has none: convert them"
         )
-    shards = {name: find_file(model, name, options) for name in shard_names(index)}
+    shards = {name: find_file(model, name) for name in shard_names(index)}
     if lost := [name for name, file in shards.items() if file is None]:
         raise InputError(f"{index} names {', '.join(lost[:3])}, which must be next to it: fetch the missing files")
     return [file for file in shards.values() if file is not None]
@@ -97,8 +92,8 @@ def shard_names(index: Path) -> list[str]:
         raise InputError(f"{index} must be a whole index of safetensors files, and is none: fetch it again") from None
 
 
-def find_file(model: str | Path, name: str, options: Mapping[str, Any]) -> Path | None:
-    found = cached_file(str(model), name, **options)
+def find_file(model: str | Path, name: str) -> Path | None:
+    found = cached_file(str(model), name, _raise_exceptions_for_missing_entries=False)
     return None if found is None else Path(found)
 
 

@@ -17,9 +17,8 @@ import torch
 import torch.nn.functional as F
 
 from fisher.common.errors import InputError
-from fisher.options import OBJECTIVES, REDUCTIONS, SENTINELS
+from fisher.options import OBJECTIVES, REDUCTIONS
 from fisher.pretraining.corruption import draw_single_tokens, draw_spans, mask_tokens, replace_spans
-from fisher.seeds import generator
 
 IGNORE = -100  # label of a position that is not predicted
 
@@ -61,7 +60,7 @@ class TokenLoss:
 
 
 def objective_loss(objective: str, *, reduction: str = "mean") -> TokenLoss:
-    """The loss of one of the four objectives; its samples are those of `build_samples` for the same objective."""
+    """The loss of one of the four objectives; its samples are those of `build_sample` for the same objective."""
     choose("objective", objective, OBJECTIVES)
     logits = {"mlm": mlm_logits, "mlm-tied": tied_logits, "causal": causal_logits, "seq2seq": seq2seq_logits}
     return TokenLoss(logits[objective], reduction)
@@ -130,42 +129,19 @@ def collate(samples: Sequence[Sample], *, pad_id: int = 0) -> Batch:
     return batch
 
 
-def build_samples(
-    tokenizer: Any,
-    texts: Sequence[Text],
-    objective: str,
-    *,
-    max_length: int,
-    seed: int,
-    indices: Sequence[int] | None = None,
-    sentinels: str = "spans",
-) -> list[Sample]:
-    """One sample for each text, cut to `max_length` tokens.
-
-    Args:
-        tokenizer: of `transformers`; masks and sentinels are its own tokens.
-        texts: strings, or pairs of strings that the tokenizer joins as it joins sentence pairs.
-        indices: what a text's randomness is drawn from besides the seed: its place in the corpus. Default 0, 1, 2 ...
-        sentinels: "spans" (T5) or "single-token" (the authors' code of Sharma et al. 2024), for seq2seq only.
-    Raises:
-        InputError: a text leaves nothing to predict, or the tokenizer lacks the tokens that the objective needs.
-    """
-    numbers = range(len(texts)) if indices is None else indices
-    samples = []
-    for number, text in zip(numbers, texts, strict=True):
-        rng = generator(seed, objective, number)
-        sample = build_sample(tokenizer, text, objective, max_length=max_length, rng=rng, sentinels=sentinels)
-        if sample is None:
-            raise InputError(f"text {number} leaves nothing to predict: {str(text)[:40]!r}")
-        samples.append(sample)
-    return samples
-
-
 def build_sample(
     tokenizer: Any, text: Text, objective: str, *, max_length: int, rng: torch.Generator, sentinels: str = "spans"
 ) -> Sample | None:
-    """The sample of one text, or None when it has too few tokens to predict any."""
-    choose("objective", objective, OBJECTIVES)
+    """The sample of one text, cut to `max_length` tokens, or None when it has too few of them to predict any.
+
+    Args:
+        tokenizer: of `transformers`; masks and sentinels are its own tokens.
+        text: a string, or a pair of strings that the tokenizer joins as it joins sentence pairs.
+        rng: what is drawn comes from: the seed and the text's place in the corpus.
+        sentinels: "spans" (T5) or "single-token" (the authors' code of Sharma et al. 2024), for seq2seq only.
+    Raises:
+        InputError: the tokenizer lacks the tokens that the objective needs.
+    """
     if objective == "seq2seq":
         return seq2seq_sample(tokenizer, text, max_length, rng, sentinels)
     pair = (text,) if isinstance(text, str) else text
@@ -191,7 +167,7 @@ def masked_sample(tokenizer: Any, inputs: Batch, rng: torch.Generator) -> Sample
 
 def seq2seq_sample(tokenizer: Any, text: Text, max_length: int, rng: torch.Generator, sentinels: str) -> Sample | None:
     """T5's span corruption: both sides end with the end-of-sequence token, the decoder starts from the pad token."""
-    draw = {"spans": draw_spans, "single-token": draw_single_tokens}[choose("sentinels", sentinels, SENTINELS)]
+    draw = {"spans": draw_spans, "single-token": draw_single_tokens}[sentinels]
     available = sentinel_ids(tokenizer)
     words = text if isinstance(text, str) else " ".join(text)
     ids = tokenizer(words, truncation=True, max_length=max_length - 1, padding=False, add_special_tokens=False)

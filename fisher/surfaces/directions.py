@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import torch
 
 from fisher.common.errors import InputError
-from fisher.options import AMONG, NORMALISATIONS
-from fisher.pretraining.objectives import choose
 from fisher.seeds import generator
 
 CHOICES = ("top", "bottom", "random")
@@ -55,7 +53,6 @@ def chosen_tensors(
             no direction, and left aside with `among="matrices"`.
         seed: of the random choice.
     """
-    choose("among", among, AMONG)
     names = sorted(name for name in scores if among == "all" or len(shapes[name]) > 1)
     count = max(1, int(variant.percent / 100 * len(names) + 0.5))
     if variant.choice == "random":
@@ -69,7 +66,6 @@ def directions(
     parameters: Mapping[str, torch.Tensor], *, seed: int, normalise: str = "row"
 ) -> list[dict[str, torch.Tensor]]:
     """The two directions {name: tensor} of a seed, for the parameters of two or more dimensions."""
-    choose("normalise", normalise, NORMALISATIONS)
     return [
         {
             name: scaled(torch.randn(value.shape, generator=generator(seed, axis, name)), value, normalise)

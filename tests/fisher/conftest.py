@@ -8,9 +8,19 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from fisher.pretraining.checkpoint import quiet_loading
+from fisher.pretraining.objectives import build_sample
+from fisher.seeds import generator
 from regularizers.testing.tiny_trial import tiny_config
 
 WORDS = [f"w{number}" for number in range(40)]
+
+
+def build_samples(tokenizer, texts, objective, *, max_length=32, seed):
+    """A sample of each text, as an estimate with this seed draws it for a corpus of these texts."""
+    return [
+        build_sample(tokenizer, text, objective, max_length=max_length, rng=generator(seed, objective, number))
+        for number, text in enumerate(texts)
+    ]
 
 
 def tiny_tokenizer(special: dict[str, str], template: str, extra: tuple[str, ...] = ()):

@@ -5,10 +5,15 @@ import torch
 import transformers
 
 from fisher.estimation import batched
-from fisher.estimation.accumulate import accumulate, batched_fisher, batches_agree, plan
+from fisher.estimation.accumulate import accumulate, batches_agree, plan
 from fisher.estimation.batched import Unbatchable, add_squares
 from fisher.estimation.diagonal import empirical_fisher
-from fisher.pretraining.objectives import build_samples, collate, objective_loss
+from fisher.pretraining.objectives import collate, objective_loss
+from tests.fisher.conftest import build_samples
+
+
+def batched_fisher(model, samples, loss, **options):
+    return accumulate(model, samples, loss, **options).diagonal()
 
 
 def assert_same(found, expected):

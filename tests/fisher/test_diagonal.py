@@ -5,7 +5,8 @@ import torch
 
 from fisher.common.errors import InputError
 from fisher.estimation.diagonal import empirical_fisher, require_finite
-from fisher.pretraining.objectives import build_samples, objective_loss
+from fisher.pretraining.objectives import objective_loss
+from tests.fisher.conftest import build_samples
 
 FAMILIES = ["bert", "gpt2", "t5"]
 

@@ -7,8 +7,9 @@ import torch
 
 from fisher.common.errors import InputError
 from fisher.pretraining.corruption import draw_single_tokens, draw_spans, mask_tokens, partition, replace_spans
-from fisher.pretraining.objectives import IGNORE, build_samples, collate, objective_loss
+from fisher.pretraining.objectives import IGNORE, build_sample, collate, objective_loss
 from fisher.seeds import generator
+from tests.fisher.conftest import build_samples
 
 
 def equal(first, second):
@@ -19,7 +20,7 @@ def equal(first, second):
 def test_a_sample_depends_on_seed_and_index_alone(family, family_tokenizer, family_objective, random_texts):
     tokenizer, texts, objective = family_tokenizer(family), random_texts(6, shortest=9), family_objective[family]
     together = build_samples(tokenizer, texts, objective, max_length=32, seed=2)
-    alone = build_samples(tokenizer, [texts[4]], objective, max_length=32, seed=2, indices=[4])[0]
+    alone = build_sample(tokenizer, texts[4], objective, max_length=32, rng=generator(2, objective, 4))
     assert equal(alone, together[4])
     if objective != "causal":
         other = build_samples(tokenizer, texts, objective, max_length=32, seed=3)
@@ -101,7 +102,8 @@ def test_span_samples_of_t5_end_both_sides_and_start_the_decoder(family_tokenize
     assert sample["input_ids"][-1] == end and sample["labels"][-1] == end
     assert sample["labels"][0] == first and first in sample["input_ids"]
     assert sample["decoder_input_ids"].tolist() == [tokenizer.pad_token_id, *sample["labels"].tolist()[:-1]]
-    single = build_samples(tokenizer, ["w1 " * 14], "seq2seq", max_length=32, seed=0, sentinels="single-token")[0]
+    rng = generator(0)
+    single = build_sample(tokenizer, "w1 " * 14, "seq2seq", max_length=32, rng=rng, sentinels="single-token")
     assert len(single["labels"]) == 5  # two sentinels, a token behind each, the end
 
 
@@ -141,11 +143,11 @@ def test_bad_requests_have_their_sentences(family_tokenizer, family_model):
         (lambda: objective_loss("mlm", reduction="max"), "reduction must be one of mean, sum, got 'max'"),
         (lambda: build_samples(gpt2, ["w1"], "mlm", max_length=8, seed=0), "a tokenizer with a mask token"),
         (lambda: build_samples(bert, ["w1 w2"], "seq2seq", max_length=8, seed=0), "sentinel tokens <extra_id_0>"),
-        (lambda: build_samples(gpt2, ["w1"], "causal", max_length=8, seed=0), "text 0 leaves nothing to predict: 'w1'"),
     ]
     for request, sentence in cases:
         with pytest.raises(InputError, match=sentence):
             request()
+    assert build_samples(gpt2, ["w1"], "causal", seed=0) == [None], "nothing to predict"
 
 
 def test_a_model_without_a_masked_head_is_refused(family_model, family_tokenizer):
