@@ -7,15 +7,13 @@ import dataclasses
 import json
 import platform
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.theory import digits, directions, figures, least_squares, report, retention, theorem
+from benchmarks.theory import digits, figures, least_squares, published, report, retention, theorem
+from benchmarks.trial.cost import Clock
 from fisher.common.errors import InputError
 from fisher.common.files import require_writable
 from fisher.seeds import derive
@@ -23,20 +21,9 @@ from fisher.seeds import derive
 STEPS, QUICK_STEPS = 2000, 400
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One CPU thread, at which sums have one order: the networks are too small to gain from more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@one_thread()
 def run(arguments: argparse.Namespace) -> None:
-    """Measure everything on one thread and write the report."""
+    """Measure everything and write the report."""
+    torch.set_num_threads(1)  # sums then have one order; the networks are too small to gain from more
     plan = make_plan(arguments)
     domains = load_domains(arguments.source, arguments.target)
     output = arguments.output
@@ -55,21 +42,21 @@ def measure(
     plan: retention.Plan, domains: tuple[digits.Domain, digits.Domain], steps: int, where: dict[str, Any]
 ) -> report.Findings:
     """The three parts in turn, with their wall-clock seconds."""
-    seconds: dict[str, float] = {}
-    with clock(seconds, "least squares"):
-        problem = least_squares.make_problem(derive("theory", "least squares", 1))
-        lines = least_squares.run(problem, steps=steps)
-    with clock(seconds, "theorem"):
-        excesses = theorem.run(derive("theory", "theorem"))
-    with clock(seconds, "pretraining"):
-        data = retention.split_domains(*domains, plan)
-        pretrained = retention.pretrain(data.source_train, data.source_validation, plan, tell)
-    with clock(seconds, "fine-tuning"):
-        runs = retention.sweep(pretrained.weights, data, plan, tell)
-    by = directions.curves(runs)
-    judged = directions.directions(by)
+    clock = Clock()
+    problem = least_squares.make_problem(derive("theory", "least squares", 1))
+    lines = least_squares.run(problem, steps=steps)
+    clock.lap("least squares")
+    excesses = theorem.run(derive("theory", "theorem"))
+    clock.lap("theorem")
+    data = retention.Data(*(part for domain in domains for part in domain.split(plan.validation)))
+    pretrained = retention.pretrain(data.source_train, data.source_validation, plan, tell)
+    clock.lap("pretraining")
+    runs = retention.sweep(pretrained.weights, data, plan, tell)
+    clock.lap("fine-tuning")
+    by = published.curves(runs)
+    judged = published.directions(by)
     return report.Findings(
-        where, problem, steps, lines, excesses, domains, data, plan, pretrained, runs, by, judged, seconds
+        where, problem, steps, lines, excesses, domains, data, plan, pretrained, runs, by, judged, clock.seconds
     )
 
 
@@ -103,14 +90,6 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
     }
-
-
-@contextmanager
-def clock(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Write the wall-clock time of the block into `seconds`."""
-    start = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - start
 
 
 def tell(line: str) -> None:

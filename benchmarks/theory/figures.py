@@ -8,8 +8,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.theory.directions import Curve
 from benchmarks.theory.least_squares import Line, Problem
+from benchmarks.theory.published import Curve
 from benchmarks.theory.theorem import CONVEXITY, Excess
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"

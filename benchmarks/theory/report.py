@@ -11,8 +11,8 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmarks.theory.digits import Domain
-from benchmarks.theory.directions import MEASURES, PUBLISHED_P, Curve, Direction
 from benchmarks.theory.least_squares import NOISE, POINTS, Line, Problem
+from benchmarks.theory.published import MEASURES, PUBLISHED_P, Curve, Direction
 from benchmarks.theory.retention import METHODS, PAPER, PRETRAINING, Data, Plan, Pretrained, Run
 from benchmarks.theory.theorem import CONVEXITY, SHAPE, Excess
 

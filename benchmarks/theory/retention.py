@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from benchmarks.theory.digits import Domain, Part
+from benchmarks.theory.digits import Part
 from benchmarks.theory.training import train
 from fisher.seeds import derive
 from regularizers.base import Batch, Context, require
@@ -201,11 +201,6 @@ def finetune(weights: dict[str, Tensor], method: str, p: float, restart: int, da
     train_network(model, strategy, data.target_train, epochs=plan.finetune_epochs, lr=plan.finetune_lr, seeds=seeds)
     scores = accuracy(model, data.target_validation), accuracy(model, data.source_validation)
     return Run(method, p, restart, squared_distance(model, weights), *scores)
-
-
-def split_domains(source: Domain, target: Domain, plan: Plan) -> Data:
-    """Training and validation part of both domains."""
-    return Data(*source.split(plan.validation), *target.split(plan.validation))
 
 
 def sweep(

@@ -24,6 +24,8 @@ from regularizers.methods.mixout import mixout
 from regularizers.surgery.mixing import mixconnect
 
 Loss = Callable[[Tensor], Tensor]
+Mix = Callable[[Tensor, Tensor, float, Tensor], Tensor]  # (w, u, p, mask) -> Phi
+Points = Sequence[tuple[float, float]]
 
 CONVEXITY = 0.25  # m of every loss below
 SHAPE = (3, 6)  # out, in: 2^6 masks
@@ -56,29 +58,21 @@ def logistic(inputs: Tensor, signs: Tensor) -> Loss:
     return lambda w: softplus(-signs * (inputs * w).sum((1, 2))).mean() + CONVEXITY / 2 * w.square().sum()
 
 
-def outcomes(points: Sequence[tuple[float, float]], count: int) -> Iterator[tuple[Tensor, float]]:
+def outcomes(points: Points, count: int) -> Iterator[tuple[Tensor, float]]:
     """Every mask of `count` independent entries over the (value, probability) `points`, with its probability."""
     for choice in itertools.product(points, repeat=count):
         mask = torch.tensor([value for value, _ in choice], dtype=torch.float64)
         yield mask, math.prod(chance for _, chance in choice)
 
 
-def bernoulli_excess(loss: Loss, weight: Tensor, target: Tensor, p: float) -> float:
-    """E L(mixout(w, u, p)) - L(w) over all 2^in masks of the project's function."""
-    masks = outcomes(((0.0, p), (1.0, 1 - p)), weight.shape[1])
-    expected = sum(chance * loss(mixout(weight, target, p, mask)) for mask, chance in masks)
+def excess(mix: Mix, loss: Loss, weight: Tensor, target: Tensor, p: float, points: Points) -> float:
+    """E L(Phi) - L(w) over all masks of `points`, one entry per column; 1 - p is their mean."""
+    masks = outcomes(points, weight.shape[1])
+    expected = sum(chance * loss(mix(weight, target, p, mask)) for mask, chance in masks)
     return float(expected - loss(weight))
 
 
-def three_point_excess(loss: Loss, weight: Tensor, target: Tensor) -> float:
-    """E L(Phi) - L(w) over all 3^in masks of `THREE_POINTS`, one entry per column."""
-    mu, _ = moments(THREE_POINTS)
-    masks = outcomes(THREE_POINTS, weight.shape[1])
-    expected = sum(chance * loss(mixconnect(weight, target, 1 - mu, mask)) for mask, chance in masks)
-    return float(expected - loss(weight))
-
-
-def moments(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+def moments(points: Points) -> tuple[float, float]:
     """Mean and variance of a discrete distribution."""
     mean = sum(value * chance for value, chance in points)
     return mean, sum((value - mean) ** 2 * chance for value, chance in points)
@@ -92,17 +86,16 @@ def run(seed: int, *, draws: int = 3) -> list[Excess]:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     square, curve = quadratic(normal(*SHAPE)), logistic(normal(EXAMPLES, *SHAPE), normal(EXAMPLES).sign())
+    mu, variance = moments(THREE_POINTS)
     rows = []
     for _ in range(draws):
         weight, target = normal(*SHAPE), normal(*SHAPE)
         distance = float((weight - target).square().sum())
         for p in PROBABILITIES:
-            bound = CONVEXITY * p / (2 * (1 - p)) * distance
-            found = [bernoulli_excess(loss, weight, target, p) for loss in (square, curve)]
+            bound, points = CONVEXITY * p / (2 * (1 - p)) * distance, ((0.0, p), (1.0, 1 - p))
+            found = (excess(mixout, loss, weight, target, p, points) for loss in (square, curve))
             rows.append(Excess("mixout", p, bound, *found))
-        mu, variance = moments(THREE_POINTS)
         bound = CONVEXITY * variance / (2 * mu**2) * distance
-        rows.append(
-            Excess("three-point", None, bound, *(three_point_excess(f, weight, target) for f in (square, curve)))
-        )
+        found = (excess(mixconnect, loss, weight, target, 1 - mu, THREE_POINTS) for loss in (square, curve))
+        rows.append(Excess("three-point", None, bound, *found))
     return rows

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmarks.theory import least_squares, retention, theorem
 from benchmarks.theory.__main__ import main
 from benchmarks.theory.digits import Part
-from benchmarks.theory.directions import Curve, curves, directions, half_width
+from benchmarks.theory.published import Curve, curves, directions, half_width
 from benchmarks.theory.retention import Data, Network, Plan, Run, Shuffled, finetune, pretrain, sweep
 from regularizers.surgery.mixing import MixedLinear
 
@@ -102,7 +102,7 @@ def test_the_excess_is_that_of_an_independent_enumeration(p: float) -> None:
         mixed = (np.where(dropped, u, w) - p * u) / (1 - p)
         expected += chance * (theorem.CONVEXITY / 2 * ((mixed - center) ** 2).sum() + 1)
     expected -= theorem.CONVEXITY / 2 * ((w - center) ** 2).sum() + 1
-    found = theorem.bernoulli_excess(loss, torch.from_numpy(w), torch.from_numpy(u), p)
+    found = theorem.excess(theorem.mixout, loss, torch.from_numpy(w), torch.from_numpy(u), p, ((0, p), (1, 1 - p)))
     assert found == pytest.approx(expected, rel=1e-12)
     bound = theorem.CONVEXITY * p / (1 - p) / 2 * ((w - u) ** 2).sum()
     assert found == pytest.approx(bound, rel=1e-12)
@@ -121,7 +121,8 @@ def test_the_three_point_excess_is_that_of_equation_4() -> None:
         expected += np.prod([chance for _, chance in points]) * theorem.CONVEXITY / 2 * ((phi - center) ** 2).sum()
     expected -= theorem.CONVEXITY / 2 * ((w - center) ** 2).sum()
     loss = theorem.quadratic(torch.from_numpy(center))
-    found = theorem.three_point_excess(loss, torch.from_numpy(w), torch.from_numpy(u))
+    masks = 1 - mean, theorem.THREE_POINTS
+    found = theorem.excess(theorem.mixconnect, loss, torch.from_numpy(w), torch.from_numpy(u), *masks)
     assert found == pytest.approx(expected, rel=1e-12)
     assert found == pytest.approx(theorem.CONVEXITY * variance / (2 * mean**2) * ((w - u) ** 2).sum(), rel=1e-12)
 
