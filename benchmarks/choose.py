@@ -22,10 +22,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import options
+from benchmarks import options, tracking
 from benchmarks.executors import variables
+from benchmarks.run import warn
 from fisher.common.command import Command
-from fisher.common.text import escape
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
     from benchmarks.choosing.reading import OwnData
@@ -62,6 +62,7 @@ def _add_tournament(group: argparse._ArgumentGroup) -> None:
     add("--offline", action="store_true", help="use local files and caches only")
     add("--output", metavar="DIR", help="default: results/FILE's name")
     add("--dry-run", action="store_true", help="say what would be done, and for how long")
+    options.add_tracking(group)
 
 
 def duration(text: str) -> float:
@@ -75,6 +76,7 @@ def duration(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Read the rows, run the tournament, say what to use, and keep the model."""
     variables.settle()
+    _check(args)
     from rich.console import Console
 
     from benchmarks.choosing.reading import Question, read_own, task_name
@@ -94,15 +96,25 @@ def run(args: argparse.Namespace) -> int:
     own = read_own(question, Path(args.output))
     console = Console(soft_wrap=True)
     _say(console, *own.found, f"{len(own.data.train)} rows" + ("" if own.data.dev else ", a fifth of them to test on"))
-    for warning in own.warnings:
-        print(f"warning: {escape(warning)}", file=sys.stderr)
+    warn(own.warnings)
     limit = _limit(args)
     tournament = _tournament(args, own, limit, console)
-    state, trial, workers = tournament.plan()
+    state, request, trial, workers = tournament.plan()
+    _say(console, *request.notes)
+    warn(warning for warning in request.warnings if warning not in own.warnings)
     if args.dry_run:
         _say(console, *in_words(state, limit, trial, workers))
         return 0
     return _play(tournament, own, state, console)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise InputError for flags that do not go together, and under accelerate launch."""
+    from fisher.common.errors import InputError
+
+    options.check(args)
+    if options.is_launch():
+        raise InputError("regbench try must run without accelerate launch; it spreads its trials itself (--workers)")
 
 
 def _say(console: Any, *lines: str) -> None:
@@ -167,6 +179,8 @@ def _play(tournament: Tournament, own: OwnData, state: Any, console: Any) -> int
     _say(console, *answer.lines)
     keep_model(tournament.folder, own.data, outcome, answer)
     _say(console, *(str(tournament.folder / name) for name in ("answer.md", "index.html", "model")))
+    _say(console, f"took {tournament.minutes():.1f} min")
+    tracking.report(outcome.request, console)
     return 0 if outcome.complete else 1
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks import tracking
 from benchmarks.executors.data_parallel import is_launch
 from fisher.common.errors import InputError
 
@@ -72,6 +73,13 @@ def _add_report(group: argparse._ArgumentGroup) -> None:
     add("--dry-run", action="store_true", help="show the grid, what is done, what is left, and for how long")
     add("--verbose", action="store_true", help="show the resolved suite")
     add("--explain", action="store_true", help="say what the columns of the tables mean")
+    add_tracking(group)
+
+
+def add_tracking(group: argparse._ArgumentGroup) -> None:
+    """Add the flag that names where trials are sent as runs."""
+    where = "also send every trial as a run, once all are done"
+    group.add_argument("--report-to", choices=tracking.SERVICES, help=where)
 
 
 def _several(metavar: str) -> dict[str, Any]:
@@ -107,7 +115,8 @@ def seconds(text: str) -> float:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Raise InputError for flags that do not go together."""
+    """Raise InputError for flags that do not go together, or need a package that is not installed."""
+    tracking.check(args.report_to)
     for flag, executor in (("slurm", "slurm"), ("ray_address", "ray")):
         if getattr(args, flag) and args.executor != executor:
             name = f"--{flag.replace('_', '-')}"

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from benchmarks import options
+from benchmarks import options, tracking
 from benchmarks.executors import variables
 from benchmarks.planning.names import check_names
 from fisher.common.command import Command
+from fisher.common.text import escape
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
     from rich.console import Console
@@ -82,8 +84,15 @@ def show_plan(request: Request, plan: Plan, console: Console) -> None:
     lines.append(f"{len(plan.grid)} trials: {done} done, {len(plan.left)} left, on {in_words(workers)}")
     for line in lines:
         console.print(line, markup=False, highlight=False)
+    warn(request.warnings)
     for problem in plan.known.problems:
         print(f"warning: {problem}; its trial runs again", file=sys.stderr)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Say on stderr what a reader should know."""
+    for warning in warnings:
+        print(f"warning: {escape(warning)}", file=sys.stderr)
 
 
 def show_time(request: Request, plan: Plan, console: Console) -> int:
@@ -106,6 +115,7 @@ def report(request: Request, plan: Plan, console: Console) -> int:
     files = [str(request.folder.path / name) for name in FILES]
     for line in [*files, *([terminal.glossary()] if request.args.explain else []), text]:
         console.print(line, markup=False, highlight=False)
+    tracking.report(request, console)
     return 0 if request.folder.count_done(plan.grid.keys()) == len(plan.grid) else 1
 
 

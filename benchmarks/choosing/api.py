@@ -69,6 +69,7 @@ def run_suite(suite: str = "pocket", *, strategies: Sequence[str] | None = None,
     options.check(args)
     request = resolve(args)
     plan, console = make_plan(request), Console(quiet=True)
+    run.warn(request.warnings)
     run.execute(request, plan, console)
     if run.report(request, plan, console):
         raise InputError(f"every trial must have a result, but some ended in errors: see {request.folder.path}")

@@ -24,6 +24,7 @@ from benchmarks.executors.launch import devices_of
 from benchmarks.planning.plan import Plan, Request, make_plan, request_of
 from benchmarks.planning.suite import FisherRecipe, Suite, Tuning
 from benchmarks.planning.timing import seconds_per_token, tokens
+from benchmarks.tuning.trials import FLOOR
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from leaderboard.build import load
@@ -124,9 +125,10 @@ class Outcome:
 
     state: State
     found: Mapping[str, Standing]
+    floors: Mapping[str, Standing]  # what fine-tuning has to beat
     request: Request
     plan: Plan
-    complete: bool  # whether every trial has a result
+    complete: bool  # whether every trial has a result or was skipped
 
 
 class Tournament:
@@ -136,6 +138,8 @@ class Tournament:
         self.args, self.suite, self.limit, self.console = args, suite, limit, console
         self.folder = Path(args.output)
         self.trials: list[TrialRow] = []
+        self.started = time.monotonic()
+        self.before = 0.0  # seconds until the first round
 
     def request(self, families: Sequence[str], restarts: int, budget: int) -> Request:
         """The ordinary request of a round."""
@@ -143,8 +147,11 @@ class Tournament:
         tuning = dataclasses.replace(self.suite.tuning, families=tuple(families), budget=budget)
         return request_of(self.args, dataclasses.replace(self.suite, restarts=restarts, tuning=tuning), [])
 
-    def plan(self) -> tuple[State, float, int]:
-        """The first round, seconds of a trial by a measured step, and workers. Raises InputError for too little."""
+    def plan(self) -> tuple[State, Request, float, int]:
+        """The first round, its request, seconds of a trial by a measured step, and workers.
+
+        Raises InputError for a limit that has no room for it.
+        """
         families = self.families
         request = self.request(families, FIRST, 1)
         config = next(iter(make_plan(request).grid.values()))
@@ -152,7 +159,11 @@ class Tournament:
         workers = len(devices_of(self.args, FIRST * len(families)))
         budget = configurations(self.limit, len(families), trial, workers)
         state = State.read(self.folder, families) or State(budget, [{"families": families, "restarts": FIRST}])
-        return state, trial, workers
+        return state, request, trial, workers
+
+    def minutes(self) -> float:
+        """Minutes since this command began."""
+        return (time.monotonic() - self.started) / 60
 
     @property
     def families(self) -> list[str]:
@@ -162,6 +173,7 @@ class Tournament:
 
     def run(self, state: State) -> Outcome:
         """Run round after round until the limit is reached or one family is left."""
+        self.before = time.monotonic() - self.started
         while True:
             state.keep(self.folder)
             request, plan = self._round(state)
@@ -169,12 +181,14 @@ class Tournament:
             gone = {family: reason_of(self.trials, family) for family in state.families if family not in found}
             gone |= dropped(found, len(state.rounds))
             families = [family for family in state.families if family not in gone]
-            restarts = self._restarts(state, families)
+            restarts = self._restarts(state, {family: found[family] for family in families})
             state.dropped |= gone
             if PLAIN not in found or len(families) < 2 or restarts == state.restarts:
                 state.keep(self.folder)
                 left = {family: found[family] for family in families} if PLAIN in found else {}
-                return Outcome(state, left, request, plan, all(trial.has_result for trial in self.trials))
+                floors = self._standings(state, [FLOOR + name for name in FLOORS])
+                complete = all(trial.has_result or trial.status == "skipped" for trial in self.trials)
+                return Outcome(state, left, floors, request, plan, complete)
             for family, why in gone.items():
                 self.console.print(f"dropped: {family} ({why})", markup=False, highlight=False)
             state.rounds.append({"families": families, "restarts": restarts})
@@ -194,9 +208,11 @@ class Tournament:
     def _standings(self, state: State, families: Sequence[str]) -> dict[str, Standing]:
         return standings(self.trials, families, state.restarts, state.budget)
 
-    def _restarts(self, state: State, families: Sequence[str]) -> int:
+    def _restarts(self, state: State, left: Mapping[str, Standing]) -> int:
         """How many restarts the next round reaches: twice as many, or as many as the limit allows."""
-        each = len(families) * (state.budget + 1)
+        each = len(left) * (state.budget + 1)
+        if not left:
+            return state.restarts
         if self.limit.trials is not None:
             used = sum(trial.strategy in self.families for trial in self.trials)  # floors cost next to nothing
             more = (self.limit.trials - used) // each
@@ -204,10 +220,10 @@ class Tournament:
             assert self.limit.seconds is not None
             done = [trial.seconds for trial in self.trials if trial.has_result]
             rate = state.seconds / max(sum(done), 1e-9)  # wall clock per second of a trial
-            kept = [t.seconds for t in self.trials if t.has_result and t.strategy in families]
+            kept = [t.seconds for t in self.trials if t.has_result and t.strategy in left]
             one = sum(kept) / max(len(kept), 1)
-            left = self.limit.seconds - state.seconds - 2 * one  # the final fit takes about two trials' time
-            more = int(left / max(rate * one * each, 1e-9))
+            final = 2 * max(standing.seconds for standing in left.values())  # the fit on all rows, not on 0.6 of them
+            more = int((self.limit.seconds - self.before - state.seconds - final) / max(rate * one * each, 1e-9))
         return state.restarts + max(0, min(more, state.restarts))
 
 

@@ -6,7 +6,7 @@ import argparse
 import gc
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from regularizers.surgery.site_tables import FAMILIES
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line asks for, resolved; `notes` are sentences about what was changed."""
+    """What a command line asks for, resolved; `notes` say what was changed, `warnings` what a reader should know."""
 
     args: argparse.Namespace
     data: Origin
@@ -58,6 +58,7 @@ class Request:
     folder: OutputFolder
     dropped: Mapping[str, Dropped]  # rows of each task's data that are left out
     notes: list[str]
+    warnings: list[str] = field(default_factory=list)
 
     def load(self, task: str) -> TaskData:
         """A task's examples, from the source that the command line names."""
@@ -200,8 +201,7 @@ def _look(request: Request) -> None:
     lines, warnings = look(request.source, asked, request.load, request.tests)
     request.notes.extend(lines)
     request.notes.extend(_say_sites(request, asked[0][0]))
-    for warning in warnings:
-        print(f"warning: {escape(warning)}", file=sys.stderr)
+    request.warnings.extend(warnings)
 
 
 def _say_sites(request: Request, task: str) -> list[str]:
