@@ -11,6 +11,7 @@ s is the standard deviation of the J paired differences; the interval takes Stud
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,15 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from benchmarks.choosing.rules import PLAIN, Standing, strategy_of
+from benchmarks.tuning.trials import FLOOR
 from leaderboard.stats.significance import ALPHA, POWER
 
 FOLDS = 20
+WITHOUT_TRAINING = {
+    "tfidf": "a linear model of words",
+    "probe": "a linear model of the pretrained model's states",
+    "constant": "always the same prediction",
+}
 Score = Callable[[Sequence[Any], Sequence[Any]], float]
 
 
@@ -105,6 +112,11 @@ class Answer:
         return strategy_of(self.standing)[0]
 
 
+def best_floor(floors: Mapping[str, Standing]) -> Standing | None:
+    """The floor with the best mean holdout score, None where there is none."""
+    return max(floors.values(), key=lambda standing: standing.mean, default=None)
+
+
 def choose(found: Mapping[str, Standing], compare: Callable[[Standing, Standing], Gain]) -> Answer:
     """The family to use: the best by holdout, if the test part finds it better than plain fine-tuning."""
     plain = found[PLAIN]
@@ -118,7 +130,13 @@ def choose(found: Mapping[str, Standing], compare: Callable[[Standing, Standing]
     return Answer(chosen.family, chosen, rival.family, difference)
 
 
-def sentences(answer: Answer, found: Mapping[str, Standing], dropped: Mapping[str, str], rows: int) -> list[str]:
+def sentences(
+    answer: Answer,
+    found: Mapping[str, Standing],
+    dropped: Mapping[str, str],
+    rows: int,
+    floors: Mapping[str, Standing] | None = None,
+) -> list[str]:
     """The answer in words."""
     plain, lines = found[PLAIN], []
     strategy, fields = strategy_of(answer.standing)
@@ -134,7 +152,10 @@ def sentences(answer: Answer, found: Mapping[str, Standing], dropped: Mapping[st
         if family:
             lines.append(failures(found[family]))
     if answer.family != PLAIN:
-        lines.append(f"A training run takes {cost(answer.standing, plain)} of plain fine-tuning's time.")
+        lines.append(f"A training run takes {cost(answer.standing, plain)} plain fine-tuning's time.")
+    floor = best_floor(floors or {})
+    if floor is not None:
+        lines.append(_next_to_floor(answer.standing, floor))
     if sum(trial.failed for trial in plain.chosen) * 2 > len(plain.chosen):
         lines.append(
             "Most runs of plain fine-tuning failed, so that nothing can be judged here: allow other rates (--lr), more "
@@ -146,16 +167,26 @@ def sentences(answer: Answer, found: Mapping[str, Standing], dropped: Mapping[st
     return lines
 
 
+def _next_to_floor(chosen: Standing, floor: Standing) -> str:
+    name = f"`{strategy_of(floor)[0]}`, {WITHOUT_TRAINING[floor.family.removeprefix(FLOOR)]}"
+    scores = f"{100 * floor.mean:.1f} on holdout, this configuration {100 * chosen.mean:.1f}"
+    if floor.mean >= chosen.mean:
+        return f"Fine-tuning is not ahead of {name}, which costs next to nothing: {scores}."
+    return f"The best without fine-tuning is {name}: {scores}."
+
+
 def _not_better(answer: Answer, found: Mapping[str, Standing], settings: str, rows: int) -> str:
     assert answer.gain is not None
     use = f"use `{PLAIN}` with {settings}"
-    rival = f"the best by holdout, `{strategy_of(found[answer.rival])[0]}`, differs by {points(answer.gain)}"
+    name = strategy_of(found[answer.rival])[0]
+    rival = f"the best regularizer by holdout, `{name}`, differs by {points(answer.gain)}"
     if answer.gain.high < 0:
         return f"Plain fine-tuning is better than every regularizer tried; {use} ({rival})."
     if answer.gain.low > 0:
         return f"Plain fine-tuning has the best holdout score; {use} ({rival})."
     if more := answer.gain.rows_needed(rows):
         use += f", and label about {more} more examples to see a difference of 1 point"
+        rival += f"; here about {100 * answer.gain.detectable:.1f} points would be seen"
     return f"No regularizer is distinguishable from plain fine-tuning on this data; {use} ({rival})."
 
 
@@ -178,19 +209,29 @@ def cost(standing: Standing, plain: Standing) -> str:
     return f"{standing.seconds / max(plain.seconds, 1e-9):.1f} times"
 
 
-def table(found: Mapping[str, Standing], compare: Callable[[Standing, Standing], Gain]) -> list[str]:
-    """All families that are left as a Markdown table, best holdout first."""
+def table(
+    found: Mapping[str, Standing],
+    compare: Callable[[Standing, Standing], Gain],
+    floors: Mapping[str, Standing] | None = None,
+) -> list[str]:
+    """All families that are left as a Markdown table, best holdout first, and below them the floors."""
     plain = found[PLAIN]
     lines = [
         "| family | best configuration | holdout | test | gain | failed | cost |",
         "|---|---|---|---|---|---|---|",
     ]
-    for standing in sorted(found.values(), key=lambda standing: -standing.mean):
+    rows = [sorted(part.values(), key=lambda standing: -standing.mean) for part in (found, floors or {})]
+    for standing in itertools.chain(*rows):
         strategy, fields = strategy_of(standing)
         settings = " ".join(f"{key}={value:g}".replace("e-0", "e-") for key, value in fields.items())
         test = float(np.mean([trial.score for trial in standing.chosen]))
         gained = "" if standing.family == PLAIN else points(compare(standing, plain))
         failed = f"{sum(trial.failed for trial in standing.chosen)} of {len(standing.chosen)}"
-        cells = (f"`{standing.family}`", f"`{strategy}` {settings}", f"{100 * standing.mean:.1f}", f"{100 * test:.1f}")
+        cells = (
+            f"`{standing.family}`",
+            f"`{strategy}` {settings}".strip(),
+            f"{100 * standing.mean:.1f}",
+            f"{100 * test:.1f}",
+        )
         lines.append("| " + " | ".join((*cells, gained, failed, cost(standing, plain))) + " |")
     return lines

@@ -125,7 +125,8 @@ def model_card(
     name: str, config: TrialConfig, data: TaskData, fitted: Fitted, answer: Sequence[str], facts: Mapping[str, str]
 ) -> str:
     """The README of a model: strategy, data, scores and how they were measured."""
-    labels = "scores" if data.task.labels is None else f"classes {', '.join(data.task.labels)}"
+    classes = ", ".join(f"`{word}`" for word in data.task.labels or ())
+    labels = f"classes {classes}" if classes else "scores"
     rows = len(data.train) + len(data.dev)
     protocol = config.protocol
     settings = f"lr {protocol.lr:g}, {protocol.epochs} epochs, batch {protocol.batch_size}".replace("e-0", "e-")

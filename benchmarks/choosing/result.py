@@ -29,14 +29,10 @@ class Told:
 
 
 def keep_page(folder: Path, outcome: Outcome) -> None:
-    """Build the usual files from the records of the families that are still ranked."""
-    left = {name for name, config in outcome.plan.grid.items() if _is_ranked(config, outcome)}
+    """Build the usual files from the records of the families that are still ranked, and of the floors."""
+    shown = {*outcome.found, *outcome.floors}
+    left = {name for name, config in outcome.plan.grid.items() if config.tuning and config.tuning.family in shown}
     build([path for path in outcome.request.folder.files() if Path(path).stem in left], folder)
-
-
-def _is_ranked(config: object, outcome: Outcome) -> bool:
-    tuning = getattr(config, "tuning", None)
-    return tuning is None or tuning.family in outcome.found
 
 
 def comparison(data: TaskData, outcome: Outcome) -> Callable[[Standing, Standing], Gain]:
@@ -69,9 +65,9 @@ def keep_answer(folder: Path, data: TaskData, outcome: Outcome) -> Told:
     compare = comparison(data, outcome)
     answer = answers.choose(outcome.found, compare)
     rows = len(data.train) + len(data.dev)
-    lines = answers.sentences(answer, outcome.found, outcome.state.dropped, rows)
+    lines = answers.sentences(answer, outcome.found, outcome.state.dropped, rows, outcome.floors)
     measured = [f"- {name}: {text}" for name, text in facts(data, outcome, answer).items()]
-    table = answers.table(outcome.found, compare)
+    table = answers.table(outcome.found, compare, outcome.floors)
     text = "\n".join([f"# {data.task.name}", "", *(f"{line}\n" for line in lines), *table, "", *measured])
     write_file(folder / "answer.md", text + "\n")
     return Told(answer, tuple(lines))
@@ -81,11 +77,17 @@ def facts(data: TaskData, outcome: Outcome, answer: Answer) -> dict[str, str]:
     """How the scores were measured."""
     chosen, rows = answer.standing.chosen, len(data.train)
     scores = [trial.score for trial in chosen]
-    where = f"a fifth of the {rows} rows, another one in every restart" if not data.dev else "the dev file"
+    budget, tuning = outcome.state.budget, outcome.request.suite.tuning
+    assert tuning is not None
+    tested = 0 if data.dev else round(TEST_SHARE * rows)
+    held = round(tuning.holdout * (rows - tested))
     found = {
         "metric": f"{data.task.primary}, shown x 100",
-        "tested on": where,
-        "restarts": f"{len(chosen)}, with {outcome.state.budget} configurations per family, by holdout",
+        "test": "the dev file" if data.dev else f"a fifth of the {rows} rows, another one in every restart",
+        "holdout": f"about {held} of the {rows - tested} other rows, which choose; the remaining ones are fitted on",
+        "restarts": f"{len(chosen)}, with {budget} configuration{'s' * (budget > 1)} per family",
+        "intervals": "for other rows like these; those of index.html are over these restarts alone, and narrower",
+        "failed": "a run that is no better than a constant prediction",
         "score of this configuration on the test rows": f"{100 * sum(scores) / len(scores):.1f} (mean over restarts)",
     }
     if answer.gain is not None:

@@ -110,6 +110,8 @@ def dropped(found: Mapping[str, Standing], number: int) -> dict[str, str]:
 
 
 def strategy_of(standing: Standing) -> tuple[str, Mapping[str, Any]]:
-    """The strategy and the protocol fields of a family's best configuration."""
-    config = dict(standing.chosen[0].config)
-    return str(config.pop("strategy")), config
+    """The strategy and the protocol fields of a family's best configuration; a floor has no such fields."""
+    trial = standing.chosen[0]
+    config = dict(trial.config)
+    name = str(config.pop("strategy"))
+    return name, {} if trial.is_floor else config

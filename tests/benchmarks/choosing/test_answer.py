@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score
 from benchmarks.choosing import answer
 from benchmarks.choosing.answer import Gain, choose, dev_variance, gain, round_up, sentences, table
 from benchmarks.choosing.rules import Standing
+from benchmarks.tuning.trials import FLOOR
 from tests.benchmarks.choosing.test_rules import row
 
 
@@ -42,7 +43,7 @@ def test_a_clear_gain_is_told_with_interval_failures_and_cost() -> None:
     assert "It gains +10.2 points over plain" not in text, "the interval stands next to every difference"
     assert "It gains +10.2 points [95 % interval +" in text
     assert "`none` failed in 1 of 4 restarts." in text and "`mixout(0.5)` failed in 0 of 4 restarts." in text
-    assert "A training run takes 1.5 times of plain fine-tuning's time." in text
+    assert "A training run takes 1.5 times plain fine-tuning's time." in text
     assert "No longer ranked: sam (far behind)." in text
 
 
@@ -52,7 +53,10 @@ def test_no_difference_says_what_to_use_and_how_many_rows_would_show_one() -> No
         "No regularizer is distinguishable from plain fine-tuning on this data; use `none` with lr 5e-5, epochs 5"
         in text
     )
-    assert "more examples to see a difference of 1 point (the best by holdout, `mixout(0.5)`, differs by +0.5" in text
+    assert (
+        "examples to see a difference of 1 point (the best regularizer by holdout, `mixout(0.5)`, differs by +0" in text
+    )
+    assert "]; here about 6.1 points would be seen)." in text
 
 
 def test_the_test_part_does_not_choose() -> None:
@@ -117,8 +121,33 @@ def test_the_rows_needed_fall_with_what_can_be_found_already() -> None:
     assert found.rows_needed(100) == 800 and Gain(0.0, 0.001, 0, 0, 0.005).rows_needed(100) == 0
 
 
-def test_the_table_has_every_family_best_holdout_first() -> None:
+def floor(name: str, held_out: float, test: float) -> Standing:
+    config = {"strategy": f"{name}(0.1)", "lr": 5e-5}
+    trials = [row(FLOOR + name, 0, at, held_out, score=test, config=config, is_floor=True) for at in range(4)]
+    return Standing(FLOOR + name, (tuple(trials),))
+
+
+FLOORS = {each.family: each for each in (floor("tfidf", 0.6, 0.61), floor("probe", 0.79, 0.82))}
+
+
+def test_the_table_has_every_family_best_holdout_first_and_the_floors_below() -> None:
     other = standing("mixout", 0.9, [0.9] * 4)
-    lines = table({"none": NONE, "mixout": other}, compare)
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["`mixout`", "`none`"]
+    lines = table({"none": NONE, "mixout": other}, compare, FLOORS)
+    names = [line.split("|")[1].strip() for line in lines[2:]]
+    assert names == ["`mixout`", "`none`", "`floor: probe`", "`floor: tfidf`"]
     assert "`mixout(0.5)` lr=5e-5 epochs=5" in lines[2] and "1 of 4" in lines[3]
+    assert "| `tfidf(0.1)` | 60.0 | 61.0 | -19.0 points" in lines[5], "no learning rate: nothing is trained"
+
+
+def test_the_best_floor_is_told_and_whether_fine_tuning_is_ahead_of_it() -> None:
+    found = {"none": NONE, "mixout": standing("mixout", 0.81, [0.80, 0.83, 0.77, 0.82])}
+    ahead = sentences(choose(found, compare), found, {}, rows=500, floors=FLOORS)
+    assert (
+        "The best without fine-tuning is `probe(0.1)`, a linear model of the pretrained model's states: 79.0 on "
+        "holdout, this configuration 80.0." in ahead
+    )
+    better = FLOORS | {"floor: tfidf": floor("tfidf", 0.85, 0.85)}
+    assert (
+        "Fine-tuning is not ahead of `tfidf(0.1)`, a linear model of words, which costs next to nothing: 85.0 on "
+        "holdout, this configuration 80.0." in sentences(choose(found, compare), found, {}, rows=500, floors=better)
+    )

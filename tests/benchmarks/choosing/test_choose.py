@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -101,6 +102,7 @@ class Imagined(Tournament):
         self.limit, self.folder, self.trials = limit, folder, list[TrialRow]()
         self.console = type("Quiet", (), {"print": lambda *words, **options: None})()  # type: ignore[assignment]
         self.rounds: list[tuple[list[str], int]] = []
+        self.started = time.monotonic()
 
     @property
     def families(self) -> list[str]:
@@ -179,6 +181,9 @@ def test_from_a_file_to_the_answer_the_model_and_predictions(tmp_path: Path) -> 
     assert choose.main(arguments) == 0
     out = tmp_path / "out"
     assert {"answer.md", "index.html", "leaderboard.md", "model", "records"} <= {path.name for path in out.iterdir()}
+    for file in ("answer.md", "leaderboard.md"):
+        for floor in ("tfidf", "probe", "constant"):
+            assert f"floor: {floor}" in (out / file).read_text(), "what fine-tuning has to beat stands in the table"
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained(out / "model")
