@@ -12,7 +12,7 @@ from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.rounding import rounded
 from leaderboard.stats.significance import MINIMUM, restarts_needed
 from leaderboard.tables import sections as tables
-from leaderboard.tables.cells import Cell, is_synthetic
+from leaderboard.tables.cells import Cell, is_synthetic, lengths
 from leaderboard.tables.ranking import RankedStrategy
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
@@ -161,7 +161,7 @@ def undertrained(cell: Cell) -> str:
     row = cell.row("none")
     assert row is not None, "what plain fine-tuning does decides"
     why = f"{row.fitted} of {row.restarts} runs of none fit the examples they are trained on"
-    if any(trial.configurations for trial in row.trials):
+    if len(lengths(row.trials)) > 1:
         why = "none is mostly tuned to the largest number of steps"
     return f"Undertrained ({why}): this compares how fast strategies train; take more steps or a higher rate."
 

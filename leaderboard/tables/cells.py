@@ -92,13 +92,12 @@ class Cell:
         """Whether the cell ranks how fast strategies train: `none` is not fitted, or tuned to the most steps there are.
 
         That is: fewer than half of the runs of `none` that know it are fitted; of tuned ones, most are chosen at the
-        largest number of steps of any configuration, where there are several numbers.
+        largest number of steps (or epochs) of any configuration, where there are several numbers.
         """
         row = self.row("none")
         trials = [trial for trial in row.trials if trial.has_result] if row else []
-        steps = [trial.config.get("steps", 0) for trial in trials if trial.configurations]
-        every = {one.config.get("steps", 0) for trial in trials for one in trial.configurations}
-        if len(every) > 1:
+        steps = [length(trial) for trial in trials if trial.configurations]
+        if len(every := lengths(trials)) > 1:
             return 2 * steps.count(max(every)) > len(steps)
         known = [trial.fit for trial in trials if not math.isnan(trial.fit)]
         return 2 * sum(fit >= FITTED for fit in known) < len(known)
@@ -111,6 +110,16 @@ class Cell:
     def row(self, strategy: str | None) -> Row | None:
         """Return the row of a strategy, None if the cell has none."""
         return next((row for row in self.rows if row.strategy == strategy), None)
+
+
+def length(trial: TrialRow) -> float:
+    """Return how long a configuration trains, in steps or else in epochs; 0 where neither is searched."""
+    return float(trial.config.get("steps", trial.config.get("epochs", 0)))
+
+
+def lengths(trials: Iterable[TrialRow]) -> set[float]:
+    """Return how long the configurations train that these trials were chosen from."""
+    return {length(one) for trial in trials for one in trial.configurations}
 
 
 def common(row: Row, other: Row) -> list[tuple[TrialRow, TrialRow]]:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from leaderboard.build import build
+from leaderboard.render import wording
 from leaderboard.render.csv import to_frame
 from leaderboard.tables import sections as tables
 from leaderboard.tables import trials
@@ -236,18 +237,21 @@ def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, store, tm
     assert [cell.undertrained for cell in section.cells] == [False, True] and section.ranking.cells == 1
 
 
-def test_a_tuned_cell_is_undertrained_where_none_is_tuned_to_the_most_steps(record, store):
-    def with_steps(best: int) -> bool:
+@pytest.mark.parametrize("axis", ["steps", "epochs"])
+def test_a_tuned_cell_is_undertrained_where_none_is_tuned_to_the_most_steps(record, store, axis):
+    def with_steps(best: int, most: int = 100) -> str:
         entries = tuned(record, restarts=2)
         for entry in entries:
             config = entry["config"]
-            draw, axes = config["tuning"]["draw"], {**config["tuning"]["axes"], "steps": "one of 50, 100; default 50"}
-            config |= {"protocol": config["protocol"] | {"steps": 100 if draw == 2 else 50}}
+            draw, axes = config["tuning"]["draw"], {**config["tuning"]["axes"], axis: "one of 50, 100; default 50"}
+            config |= {"protocol": config["protocol"] | {axis: most if draw == 2 else 50}}
             config["tuning"] |= {"axes": axes}
             if "holdout" in entry["result"]:
                 entry["result"]["holdout"] = {"score": 1.0 if draw == best else 0.5, "predictions": []}
+            entry["result"]["fit"] = {"score": 0.9, "accuracy": 0.9}
         found, _ = trials.trials(with_ids(entries, store))
         (section,) = tables.sections(found)
-        return section.cells[0].undertrained
+        return wording.undertrained(section.cells[0])
 
-    assert with_steps(best=2) and not with_steps(best=1)
+    assert "none is mostly tuned to the largest number of steps" in with_steps(best=2) and not with_steps(best=1)
+    assert "0 of 2 runs of none fit the examples" in with_steps(best=2, most=50), "nothing to choose: the fit decides"
