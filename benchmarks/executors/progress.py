@@ -54,7 +54,8 @@ class Display:
 
     def end(self, config: TrialConfig, outcome: Outcome) -> None:
         """A trial ended; errors are said at once, everything else in the running figures."""
-        self.counts[outcome.status] += 1
+        fails_by_design = outcome.status is Status.FAILED and config.floor is not None
+        self.counts[Status.OK if fails_by_design else outcome.status] += 1
         self.by_others += outcome.written is Written.OTHER
         self.peak = max(self.peak, outcome.peak_memory or 0)
         self._note(config, outcome)
@@ -81,7 +82,8 @@ class Display:
         now = time.monotonic()
         if not self.console.is_terminal and self.done and (now - self.spoken > PLAIN_EVERY or self.done == self.total):
             self.spoken = now
-            print(f"{self.done}/{self.total} {self.summary()}, {self.left()}; {self.current()}", flush=True)
+            parts = [f"{self.done}/{self.total} {self.summary()}, {self.left()}", self.current()]
+            self.console.print("; ".join(filter(None, parts)), markup=False, highlight=False)
 
     @property
     def done(self) -> int:
@@ -95,7 +97,8 @@ class Display:
         parts = [f"failed runs {self.counts[Status.FAILED]}, errors {errors}"]
         parts += [f"retries {self.retries}"] if self.retries else []
         parts += [f"by other launchers {self.by_others}"] if self.by_others else []
-        parts += [f"{self.done / minutes:.1f}/min, {len(self.running)} at a time"]
+        parts += [f"{self.done / minutes:.1f}/min"]
+        parts += [f"{len(self.running)} at a time"] if self.running else []
         parts += [f"peak {self.peak / 2**20:.0f} MB"] if self.peak else []
         return ", ".join(parts)
 

@@ -540,7 +540,7 @@ def test_checkpoints_of_trials_that_are_done_are_removed_and_others_stay(tmp_pat
 
 
 def test_the_display_says_a_note_once(capsys: pytest.CaptureFixture[str]) -> None:
-    config: Any = SimpleNamespace(label="rte 0.1 hides restart 0")
+    config: Any = SimpleNamespace(label="rte 0.1 hides restart 0", floor=None)
     with Display(2, Console(soft_wrap=True)) as display:
         for _ in range(2):
             display.end(config, Outcome(Status.OK, notes=("it is [red]not\x1b saved",)))
