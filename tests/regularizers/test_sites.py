@@ -138,13 +138,38 @@ def test_sites_and_mixed_layers_of_the_first_families_are_as_listed(family, fami
 def test_mixed_layers_are_those_next_to_a_dropout(family, family_model, batch, reading):
     """Watched in a forward pass instead of listed. Electra projects its dropped embeddings: its first layer is fed by
     them all the same."""
-    model, head = family_model(family, attn_implementation="eager")
+    found, listed = watched_and_listed(*family_model(family, attn_implementation="eager"), batch, reading)
+    projected = {f"electra.encoder.layer.0.{name}" for name in BERT_PAPER[:3]}
+    assert found | (projected if family == "electra" else set()) == listed
+
+
+@pytest.mark.parametrize("reading", ["paper", "fed"])
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("albert", {"embedding_size": 8}),
+        ("deberta", {"embedding_size": 6}),
+        ("deberta-v2", {"embedding_size": 6}),
+        ("deberta-v2", {"share_att_key": True, "conv_kernel_size": 3}),
+        ("deberta-v2", {"relative_attention": False}),
+        ("electra", {"embedding_size": 8}),
+        ("gpt_neox", {"use_parallel_residual": False}),
+        ("opt", {"word_embed_proj_dim": 6}),
+        ("opt", {"do_layer_norm_before": False}),
+        ("t5", {"feed_forward_proj": "gated-gelu"}),
+    ],
+)
+def test_mixed_layers_of_a_family_s_variants_are_those_next_to_a_dropout(name, changes, family_model, batch, reading):
+    found, listed = watched_and_listed(*family_model(name, attn_implementation="eager", **changes), batch, reading)
+    assert found == listed
+
+
+def watched_and_listed(model, head, batch, reading):
     attached(model.train(), head, "dropout(0.5)")
     with Flow(model) as flow:
         output(model, batch)
-    body = {name for name in getattr(flow, reading) if f"{name}.weight" not in head}
-    projected = {f"electra.encoder.layer.0.{name}" for name in BERT_PAPER[:3]}
-    assert body | (projected if family == "electra" else set()) == set(find_sites(model, head).mixed[reading])
+    found = {layer for layer in getattr(flow, reading) if f"{layer}.weight" not in head}
+    return found, set(find_sites(model, head).mixed[reading])
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from regularizers.surgery.rows import FED, PAPER, Family, Mix, Stack, attention, hidden, planted
 
 GPT2 = Family(
@@ -66,6 +68,10 @@ def llama(reads: str = "last") -> Family:
     )
 
 
+def _projects(config: Any) -> bool:
+    return bool(config.word_embed_proj_dim != config.hidden_size)
+
+
 def opt() -> Family:
     """OPT: residual branches are dropped by a function with the checkpoint's own probability, embeddings are not."""
     layer = "decoder.layers.{i}."
@@ -96,6 +102,7 @@ def opt() -> Family:
         (planted("embeddings", "decoder.layers.0", *embedded, at="input"),),
         (stack,),
         head=(),
+        mixed=(Mix("decoder.project_in", _projects, PAPER), Mix("decoder.project_out", _projects, FED)),
         reads="last",
         adapted=("q_proj", "v_proj"),
     )

@@ -97,6 +97,9 @@ def _projects(config: Any) -> bool:
     return (getattr(config, "embedding_size", None) or config.hidden_size) != config.hidden_size
 
 
+PROJECTED = Mix("embeddings.embed_proj", _projects, PAPER)  # of DeBERTa's embeddings, before their dropout
+
+
 def deberta_v2() -> Family:
     """DeBERTa-v2 and v3: as BERT, with relative positions that have a dropout and projections of their own."""
 
@@ -128,6 +131,7 @@ def deberta_v2() -> Family:
         rows=(EMBEDDINGS, convolution),
         stacks=(Stack(stack.layers, (positions, *stack.rows), (*stack.mixed[:3], *projections, *stack.mixed[3:])),),
         head=("pooler.dropout", "dropout"),
+        mixed=(PROJECTED,),
         adapted=("query_proj", "value_proj"),
     )
 
@@ -147,7 +151,7 @@ def deberta() -> Family:
         stacks=(Stack(stack.layers, (positions, *stack.rows), (stack.mixed[0], *projections, *stack.mixed[1:])),),
         head=("pooler.dropout", "dropout"),
         adapted=("in_proj",),
-        mixed=(Mix("embeddings.embed_proj", _projects, PAPER),),
+        mixed=(PROJECTED,),
     )
 
 
