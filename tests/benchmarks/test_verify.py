@@ -122,7 +122,7 @@ def test_a_strategy_sold_under_anothers_name_is_found_by_training(records, check
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"protocol": {}}, "its protocol and that of this code differ in batch_size, "),
+        ({"protocol": {}}, "cannot be checked: its protocol differs from this code's in batch_size, "),
         ({"task": "pocket-xyz"}, "cannot be checked: unknown task 'pocket-xyz'"),
         ({"strategy": "mixuot(w_pre, 0.7)"}, "cannot be checked: unknown regularizer 'mixuot'; did you mean mixout?"),
         ({"task": "pocket-mrpc"}, "it names the split"),
@@ -220,7 +220,7 @@ def test_a_trial_that_fell_back_to_small_micro_batches_is_trained_again_with_the
 def test_predictions_are_kept_only_for_training_again(records):
     record = records["none"] | {"id": "x"}
     for keep in (False, True):
-        found = verification.Check(verification.Source(Origin(offline=True)), keep=keep)
+        found = verification.Check(Origin(offline=True), keep=keep)
         found(record)
         assert len(found.results) == keep and not found.findings
 
