@@ -27,6 +27,10 @@ class Seeds:
     order: int
     noise: int
 
+    def to_json(self) -> Json:
+        """The seeds as records hold them."""
+        return dataclasses.asdict(self)
+
     @classmethod
     def of(cls, restart: int, split_seed: int) -> Seeds:
         """The seeds of a restart; its split has a seed of its own, which several restarts may share."""
@@ -104,12 +108,10 @@ class TrialConfig:
     def to_json(self) -> Json:
         """The config block of the trial's record; blocks that trials share are one object in all of them."""
         block = {name: getattr(self, name) for name in REQUIRED}
-        block |= {name: _json(value) for name in OPTIONAL if (value := getattr(self, name)) is not None}
-        return block | {
-            "seeds": _seeds_block(self.seeds),
-            "protocol": _protocol_block(self.protocol),
-            "strategy": str(self.strategy),
-        }
+        block |= {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
+        block |= {"seeds": _block(self.seeds), "protocol": _block(self.protocol), "strategy": str(self.strategy)}
+        block |= {"size": _block(self.size)} if self.size else {}
+        return block | ({"tuning": self.tuning.to_json()} if self.tuning else {})
 
     @classmethod
     def from_json(cls, block: Mapping[str, Any]) -> TrialConfig:
@@ -149,23 +151,10 @@ REQUIRED = [field.name for field in dataclasses.fields(TrialConfig) if field.def
 OPTIONAL = [field.name for field in dataclasses.fields(TrialConfig) if field.default is None]
 
 
-def _json(value: Any) -> Any:
-    return _size_block(value) if isinstance(value, Size) else value.to_json() if isinstance(value, Tuned) else value
-
-
 @functools.cache
-def _size_block(size: Size) -> Json:
-    return size.to_json()
-
-
-@functools.cache
-def _seeds_block(seeds: Seeds) -> Json:
-    return dataclasses.asdict(seeds)
-
-
-@functools.cache
-def _protocol_block(protocol: Protocol) -> Json:
-    return protocol.to_json()
+def _block(part: Seeds | Protocol | Size) -> Json:
+    """The JSON of a part that many trials share, made once."""
+    return part.to_json()
 
 
 def _check_names(what: str, block: Mapping[str, Any], required: Set[str], optional: Set[str]) -> None:
