@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import tracking
-from benchmarks.executors.data_parallel import is_launch
+from benchmarks.executors.data_parallel import processes
 from fisher.common.errors import InputError
 
 DEFAULT_OUTPUT = "results"
@@ -121,7 +121,7 @@ def check(args: argparse.Namespace) -> None:
         if getattr(args, flag) and args.executor != executor:
             name = f"--{flag.replace('_', '-')}"
             raise InputError(f"{name} must come with --executor {executor}, got --executor {args.executor}")
-    if not is_launch():
+    if processes() == 1:
         return
     if args.executor != "local":
         raise InputError(f"accelerate launch must come without --executor, got --executor {args.executor}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmarks.data.official import SplitHash, TextHash, compare_hashes, remember_split_hashes
 from benchmarks.executors.leases import Leases
 from fisher.common.errors import InputError
 from fisher.common.files import write_atomic
@@ -18,14 +19,8 @@ from leaderboard.records.plan import PLAN, encode_plan, joined, plan_of, read_pl
 from leaderboard.records.schema import RecordError, is_done
 from leaderboard.records.store import ARCHIVE, find_records, set_aside, stream_records
 
-if TYPE_CHECKING:
-    from benchmarks.data.splits import Size
-    from benchmarks.data.tasks import Task
-
 HASHES = "split_hashes.json"
 WAIT = 0.1  # seconds between two looks at a lease
-SplitHashes = list[tuple["Task", "float | Size", int, str]]  # task, amount, split seed, hash
-TextHashes = list[tuple[str, str, str]]  # task, part, hash
 
 
 @dataclass(frozen=True)
@@ -83,13 +78,11 @@ class OutputFolder:
         """How many of these trials have a result or were skipped."""
         return sum(map(is_done, self.read(names)))
 
-    def check(self, new_hashes: SplitHashes, new_texts: TextHashes) -> None:
+    def check(self, new_hashes: Sequence[SplitHash], new_texts: Sequence[TextHash]) -> None:
         """Raise InputError where the folder is none, or began with other data."""
         if os.path.lexists(self.path) and not os.path.isdir(self.path):
             raise InputError(f"--output must be a folder that can be written, got {self.path}: Not a directory")
         if new_hashes or new_texts:
-            from benchmarks.data.official import compare_hashes
-
             compare_hashes(self.path / HASHES, new_hashes, new_texts)
 
     def keep_request(
@@ -97,8 +90,8 @@ class OutputFolder:
         suite: str,
         methods: Mapping[str, Any],
         configs: Iterable[Mapping[str, Any]],
-        new_hashes: SplitHashes,
-        new_texts: TextHashes,
+        new_hashes: Sequence[SplitHash],
+        new_texts: Sequence[TextHash],
     ) -> None:
         """Make the folder and store the request: suite, methods, plan, and hashes of data seen for the first time."""
         try:
@@ -107,8 +100,6 @@ class OutputFolder:
                 while leases.claim(PLAN) is None:  # another launcher adds to the same files
                     time.sleep(WAIT)
                 if new_hashes or new_texts:  # first: they may refuse the request
-                    from benchmarks.data.official import remember_split_hashes
-
                     remember_split_hashes(self.path / HASHES, new_hashes, new_texts)
                 write_atomic(self.path / "suite.toml", suite.encode("utf-8"))
                 self._extend(methods, configs)

@@ -66,7 +66,7 @@ def execute(request: Request, plan: Plan, console: Console) -> bool:
     remove_done(request.folder.path, (name for name, done in plan.known.done.items() if done))
     if plan.left:
         request.scores.estimate(lambda text: console.print(text, markup=False))
-    if plan.left or data_parallel.is_launch():
+    if plan.left or data_parallel.processes() > 1:
         launch.run(console)
     return True
 

@@ -40,7 +40,7 @@ def check_split_hash(task: Task, amount: float | Size, split_seed: int, found: s
     return expected is not None
 
 
-def check_texts(data: TaskData) -> list[tuple[str, str, str]]:
+def check_texts(data: TaskData) -> list[TextHash]:
     """Compare labels and texts of both parts with the hashes kept here; (task, part, hash) of those without one.
 
     Raises InputError on a difference. The hub's are not compared: it may write a text in another way.

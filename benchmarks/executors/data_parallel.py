@@ -40,14 +40,9 @@ def processes() -> int:
     return int(os.environ["WORLD_SIZE"]) if variables.is_launch() else 1
 
 
-def is_launch() -> bool:
-    """Whether several processes train one trial together."""
-    return processes() > 1
-
-
 def is_first() -> bool:
     """Whether this process leads: plans, shows, writes."""
-    return not is_launch() or os.environ["RANK"] == "0"
+    return processes() == 1 or os.environ["RANK"] == "0"
 
 
 @dataclass

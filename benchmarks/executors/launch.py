@@ -29,10 +29,11 @@ class Launch:
 
     def __init__(self, request: Request, plan: Plan) -> None:
         self.args, self.plan = request.args, plan
-        self.job = Job(request.resources(), request.folder.path.resolve(), self.args.retries, {})
+        output, where = request.folder.path.resolve(), environment(self.args.threads)
+        self.job = Job(request.resources(), output, self.args.retries, where)
         self.limits: dict[str, Any] = {"threads": self.args.threads, "timeout": self.args.timeout}
         self.size, options = slurm.read_options(self.args.slurm, self.args.threads)
-        self.engine: Any = self._engine(options) if plan.left and not data_parallel.is_launch() else None
+        self.engine: Any = self._engine(options) if plan.left and data_parallel.processes() == 1 else None
 
     def _engine(self, options: Mapping[str, Any]) -> Any:
         """What runs the trials: an executor, or submitit's."""
@@ -45,7 +46,6 @@ class Launch:
 
     def run(self, console: Console) -> None:
         """Run what is left."""
-        self.job = Job(self.job.resources, self.job.output, self.job.retries, environment(self.args.threads))
         with Display(len(self.plan.left), console) as display:
             for config, outcome in self._trials(display):
                 display.end(config, outcome)
@@ -59,7 +59,7 @@ class Launch:
             yield from slurm.submit_trials(left, self.job, before=before, **more)
             return
         with Leases(self.job.output) as leases:
-            if data_parallel.is_launch():
+            if data_parallel.processes() > 1:
                 team = data_parallel.Team(self.job.resources, self.job.records, self.args.timeout)
                 yield from data_parallel.lead(left, team, self.job, leases, before=before, on_start=display.start)
                 return

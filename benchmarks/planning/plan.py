@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data.faults import Dropped, parse_dropped
-from benchmarks.data.official import check_split_hash, check_texts
+from benchmarks.data.official import SplitHash, TextHash, check_split_hash, check_texts
 from benchmarks.data.origin import Origin
 from benchmarks.data.sources import TaskData
 from benchmarks.data.splits import split_hash
 from benchmarks.data.tasks import Task
 from benchmarks.options import DEFAULT_OUTPUT
-from benchmarks.output_folder import Known, OutputFolder, SplitHashes, TextHashes
+from benchmarks.output_folder import Known, OutputFolder
 from benchmarks.planning.embedded import on_own_corpus, on_pocket
 from benchmarks.planning.fisher_scores import ScoreBook
 from benchmarks.planning.grid import make_grid, unique_strategies
@@ -99,8 +99,8 @@ class Plan:
     grid: Mapping[str, TrialConfig]
     known: Known
     left: Mapping[str, TrialConfig]
-    new_hashes: SplitHashes
-    new_texts: TextHashes
+    new_hashes: list[SplitHash]
+    new_texts: list[TextHash]
 
     def keep(self, request: Request) -> None:
         """Store the request in its output folder."""
@@ -167,7 +167,7 @@ def _suite(args: argparse.Namespace, data: Origin) -> tuple[Suite, list[str]]:
     own = data.own()
     named = args.tasks or ([own.name] if own and args.suite is None else [])
     tasks = list({(task := data.task(name)).name: task for name in named}.values())
-    suite = load_suite(args.suite or ("pocket" if all(map(_is_embedded, tasks)) else "glue"), own)
+    suite = load_suite(args.suite or ("pocket" if all(task.kind == "embedded" for task in tasks) else "glue"), own)
     notes: list[str] = []
     if args.model == "pocket" and not tasks and args.data_dir is None:
         suite, notes = on_pocket(suite)
@@ -188,8 +188,8 @@ def _suite(args: argparse.Namespace, data: Origin) -> tuple[Suite, list[str]]:
 def _model(args: argparse.Namespace, suite: Suite, tasks: list[Task]) -> models.Source:
     """The model, which every task but the embedded ones needs to be told."""
     unasked = suite.model == "pocket" and args.model is None
-    if not suite.model or (unasked and not all(map(_is_embedded, tasks))):
-        named = ", ".join(task.name for task in tasks if not _is_embedded(task)) or "this suite"
+    if not suite.model or (unasked and not all(task.kind == "embedded" for task in tasks)):
+        named = ", ".join(task.name for task in tasks if task.kind != "embedded") or "this suite"
         raise InputError(f"--model must be given for {named}: a hub id such as bert-large-uncased, or a folder")
     return models.find_model(suite.model, offline=args.offline)
 
@@ -215,7 +215,7 @@ def _say_sites(request: Request, task: str) -> list[str]:
     return [listing(discover(template.model, template.head))]
 
 
-def _check_splits(request: Request, grid: list[TrialConfig]) -> SplitHashes:
+def _check_splits(request: Request, grid: list[TrialConfig]) -> list[SplitHash]:
     """Hashes of splits that are seen for the first time. Raises InputError where official data give other splits."""
     for task in request.tasks:
         check_split_hash(task, 1.0, 0, split_hash(task, request.load(task.name).train))
@@ -235,8 +235,3 @@ def _headline(block: Suite) -> str:
         return f"{block.tuning.budget} configurations per family{axes}, batch {protocol.batch_size}, {restarts}"
     epochs = f"{protocol.steps} steps" if protocol.steps else f"{protocol.epochs} epoch{'s' * (protocol.epochs > 1)}"
     return f"lr {protocol.lr:g}, {epochs}, batch {protocol.batch_size}, {restarts}".replace("e-0", "e-")
-
-
-def _is_embedded(task: Task) -> bool:
-    """Whether the task is an embedded one, made for the embedded model."""
-    return task.kind == "embedded"

@@ -199,6 +199,6 @@ def _train_again(given: argparse.Namespace, results: list[Record]) -> Iterator[F
     )
     retrainer = Retrainer(given, drawn)
     for record in drawn:
-        for finding in retrainer.compare(record):
-            print(f"  {finding.text}", flush=True)
-            yield finding
+        finding = retrainer.compare(record)
+        print(f"  {finding.text}", flush=True)
+        yield finding

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,45 +52,31 @@ class Retrainer:
         self.model = models.find_model(name, offline=given.offline)
         self.identity = model_identity(self.model)
 
-    def compare(self, record: Record) -> Iterator[Finding]:
-        """Train the record's trial again; yield one finding that says how well the two agree."""
-        config = record["config"]
+    def compare(self, record: Record) -> Finding:
+        """Train the record's trial again, and say how well the two agree."""
+        config, given = record["config"], self.given
         for key, text in MODEL.items():
             named, found = config.get(key), self.identity[key]
             if named is not None and named != found:
-                yield self._finding(record, f"its {text.format(named[:12], found[:12])}; not trained again")
-                return
+                return _finding(record, f"its {text.format(named[:12], found[:12])}; not trained again")
         try:
             trial = TrialConfig.from_json(config)
             if file_hashes(trial.strategy) != (trial.files or {}):
                 raise InputError("the files that its strategy names hold something else here")
-            micro_batch = micro_batch_of(record)
+            resources = Resources(
+                model=self.model,
+                data=Origin(given.data_dir, given.task_file, given.offline),
+                plugins=tuple(given.plugin),
+                fisher=self._scores(trial),
+                threads=given.threads,
+                micro_batch=micro_batch_of(record),
+            )
         except InputError as error:
-            yield self._finding(record, f"it cannot be trained again: {error}")
-            return
-        try:
-            scores = self._scores(trial)
-        except InputError as error:
-            yield self._finding(record, f"its Fisher scores cannot be made again: {error}")
-            return
-        given = self.given
-        resources = Resources(
-            model=self.model,
-            data=Origin(given.data_dir, given.task_file, given.offline),
-            plugins=tuple(given.plugin),
-            fisher=scores,
-            threads=given.threads,
-            micro_batch=micro_batch,
-        )
+            return _finding(record, f"it cannot be trained again: {error}")
         again = execute(trial, resources)
         if is_result(again):
-            yield compared(record, again, given.tolerance, given.loss_tolerance)
-        else:
-            yield self._finding(record, f"it ended in {again['result']['status']}: {again['result']['reason']}")
-
-    @staticmethod
-    def _finding(record: Record, text: str) -> Finding:
-        return Finding("training", f"{record['id']}: {text}")
+            return compared(record, again, given.tolerance, given.loss_tolerance)
+        return _finding(record, f"it ended in {again['result']['status']}: {again['result']['reason']}")
 
     def _scores(self, config: TrialConfig) -> dict[str, str]:
         """Files of the Fisher scores that a trial needs, estimated anew by its own recipe."""
@@ -105,9 +91,13 @@ class Retrainer:
         book = ScoreBook(Path(self.folder.name), self.model, asked)
         book.plan([config.strategy])
         if book.of(config.strategy) != wanted:
-            raise InputError("corpus or scores are not those that the record names; give its --fisher-corpus")
+            raise InputError("its Fisher scores have another corpus or recipe here; give its --fisher-corpus")
         book.estimate(print)
         return book.files
+
+
+def _finding(record: Record, text: str) -> Finding:
+    return Finding("training", f"{record['id']}: {text}")
 
 
 def micro_batch_of(record: Record) -> int | None:

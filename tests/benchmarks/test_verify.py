@@ -169,7 +169,7 @@ def test_scores_from_an_unknown_corpus_are_told(records, check):
     recipe = {"samples": 3, "seed": 0, "objective": "mlm", "max_length": 0, "corpus_hash": "00"}
     records[MIX]["config"] |= {"fisher": {"estimate": recipe}}
     code, out, _ = check({MIX: records[MIX]}, "--rerun", "1")
-    assert code == 1 and "its Fisher scores cannot be made again: corpus or scores are not those that" in out
+    assert code == 1 and "it cannot be trained again: its Fisher scores have another corpus or recipe here" in out
 
 
 def test_another_stored_target_is_told(records, check, tmp_path):
@@ -258,7 +258,7 @@ def test_a_repetition_that_breaks_is_a_problem(records, monkeypatch):
     broken = {"result": {"status": "oom", "reason": "no memory"}}
     monkeypatch.setattr(rerun, "execute", lambda config, resources: broken)
     record = records["none"] | {"id": "x"}
-    assert [f.text for f in rerun.Retrainer(given, [record]).compare(record)] == ["x: it ended in oom: no memory"]
+    assert rerun.Retrainer(given, [record]).compare(record).text == "x: it ended in oom: no memory"
 
 
 def test_the_records_of_a_folder_are_as_they_were(records, check, tmp_path):
