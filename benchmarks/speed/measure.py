@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks.speed import exact, report, steps, trials
+from benchmarks.speed import report, steps, trials
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
 from benchmarks.trial.environment import isolated
@@ -40,7 +40,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             )
             entry: dict[str, Any] = {"tokens": bench.tokens()}
             with isolated(0):
-                entry["exact"] = exact.errors(bench)
+                entry["exact"] = steps.float64_differences(bench)
                 entry["steps"] = steps.measure(bench, arguments.batches)
             if arguments.trials:
                 entry["trials"] = trials.measure(bench, arguments.rounds)
