@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import options, tracking
 from benchmarks.executors import variables
+from benchmarks.executors.data_parallel import processes
 from benchmarks.run import warn
 from fisher.common.command import Command
 
@@ -51,8 +52,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def _add_tournament(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--model", required=True, metavar="HUB_ID|FOLDER", help="pretrained model")
-    add("--time", type=duration, metavar="30m", help=f"how long it may take (default {TIME})")
-    add("--trials", type=options.whole(1), metavar="N", help="number of trials, in place of a time")
+    limit = group.add_mutually_exclusive_group().add_argument
+    limit("--time", type=duration, default=TIME, metavar="30m", help=f"how long it may take (default {TIME})")
+    limit("--trials", type=options.whole(1), metavar="N", help="number of trials, in place of a time")
     add("--families", nargs="+", metavar="SUM", help="what is compared with plain fine-tuning")
     add("--lr", nargs=2, type=float, metavar=("LOW", "HIGH"), help="learning rates that are searched")
     add("--epochs", nargs="+", type=options.whole(1), metavar="N", help="numbers of epochs that are searched")
@@ -79,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from benchmarks.choosing.reading import Question, read_own, task_name
-    from benchmarks.choosing.tournament import in_words
+    from benchmarks.choosing.tournament import Limit, in_words
 
     args.output = args.output or str(Path(options.DEFAULT_OUTPUT, task_name(args.file)))
     question = Question(
@@ -96,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console(soft_wrap=True)
     _say(console, *own.found, f"{len(own.data.train)} rows" + ("" if own.data.dev else ", a fifth of them to test on"))
     warn(own.warnings)
-    limit = _limit(args)
+    limit = Limit(seconds=args.time) if args.trials is None else Limit(trials=args.trials)
     tournament = _tournament(args, own, limit, console)
     state, request, trial, workers = tournament.plan()
     _say(console, *request.notes)
@@ -112,25 +114,13 @@ def _check(args: argparse.Namespace) -> None:
     from fisher.common.errors import InputError
 
     options.check(args)
-    if options.is_launch():
+    if processes() > 1:
         raise InputError("regbench try must run without accelerate launch; it spreads its trials itself (--workers)")
 
 
 def _say(console: Any, *lines: str) -> None:
     for line in lines:
         console.print(line, markup=False, highlight=False)
-
-
-def _limit(args: argparse.Namespace) -> Limit:
-    """What the tournament may cost. Raises InputError for both a time and a number of trials."""
-    from benchmarks.choosing.tournament import Limit
-    from fisher.common.errors import InputError
-
-    if args.time is not None and args.trials is not None:
-        raise InputError("--time and --trials exclude each other; give one of them")
-    if args.trials is not None:
-        return Limit(trials=args.trials)
-    return Limit(seconds=args.time or duration(TIME))
 
 
 def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: Any) -> Tournament:
@@ -152,14 +142,13 @@ def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: A
     suite = make_suite(args, own.data.task.name, not own.data.dev, families, len(set(texts)))
     assert suite.tuning is not None
     shared = dict(suite.tuning.shared)
-    if args.lr:
-        shared["lr"] = {"low": args.lr[0], "high": args.lr[1], "scale": "log"}
-    if args.epochs:
-        shared["epochs"] = args.epochs
     default = dict(suite.tuning.default)
     if args.lr:
-        default["lr"] = float(f"{(args.lr[0] * args.lr[1]) ** 0.5:.3g}")
+        low, high = args.lr
+        shared["lr"] = {"low": low, "high": high, "scale": "log"}
+        default["lr"] = float(f"{(low * high) ** 0.5:.3g}")
     if args.epochs:
+        shared["epochs"] = args.epochs
         default["epochs"] = sorted(args.epochs)[len(args.epochs) // 2]
     tuning = dataclasses.replace(suite.tuning, shared=shared, default=default)
     suite = override(dataclasses.replace(suite, tuning=tuning), {}, args.set)

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.executors.outcome import Device, Outcome, Status, Work
 from benchmarks.executors.slot import Slot
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, optional
 
 ROOT = Path(__file__).resolve().parents[2]
 _slots: dict[str | None, Slot] = {}  # of this Ray worker, by GPU
@@ -35,7 +35,7 @@ class RayExecutor:
     def __init__(
         self, address: str | None, *, workers: int | None, per_device: int, threads: int, timeout: float | None
     ) -> None:
-        self.ray = _import()
+        self.ray = optional("ray", "--executor ray", extra="ray")
         variables = {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
         try:
             self.ray.init(address, log_to_driver=False, runtime_env={"env_vars": variables}, logging_level="warning")
@@ -78,11 +78,3 @@ class RayExecutor:
     def close(self) -> None:
         """Leave the cluster; tasks of this run end with it."""
         self.ray.shutdown()
-
-
-def _import() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise InputError("--executor ray needs Ray, which is not installed: pip install 'regbench[ray]'") from None
-    return ray

@@ -21,7 +21,7 @@ from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, find_devices
 from benchmarks.executors.outcome import Json, Outcome, Status, Written
 from benchmarks.executors.scheduler import Job, PendingTrial, checksum_of, done_since, run_trials
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, optional
 from fisher.common.text import shorten
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def make_engine(folder: Path, options: Mapping[str, Any]) -> Any:
     Raises InputError where SLURM is missing or an option is none of submitit's.
     """
     try:
-        engine = _submitit().SlurmExecutor(folder=folder)
+        engine = optional("submitit", "--executor slurm", extra="slurm").SlurmExecutor(folder=folder)
     except RuntimeError as error:
         raise InputError(f"--executor slurm must be started where SLURM's commands are: {_first_line(error)}") from None
     try:
@@ -201,13 +201,3 @@ def _outcome(job: Job, trial: PendingTrial, task: Any, over: bool) -> Outcome | 
 
 def _first_line(error: Exception) -> str:
     return shorten(str(error), 200)
-
-
-def _submitit() -> Any:
-    try:
-        import submitit
-    except ImportError:
-        raise InputError(
-            "--executor slurm needs submitit, which is not installed: pip install 'regbench[slurm]'"
-        ) from None
-    return submitit

@@ -22,25 +22,17 @@ from fisher.pretraining.objectives import OBJECTIVES
 from leaderboard.records.schema import MAX_RESTARTS, MIN_FRACTION
 from regularizers.strategy import parse
 
-SCALARS = {
-    "name": str,
-    "restarts": int,
-    "split_seeds": int,
-    "protocol": str,
-    "model": str,
-    "description": str,
-    "citation": str,
-    "reproduces": str,
-    "cost": str,
-    "predict_test": bool,
-    "logits": bool,
+TABLES = {"set": "settings", "fisher": "fisher", "tuning": "tuning", "variants": "variants"}  # key -> field
+TYPES = {f.name: str(f.type) for f in dataclasses.fields(Suite) if f.name not in TABLES.values()}
+KINDS: dict[str, tuple[Any, str, str]] = {  # type -> what may stand in TOML, one of them and several in words
+    "int": (int, "a whole number", "whole numbers"),
+    "float": ((int, float), "a number", "numbers"),
+    "str": (str, "a text", "texts"),
+    "bool": (bool, "true or false", "truths"),
 }
-LISTS = {"tasks": str, "strategies": str, "fractions": float, "sizes": int, "per_class": int}
-LISTS |= {"deviations": str, "assumptions": str}
 REQUIRED = ("tasks", "restarts")
 AMOUNTS = ("fractions", "sizes", "per_class")
 AXES = (*REQUIRED, "strategies", *AMOUNTS, "split_seeds", "protocol")
-WANTED = {int: "a whole number", str: "a text", bool: "true or false"}
 
 
 def load_suite(name: str, own: Task | None = None) -> Suite:
@@ -61,7 +53,7 @@ def read_suite(content: Mapping[str, Any], file: str, name: str, own: Task | Non
 
 
 def _read(content: Mapping[str, Any], name: str, own: Task | None) -> Suite:
-    _refuse_unknown(content, (*SCALARS, *LISTS, "set", "fisher", "tuning", "variants"))
+    _refuse_unknown(content, (*TYPES, *TABLES))
     variants = _variants(content.get("variants"), own)
     for key in REQUIRED:
         if key not in content and not (variants and all(key in variant.values for variant in variants)):
@@ -97,8 +89,7 @@ def _refuse_unknown(content: Mapping[str, Any], known: Iterable[str]) -> None:
 
 def _values(content: Mapping[str, Any], own: Task | None) -> dict[str, Any]:
     """Everything but tables, each of its type."""
-    values: dict[str, Any] = {key: _scalar(key, content[key]) for key in SCALARS if key in content}
-    values |= {key: _list(key, content[key]) for key in LISTS if key in content}
+    values: dict[str, Any] = {key: _typed(key, content[key]) for key in TYPES if key in content}
     spell = {"tasks": lambda text: _task_name(text, own), "strategies": lambda text: str(parse(text))}
     for key in spell.keys() & values.keys():
         try:
@@ -112,19 +103,18 @@ def _task_name(text: str, own: Task | None) -> str:
     return own.name if own and own.name == text else find_task(text).name
 
 
-def _scalar(key: str, value: Any) -> Any:
-    kind = SCALARS[key]
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise InputError(f"{key!r} must be {WANTED[kind]}, got {value!r}")
-    return value
-
-
-def _list(key: str, value: Any) -> tuple[Any, ...]:
-    kinds = (int, float) if LISTS[key] is float else (LISTS[key],)
-    if not isinstance(value, list) or not all(isinstance(v, kinds) and not isinstance(v, bool) for v in value):
-        wanted = {str: "texts", int: "whole numbers", float: "numbers"}[LISTS[key]]
-        raise InputError(f"{key!r} must be a list of {wanted}, got {value!r}")
-    return tuple(float(v) if LISTS[key] is float else v for v in value)
+def _typed(key: str, value: Any) -> Any:
+    """A value as the suite's field of that name wants it; a list becomes a tuple."""
+    listed = TYPES[key].startswith("tuple")
+    name = next(name for name in KINDS if name in TYPES[key])
+    kind, one, several = KINDS[name]
+    items = value if listed else [value]
+    fits = isinstance(items, list) and all(isinstance(v, kind) and isinstance(v, bool) == (kind is bool) for v in items)
+    if not fits:
+        raise InputError(f"{key!r} must be {f'a list of {several}' if listed else one}, got {value!r}")
+    if not listed:
+        return value
+    return tuple(map(float, items)) if name == "float" else tuple(items)
 
 
 def _table(key: str, value: Any) -> Mapping[str, Any]:

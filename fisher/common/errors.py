@@ -2,6 +2,8 @@
 
 import difflib
 from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 
 class InputError(ValueError):
@@ -18,3 +20,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not among `known`: "unknown KIND 'NAME'; did you mean X? available: ..."."""
     names = list(known)
     return InputError(f"unknown {kind} {name!r}; {hint(name, names)}available: {', '.join(names)}")
+
+
+def optional(library: str, user: str, *, extra: str) -> Any:
+    """Import a library that only `user` needs. Raises InputError, which names the extra, where it is missing."""
+    try:
+        return import_module(library)
+    except ImportError:
+        raise InputError(f"{user} needs {library}, which is not installed: pip install 'regbench[{extra}]'") from None

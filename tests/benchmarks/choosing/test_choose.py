@@ -55,7 +55,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], comman
     [
         (("--time", "5"), "--time must be a time such as 90s, 30m or 2h, got 5"),
         (("--time", "0s"), "--time must be a time such as 90s, 30m or 2h, got 0s"),
-        (("--time", "5m", "--trials", "9"), "--time and --trials exclude each other; give one of them"),
+        (("--time", "5m", "--trials", "9"), "argument --trials: not allowed with argument --time"),
         (("--trials", "11", "--families", "sam"), "--trials must be at least 12 for 2 families (a default and one"),
         (("--time", "0.001s", "--families", "sam"), "--time must be enough for one trial, about"),
         (("--families", "mixuot"), "unknown regularizer 'mixuot'; did you mean mixout?"),

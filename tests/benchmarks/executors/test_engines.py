@@ -266,7 +266,7 @@ def test_wrong_slurm_options_are_one_sentence(texts: list[str], message: str) ->
 def test_submitit_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(InputError, match=r"--executor slurm needs submitit, .*: pip install 'regbench\[slurm\]'"):
-        slurm._submitit()
+        slurm.make_engine(Path("logs"), {})
 
 
 @pytest.fixture
