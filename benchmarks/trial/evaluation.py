@@ -12,8 +12,9 @@ import torch
 from benchmarks.data import batches
 from benchmarks.data.tasks import Task
 from benchmarks.trial import failed_run, metrics
-from benchmarks.trial.calibration import calibration, decode_logits, encode_logits
 from benchmarks.trial.inputs import Labels, Part
+from leaderboard.records.logits import decode_logits, encode_logits
+from leaderboard.stats.calibration import calibration
 from regularizers.base import Context, criterion
 from regularizers.context import History
 from regularizers.strategy import BoundStrategy

@@ -15,7 +15,6 @@ from benchmarks.data.origin import Origin, freeze
 from benchmarks.data.sources import TaskData, examples_hash
 from benchmarks.data.splits import split_hash
 from benchmarks.data.tasks import Task
-from benchmarks.trial.calibration import calibration, decode_logits
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.failed_run import judge
 from benchmarks.trial.inputs import Labels, labels_of, parts_of
@@ -25,7 +24,9 @@ from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
 from fisher.seeds import derive
 from leaderboard.audit import CHECKS, Finding
+from leaderboard.records.logits import decode_logits
 from leaderboard.records.schema import is_result
+from leaderboard.stats.calibration import calibration
 from leaderboard.verify import report, verify
 from regularizers.registry import identity, load_plugins
 

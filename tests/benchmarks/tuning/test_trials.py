@@ -16,12 +16,12 @@ from benchmarks.data.splits import Size, split_hash
 from benchmarks.planning.grid import make_grid
 from benchmarks.planning.suite import Suite, Tuning
 from benchmarks.trial import metrics, models
-from benchmarks.trial.calibration import decode_logits, encode_logits
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, load_inputs
 from benchmarks.trial.trial import execute, passes
 from fisher.common.errors import InputError
+from leaderboard.records.logits import decode_logits, encode_logits
 from leaderboard.records.store import write_record
 from leaderboard.records.tuning import protocol_of
 from regularizers.strategy import parse
