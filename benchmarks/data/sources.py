@@ -22,6 +22,7 @@ from benchmarks.data.readers import quoted_as_csv, read_table
 from benchmarks.data.tasks import HUB_DATASET, HubColumns, Task
 from fisher.common.errors import InputError
 
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # possible only where an escape made it, as in JSON
 MOST_SCORE = 1e18  # of a task without a range: what is trained is the squared error, in float32
 Label = int | float | None
@@ -91,7 +92,7 @@ def examples_hash(examples: Iterable[Example]) -> str:
     """SHA-256 over texts and labels in order: one JSON array `[label, text, ...]` a line; equal for every source."""
     digest = hashlib.sha256()
     for example in examples:
-        digest.update(json.dumps([example.label, *example.texts], ensure_ascii=False).encode() + b"\n")
+        digest.update(_as_json([example.label, *example.texts]).encode() + b"\n")
     return digest.hexdigest()
 
 

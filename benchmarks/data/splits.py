@@ -7,6 +7,7 @@ fraction is a prefix of each permutation, so splits are stratified and nested by
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 from collections import defaultdict
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.data.tasks import Task
@@ -115,9 +117,9 @@ def in_split_order(data: TaskData, protocol: Protocol, split: Split, *, split_se
     if protocol.data != "pooled":
         order = split_order(data.task, sources_of(data, protocol, split_seed)[0], split_seed)
     else:
-        order = _permutation(pooled_seed(data.task, restart), len(data.train) + len(data.dev))
-    place = {id: at for at, id in enumerate(order)}
-    return sorted(split.train, key=lambda example: place[example.id])
+        order = _permutation(pooled_seed(data.task, restart), len(data.train) + len(data.dev)).tolist()
+    kept = {example.id: example for example in split.train}
+    return [kept[id] for id in order if id in kept]
 
 
 def paucity_split(task: Task, train: Sequence[Example], *, fraction: float, split_seed: int = 0) -> tuple[int, ...]:
@@ -142,7 +144,7 @@ def pooled_split(n_train: int, n_dev: int, *, seed: int, fraction: float) -> tup
     Raises InputError unless 0 < fraction <= 1.
     """
     check_fraction(fraction)
-    order = _permutation(seed, n_train + n_dev)
+    order = _permutation(seed, n_train + n_dev).tolist()
     cut = len(order) * 4 // 5
     kept = max(1, math.floor(fraction * cut + 0.5))
     return tuple(sorted(order[:kept])), tuple(sorted(order[cut:]))
@@ -177,9 +179,7 @@ def per_class_split(task: Task, train: Sequence[Example], *, per_class: int, spl
 
 def split_order(task: Task, train: Sequence[Example], split_seed: int) -> list[int]:
     """All ids of `train` in the order whose prefixes are the splits of `size_split`."""
-    permuted = _permuted_strata(task, train, split_seed)
-    keyed = [((2 * rank + 1) / len(members), id) for members in permuted for rank, id in enumerate(members)]
-    return [id for _, id in sorted(keyed)]
+    return _order(task, _Same(train), split_seed)
 
 
 def check_fraction(fraction: float) -> None:
@@ -200,21 +200,49 @@ def split_hash(task: Task, examples: Iterable[Example]) -> str:
     return digest.hexdigest()
 
 
+class _Same:
+    """Examples that are looked up by which they are, not by what they hold: comparing texts would cost more."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = examples if isinstance(examples, tuple) else tuple(examples)  # what nobody changes
+
+    def __hash__(self) -> int:
+        return id(self.examples)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.examples is other.examples
+
+
+@functools.lru_cache(maxsize=2)  # split and holdout of a restart ask one after the other
+def _order(task: Task, train: _Same, split_seed: int) -> list[int]:
+    permuted = _permuted(task, train, split_seed)
+    places = np.concatenate([(2 * np.arange(len(members)) + 1) / len(members) for members in permuted])
+    ids = np.concatenate(permuted)
+    order: list[int] = ids[np.lexsort((ids, places))].tolist()
+    return order
+
+
 def _permuted_strata(task: Task, train: Sequence[Example], split_seed: int) -> list[list[int]]:
     """The ids of each stratum, in the order in which splits take them."""
+    return [members.tolist() for members in _permuted(task, _Same(train), split_seed)]
+
+
+def _permuted(task: Task, train: _Same, split_seed: int) -> list[NDArray[np.int64]]:
+    strata = _strata(task, train).items()
     return [
-        [members[place] for place in _permutation(derive("split", task.name, split_seed, stratum), len(members))]
-        for stratum, members in _strata(task, train).items()
+        members[_permutation(derive("split", task.name, split_seed, stratum), len(members))]
+        for stratum, members in strata
     ]
 
 
-def _strata(task: Task, train: Sequence[Example]) -> dict[int, list[int]]:
+@functools.lru_cache(maxsize=2)
+def _strata(task: Task, train: _Same) -> dict[int, NDArray[np.int64]]:
     """Ids in rising order by class or score bin."""
     strata: dict[int, list[int]] = defaultdict(list)
-    stratum = stratifier(task, train)
-    for example in sorted(train, key=lambda example: example.id):
+    stratum = stratifier(task, train.examples)
+    for example in sorted(train.examples, key=lambda example: example.id):
         strata[stratum(example)].append(example.id)
-    return dict(sorted(strata.items()))
+    return {stratum: np.array(ids) for stratum, ids in sorted(strata.items())}
 
 
 def stratifier(task: Task, train: Sequence[Example]) -> Callable[[Example], int]:
@@ -247,7 +275,6 @@ def _label_text(task: Task, example: Example) -> str:
     return f"{label:.3f}" if task.score_range else repr(label)
 
 
-def _permutation(seed: int, n: int) -> list[int]:
+def _permutation(seed: int, n: int) -> NDArray[np.int64]:
     """0..n-1 in the order of n raw draws of PCG64: NumPy promises that stream to last, not that of `permutation`."""
-    order: list[int] = np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable").tolist()
-    return order
+    return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")

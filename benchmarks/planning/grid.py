@@ -49,6 +49,7 @@ def make_grid(
         return {"strategy": strategy, "fisher": fisher(strategy), **_methods(strategy)}
 
     tuned = None if suite.tuning is None else Plan(suite.tuning, layers, about)
+    cells: dict[tuple[Any, ...], int] = {}
     grid: dict[tuple[Any, ...], TrialConfig] = {}
     for block in suite.blocks():
         protocol = make_protocol(block.protocol, block.settings)
@@ -56,10 +57,11 @@ def make_grid(
         protocol = dataclasses.replace(protocol, forward=available(protocol.forward, family), sites=sites)
         names = [str(strategy) for strategy in unique_strategies(block.strategies)]
         for task, amount in itertools.product(dict.fromkeys(block.tasks), block.amounts()):
+            cell = cells.setdefault((protocol, task, amount), len(cells))
             for restart, holdout_hash in _restarts(block, load(task), protocol, amount):
                 fields = [{**restart, **about(name)} for name in names]
                 fields += tuned.trials(restart, holdout_hash) if tuned else []
-                place = (protocol, task, amount, restart["restart"], restart["split_seed"])
+                place = (cell, restart["restart"], restart["split_seed"])
                 for own in fields:
                     place_in_tuning = (t := own.get("tuning")) and (t.family, t.draw, t.holdout)
                     key = (*place, str(own["strategy"]), place_in_tuning)
@@ -99,6 +101,7 @@ def _restarts(
     size = amount if isinstance(amount, Size) else None
     fraction = amount.share(data.task, data.train) if isinstance(amount, Size) else amount
     extra = {name: examples_hash(examples) for name, examples in data.extra.items()}
+    dev = examples_hash(data.dev) if protocol.data == "official" else None
     dropped = {part: list(rows) for part, rows in data.dropped.items()}
 
     @functools.cache
@@ -109,7 +112,7 @@ def _restarts(
         found = {
             "split_hash": split_hash(data.task, split.train),
             "train_hash": examples_hash(split.train),
-            "dev_hash": examples_hash(split.dev),
+            "dev_hash": dev or examples_hash(split.dev),
         }
         if suite.tuning is None:
             return found, ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,18 +142,18 @@ def make_plan(request: Request) -> Plan:
     """The grid and what is left of it. Raises InputError where model, tokenizer, texts or splits do not fit."""
     request.scores.plan(request.strategies)
     _look(request)
-    grid = make_grid(
-        request.suite,
-        request.load,
-        model=model_identity(request.source),
-        family=request.source.family,
-        layers=request.source.layers,
-        fisher=request.scores.of,
-    )
+    with _kept_objects():
+        grid = make_grid(
+            request.suite,
+            request.load,
+            model=model_identity(request.source),
+            family=request.source.family,
+            layers=request.source.layers,
+            fisher=request.scores.of,
+        )
+        by_name = dict(zip(record_ids(config.to_json() for config in grid), grid, strict=True))
     new_hashes = _check_splits(request, grid)
     new_texts = [text for task in request.tasks for text in check_texts(request.load(task.name))]
-    by_name = dict(zip(record_ids(config.to_json() for config in grid), grid, strict=True))
-    gc.freeze()  # a large grid stays to the end; looking through it again and again costs more than reading records
     request.folder.check(new_hashes, new_texts)
     known = request.folder.known(request.suffices)
     left = {name: by_name[name] for name in known.left(by_name)}
@@ -160,6 +161,19 @@ def make_plan(request: Request) -> Plan:
         names = escape(", ".join(archives))
         request.notes.append(f"not used: {names}; move it out of records/, regbench build reads it")
     return Plan(by_name, known, left, new_hashes, new_texts)
+
+
+@contextlib.contextmanager
+def _kept_objects() -> Iterator[None]:
+    """Make what stays to the end, such as a large grid, without looking through it again and again for garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 def _suite(args: argparse.Namespace, data: Origin) -> tuple[Suite, list[str]]:

@@ -55,7 +55,7 @@ def by_kind(configs: Sequence[TrialConfig]) -> dict[tuple[Any, ...], list[TrialC
     parts: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
     for config in configs:
         how = (config.tuning and config.tuning.holdout, config.floor is None)
-        parts[config.task, config.fraction, config.weights, config.protocol, how].append(config)
+        parts[config.task, config.fraction, config.weights, id(config.protocol), how].append(config)
     kinds: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
     for part in parts.values():
         kinds[kind(part[0].to_json())] += part

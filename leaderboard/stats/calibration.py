@@ -24,7 +24,8 @@ def calibration(logits: ArrayLike, labels: Sequence[int]) -> dict[str, float]:
 def ece(probabilities: Array, labels: Sequence[int]) -> float:
     """Return the expected calibration error [Guo et al. 2017, eq. 3]: mean |accuracy - confidence| over BINS bins.
 
-    Bins are of equal width: one holds the examples whose largest probability is in (low, high], and counts as many times as it holds.
+    Bins are of equal width: one holds the examples whose largest probability is in (low, high], and counts as many
+    times as it holds.
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == np.asarray(labels)
