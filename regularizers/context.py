@@ -30,6 +30,10 @@ class SkipTrial(Exception):
     """The method cannot act on this model or task; the trial is recorded as skipped with this sentence."""
 
 
+class NoSiteTable(SkipTrial):
+    """The term needs the sites of a family that has no table of them."""
+
+
 def forward(model: nn.Module, batch: Batch) -> Tensor:
     """Logits (batch, classes) of a transformers model; a bare module brings its own function of this form."""
     return model(**{name: value for name, value in batch.items() if name != "labels"}).logits
@@ -105,13 +109,11 @@ class Context:
         return dataclasses.replace(self, scope=scope, term=term)
 
     def table(self) -> Sites:
-        """The sites of the model. Raises SkipTrial, which names the term, for a family without a site table."""
+        """The sites of the model. Raises NoSiteTable, which names the term, for a family without one."""
         assert self.sites is not None
-        if not self.sites.known:
-            raise SkipTrial(
-                f"{self.term or 'the technique'} needs the dropout sites or the mixed layers of the model, and the "
-                f"family {self.sites.family} has no site table; --set sites=discovered looks for them by structure"
-            )
+        if self.sites.missing:
+            needs = f"{self.term or 'the technique'} needs the dropout sites or the mixed layers of the model"
+            raise NoSiteTable(f"{needs}, and {self.sites.missing}")
         return self.sites
 
     def in_scope(self, parameter: str) -> bool:

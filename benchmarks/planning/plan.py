@@ -29,7 +29,7 @@ from benchmarks.trial.checkpoints import Plan as CheckpointPlan
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources
-from benchmarks.trial.protocol import make_protocol
+from benchmarks.trial.protocol import DISCOVER, make_protocol
 from benchmarks.tuning.table import spaces
 from benchmarks.tuning.trials import first_strategies
 from fisher.common.errors import InputError
@@ -224,7 +224,7 @@ def _say_sites(request: Request, task: str) -> list[str]:
         return []
     if not any(make_protocol(b.protocol, b.settings).sites == "discovered" for b in request.suite.blocks()):
         must = f"{request.source.family} has no site table: terms that act on dropout sites or mixed layers are skipped"
-        return [f"{must}; --set sites=discovered looks for them by structure"]
+        return [f"{must}; {DISCOVER}"]
     template = models.load_template(request.source, request.load(task).task.outputs)
     return [listing(discover(template.model, template.head))]
 

@@ -26,6 +26,7 @@ CHOICES = {
     "evaluate": ("epoch", "last"),
     "sites": ("table", "discovered"),
 }
+DISCOVER = "--set sites=discovered looks for them by structure"  # what helps a family without a site table
 AT_LEAST = {"epochs": 1, "steps": 0, "batch_size": 1, "max_length": 8, "micro_batch": 0, "clip": 0.0, "warmup": 0.0}
 AT_MOST = {
     "epochs": 10**5,

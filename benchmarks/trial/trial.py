@@ -21,11 +21,12 @@ from benchmarks.trial.cost import PEAK, Clock
 from benchmarks.trial.environment import environment, isolated
 from benchmarks.trial.evaluation import DIGITS, Evaluation
 from benchmarks.trial.inputs import Inputs, Resources, encode_tests, load_inputs
+from benchmarks.trial.protocol import DISCOVER
 from benchmarks.tuning.floor_trials import measure
 from fisher.seeds import derive
 from regularizers.agreement import settle_forward
 from regularizers.base import Context, SkipTrial
-from regularizers.context import History
+from regularizers.context import History, NoSiteTable
 from regularizers.loop import Recipe, fit
 from regularizers.resume import BadState
 from regularizers.strategy import BoundStrategy, Strategy
@@ -56,7 +57,8 @@ def execute(config: TrialConfig, resources: Resources) -> Json:
 def result_of(error: Exception) -> Json:
     """The result block of a trial that ended in an exception."""
     if isinstance(error, SkipTrial):
-        return no_result("skipped", str(error))
+        remedy = f"; {DISCOVER}" if isinstance(error, NoSiteTable) else ""
+        return no_result("skipped", f"{error}{remedy}")
     reason = f"{type(error).__name__}: {error}"
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return no_result("oom", reason)

@@ -16,6 +16,11 @@ def always(config: Any) -> bool:
     return True
 
 
+def describes_all(config: Any) -> str:
+    """A table that fits every model of its family."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Row:
     """One dropout of a family; names are relative to the base model, `{i}` is the layer number.
@@ -63,6 +68,7 @@ class Family:
     reads: the token that the head reads, `first`, `last`, or anything else in words.
     adapted: last names of the layers that LoRA corrects, as the authors do: projections to queries and values.
     shared: why the family has no layers of its own to tell by depth, where it shares one among all.
+    lacks: (config) -> why a model is none that the table describes; empty for those that are.
     """
 
     rows: tuple[Row, ...]
@@ -72,6 +78,7 @@ class Family:
     reads: str = "first"
     shared: str = ""
     adapted: tuple[str, ...] = ("query", "value")
+    lacks: Callable[[Any], str] = describes_all
 
 
 def hidden(site: str, module: str, *parameters: str, when: Condition = always) -> Row:

@@ -42,14 +42,14 @@ class Site:
 class Sites:
     """The sites of one model in its own order, and the names of the layers that mixout mixes in each reading.
 
-    known: whether anybody looked: False for a family without a table.
+    missing: why nobody knows them: a family without a table, or a model that its family's table does not describe.
     adapted: names of the layers that LoRA corrects.
     """
 
     family: str
     dropouts: tuple[Site, ...] = ()
     mixed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    known: bool = True
+    missing: str = ""
     adapted: tuple[str, ...] = ()
 
 
@@ -60,7 +60,7 @@ def base_prefix(model: nn.Module) -> str:
 
 
 def find_sites(model: nn.Module, head: frozenset[str] = frozenset()) -> Sites:
-    """The sites of a transformers model by its family's table; unknown ones for a family without a table.
+    """The sites of a transformers model by its family's table; none, and why, where that does not exist or fit.
 
     Raises InputError for a site that the table expects and the model lacks: a name that moved must be an error, never a
     strategy silently applied in part.
@@ -68,8 +68,10 @@ def find_sites(model: nn.Module, head: frozenset[str] = frozenset()) -> Sites:
     config: Any = model.config
     name = getattr(config, "model_type", type(model).__name__)
     if name not in FAMILIES:
-        return Sites(name, known=False)
+        return Sites(name, missing=f"the family {name} has no site table")
     family, prefix = FAMILIES[name], base_prefix(model)
+    if lacks := family.lacks(config):
+        return Sites(name, missing=lacks)
     sites = [_site(row, i, prefix, name, model) for row, i in _rows(family, config)]
     modules = dict(model.named_modules())
     classifier = "ForSequenceClassification" in type(model).__name__  # other heads have the dropouts they have

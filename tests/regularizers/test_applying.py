@@ -159,7 +159,7 @@ def test_logits_may_come_from_a_function_of_ones_own():
     [
         ("mixuot(w_pre, 0.5)", "bloom", "did you mean mixout"),
         ("mixout(w_pre, 0.5)", "bloom", r"cannot act on this BloomForCausalLM: mixout\(w_pre, 0.5\) needs the dropout "
-         "sites or the mixed layers of the model, and the family bloom has no site table"),
+         "sites or the mixed layers of the model, and the family bloom has no site table$"),
         ("model_default", "bloom", "model_default needs the dropout sites"),
         ("reinit(5)", "tokens", r"cannot act on this BertForTokenClassification: reinit\(5\) .* 5 layers, got 2"),
         ("ewc(1)", "tokens", r"ewc\(1\) must name a file of Fisher scores, got fisher=estimate; make one with"),

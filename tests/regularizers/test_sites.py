@@ -11,7 +11,7 @@ from fisher.common.errors import InputError
 from fisher.scores import published_ranking
 from regularizers.base import Context, SkipTrial
 from regularizers.strategy import parse
-from regularizers.surgery.discovery import Flow
+from regularizers.surgery.discovery import Flow, discover
 from regularizers.surgery.site_tables import FAMILIES
 from regularizers.surgery.sites import base_prefix, find_sites, set_rate
 from regularizers.testing.tiny_families import FIELDS, OWN_ATTENTION
@@ -274,8 +274,20 @@ def test_a_family_without_table_trains_with_what_reads_no_site():
     attached(model, frozenset(), "none")
     attached(model, frozenset(), "mixout(0, 0.5, layers=all) + wdecay(w_pre, 0.1)")
     for strategy, term in (("sam + dropout(0.1)", r"dropout\(0.1\)"), ("mixout(0, 0.5)", r"mixout\(0, 0.5\)")):
-        with pytest.raises(SkipTrial, match=rf"^{term} needs .*and the family xlnet has no site table; --set sites="):
+        with pytest.raises(SkipTrial, match=rf"^{term} needs .*and the family xlnet has no site table$"):
             attached(model, frozenset(), strategy)
+
+
+def test_an_albert_with_groups_of_two_layers_is_no_model_of_its_table(family_model):
+    """The table names the first layer of a group: acting on it alone would be half of a strategy."""
+    model, head = family_model("albert", inner_group_num=2)
+    attached(model, head, "wdecay(w_pre, 0.1)")
+    with pytest.raises(
+        SkipTrial, match=r"needs .*, and the site table of albert is for groups of one layer, got .* 2$"
+    ):
+        attached(model, head, "dropout(0.1)")
+    found = {site.module for site in discover(model, head).dropouts}
+    assert {f"albert.encoder.albert_layer_groups.0.albert_layers.{i}.attention.output_dropout" for i in (0, 1)} <= found
 
 
 def test_a_missing_site_is_an_error(family_model):

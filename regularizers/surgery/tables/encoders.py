@@ -155,6 +155,11 @@ def deberta() -> Family:
     )
 
 
+def _inner_layers(config: Any) -> str:
+    count = config.inner_group_num
+    return "" if count == 1 else f"the site table of albert is for groups of one layer, got inner_group_num = {count}"
+
+
 def albert() -> Family:
     """ALBERT: the layers of a group share their weights and their sites. Its feed-forward output has no dropout."""
     layer = "encoder.albert_layer_groups.{i}.albert_layers.0."
@@ -182,6 +187,7 @@ def albert() -> Family:
         head=("dropout",),
         mixed=(Mix("encoder.embedding_hidden_mapping_in", readings=FED), Mix("pooler")),
         shared="ALBERT's layers share one set of weights",
+        lacks=_inner_layers,
     )
 
 
