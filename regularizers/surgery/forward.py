@@ -36,7 +36,6 @@ from regularizers.surgery.packing import PACKINGS
 
 WAYS = ("packed", "padded", "stock")
 IMPLEMENTATION = "regbench_packed"
-STOCK_ATTENTION = "sdpa"
 
 
 def available(way: str, family: str) -> str:
@@ -61,7 +60,8 @@ def restore_stock(model: Any) -> Callable[[Any, Batch], Tensor]:
     """Give a prepared model its usual attention back (the noisy one where a technique put noise on it)."""
     if model.config._attn_implementation == IMPLEMENTATION:
         noisy = any(hasattr(module, "site_noise") for module in model.modules())
-        model.set_attn_implementation(noise.IMPLEMENTATION if noisy else STOCK_ATTENTION)
+        usual = "sdpa" if model._supports_sdpa else "eager"
+        model.set_attn_implementation(noise.IMPLEMENTATION if noisy else usual)
     return stock
 
 
@@ -88,7 +88,7 @@ def packed(model: Any, batch: Batch) -> Tensor:
         states = model.base_model(
             **rows, **packing.options, sequence_lengths=tuple(lengths.tolist())
         ).last_hidden_state[0]
-    read = states if packing.trims else packing.read(model.config, states, first, lengths, batch["input_ids"][order])
+    read = states if packing.trims else packing.read(model, states, first, lengths, batch["input_ids"][order])
     return packing.head(model, packing.pool(model, read.unsqueeze(1))[torch.argsort(order)])
 
 
@@ -117,6 +117,7 @@ def attention(
     scaling: float | None = None,
     sequence_lengths: tuple[int, ...] = (),
     sliding_window: int | None = None,
+    softcap: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """Scaled dot-product attention within each sequence of one packed row; noise of the module acts on probabilities.
@@ -126,7 +127,7 @@ def attention(
     Without `sequence_lengths` (a technique that calls the model itself) it is plain attention under the mask.
     """
     if not sequence_lengths:
-        return noise.attention(module, query, key, value, attention_mask, scaling, dropout)
+        return noise.attention(module, query, key, value, attention_mask, scaling, dropout, softcap=softcap)
     key, value = noise.per_head(key, query.shape[1]), noise.per_head(value, query.shape[1])
     groups = [(length, len(list(same))) for length, same in groupby(sequence_lengths)]
     sizes = [length * count for length, count in groups]
@@ -136,11 +137,11 @@ def attention(
         # (heads, count * length, width) -> (count, heads, length, width)
         q, k, v = (x.unflatten(1, (count, length)).transpose(0, 1) for x in part)
         seen = visible(length, getattr(module, "is_causal", False), sliding_window, query)
-        if noise_of(module) is None:
+        if noise_of(module) is None and softcap is None:
             out = nn.functional.scaled_dot_product_attention(q, k, v, seen, dropout_p=dropout, scale=scaling)
             out = out.transpose(1, 2)
         else:
-            out, _ = noise.attention(module, q, k, v, seen, scaling, dropout)
+            out, _ = noise.attention(module, q, k, v, seen, scaling, dropout, softcap=softcap)
         pieces.append(out.flatten(0, 1))  # (count * length, heads, width)
     return torch.cat(pieces).unsqueeze(0), None
 

@@ -118,18 +118,21 @@ def attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     position_bias: Tensor | None = None,
+    softcap: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor]:
     """Attention whose probabilities pass through dropout and the module's noise.
 
     query: (batch, heads, tokens, width); key, value: the same with as many heads or fewer, each of which serves a group
-    of the query's; attention_mask and position_bias are added to the scores. Returns (batch, tokens, heads, width) and
-    the probabilities as used, (batch, heads, tokens, tokens). Raises ValueError for attention that is not computed so.
+    of the query's; attention_mask and position_bias are added to the scores, which `softcap` bounds before.
+    Returns (batch, tokens, heads, width) and the probabilities as used, (batch, heads, tokens, tokens). Raises
+    ValueError for attention that is not computed so.
     """
-    if unknown := [name for name in ("softcap", "s_aux") if options.get(name) is not None]:
-        raise ValueError(f"noise on attention probabilities must be without {', '.join(unknown)}")
+    if options.get("s_aux") is not None:
+        raise ValueError("noise on attention probabilities must be without s_aux")
     key, value = per_head(key, query.shape[1]), per_head(value, query.shape[1])
     scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = scores if softcap is None else (scores / softcap).tanh() * softcap
     for bias in (position_bias, attention_mask):
         scores = scores if bias is None else scores + bias
     drop = functools.partial(nn.functional.dropout, p=dropout, training=module.training)

@@ -20,21 +20,32 @@ def after_padding(config: Any) -> int:
     return int(config.pad_token_id) + 1
 
 
-def first_token(config: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
+def first_token(model: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
     """(batch, width): the first token of every sequence."""
     return states[first]
 
 
-def last_token(config: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
+def last_token(model: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
     """(batch, width): the last token of every sequence that is not the padding token, as in transformers' heads."""
-    at = torch.arange(ids.shape[1], device=ids.device) * (ids != config.pad_token_id)
+    at = torch.arange(ids.shape[1], device=ids.device) * (ids != model.config.pad_token_id)
     return states[first + at.argmax(1)]
 
 
-def first_or_mean(config: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
+def first_or_mean(model: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
     """(batch, width): ModernBERT's first token, or the mean of all where its config says so."""
-    if config.classifier_pooling == "cls":
-        return states[first]
+    return states[first] if model.config.classifier_pooling == "cls" else means(states, lengths)
+
+
+def eurobert_features(model: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
+    """(batch, width): what EuroBERT's classifier, an affine map, takes; the mean of its logits is that of its input."""
+    if model.config.classifier_pooling == "late":
+        return means(model.activation(model.dense(states)), lengths)
+    pooled = states[first] if model.config.classifier_pooling == "bos" else means(states, lengths)
+    return model.activation(model.dense(pooled))
+
+
+def means(states: Tensor, lengths: Tensor) -> Tensor:
+    """The mean over the tokens of every sequence of a packed row, (batch, width)."""
     return torch.stack([sequence.mean(0) for sequence in states.split(lengths.tolist())])
 
 
@@ -87,6 +98,11 @@ def modernbert_head(model: Any, states: Tensor) -> Tensor:
     return model.classifier(model.drop(model.head(states[:, 0])))
 
 
+def affine_head(model: Any, states: Tensor) -> Tensor:
+    """EuroBERT's last layer."""
+    return model.classifier(states[:, 0])
+
+
 def score_head(model: Any, states: Tensor) -> Tensor:
     """A decoder's: one linear layer."""
     return model.score(states[:, 0])
@@ -100,5 +116,7 @@ PACKINGS: dict[str, Packing] = {
     "distilbert": Packing(distilbert_head),
     "modernbert": Packing(modernbert_head, first_or_mean),
     **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "data2vec-text"), ROBERTA),
-    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma", "smollm3"), DECODER),
+    "eurobert": Packing(affine_head, eurobert_features),
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "smollm3"), DECODER),
+    **dict.fromkeys(("gpt2", "gpt_neox", "opt"), DECODER),
 }

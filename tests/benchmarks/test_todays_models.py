@@ -8,6 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast, XLNetConfig
 
+from benchmarks import choose, predict
 from benchmarks.run import main
 from regularizers.testing.tiny_families import tiny_config
 
@@ -53,6 +54,13 @@ def save_model(folder: Path, config: object) -> None:
     model.base_model.save_pretrained(folder)
 
 
+def save_checkpoint(folder: Path, family: str) -> None:
+    """A random checkpoint as it would be published: a decoder's has no padding token."""
+    decoder = family in ("llama", "qwen3")
+    save_model(folder, tiny_config(family) if not decoder else tiny_config(family, pad_token_id=None))
+    save_tokenizer(folder, first=not decoder)
+
+
 @pytest.fixture
 def request_words(tmp_path: Path) -> list[str]:
     """A request on a task of our own with two classes, on the model in `tmp_path / model`."""
@@ -79,9 +87,7 @@ def results(folder: Path) -> dict[str, dict[str, object]]:
     ["llama", "modernbert", *(pytest.param(name, marks=pytest.mark.long) for name in ("qwen3", "xlm-roberta"))],
 )
 def test_a_small_grid_from_files_to_leaderboard(family: str, tmp_path: Path, request_words: list[str]) -> None:
-    decoder = family in ("llama", "qwen3")
-    save_model(tmp_path / "model", tiny_config(family) if not decoder else tiny_config(family, pad_token_id=None))
-    save_tokenizer(tmp_path / "model", first=not decoder)
+    save_checkpoint(tmp_path / "model", family)
     assert main([*request_words, "--strategies", *STRATEGIES]) == 0
     found = results(tmp_path)
     assert found.keys() == set(STRATEGIES)
@@ -89,6 +95,33 @@ def test_a_small_grid_from_files_to_leaderboard(family: str, tmp_path: Path, req
     assert all(result["touched"] for result in found.values())
     page = (tmp_path / "out" / "leaderboard.md").read_text()
     assert "mixout(w_pre, 0.7)" in page
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("family", ["llama", "qwen3", "modernbert", "xlm-roberta"])
+def test_a_tuned_suite_and_an_answer_on_ones_own_rows(family: str, tmp_path: Path, request_words: list[str]) -> None:
+    save_checkpoint(tmp_path / "model", family)
+    assert main([*request_words, "--tune", "2", "--strategies", "none", "mixout(w_pre)"]) == 0
+    tuned = [json.loads(path.read_text()) for path in (tmp_path / "out" / "records").glob("*.json")]
+    assert {record["result"]["status"] for record in tuned} <= RAN
+    drawn = {(r["config"]["tuning"]["family"], r["config"]["tuning"]["draw"]) for r in tuned if r["config"]["tuning"]}
+    assert drawn >= {(family, draw) for family in ("none", "mixout(w_pre)") for draw in (0, 1)}
+    assert "tuned (2)" in (tmp_path / "out" / "leaderboard.md").read_text()
+
+    model, out = ["--model", str(tmp_path / "model"), "--offline"], tmp_path / "answer"
+    own = [str(tmp_path / "train.tsv"), "--text", "text", "--label", "label", *model, "--output", str(out)]
+    assert (
+        choose.main([*own, "--trials", "12", "--families", "mixout(w_pre)", "--workers", "1", "--set", "max_length=10"])
+        == 0
+    )
+    assert (out / "answer.md").read_text().startswith("#")
+    fitted = AutoModelForSequenceClassification.from_pretrained(out / "model")
+    assert fitted.config.model_type == family
+    assert all(p.isfinite().all() for p in fitted.parameters())
+    predicted = tmp_path / "predicted.csv"
+    words = ["--input", str(tmp_path / "train.tsv"), "--output", str(predicted)]
+    assert predict.main([str(out / "model"), *words]) == 0
+    assert len(predicted.read_text().splitlines()) == len((tmp_path / "train.tsv").read_text().splitlines())
 
 
 def test_a_family_without_a_table_skips_what_needs_one_or_discovers_it(
@@ -102,7 +135,9 @@ def test_a_family_without_a_table_skips_what_needs_one_or_discovers_it(
     found = results(tmp_path)
     assert found["none"]["status"] in RAN
     assert found["dropout(0.1)"]["status"] == "skipped"
-    assert str(found["dropout(0.1)"]["reason"]).startswith("dropout(0.1) needs the dropout sites")
+    reason = str(found["dropout(0.1)"]["reason"])
+    assert reason.startswith("dropout(0.1) needs the dropout sites")
+    assert reason.endswith("xlnet has no site table; --set sites=discovered looks for them by structure")
     argv = [*request_words, "sites=discovered", "--strategies", "dropout(0.1)", "--output", str(tmp_path / "2" / "out")]
     assert main(argv) == 0
     assert "sites=discovered found in xlnet: 4 dropout sites" in capsys.readouterr().out

@@ -19,7 +19,7 @@ SKIPPED = {
     for name in ("dps", "freeze", "gradual_unfreezing", "hype", "layerwise_lr", "reinit", "surgical")
 } | {
     (family, "bitfit"): f"bitfit needs a model with biases, and {family} has none outside the head"
-    for family in ("eurobert", "llama", "modernbert", "t5")
+    for family in ("eurobert", "gemma2", "llama", "modernbert", "t5")
 }
 
 

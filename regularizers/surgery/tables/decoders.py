@@ -32,13 +32,18 @@ GPT2 = Family(
 )  # fmt: skip
 
 
-def llama(reads: str = "last") -> Family:
+def llama(reads: str = "last", *, normed_branches: bool = False) -> Family:
     """Llama and those that share its module names. They have no dropout but a probability for their attention.
 
     Ours are where the Transformer drops [Vaswani et al. 2017, section 5.4]: the sum of the embeddings and the output of
-    each residual branch.
+    each residual branch, which in Gemma 2 and 3 ends with a normalisation (`normed_branches`).
     """
     layer = "layers.{i}."
+    ends, starts = ("self_attn", "mlp"), "post_attention_layernorm."
+    norms: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    if normed_branches:
+        ends, starts = ("post_attention_layernorm", "post_feedforward_layernorm"), "pre_feedforward_layernorm."
+        norms = ((f"{layer}{ends[0]}.",), (f"{layer}{ends[1]}.",))
     before = ("input_layernorm", *(f"self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "q_norm", "k_norm")))
     stack = Stack(
         layers="num_hidden_layers",
@@ -49,8 +54,8 @@ def llama(reads: str = "last") -> Family:
                 *(f"{layer}{name}." for name in before),
                 attribute="attention_dropout",
             ),
-            planted("layers.{i}.attention.output", layer + "self_attn", layer + "self_attn.o_proj."),
-            planted("layers.{i}.mlp", layer + "mlp", layer + "post_attention_layernorm.", layer + "mlp."),
+            planted("layers.{i}.attention.output", layer + ends[0], layer + "self_attn.o_proj.", *norms[0]),
+            planted("layers.{i}.mlp", layer + ends[1], layer + starts, layer + "mlp.", *norms[1]),
         ),
         mixed=(
             *(Mix(f"{layer}self_attn.{name}") for name in ("q_proj", "k_proj", "v_proj", "o_proj")),
