@@ -26,8 +26,7 @@ from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
 from fisher.common.files import require_writable
 from fisher.estimation.accumulate import Report
-from fisher.estimation.output import produce
-from fisher.estimation.partial import accumulate_resumably, measured_of
+from fisher.estimation.output import accumulate_resumably, measured_of, produce
 from fisher.pretraining.checkpoint import require_device
 from fisher.pretraining.corpus import subsample_order
 from fisher.pretraining.objectives import Batch, Sample

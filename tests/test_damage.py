@@ -27,10 +27,10 @@ from benchmarks.planning.suite_file import load_suite, override
 from benchmarks.submission import FILES, check
 from benchmarks.theory.digits import read_folder
 from fisher.common.errors import InputError
-from fisher.estimation.partial import load_state
+from fisher.estimation.output import load_state
 from fisher.pretraining.corpus import read_corpus
 from fisher.scores import load_scores
-from fisher.surfaces.points import Points
+from fisher.surfaces.landscape import Points
 from leaderboard.records.identity import canonical
 from leaderboard.records.methods import TEXTS, read_methods
 from leaderboard.records.plan import encode_plan, read_plan

@@ -22,7 +22,7 @@ from benchmarks.trial.tokenizer import load_tokenizer
 from fisher.common.errors import InputError
 from fisher.pretraining.corpus import read_corpus
 from fisher.scores import load_scores
-from fisher.surfaces.points import Points
+from fisher.surfaces.landscape import Points
 from regularizers.registry import load_plugin
 from regularizers.strategy import parse
 

@@ -222,11 +222,8 @@ def _names(folder: Path) -> list[str]:
 def _text(path: str | Path) -> str:
     """The beginning of a lease; empty where it cannot be read."""
     try:
-        file = os.open(path, os.O_RDONLY)
-        try:
-            return os.read(file, 200).decode(errors="replace")
-        finally:
-            os.close(file)
+        with open(path, "rb") as file:
+            return file.read(200).decode(errors="replace")
     except OSError:
         return ""
 
@@ -241,12 +238,13 @@ def _is_file_name(token: str) -> bool:
 
 
 def _process(pid: int) -> list[str] | None:
-    """What tells a process from all others of this machine since it started, None where the system does not say."""
+    """What tells a process from all others of this machine since it started, None where it is gone or unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        return [boot, os.readlink("/proc/self/ns/pid"), str(pid), started]
-    except (OSError, IndexError):
+        state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ended = state in ("Z", "X")  # and not yet asked for by its parent
+        return None if ended else [boot, os.readlink("/proc/self/ns/pid"), str(pid), numbers[18]]
+    except (OSError, ValueError, IndexError):
         return None
 
 
@@ -257,13 +255,6 @@ def _is_gone(pulse: bytes) -> bool:
         here = _process(os.getpid())
         if here is None or [boot, namespace] != here[:2]:
             return False
-        return _process(int(pid)) != [boot, namespace, pid, started] or _is_zombie(int(pid))
+        return _process(int(pid)) != [boot, namespace, pid, started]
     except (ValueError, TypeError, KeyError):
         return False
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
-    except OSError:
-        return True

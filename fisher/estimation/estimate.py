@@ -13,8 +13,7 @@ from fisher.common.errors import InputError
 from fisher.common.files import require_writable
 from fisher.estimation.accumulate import Report, unchanged
 from fisher.estimation.kinds import draw_labels, exact_fisher
-from fisher.estimation.output import produce
-from fisher.estimation.partial import accumulate_resumably, measured_of
+from fisher.estimation.output import accumulate_resumably, measured_of, produce
 from fisher.options import BATCH_TOKENS
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained, require_device
 from fisher.pretraining.corpus import corpus_hash, read_corpus, subsample_order

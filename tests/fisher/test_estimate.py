@@ -10,7 +10,7 @@ import torch
 from fisher.common.errors import InputError
 from fisher.estimate import main
 from fisher.estimation import estimate as module
-from fisher.estimation import partial
+from fisher.estimation import output
 from fisher.estimation.diagonal import empirical_fisher
 from fisher.estimation.estimate import draw_samples, estimate, number_of_samples, resolve_length
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained
@@ -97,7 +97,7 @@ def test_a_request_that_is_done_is_not_done_again(command, tmp_path, monkeypatch
 
 def test_an_interrupted_estimate_goes_on_and_gives_the_same_file(command, tmp_path, monkeypatch, capsys):
     assert main(command(output="whole", **{"batch-tokens": 20})) == 0
-    monkeypatch.setattr(partial, "INTERVAL", 0.0)
+    monkeypatch.setattr(output, "INTERVAL", 0.0)
     batches = 0
 
     def interrupt(state):

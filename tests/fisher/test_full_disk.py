@@ -10,7 +10,7 @@ import pytest
 from fisher.common.errors import InputError
 from fisher.estimate import main as estimate
 from fisher.landscape import main as landscape
-from fisher.surfaces.points import Points
+from fisher.surfaces.landscape import Points
 
 PAGE = 4096
 

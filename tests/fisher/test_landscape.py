@@ -14,7 +14,7 @@ from fisher.pretraining.checkpoint import load_pretrained
 from fisher.pretraining.objectives import objective_loss
 from fisher.surfaces import landscape
 from fisher.surfaces.directions import Variant, chosen_tensors, directions, parse_variant
-from fisher.surfaces.surface import axis, loss_at, mean_loss, perturbation, sharpness
+from fisher.surfaces.plane import axis, loss_at, mean_loss, perturbation, sharpness
 
 SCORES = {"a": 4.0, "b": 3.0, "c": 2.0, "bias": 5.0}
 SHAPES = {"a": (2, 3), "b": (4, 3), "c": (5, 1), "bias": (3,)}
