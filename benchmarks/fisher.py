@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.data.origin import Origin
 from benchmarks.executors import variables
+from benchmarks.options import add_data
 from fisher.common.command import Command
 from fisher.options import add_computing
 
@@ -27,14 +28,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("model and data")
     data.add_argument("--task", required=True, metavar="NAME", help="a task (`regbench list tasks`)")
     data.add_argument("--model", metavar="HUB_ID|FOLDER", help="pretrained; required unless the task is a pocket one")
-    data.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
-    data.add_argument("--task-file", metavar="FILE.toml", help="your own task")
+    add_data(data)
     data.add_argument("--fraction", type=float, default=1.0, metavar="F", help="share of the training set, in (0, 1]")
     data.add_argument("--split-seed", type=int, default=0, metavar="N", help="which split of that share (default 0)")
     data.add_argument("--restart", type=int, default=0, metavar="N", help="whose initial head is taken (default 0)")
     data.add_argument("--protocol", default="lee20", metavar="NAME", help="lee20 (default) or sharma24")
     data.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="protocol fields")
-    data.add_argument("--offline", action="store_true", help="use local files and caches only")
     how = parser.add_argument_group("what to keep, and how to compute")
     how.add_argument("--output", required=True, type=Path, metavar="FILE", help="safetensors file to write")
     add_computing(how)

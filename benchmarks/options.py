@@ -44,12 +44,17 @@ def _add_request(group: argparse._ArgumentGroup) -> None:
 
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
-    add("--task-file", metavar="FILE.toml", help="your own task")
+    add_data(group)
     add("--drop-rows", **_several("TASK:PART:ROWS"), help="rows of the data to leave out, such as qqp:train:4,5")
     add("--plugin", **_several("FILE|MODULE"), help="your own regularizers")
-    add("--offline", action="store_true", help="use local files and caches only")
     add("--output", metavar="DIR", help=f"default: {DEFAULT_OUTPUT}/SUITE")
+
+
+def add_data(group: argparse._ActionsContainer) -> None:
+    """Add the flags that say where the data of tasks are."""
+    group.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
+    group.add_argument("--task-file", metavar="FILE.toml", help="your own task")
+    group.add_argument("--offline", action="store_true", help="use local files and caches only")
 
 
 def add_execution(group: argparse._ArgumentGroup) -> None:

@@ -15,6 +15,7 @@ exit codes: 0 all were brought forward; 1 some were left out; 2 the request was 
 import argparse
 from pathlib import Path
 
+from benchmarks.options import add_data
 from fisher.common.command import Command
 
 
@@ -22,9 +23,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
     parser.add_argument("--model", required=True, metavar="HUB_ID|FOLDER", help="the model of the records")
-    parser.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
-    parser.add_argument("--task-file", metavar="FILE.toml", help="your own task")
-    parser.add_argument("--offline", action="store_true", help="use local files and caches only")
+    add_data(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the new records")
 
 

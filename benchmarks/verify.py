@@ -18,6 +18,7 @@ exit codes: 0 no problem; 1 at least one; 2 the request was wrong
 import argparse
 
 from benchmarks.executors import variables
+from benchmarks.options import add_data
 from fisher.common.command import Command
 
 
@@ -27,12 +28,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-incomplete", action="store_true", help="missing restarts and errors are notes")
     data = parser.add_argument_group("with data (each of these flags asks for it)")
     data.add_argument("--data", action="store_true", help="GLUE from the hub; embedded tasks need nothing else")
-    data.add_argument("--data-dir", metavar="DIR", help="original GLUE files")
-    data.add_argument("--task-file", metavar="FILE.toml", help="your own task")
+    add_data(data)
     data.add_argument(
         "--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers"
     )
-    data.add_argument("--offline", action="store_true", help="use local files and caches only")
     again = parser.add_argument_group("with training")
     again.add_argument("--rerun", type=int, default=0, metavar="K", help="train K random trials again")
     again.add_argument("--model", metavar="HUB_ID|FOLDER", help="of those trials; not needed for pocket")
