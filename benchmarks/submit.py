@@ -29,11 +29,9 @@ from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.records.identity import canonical
-from leaderboard.records.schema import is_result
+from leaderboard.records.schema import Record, is_result
 from leaderboard.records.store import read_records
 from leaderboard.render.text import percent
-
-Record = dict[str, Any]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -29,8 +29,9 @@ class Launch:
 
     def __init__(self, request: Request, plan: Plan) -> None:
         self.args, self.plan = request.args, plan
-        output, where = request.folder.path.resolve(), environment(self.args.threads)
-        self.job = Job(request.resources(), output, self.args.retries, where)
+        self.job = Job(
+            request.resources(), request.folder.path.resolve(), self.args.retries, environment(self.args.threads)
+        )
         self.limits: dict[str, Any] = {"threads": self.args.threads, "timeout": self.args.timeout}
         self.size, options = slurm.read_options(self.args.slurm, self.args.threads)
         self.engine: Any = self._engine(options) if plan.left and data_parallel.processes() == 1 else None

@@ -7,7 +7,6 @@ import functools
 import math
 import traceback
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,7 +15,7 @@ from accelerate.state import AcceleratorState
 from benchmarks.data import batches
 from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Checkpoint
-from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.config import Json, TrialConfig
 from benchmarks.trial.cost import PEAK, Clock
 from benchmarks.trial.environment import environment, isolated
 from benchmarks.trial.evaluation import DIGITS, Evaluation
@@ -34,7 +33,6 @@ from regularizers.surgery.discovery import discover
 from regularizers.surgery.forward import prepare
 
 TRACE_LINES = 12
-Json = dict[str, Any]
 
 
 def execute(config: TrialConfig, resources: Resources) -> Json:

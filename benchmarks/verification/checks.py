@@ -8,7 +8,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmarks.data.official import check_split_hash, check_texts
 from benchmarks.data.origin import Origin, freeze
@@ -25,7 +25,7 @@ from fisher.common.errors import InputError
 from fisher.seeds import derive
 from leaderboard.audit import CHECKS, Finding
 from leaderboard.records.logits import decode_logits
-from leaderboard.records.schema import is_result
+from leaderboard.records.schema import Record, is_result
 from leaderboard.stats.calibration import calibration
 from leaderboard.verify import report, verify
 from regularizers.registry import identity, load_plugins
@@ -33,7 +33,6 @@ from regularizers.registry import identity, load_plugins
 SCORE_TOLERANCE = 1e-9
 CALIBRATION_TOLERANCE = 2e-6  # figures of records have six decimals
 _COMPARED = ("score", "hashes", "predictions", "train_loss", "micro_batch")
-Record = dict[str, Any]
 
 
 class Made(NamedTuple):

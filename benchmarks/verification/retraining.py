@@ -20,9 +20,8 @@ from benchmarks.trial.inputs import Resources
 from benchmarks.trial.trial import execute
 from fisher.common.errors import InputError
 from leaderboard.audit import Finding
-from leaderboard.records.schema import is_result, shown
+from leaderboard.records.schema import Record, is_result, shown
 
-Record = dict[str, Any]
 MODEL = {  # fields of a config that the model must agree with
     "weights": "weights are {}, those of --model {}",
     "tokenizer": "tokenizer is {}, that of --model {}",
