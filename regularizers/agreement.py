@@ -2,9 +2,11 @@
 
 A technique may call the model itself, ask for attention weights or choose another attention in `attach`. Under `packed`
 all examples of a batch would then attend to each other without a word, or the technique dies of an internal error. So
-after `attach` the first and the last step go through the technique's own hooks both ways, on a few real examples.
-Nothing is kept of it: weights, the terms' state and all generators are as before. Techniques of this package are
-compared by its tests.
+after `attach` the first, the middle and the last step go through the technique's own hooks both ways, on a few real
+examples. Nothing is kept of it: weights, attention, the terms' state and all generators are as before. What begins at
+another step is safe where it calls the model itself (without lengths its attention is plain) or chooses another
+attention (the packed pass refuses it); what reads the hidden states of single layers between these steps alone is not
+seen. Techniques of this package are compared by its tests.
 """
 
 from __future__ import annotations
@@ -62,7 +64,8 @@ def _difference(bound: BoundStrategy, batch: Batch, autocast: Autocast) -> str:
     device = next(bound.context.model.parameters()).device
     batch = {name: value.to(device) for name, value in batch.items()}
     try:
-        for step in sorted({0, max(0, bound.context.training.steps - 1)}):  # a term may begin late
+        last = max(0, bound.context.training.steps - 1)
+        for step in sorted({0, last // 2, last}):  # a term may begin late, and end early
             with as_before(bound, step):
                 fast = _step(bound, own, batch, autocast)
             with as_before(bound, step):
@@ -125,10 +128,12 @@ def _step(bound: BoundStrategy, forward: Any, batch: Batch, autocast: Autocast) 
 def as_before(bound: BoundStrategy, step: int = 0) -> Iterator[None]:
     """Within it the step after `step` others may be taken; afterwards model, terms, training and generators are as they
     were."""
-    model, training = bound.context.model, bound.context.training
+    model: Any = bound.context.model
+    training = bound.context.training
     terms = [(vars(term), _kept(vars(term))) for term, _, _ in bound.terms]
     tensors = {n: t.detach().clone() for n, t in _tensors(model).items()}
     drawn, mode, progress = bound.context.generator.get_state(), model.training, (training.steps, training.step)
+    attention = model.config._attn_implementation
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         training.steps, training.step = max(1, training.steps), step
@@ -138,6 +143,8 @@ def as_before(bound: BoundStrategy, step: int = 0) -> Iterator[None]:
             training.steps, training.step = progress
             bound.context.generator.set_state(drawn)
             model.train(mode).zero_grad()
+            if model.config._attn_implementation != attention:
+                model.set_attn_implementation(attention)
             for now, before in terms:
                 now.clear()
                 now.update(before)

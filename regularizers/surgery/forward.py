@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
+from fisher.common.errors import InputError
 from regularizers.context import Batch
 from regularizers.context import forward as stock
 from regularizers.surgery import noise
@@ -72,7 +73,14 @@ def padded(model: Any, batch: Batch) -> Tensor:
 
 
 def packed(model: Any, batch: Batch) -> Tensor:
-    """Logits (batch, classes) of a classifier of a packable family, in the batch's order, computed without padding."""
+    """Logits (batch, classes) of a classifier of a packable family, in the batch's order, computed without padding.
+
+    Raises InputError where a technique has chosen another attention: it would see one sequence where there are many.
+    """
+    chosen = model.config._attn_implementation
+    if chosen != IMPLEMENTATION:
+        must = f"a technique must leave the attention alone or declare forward = 'stock', got attention {chosen}"
+        raise InputError(f"{must} under the packed pass")
     packing = PACKINGS[model.config.model_type]
     lengths = batch["attention_mask"].sum(1)
     order = torch.argsort(lengths, stable=True)
@@ -124,9 +132,12 @@ def attention(
 
     query, key, value: (1, heads, tokens, width), sequences one after the other; returns (1, tokens, heads, width). Keys
     may have fewer heads; a token sees those before it where the module is causal, and those nearer than its window.
-    Without `sequence_lengths` (a technique that calls the model itself) it is plain attention under the mask.
+    Without `sequence_lengths` (a technique that calls the model itself) it is plain attention under the mask, and the
+    probabilities are returned too.
     """
     if not sequence_lengths:
+        if attention_mask is None:
+            attention_mask = visible(query.shape[2], getattr(module, "is_causal", False), sliding_window, query)
         return noise.attention(module, query, key, value, attention_mask, scaling, dropout, softcap=softcap)
     key, value = noise.per_head(key, query.shape[1]), noise.per_head(value, query.shape[1])
     groups = [(length, len(list(same))) for length, same in groupby(sequence_lengths)]

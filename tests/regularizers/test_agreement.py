@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fisher.common.errors import InputError
 from regularizers.agreement import settle_forward
 from regularizers.base import Context, Regularizer
 from regularizers.registry import find, methods
@@ -57,6 +58,22 @@ class LateAttention(Regularizer):
         return compute(batch)
 
 
+class MiddleAttention(Regularizer):
+    """Chooses another attention for one step, `at`, and gives the first one back."""
+
+    name = "middle_attention"
+
+    def __init__(self, at):
+        self.at = at
+
+    def loss(self, compute, batch, context):
+        before = context.model.config._attn_implementation
+        context.model.set_attn_implementation("eager" if context.training.step == self.at else before)
+        out = compute(batch)
+        context.model.set_attn_implementation(before)
+        return out
+
+
 class Declared(Regularizer):
     """Says itself that it needs the model's own pass."""
 
@@ -81,6 +98,12 @@ class Schedule(Regularizer):
     def loss(self, compute, batch, context):
         inner = compute(batch)
         return inner._replace(loss=inner.loss * (1 + self.noise))
+
+
+REFUSED = (
+    "a step failed with InputError: a technique must leave the attention alone or declare forward = 'stock', "
+    "got attention eager under the packed pass"
+)
 
 
 def bind(*terms, way="packed", dtype=torch.float32, text="none"):
@@ -116,7 +139,7 @@ def test_every_method_of_the_package_computes_the_same(name, way):
 @pytest.mark.parametrize(
     ("term", "reason"),
     [
-        (OtherAttention(), "the loss differs at step 1"),
+        (OtherAttention(), REFUSED),
         (FirstRow(), "a step failed with ValueError: one row"),
         (Declared(), "declared by declared"),
     ],
@@ -136,8 +159,26 @@ def test_a_term_that_begins_late_is_compared_at_the_last_step_too():
     bound = bind(LateAttention())
     bound.context.training.steps = 10
     found = settle_forward(bound, make_batch(0), "packed")
-    assert found == "trained with the forward pass stock in place of packed: the loss differs at step 10"
+    assert found == f"trained with the forward pass stock in place of packed: {REFUSED}"
     assert bound.context.forward is stock and bound.context.training.step == 0
+    assert bound.context.model.config._attn_implementation == "sdpa"
+
+
+def test_a_term_of_the_middle_is_compared_there():
+    bound = bind(MiddleAttention(4))
+    bound.context.training.steps = 10
+    assert REFUSED in (settle_forward(bound, make_batch(0), "packed") or "")
+
+
+def test_another_attention_at_any_other_step_is_refused_and_never_silently_wrong():
+    bound = bind(MiddleAttention(6))
+    bound.context.training.steps = 10
+    assert settle_forward(bound, make_batch(0), "packed") is None
+    bound.context.training.step = 5
+    bound.loss(make_batch(0))
+    bound.context.training.step = 6
+    with pytest.raises(InputError, match=r"must leave the attention alone or declare forward = 'stock', got .* eager"):
+        bound.loss(make_batch(0))
 
 
 def test_stock_stays_stock():

@@ -175,6 +175,26 @@ def test_every_family_computes_packed_what_it_computes_stock(
             assert (p.grad - grads[name]).abs().max() <= tolerance * scale, name
 
 
+@pytest.mark.parametrize("family", PACKINGS)
+@pytest.mark.parametrize("masked", [True, False], ids=["masked", "without a mask"])
+def test_a_technique_that_calls_the_packed_model_itself_gets_what_stock_gives(family: str, masked: bool) -> None:
+    """Logits and attention probabilities; without lengths the attention is plain, causal and windowed as ever."""
+    changes = {"sliding_window": 3} if family == "mistral" else {}
+    own, eager, ours = (tiny_family(family, attn_implementation=way, **changes)[0] for way in ("sdpa", "eager", "sdpa"))
+    prepare(ours, "packed")
+    asked = {name: family_rows(family)[name] for name in ("input_ids", "attention_mask")[: 1 + masked]}
+    expected, probabilities = (
+        own.double().eval()(**asked).logits,
+        eager.double().eval()(**asked, output_attentions=True),
+    )
+    got = ours.double().eval()(**asked, output_attentions=True)
+    assert (expected - got.logits).abs().max() <= 1e-5 * expected.abs().max()  # Gemma computes in float32
+    assert len(probabilities.attentions) == len(got.attentions) > 0
+    for theirs, our in zip(probabilities.attentions, got.attentions, strict=True):
+        known = theirs.isfinite()  # not so for padding in a window of padding
+        assert (theirs - our)[known].abs().max() <= 1e-5  # eager attention rounds to float32 in some families
+
+
 @pytest.mark.parametrize("family", [name for name, packing in PACKINGS.items() if packing.trims])
 def test_the_padded_pass_of_families_with_berts_names(family: str) -> None:
     model, _ = tiny_family(family)
