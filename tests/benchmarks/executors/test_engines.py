@@ -160,6 +160,7 @@ def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # at Ray's 15 other work on the machine starves the trials
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     nodes = {name: cluster.add_node(num_cpus=1, env_vars={"NODE": name}) for name in ("kept", "lost")}
     try:
