@@ -1,9 +1,11 @@
-"""Hooks of mkdocs: pages made of files at the root, links that work there and here, and the published board."""
+"""Hooks of mkdocs: pages made of notebooks and of files at the root, links that work there and here, and the board."""
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
+import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +24,13 @@ LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are files at the root."""
+    """Add the pages that are files at the root, and those of the notebooks in docs/."""
     from mkdocs.structure.files import File
 
+    as_page = runpy.run_path(str(ROOT / "docs" / "notebook.py"))["as_page"]
+    for path in (ROOT / "docs").glob("*.ipynb"):
+        page = as_page(json.loads(path.read_text(encoding="utf-8")))
+        files.append(File.generated(config, path.with_suffix(".md").name, content=page))
     for source, page in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=relink(text, "", config.repo_url)))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmarks import options
 from fisher.common.errors import InputError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SHOWING = {"list", "dry_run", "verbose", "explain"}  # flags that make the command print
 
 
 @dataclass(frozen=True)
@@ -49,23 +52,20 @@ class Results:
         return self.tables()
 
 
-def run_suite(suite: str = "pocket", *, strategies: Sequence[str] | None = None, **flags: Any) -> Results:
+def run_suite(suite: str = "pocket", **flags: Any) -> Results:
     """Run a suite as `regbench run` does and return what it left in its folder; what is done is not run again.
 
-    flags: those of `regbench run`, with underscores: `restarts=3, fractions=[0.1], output="results/mine"`; `set` is a
-    list of KEY=VALUE texts. Works in a notebook and in a script without a `__main__` guard. Raises InputError for what
-    cannot be carried out, and where trials ended in errors.
+    flags: those of `regbench run`, with underscores, a list where the flag takes several: `strategies=["none"],
+    restarts=3, fractions=[0.1], output="results/mine", set=["epochs=1"]`. Prints warnings and nothing else; works in a
+    notebook and in a script without a `__main__` guard. Raises InputError for what cannot be carried out, and where
+    trials ended in errors.
     """
     from rich.console import Console
 
     from benchmarks import run
     from benchmarks.planning.plan import make_plan, resolve
 
-    args = run.main.parser().parse_args([])
-    for name in flags:
-        if name not in args:
-            raise unknown("argument", name, vars(args))
-    vars(args).update(flags, suite=suite, strategies=strategies)
+    args = _parse(run.main.parser(), {"suite": suite, **flags})
     options.check(args)
     request = resolve(args)
     plan, console = make_plan(request), Console(quiet=True)
@@ -74,3 +74,21 @@ def run_suite(suite: str = "pocket", *, strategies: Sequence[str] | None = None,
     if run.report(request, plan, console):
         raise InputError(f"every trial must have a result, but some ended in errors: see {request.folder.path}")
     return Results(request.folder.path)
+
+
+def _parse(parser: argparse.ArgumentParser, flags: Mapping[str, Any]) -> argparse.Namespace:
+    """Read the flags as the command line does. Raises InputError."""
+    known = vars(parser.parse_args([])).keys() - SHOWING
+    words: list[str] = []
+    for name, value in flags.items():
+        if name not in known:
+            raise unknown("argument", name, sorted(known))
+        if value is not None and value is not False:
+            several = value if isinstance(value, (list, tuple)) else [value]
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else map(str, several))]
+
+    def refuse(message: str) -> NoReturn:
+        raise InputError(f"run_suite: {message}")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_args(words)
