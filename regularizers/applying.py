@@ -51,7 +51,7 @@ class OwnLoss(Context):
 
     def compute(self, batch: Batch) -> Output:
         """One forward pass; logits are (predictions, classes), or (batch, ...) where every example has one."""
-        require("labels" in batch, "a batch must have labels", ", ".join(batch))
+        require_labels(batch)
         loss, outputs = self.outputs(self.model, batch)
         logits: Any = getattr(outputs, "logits", None)
         require(isinstance(logits, Tensor), f"{type(self.model).__name__} must return logits", "none")
@@ -72,6 +72,13 @@ class OwnLoss(Context):
         model: Any = self.model
         causal = getattr(model, "loss_function", None) is ForCausalLMLoss and not model.config.is_encoder_decoder
         return batch["labels"][:, 1:] if causal else batch["labels"]
+
+
+def require_labels(batch: Batch) -> None:
+    """Raise InputError for a batch without labels, which every example or token has one of."""
+    answers = "question answering has a start and an end instead, which no technique reads"
+    why = answers if "start_positions" in batch else ""
+    require("labels" in batch, "a batch must have labels", ", ".join(batch), why)
 
 
 def bind(model: nn.Module, strategy: Strategy, context: Context) -> tuple[BoundStrategy, dict[str, list[str]]]:
@@ -137,6 +144,7 @@ class Applied:
         model = self.strategy.context.model
         if carried(model) is not self.strategy:
             raise InputError("step must come before fold; apply the strategy again to train on")
+        require_labels(batch)
         model.train()
         loss = step(self.strategy, batch, self.recipe, self.accelerator)
         self.strategy.context.training.step += 1
@@ -185,6 +193,8 @@ def apply(
     require(isinstance(model, nn.Module), "apply must be given a model", type(model).__name__)
     require(lr > 0, "lr must be > 0", lr)
     parsed, batches = parse(strategy), list(data or ())
+    for batch in batches:
+        require_labels(batch)
     for term in parsed.terms:
         looks = type(term.regularizer).start is not Regularizer.start
         require(

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from fisher.common.errors import InputError
-from regularizers.applying import OwnLoss, bind, head_of, scores_of
+from regularizers.applying import OwnLoss, bind, head_of, require_labels, scores_of
 from regularizers.base import require
 from regularizers.context import Batch
 from regularizers.flatten import flatten, unflatten
@@ -132,13 +132,17 @@ class RegularizedTrainer(Trainer):
     def _training_data(self) -> list[Batch]:
         """The batches of the training set in its order; nothing is drawn from torch's default generator."""
         with torch.random.fork_rng(devices=[]):
-            return [dict(self._prepare_inputs(batch)) for batch in self.get_test_dataloader(self.train_dataset)]
+            found = [dict(self._prepare_inputs(batch)) for batch in self.get_test_dataloader(self.train_dataset)]
+        for batch in found:
+            require_labels(batch)
+        return found
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         """Keep a micro-batch; with the last one of a step, take the gradients of all. Returns the step's mean loss."""
         assert self.bound is not None
+        require_labels(inputs)
         self._micro_batches.append(dict(self._prepare_inputs(inputs)))
         if not self.accelerator.sync_gradients:
             return torch.zeros((), device=self.args.device)

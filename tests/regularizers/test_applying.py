@@ -193,7 +193,10 @@ def test_misuse_is_refused_in_a_sentence():
         bound.step(DATA[0])
     answers = BertForQuestionAnswering(BertConfig(**SMALL))
     bound = regularizers.apply(answers, "none", lr=1e-2)
-    places = {"start_positions": torch.tensor([1]), "end_positions": torch.tensor([2]), "labels": torch.tensor([0])}
+    places = {"start_positions": torch.tensor([1]), "end_positions": torch.tensor([2])}
+    with pytest.raises(InputError, match=r"got input_ids, start_.*; question answering has a start and an end instead"):
+        bound.step({"input_ids": torch.tensor([[1, 2, 3]]), **places})
+    places["labels"] = torch.tensor([0])
     with pytest.raises(InputError, match="BertForQuestionAnswering must return logits, got none"):
         bound.strategy.context.outputs = lambda model, batch: (None, model(torch.tensor([[1, 2, 3]])))
         bound.step(places)

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from transformers import AutoModelForSequenceClassification, BertForSequenceClassification, Trainer, TrainerCallback
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    Trainer,
+    TrainerCallback,
+)
 from transformers import TrainingArguments as Arguments
 
 from fisher.scores import REQUIRED, save_scores
@@ -232,6 +239,7 @@ def test_a_loss_of_ones_own_and_other_optimizers(tmp_path):
         ({"neftune_noise_alpha": 5}, r"neftune_noise_alpha must be None, got 5.*; write the term neftune\(5"),
         ({"gradient_checkpointing": True}, "checkpointing must be off, got True; layers that are computed again"),
         ({"auto_find_batch_size": True}, "auto_find_batch_size must be off, got True; a second attempt"),
+        ({"fp16": True}, "fp16 must be off, got True; techniques see scaled gradients; use bf16"),
     ],
 )
 def test_arguments_that_a_strategy_replaces_are_refused(tmp_path, changes, message):
@@ -259,6 +267,28 @@ def test_what_cannot_be_trained_is_refused_with_its_reason(tmp_path):
     optimizers = (torch.optim.SGD(tiny_bert().parameters(), lr=0.1), None)
     with pytest.raises(InputError, match="optimizers must be left out, got one; choose one with optim"):
         RegularizedTrainer(model=tiny_bert(), args=arguments(tmp_path), optimizers=optimizers, strategy="none")
+
+
+@pytest.mark.parametrize("name", ["deepspeed", "fsdp"])
+def test_weights_in_parts_are_refused(tmp_path, name):
+    """Set after the arguments are made: they would load the engine, which need not be installed to be refused."""
+    args = arguments(tmp_path)
+    object.__setattr__(args, name, {"a": "configuration"})
+    with pytest.raises(InputError, match=f"{name} must be off, got .*; a strategy acts on whole weights in one proc"):
+        check_arguments(args)
+
+
+@pytest.mark.parametrize("strategy", ["rdrop(1)", "child_tuning(0.3, variant=D)"])
+def test_question_answering_is_refused_with_its_reason(tmp_path, strategy):
+    """It has two labels for each example, a start and an end, and logits of two kinds."""
+    small = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12}
+    model = BertForQuestionAnswering(BertConfig(vocab_size=30, **small))
+    examples = [{"input_ids": [1, 2, 3, 4], "start_positions": 1, "end_positions": 2}] * 4
+    run = RegularizedTrainer(model=model, args=arguments(tmp_path), train_dataset=examples, strategy=strategy)
+    with pytest.raises(
+        InputError, match=r"a batch must have labels, got .*; question answering has a start and an end"
+    ):
+        run.train()
 
 
 @pytest.mark.parametrize(("processes", "devices"), [(2, 1), (1, 2)])
