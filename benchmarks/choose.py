@@ -17,6 +17,7 @@ wrong; 130 interrupted: run the same command again to resume
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,7 @@ def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: A
     from benchmarks.planning.suite_file import override
     from benchmarks.run import main as ordinary_run
     from benchmarks.tuning.families import read_family
+    from fisher.common.errors import InputError
     from fisher.common.files import write_file
     from regularizers.registry import load_plugins
 
@@ -145,11 +147,15 @@ def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: A
     default = dict(suite.tuning.default)
     if args.lr:
         low, high = args.lr
+        if not 0 < low < high < math.inf:
+            raise InputError(f"--lr must be two rates with 0 < LOW < HIGH, got {low:g} {high:g}")
         shared["lr"] = {"low": low, "high": high, "scale": "log"}
         default["lr"] = float(f"{(low * high) ** 0.5:.3g}")
     if args.epochs:
-        shared["epochs"] = args.epochs
+        shared["epochs"] = sorted(set(args.epochs))
         default["epochs"] = sorted(args.epochs)[len(args.epochs) // 2]
+        if len(shared["epochs"]) == 1:  # given, not searched
+            del shared["epochs"]
     tuning = dataclasses.replace(suite.tuning, shared=shared, default=default)
     suite = override(dataclasses.replace(suite, tuning=tuning), {}, args.set)
     ordinary = ordinary_run.parser().parse_args([])

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from benchmarks import choose, predict
+from benchmarks import choose, options, predict
 from benchmarks.choosing.reading import Question, read_own
 from benchmarks.choosing.tournament import FIRST, Limit, State, Tournament, configurations, in_words
 from benchmarks.data.sources import load_task_data
 from benchmarks.data.tasks import TASKS
+from benchmarks.planning.plan import make_plan
 from fisher.common.errors import InputError
 from leaderboard.tables.trials import TrialRow
 from tests.benchmarks.choosing.test_rules import row
@@ -59,6 +60,9 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], comman
         (("--trials", "11", "--families", "sam"), "--trials must be at least 12 for 2 families (a default and one"),
         (("--time", "0.001s", "--families", "sam"), "--time must be enough for one trial, about"),
         (("--families", "mixuot"), "unknown regularizer 'mixuot'; did you mean mixout?"),
+        (("--lr", "1e-4", "1e-5"), "--lr must be two rates with 0 < LOW < HIGH, got 0.0001 1e-05"),
+        (("--lr", "-1", "1"), "--lr must be two rates with 0 < LOW < HIGH, got -1 1"),
+        (("--slurm", "partition=gpu"), "--slurm must come with --executor slurm, got --executor local"),
         (("--set", "epoch=1"), "unknown protocol field 'epoch'; did you mean epochs?"),
         (("--model", "./absent"), "--model must be a hub id or an existing folder, got './absent'"),
     ],
@@ -77,6 +81,21 @@ def test_a_dry_run_says_what_it_would_do(tmp_path: Path, capsys: pytest.CaptureF
     assert "round 1: 2 families x 4 configurations and the default x 3 restarts = 30 trials, about" in out
     assert "until 60 trials are used" in out
     assert not (tmp_path / "out" / "records").exists()
+
+
+def test_a_number_of_epochs_alone_is_given_and_not_searched(tmp_path: Path) -> None:
+    request = argv(tmp_path, "--trials", "12", "--families", "sam", "--epochs", "2", "2")
+    own = read_own(Question(request[0], ("review",), "mood"), tmp_path / "out")
+    tournament = choose._tournament(choose.main.parser().parse_args(request), own, Limit(trials=12), None)
+    epochs = {config.protocol.epochs for config in make_plan(tournament.request(["none", "sam"], 3, 2)).grid.values()}
+    assert epochs == {2}
+
+
+def test_accelerate_launch_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "is_launch", lambda: True)
+    assert "regbench try must run without accelerate launch" in refused(capsys, argv(tmp_path))
 
 
 def test_the_budget_leaves_time_for_six_restarts_of_every_family() -> None:
@@ -200,6 +219,35 @@ def test_from_a_file_to_the_answer_the_model_and_predictions(tmp_path: Path) -> 
             math.isclose(sum(shares.values()), 1, abs_tol=1e-5)
             and max(shares, key=lambda w: shares[w]) == found["label"]
         )
+
+
+@pytest.mark.long
+def test_scores_and_a_dev_file_go_through_the_whole_tournament(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = load_task_data(TASKS["pocket-stsb"])
+    for part, rows in (("train", data.train[:60]), ("dev", data.dev[:30])):
+        with (tmp_path / f"{part}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["one", "other", "closeness"])
+            writer.writerows([*example.texts, example.label] for example in rows)
+    request = [str(tmp_path / "train.csv"), "--dev", str(tmp_path / "dev.csv"), "--text", "one", "other"]
+    request += ["--label", "closeness", "--regression", "--model", "pocket", "--output", str(tmp_path / "out")]
+    limits = ["--trials", "12", "--families", "ema(0.9)", "--epochs", "8", "12", "--lr", "5e-4", "1e-3"]
+    assert choose.main([*request, *limits]) == 0
+    told = capsys.readouterr()
+    assert "holds scores, as --regression says" in told.out and "metric: spearman, chosen by the labels" in told.out
+    answer = (tmp_path / "out" / "answer.md").read_text()
+    assert "- test: the dev file" in answer and "- holdout: about 15 of the 60 other rows" in answer
+    assert "`floor: constant` | `constant(1)` | 0.0 | 0.0" in answer, "a constant has no correlation"
+    assert "scores, text columns one, other" in (tmp_path / "out" / "model" / "README.md").read_text()
+    predictions = tmp_path / "predictions.csv"
+    words = [str(tmp_path / "out" / "model"), "--input", str(tmp_path / "dev.csv"), "--output", str(predictions)]
+    assert predict.main(words) == 0
+    rows = list(csv.DictReader(predictions.open()))
+    assert len(rows) == 30 and all(-2 < float(row["score"]) < 7 for row in rows)
+    again = len(told.err.splitlines())
+    assert again == len(set(told.err.splitlines())), "no warning is said twice"
 
 
 @pytest.fixture
