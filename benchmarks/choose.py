@@ -154,10 +154,15 @@ def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: A
     if args.epochs:
         shared["epochs"] = sorted(set(args.epochs))
         default["epochs"] = sorted(args.epochs)[len(args.epochs) // 2]
-        if len(shared["epochs"]) == 1:  # given, not searched
-            del shared["epochs"]
+    for key in sorted(shared):
+        if any(text.startswith(f"{key}=") for text in args.set):
+            raise InputError(f"--set must leave {key} alone, which is searched; use --{key}")
+    settings = dict(suite.settings)
+    if len(set(args.epochs or ())) == 1:  # given, not searched
+        settings["epochs"] = default["epochs"]
+        del shared["epochs"]
     tuning = dataclasses.replace(suite.tuning, shared=shared, default=default)
-    suite = override(dataclasses.replace(suite, tuning=tuning), {}, args.set)
+    suite = override(dataclasses.replace(suite, tuning=tuning, settings=settings), {}, args.set)
     ordinary = ordinary_run.parser().parse_args([])
     given = {"task_file": str(own.toml.resolve()), "tasks": [suite.name]}
     return Tournament(argparse.Namespace(**{**vars(ordinary), **vars(args), **given}), suite, limit, console)

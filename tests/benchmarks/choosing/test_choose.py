@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from benchmarks import choose, options, predict
+from benchmarks import choose, predict
 from benchmarks.choosing.reading import Question, read_own
 from benchmarks.choosing.tournament import FIRST, Limit, State, Tournament, configurations, in_words
 from benchmarks.data.sources import load_task_data
@@ -61,6 +61,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], comman
         (("--time", "0.001s", "--families", "sam"), "--time must be enough for one trial, about"),
         (("--families", "mixuot"), "unknown regularizer 'mixuot'; did you mean mixout?"),
         (("--lr", "1e-4", "1e-5"), "--lr must be two rates with 0 < LOW < HIGH, got 0.0001 1e-05"),
+        (("--set", "epochs=2"), "--set must leave epochs alone, which is searched; use --epochs"),
         (("--lr", "-1", "1"), "--lr must be two rates with 0 < LOW < HIGH, got -1 1"),
         (("--slurm", "partition=gpu"), "--slurm must come with --executor slurm, got --executor local"),
         (("--set", "epoch=1"), "unknown protocol field 'epoch'; did you mean epochs?"),
@@ -87,14 +88,15 @@ def test_a_number_of_epochs_alone_is_given_and_not_searched(tmp_path: Path) -> N
     request = argv(tmp_path, "--trials", "12", "--families", "sam", "--epochs", "2", "2")
     own = read_own(Question(request[0], ("review",), "mood"), tmp_path / "out")
     tournament = choose._tournament(choose.main.parser().parse_args(request), own, Limit(trials=12), None)
-    epochs = {config.protocol.epochs for config in make_plan(tournament.request(["none", "sam"], 3, 2)).grid.values()}
+    grid = make_plan(tournament.request(["none", "sam"], 3, 2)).grid.values()
+    epochs = {config.protocol.epochs for config in grid if config.floor is None}
     assert epochs == {2}
 
 
 def test_accelerate_launch_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(options, "is_launch", lambda: True)
+    monkeypatch.setattr(choose, "processes", lambda: 2)
     assert "regbench try must run without accelerate launch" in refused(capsys, argv(tmp_path))
 
 
