@@ -6,7 +6,7 @@ example:
 The board is a folder with one archive of records (leaderboard.export says how it looks) of at most 5 MB. Board and
 submissions together must pass leaderboard.verify; else nothing is written. A trial that the board has already must
 have the same result; of two plans the wider one counts (records.plan). The page is the leaderboard.md of the
-board's records, with a line that links to docs/board.md. Without SUBMISSION the page is made anew.
+board's records, with links to docs/board.md, the board's page and its records. Without SUBMISSION it is made anew.
 
 exit codes: 0 merged; 1 refused, each problem is named; 2 the request was wrong
 """
@@ -30,15 +30,21 @@ from leaderboard.verify import report, verify
 
 BOARD, PAGE = Path("leaderboard/published"), Path("LEADERBOARD.md")
 MAX_BOARD = 5_000_000
-ABOUT = "[What was run, and how to read it with care](docs/board.md). The tables' terms are explained at the end."
+ABOUT = (
+    "[What was run, and how to read it with care](docs/board.md); "
+    "[the page](https://regbench.github.io/regbench/board/), which explains every column and has the rest; "
+    "[the records](leaderboard/published)."
+)
 
 
 def page(board: Path | str) -> str:
     """Return the text of the page that a board makes. Raises InputError if the board has no records."""
+    from leaderboard.render.markdown import EXPLAINED
+
     with tempfile.TemporaryDirectory() as folder:
         build([board], folder)
-        title, rest = (Path(folder) / "leaderboard.md").read_text(encoding="utf-8").split("\n", 1)
-    return f"{title}\n\n{ABOUT}\n{rest}"
+        text = (Path(folder) / "leaderboard.md").read_text(encoding="utf-8")
+    return text.replace(EXPLAINED, ABOUT)
 
 
 def merge(

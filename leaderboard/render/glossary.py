@@ -17,9 +17,10 @@ ABOUT_TESTS = (
     "significant is no proof of equality."
 )
 ABOUT_POOLED = (
-    "P(better) = probability that a strategy beats the baseline on the same restart (ties count half), averaged over "
-    "cells of task and share of the training data; its p is one sign flip per strategy, corrected by Holm over "
-    "strategies. Points of different metrics are never averaged."
+    "beats X = probability that a strategy beats X on the same restart (ties count half), averaged over cells of task "
+    "and share of the training data; its p is one sign flip per strategy, corrected by Holm over strategies. Points of "
+    "different metrics are never averaged. mean rank = over cells, 1 = best mean, with its bootstrap interval; rank = "
+    "by mean rank, where strategies of one tier tie (2=); untuned = mean rank with the papers' hyperparameters."
 )
 ABOUT_TIERS = (
     "tier 1 = the best mean and all that do not differ significantly from it (sign-flip tests of all pairs, Holm), "

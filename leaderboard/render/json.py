@@ -22,13 +22,13 @@ from leaderboard.stats.rounding import rounded
 from leaderboard.stats.significance import ALPHA, MINIMUM, POWER
 from leaderboard.tables.cells import Cell, Pair, is_synthetic
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_tables
-from leaderboard.tables.ranking import Ranking
+from leaderboard.tables.ranking import RankedStrategy
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 from leaderboard.tables.trials import TrialRow
 from leaderboard.tables.tuning import Choice
 
-SCHEMA = 3
+SCHEMA = 4
 
 _TRIAL = ("id", "restart", "split_seed", "split", "status", "reason", "score", "floor", "failed", "failed_by")
 _MORE = ("failed_plain", "imputed", "collapsed", "deviation", "seconds", "peak_memory")
@@ -49,7 +49,7 @@ def document(sections: Sequence[Section], *, without_cost: bool = False, problem
         "problems": problems,
         "sections": [_section(section, without_cost) for section in sections],
     }
-    return _plain(content, (*COST_COLUMNS, "commit") if without_cost else ())
+    return plain(content, (*COST_COLUMNS, "commit") if without_cost else ())
 
 
 def text(content: Mapping[str, Any]) -> str:
@@ -78,14 +78,14 @@ def _encoder(separator: str) -> Callable[[Any], str]:
     return json.JSONEncoder(allow_nan=False, separators=(separator, ": ")).encode
 
 
-def _plain(value: Any, left_out: Sequence[str]) -> Any:
+def plain(value: Any, left_out: Sequence[str]) -> Any:
     """Round floats, write NaN as null, and leave out the keys that are not wanted."""
     if isinstance(value, float):
         return rounded(value) if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _plain(item, left_out) for key, item in value.items() if key not in left_out}
+        return {key: plain(item, left_out) for key, item in value.items() if key not in left_out}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, left_out) for item in value]
+        return [plain(item, left_out) for item in value]
     return value
 
 
@@ -100,10 +100,12 @@ def _section(section: Section, without_cost: bool) -> dict[str, Any]:
         "environment": dict(section.environment),
         "baseline": section.baseline,
         "splits": section.splits,
-        "verdict": list(summary.verdict(section, "plain", without_cost)),
+        "facts": dict(words.facts(section)),
+        "verdict": summary.verdict(section, "plain", without_cost),
+        "notes": list(summary.notes(section, "plain")),
         "learned": any(cell.learned for cell in section.cells),
         "strategies": _strategies(section.cells),
-        "ranking": _ranking(section.ranking),
+        "ranking": _ranking(section),
         "curves": [asdict(curve) for curve in section.curves],
         "cells": [_cell(cell) for cell in section.cells],
         "rule": section.rule,
@@ -166,12 +168,21 @@ def _strategies(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     return [found[name] for name in sorted(found)]
 
 
-def _ranking(ranking: Ranking) -> dict[str, Any]:
-    own = ("cells", "tasks", "units", "critical_difference", "groups", "groups_test")
+def _ranked(entry: RankedStrategy, section: Section) -> dict[str, Any]:
+    without = section.untuned.get(entry.strategy)
+    kept = without and {"mean_rank": without.mean_rank, "pooled": asdict(without.pooled)}
+    return asdict(entry) | {"place": section.ranking.place(entry), "untuned": kept}
+
+
+def _ranking(section: Section) -> dict[str, Any]:
+    ranking = section.ranking
+    own = ("cells", "tasks", "units", "critical_difference", "groups", "groups_test", "reference")
     return {
         **{key: getattr(ranking, key) for key in own},
-        "strategies": [asdict(entry) for entry in ranking.strategies],
-        "short": [asdict(entry) for entry in ranking.short],
+        "reading": words.reading(ranking),
+        "names": [words.short_name(section.baseline), words.short_name(ranking.reference)],
+        "strategies": [_ranked(entry, section) for entry in ranking.strategies],
+        "short": [_ranked(entry, section) for entry in ranking.short],
         "unranked": [{"strategy": strategy, "reason": reason} for strategy, reason in ranking.unranked],
     }
 

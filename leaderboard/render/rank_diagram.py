@@ -13,21 +13,10 @@ from matplotlib.figure import Figure
 
 from leaderboard.render.look import Theme, named, titled
 from leaderboard.render.text import fixed
-from leaderboard.stats.significance import ALPHA, MINIMUM
+from leaderboard.render.wording import reading
 from leaderboard.tables.ranking import RankedStrategy, Ranking
 
 STEP, BAR = 0.62, 0.34  # heights in rows: between two names, between two bars
-TESTS = {
-    "sign flip": f"paired sign flips over all cells, all pairs Holm-corrected, p < {ALPHA}",
-    "nemenyi": f"Nemenyi's test of mean ranks, p < {ALPHA}; fewer than {MINIMUM} units are too few for a paired one",
-}
-
-
-def reading(ranking: Ranking) -> str:
-    """Return what the bars mean, in one sentence."""
-    if not ranking.groups:
-        return f"Every pair differs significantly ({TESTS[ranking.groups_test]})."
-    return f"A bar joins strategies of which no two differ significantly ({TESTS[ranking.groups_test]})."
 
 
 def rank_diagram(title: str, ranking: Ranking, theme: Theme) -> Figure:

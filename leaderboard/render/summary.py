@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from statistics import median
+
+from scipy.stats import spearmanr
 
 from fisher.common.text import Style, escape
 from leaderboard.render.text import fixed, points, quantity
@@ -11,27 +12,25 @@ from leaderboard.render.wording import (
     Table,
     against,
     better,
-    counted,
+    bounds,
     failed,
     has_cost,
     needed,
     nothing_learned,
     p_value,
     reach,
-    share,
+    short_name,
     table,
     task_name,
     undertrained,
     winner,
 )
-from leaderboard.stats import significance
-from leaderboard.stats.comparison import Comparison
+from leaderboard.stats.comparison import Comparison, Pooled
 from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.cells import Cell
-from leaderboard.tables.ranking import RankedStrategy
+from leaderboard.tables.ranking import RankedStrategy, Ranking
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
-from leaderboard.tables.tuning import Choice
 
 SHOWN = 4  # names or findings in one sentence before it says how many more there are
 
@@ -42,80 +41,133 @@ def listed(names: Sequence[str]) -> str:
     return "; ".join(names[:SHOWN]) + more
 
 
-def verdict(section: Section, style: Style, without_cost: bool) -> Iterator[str]:
-    """Yield what the tables come to: who leads, how clearly, how often it fails, what it costs."""
+# --- the verdict ------------------------------------------------------------------------------------------------------
+
+
+def verdict(section: Section, style: Style, without_cost: bool) -> list[str]:
+    """Return what the tables come to, in three sentences: who leads, how sure that is, at what price."""
     ranked = section.ranking.strategies
-    not_learned = [cell for cell in section.cells if not cell.learned]
-    if not_learned:
-        where = "; ".join(f"{escape(task_name(section, cell), style)} {cell.amount}" for cell in not_learned)
-        yield f"{nothing_learned(not_learned)}" + ("" if len(not_learned) == len(section.cells) else f" At: {where}.")
-    if len(not_learned) == len(section.cells):
-        return
-    if len(ranked) < 2:
-        yield _no_ranking(section)
-    else:
-        yield _leaders(section, style)
-        if section.baseline and ranked[0].strategy != section.baseline:
-            yield _lead_over_baseline(section, ranked[0], without_cost)
-        yield from _undecided(section, style)
-    yield from _same(section, style)
-    yield from _findings(section, style)
-
-
-def _no_ranking(section: Section) -> str:
+    if not any(cell.learned for cell in section.cells):
+        return [nothing_learned(section.cells)]
     if not section.ranking.cells:
-        return f"No ranking: every cell is undertrained. {undertrained(section.cells[0])}"
-    return "No ranking: fewer than two strategies have every expected restart in every cell."
+        weak = next(cell for cell in section.cells if cell.undertrained)
+        return [f"No ranking: no cell is both learned and trained to the end. {undertrained(weak)}"]
+    if len(ranked) < 2:
+        return ["No ranking: fewer than two strategies have every expected restart in every cell."]
+    return [_leader(section, style), _certainty(section, style), _price(section, style, without_cost)]
 
 
-def _leaders(section: Section, style: Style) -> str:
-    first = [entry for entry in section.ranking.strategies if entry.rank == 1]
+def _leader(section: Section, style: Style) -> str:
+    ranking = section.ranking
+    first = [entry for entry in ranking.strategies if entry.rank == 1]
+    leader = first[0]
     names = listed([escape(entry.strategy, style) for entry in first])
     role = ", the baseline" if [entry.strategy for entry in first] == [section.baseline] else ""
-    count = section.ranking.cells
-    cells = f"{count} cell{'s' if count > 1 else ''} of task and share of the training data"
-    shared = "shared by " if len(first) > 1 else ""
-    return f"Best mean rank: {shared}{names}{role} ({fixed(first[0].mean_rank, 2)} over {cells})."
+    rank = fixed(leader.mean_rank, 2) + _rank_bounds(leader)
+    text = f"Best mean rank over {_cells(section)}: {'shared by ' if len(first) > 1 else ''}{names}{role} ({rank})"
+    cells = [cell for cell in section.cells if cell.learned and not cell.undertrained]
+    row = cells[0].row(leader.strategy)
+    if len(cells) == 1 and row is not None:
+        text = f"Best at {_where(section, cells[0], style)}: {names}{role}, mean {points(row.mean)}"
+        if row.comparison:
+            text += f", {_difference(row.comparison)} points against {short_name(section.baseline)}"
+    compared = [(leader.pooled, section.baseline), (leader.reference, ranking.reference)]
+    told = [_beats(found, short_name(name)) for found, name in compared if not math.isnan(found.improvement)]
+    return f"{text}; of the restarts, it beats {' and '.join(told)}." if told else f"{text}."
 
 
-def _lead_over_baseline(section: Section, leader: RankedStrategy, without_cost: bool) -> str:
-    whole = (*section.ranking.strategies, *section.ranking.short)
-    base = next((entry for entry in whole if entry.strategy == section.baseline), None)
-    if base is None:
-        return "The baseline is not complete, so no strategy is compared with it over all cells."
-    text = f"It beats the baseline on {better(leader)[0]} of the restarts, averaged over cells: "
-    if math.isnan(leader.p_holm):
-        text += f"not tested ({leader.units} independent restarts or splits, {MINIMUM} needed)"
+def _cells(section: Section) -> str:
+    count, tuned = section.ranking.cells, f", tuned over {section.budget} configurations" if section.budget else ""
+    return f"{count} cell{'s' if count > 1 else ''} of task and share of the training data{tuned}"
+
+
+def _where(section: Section, cell: Cell, style: Style) -> str:
+    tuned = f", tuned over {section.budget} configurations" if section.budget else ""
+    return f"{cell.amount} of {escape(task_name(section, cell), style)}{tuned}"
+
+
+def _difference(found: Comparison) -> str:
+    return points(found.difference, sign=True) + bounds(found.low, found.high, sign=True)
+
+
+def _beats(found: Pooled, name: str) -> str:
+    text = f"{name} on {better(found)[0]}"
+    if math.isnan(found.p_holm):
+        return f"{text} (too few to test)"
+    return f"{text} ({'' if found.p_holm < ALPHA else 'not '}significantly different, p {p_value(found.p_holm)})"
+
+
+def _certainty(section: Section, style: Style) -> str:
+    """Say what does not differ significantly from the leader, or why that cannot be decided."""
+    ranking = section.ranking
+    first, *rest = ranking.strategies
+    tied = [escape(entry.strategy, style) for entry in rest if entry.tier == first.tier]
+    if ranking.groups_test == "sign flip":
+        if not tied:
+            return "All others differ significantly from it."
+        return f"Not significantly different from it in the test of all pairs: {listed(tied)}."
+    if ranking.units < MINIMUM:
+        why = f"{ranking.units} independent restarts or splits, {MINIMUM} needed to test pairs"
     else:
-        text += f"{'' if leader.p_holm < ALPHA else 'not '}significantly different (p {p_value(leader.p_holm)})"
-    text += f"; failed {failed(leader)}, the baseline {failed(base)}"
-    cost = not without_cost and not math.isnan(leader.relative_seconds)
-    return text + (f"; {quantity(leader.relative_seconds)} times its seconds." if cost else ".")
+        pairs = math.comb(len(ranking.strategies), 2)
+        why = f"{pairs} pairs are too many for {ranking.units} units; {needed(pairs)}"
+    worst = len(ranking.strategies) - len(tied) - 1
+    alone = f"mean ranks alone put {worst} behind it" if worst else "mean ranks alone separate no two"
+    tasks = f"{ranking.tasks} task{'s' if ranking.tasks > 1 else ''}"
+    return f"Whether it is better than the others cannot be decided ({why}); {alone} (Nemenyi, {tasks})."
 
 
-def _undecided(section: Section, style: Style) -> Iterator[str]:
-    """Say what does not differ significantly from the leader, and what mean ranks alone say where they can."""
-    ranked, critical = section.ranking.strategies, section.ranking.critical_difference
-    parts = []
-    if ranked[0].tier is not None:
-        near = {name for group in section.ranking.groups if ranked[0].strategy in group for name in group}
-        rest = [entry.strategy for entry in ranked[1:] if entry.strategy != section.baseline]  # that has its own test
-        others = [escape(name, style) for name in rest if name in near]
-        if others:
-            parts.append(f"Of the others, not significantly different from it: {listed(others)}.")
-        elif rest:
-            parts.append("All others differ significantly from it.")
-    elif section.ranking.units >= MINIMUM:
-        pairs = math.comb(len(ranked), 2)
-        parts.append(f"Pairs were not tested: {pairs} are too many for {section.ranking.units}; {needed(pairs)}.")
-    if critical <= len(ranked) - 1:  # two mean ranks can lie that far apart
-        differ = "best and worst" if ranked[-1].mean_rank - ranked[0].mean_rank >= critical else "no two strategies"
-        tasks = f"{section.ranking.tasks} task{'s' if section.ranking.tasks > 1 else ''}"
-        parts.append(
-            f"By mean ranks alone, which need {fixed(critical, 2)} between them (Nemenyi, {tasks}), {differ} differ."
-        )
-    if parts:
-        yield " ".join(parts)
+def _price(section: Section, style: Style, without_cost: bool) -> str:
+    """Say how often the leader fails, what it costs, and whether tuning made it the leader."""
+    leader = section.ranking.strategies[0]
+    whole = {entry.strategy: entry for entry in (*section.ranking.strategies, *section.ranking.short)}
+    others = [whole.get(name or "") for name in (section.baseline, section.ranking.reference)]
+    of_others = [f"{short_name(one.strategy)} {failed(one)}" for one in others if one and one is not leader]
+    text = f"Failed runs: {failed(leader)}" + (f" ({', '.join(of_others)})" if of_others else "")
+    if not without_cost and leader.strategy != section.baseline and not math.isnan(leader.relative_seconds):
+        text += f"; cost: {quantity(leader.relative_seconds)} times the seconds of {short_name(section.baseline)}"
+    return f"{text}{_tuning(section, style)}."
+
+
+def _tuning(section: Section, style: Style) -> str:
+    """Say whether the order without tuning is another one; nothing where nothing is tuned."""
+    untuned = {name: entry.mean_rank for name, entry in section.untuned.items()}
+    ranked = [entry for entry in section.ranking.strategies if entry.strategy in untuned]
+    if len(ranked) < 3:
+        return ""
+    first = [escape(name, style) for name, rank in untuned.items() if rank == min(untuned.values())]
+    agreement = spearmanr([one.mean_rank for one in ranked], [untuned[one.strategy] for one in ranked]).statistic
+    orders = "" if math.isnan(agreement) else f", rank correlation of the two orders {fixed(float(agreement), 2)}"
+    changes = untuned.get(section.ranking.strategies[0].strategy) != min(untuned.values())
+    said = f"changes who leads: without it {listed(first)} leads" if changes else "does not change who leads"
+    return f"; tuning {said}{orders}"
+
+
+def _rank_bounds(entry: RankedStrategy) -> str:
+    return "" if math.isnan(entry.rank_low) else f" [{fixed(entry.rank_low, 2)}, {fixed(entry.rank_high, 2)}]"
+
+
+# --- what else must be known ------------------------------------------------------------------------------------------
+
+
+def notes(section: Section, style: Style) -> Iterator[str]:
+    """Yield what must be known beyond the verdict: where it does not hold, what is one method, single findings."""
+    not_learned = [cell for cell in section.cells if not cell.learned]
+    if not_learned and len(not_learned) < len(section.cells):
+        yield f"{nothing_learned(not_learned)} At: {_places(section, not_learned, style)}."
+    weak = [cell for cell in section.cells if cell.undertrained]
+    if weak:
+        yield f"Undertrained, so that means rank speed and are left out above: {_places(section, weak, style)}."
+    whole = [entry.strategy for entry in (*section.ranking.strategies, *section.ranking.short)]
+    if section.baseline and len(whole) > 1 and section.baseline not in whole:
+        yield "The baseline is not complete, so no strategy is compared with it over all cells."
+    yield from _same(section, style)
+    yield from _findings(section, style)
+    yield from unranked(section, style)
+
+
+def _places(section: Section, cells: Sequence[Cell], style: Style) -> str:
+    return "; ".join(f"{escape(task_name(section, cell), style)} {cell.amount}" for cell in cells)
 
 
 def _same(section: Section, style: Style) -> Iterator[str]:
@@ -127,37 +179,44 @@ def _same(section: Section, style: Style) -> Iterator[str]:
 
 
 def _findings(section: Section, style: Style) -> Iterator[str]:
-    """Say which differences to the baseline are significant, and the smallest p that could be reached."""
+    """Say which differences to the baseline are significant, and where none could be."""
     made = [(cell, row, row.comparison) for cell in section.cells for row in cell.rows if row.comparison is not None]
     tested = [item for item in made if not item[2].too_few]
-    if not made:
-        return
-    if not tested:
-        most = max((found for *_, found in made), key=lambda found: found.units)
-        yield f"Too few to test: {counted(most.units, most.restarts)} at most, {MINIMUM} needed."
-        return
     significant = [item for item in tested if item[2].significant]
     told = [_finding(section, *item, style) for item in sorted(significant, key=lambda item: item[2].p_holm)]
-    yield (
-        f"Significantly different from the baseline: {len(told)} of {len(tested)} comparisons tested"
-        + (f": {listed(told)}." if told else ".")
-        + _reach([found for *_, found in tested], len(made) - len(tested))
-    )
+    if tested:
+        few = f" ({len(made) - len(tested)} more had too few restarts)" if len(made) > len(tested) else ""
+        count = f"{len(told)} of {len(tested)} comparisons tested{few}"
+        yield f"Significantly different from the baseline: {count}" + (f": {listed(told)}." if told else ".")
     powerless = [cell for cell in section.cells if cell.tests and math.isnan(cell.detectable)]
     if powerless:
         yield reach(max(powerless, key=lambda cell: cell.tests))
 
 
 def _finding(section: Section, cell: Cell, row: Row, found: Comparison, style: Style) -> str:
-    where = f"{escape(task_name(section, cell), style)} {cell.amount}"
-    return f"{escape(row.strategy, style)} at {where} ({points(found.difference, sign=True)})"
+    return f"{escape(row.strategy, style)} at {_places(section, [cell], style)} ({points(found.difference, sign=True)})"
 
 
-def _reach(tested: Sequence[Comparison], untested: int) -> str:
-    units = sorted({found.units for found in tested})
-    parts = [f"{significance.smallest_p(count):.1g} at {count}" for count in units]
-    few = f"; {untested} more had too few" if untested else ""
-    return f" Smallest attainable p before correction: {', '.join(parts)} independent restarts or splits{few}."
+def unranked(section: Section, style: Style) -> Iterator[str]:
+    """Say which strategies are not ranked, and why."""
+    reasons: dict[str, list[str]] = {}
+    for strategy, reason in section.ranking.unranked:
+        reasons.setdefault(reason, []).append(escape(strategy, style))
+    for reason, strategies in reasons.items():
+        yield f"Not ranked: {'; '.join(strategies)} ({escape(reason, style)})"
+
+
+def gaps(section: Section, style: Style) -> Iterator[str]:
+    """Say what is missing, ended in an error or was imputed, the first few places of many."""
+    found = [
+        f"{task_name(section, cell)} {cell.amount}, {row.strategy}: {note}"
+        for cell in section.cells
+        for row in cell.rows
+        for note in row.notes
+    ]
+    yield from (escape(text, style) for text in found[:SHOWN])
+    if len(found) > SHOWN:
+        yield f"and {len(found) - SHOWN} more such lines, in leaderboard.md"
 
 
 # --- tables over all cells --------------------------------------------------------------------------------------------
@@ -188,91 +247,34 @@ def _failed(best: Row | None, base: Row | None) -> str:
 
 
 def ranking(section: Section, style: Style, without_cost: bool) -> Table:
-    """One line per strategy over all cells: its mean rank and in how many its mean is the best.
+    """One line per strategy over all cells, ties as ties; those planned with fewer restarts come last, without a rank.
 
-    Those that were planned with fewer restarts come last, without a rank.
+    A terminal is too narrow for the second reference and for the ranks without tuning.
     """
-    base, cells = section.baseline is not None, section.ranking.cells
-    tested = any(entry.tier for entry in section.ranking.strategies)
+    made, untuned, wide = section.ranking, section.untuned, style == "markdown"
+    cost = section.baseline is not None and has_cost(section, without_cost)
     columns = (
-        Columns(["rank"], lambda entry: [str(entry.rank or "-")]),
-        Columns(["tier"], lambda entry: [str(entry.tier or "-")], shown=tested),
+        Columns(["rank"], lambda entry: [made.place(entry)]),
         Columns(["strategy"], lambda entry: [escape(entry.strategy, style)], align="left"),
-        Columns(["mean rank"], lambda entry: [fixed(entry.mean_rank, 2) if entry.rank else "-"]),
-        Columns(["best"], lambda entry: [f"{entry.wins}/{cells}" if entry.rank else "-"]),
-        Columns(["failed"], lambda entry: [failed(entry)]),
-        Columns(["P(better) [95 %]", "p (Holm)"], better, shown=base),
+        Columns(["mean rank"], lambda entry: [fixed(entry.mean_rank, 2) + _rank_bounds(entry) if entry.rank else "-"]),
         Columns(
-            ["time"],
-            lambda entry: [quantity(entry.relative_seconds, "x")],
-            shown=base and has_cost(section, without_cost),
+            ["untuned"],
+            lambda entry: [fixed(untuned[entry.strategy].mean_rank, 2) if entry.strategy in untuned else "-"],
+            shown=wide and section.budget > 0,
         ),
+        Columns(["failed"], lambda entry: [failed(entry)]),
+        *_beaten(section.baseline, "pooled", made),
+        *(_beaten(made.reference, "reference", made) if wide else ()),
+        Columns(["time"], lambda entry: [quantity(entry.relative_seconds, "x")], shown=cost),
     )
-    return table(columns, [(entry,) for entry in (*section.ranking.strategies, *section.ranking.short)])
+    return table(columns, [(entry,) for entry in (*made.strategies, *made.short)])
 
 
-def areas(section: Section, style: Style) -> Table | None:
-    """One line per strategy, one column per task with several fractions: areas under the paucity curves."""
-    tasks = list(dict.fromkeys((curve.task, curve.metric, curve.data) for curve in section.curves))
-    if not tasks:
-        return None
-    names = {(cell.task, cell.metric, cell.data): task_name(section, cell) for cell in section.cells}
-    found = {(curve.strategy, curve.task, curve.metric, curve.data): curve.area for curve in section.curves}
-    strategies = sorted({curve.strategy for curve in section.curves}, key=lambda name: (name != section.baseline, name))
-    rows = [
-        [escape(strategy, style), *(points(found.get((strategy, *task), math.nan)) for task in tasks)]
-        for strategy in strategies
-    ]
-    head = ["strategy", *(escape(names[task], style) for task in tasks)]
-    return Table(head, ["left", *["right"] * len(tasks)], rows)
-
-
-def unranked(section: Section, style: Style) -> Iterator[str]:
-    """Say which strategies are not ranked, and why."""
-    reasons: dict[str, list[str]] = {}
-    for strategy, reason in section.ranking.unranked:
-        reasons.setdefault(reason, []).append(escape(strategy, style))
-    for reason, strategies in reasons.items():
-        yield f"Not ranked: {'; '.join(strategies)} ({escape(reason, style)})"
-
-
-def gaps(section: Section, style: Style) -> Iterator[str]:
-    """Say what is missing, ended in an error or was imputed, the first few places of many."""
-    found = [
-        f"{task_name(section, cell)} {cell.amount}, {row.strategy}: {note}"
-        for cell in section.cells
-        for row in cell.rows
-        for note in row.notes
-    ]
-    yield from (escape(text, style) for text in found[:SHOWN])
-    if len(found) > SHOWN:
-        yield f"and {len(found) - SHOWN} more such lines, in leaderboard.md"
-
-
-def budgets(section: Section, cells: Sequence[Cell], style: Style) -> Table:
-    """One line per family and cell: the expected score at rising budgets, the oracle, and how far holdout is right."""
-    shown = sorted({1, *(2**at for at in range(1, section.budget.bit_length())), section.budget})
-    head = ["data", "strategy", *map(str, shown), "oracle", "agreement", "found best", "chosen"]
-    keys = [cell.key for cell in cells]
-    rows = [
-        [
-            cell.amount,
-            escape(choice.strategy, style),
-            *(points(choice.curve[budget - 1]) if choice.curve else "-" for budget in shown),
-            points(choice.oracle[-1]) if choice.oracle else "-",
-            "-" if math.isnan(choice.agreement) else f"{choice.agreement:.2f}",
-            "-" if math.isnan(choice.found_best) else f"{share(choice.found_best)} %",
-            escape(_chosen(cell, choice), style),
-        ]
-        for cell, choice in section.choices()
-        if cell.key in keys
-    ]
-    return Table(head, ["left", "left", *["right"] * (len(head) - 3), "left"], rows)
-
-
-def _chosen(cell: Cell, choice: Choice) -> str:
-    """Say what was chosen: the median of every shared axis that has numbers, over restarts."""
-    row = cell.row(choice.strategy)
-    configs = [trial.config for trial in (row.trials if row else ()) if trial.configurations]
-    axes = [name for name, value in (configs[0] if configs else {}).items() if isinstance(value, (int, float))]
-    return "; ".join(f"{name} {median(config[name] for config in configs):.3g}" for name in axes)
+def _beaten(name: str | None, field: str, made: Ranking) -> tuple[Columns, Columns]:
+    """Return how often a strategy is beaten, and the p-values of that where there are any."""
+    found = [getattr(entry, field) for entry in (*made.strategies, *made.short)]
+    tested = any(not math.isnan(one.p_holm) for one in found)
+    return (
+        Columns([f"beats {short_name(name)}"], lambda entry: better(getattr(entry, field))[:1], shown=name is not None),
+        Columns(["p (Holm)"], lambda entry: better(getattr(entry, field))[1:], shown=tested),
+    )

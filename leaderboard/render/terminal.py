@@ -45,7 +45,7 @@ def _summary(section: Section, without_cost: bool) -> Iterator[str]:
     yield words.BEST + "\n" + _draw(summary.best_per_cell(section, "plain", without_cost))
     if len(section.ranking.strategies) > 1:
         yield _draw(summary.ranking(section, "plain", without_cost))
-    unranked = [*summary.unranked(section, "plain"), *summary.gaps(section, "plain")]
-    if unranked:
-        yield "\n".join(map(_prose, unranked))
+    told = [*summary.gaps(section, "plain"), *summary.notes(section, "plain")]
+    if told:
+        yield "\n".join(map(_prose, told))
     yield "\n".join(_prose(line) for line in summary.verdict(section, "plain", without_cost))

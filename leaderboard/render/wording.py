@@ -8,16 +8,21 @@ from tabulate import tabulate
 
 from fisher.common.text import Style, escape
 from leaderboard.render.text import fixed, points
-from leaderboard.stats.comparison import Comparison
+from leaderboard.stats.comparison import Pooled
 from leaderboard.stats.rounding import rounded
-from leaderboard.stats.significance import MINIMUM, restarts_needed
+from leaderboard.stats.significance import ALPHA, MINIMUM, restarts_needed
 from leaderboard.tables import sections as tables
 from leaderboard.tables.cells import Cell, is_synthetic, lengths
-from leaderboard.tables.ranking import RankedStrategy
+from leaderboard.tables.ranking import RankedStrategy, Ranking
 from leaderboard.tables.rows import Row
-from leaderboard.tables.sections import Section
+from leaderboard.tables.sections import DEVLIN, Section
 
+LOOKED_FOR = 0.02  # a difference that practitioners care about: a cell whose tests would miss it says so
 BEST = "Best mean per task and share of the training data (in brackets the failed runs of the baseline):"
+GROUPED_BY = {
+    "sign flip": f"paired sign flips over all cells, all pairs Holm-corrected, p < {ALPHA}",
+    "nemenyi": f"Nemenyi's test of mean ranks, p < {ALPHA}; fewer than {MINIMUM} units are too few for a paired one",
+}
 SYNTHETIC = "Tasks named pocket-* are synthetic and embedded in this project; they are not GLUE."
 
 
@@ -92,12 +97,12 @@ def share(rate: float) -> str:
     return fixed(100 * rounded(rate), 0)
 
 
-def better(entry: RankedStrategy) -> list[str]:
+def better(found: Pooled) -> list[str]:
     """Return the probability of improvement over all cells with its interval, and the corrected p-value."""
-    if math.isnan(entry.improvement):
+    if math.isnan(found.improvement):
         return ["-", "-"]
-    interval = "" if math.isnan(entry.low) else f" [{share(entry.low)}, {share(entry.high)}]"
-    return [f"{share(entry.improvement)} %{interval}", "too few" if math.isnan(entry.p_holm) else p_value(entry.p_holm)]
+    interval = "" if math.isnan(found.low) else f" [{share(found.low)}, {share(found.high)}]"
+    return [f"{share(found.improvement)} %{interval}", "too few" if math.isnan(found.p_holm) else p_value(found.p_holm)]
 
 
 def against(row: Row | None) -> list[str]:
@@ -118,10 +123,8 @@ def remarks(row: Row, cell: Cell) -> tuple[str, ...]:
     """Return everything that must be known of a row beyond its numbers."""
     same = [other.strategy for other in cell.rows if other.same_as == row.strategy]
     notes = (*row.notes, *([f"the same predictions: {'; '.join(same)}"] if same else []))
-    if not row.short:
-        return notes
-    plan = f"{row.expected} restarts by plan, others {row.cell_restarts}: not ranked; vs base on the restarts of both"
-    return (*notes, plan)
+    plan = f"{row.expected} restarts by plan, others {row.cell_restarts}: not ranked"
+    return (*notes, plan) if row.short else notes
 
 
 def shown(cell: Cell) -> tuple[Row, ...]:
@@ -147,11 +150,27 @@ def nothing_learned(cells: Sequence[Cell]) -> str:
 
 
 def reach(cell: Cell) -> str:
-    """Say what the tests of a cell could have found; empty where nothing is compared with the baseline."""
-    made = [row.comparison for row in cell.rows if row.comparison is not None]
+    """Say whether the best of a cell differs significantly from the others, and what its tests could have found."""
     if not cell.learned:
         return nothing_learned([cell])
-    return " ".join(filter(None, (undertrained(cell), _reach(cell, made))))
+    return " ".join(filter(None, (undertrained(cell), _decided(cell), _power(cell))))
+
+
+def _decided(cell: Cell) -> str:
+    if len(cell.ranked) < 2:
+        return "Cannot be decided: fewer than two strategies are ranked here."
+    best, *others = cell.ranked
+    if best.tier is None:
+        most = max((pair.comparison for pair in cell.pairs), key=lambda found: found.units)
+        units = counted(most.units, most.restarts)
+        if most.too_few:
+            return f"Cannot be decided: too few to test ({units}, {MINIMUM} needed)."
+        return f"Cannot be decided: {len(cell.pairs)} pairs are too many for {units}; {needed(len(cell.pairs))}."
+    differ = sum(row.tier != best.tier for row in others)
+    if not differ:
+        return "Cannot be decided: in the test of all pairs no other strategy differs significantly from the best."
+    count = "all" if differ == len(others) else f"{differ} of the {len(others)}"
+    return f"In the test of all pairs {count} other strategies differ significantly from the best."
 
 
 def undertrained(cell: Cell) -> str:
@@ -166,17 +185,18 @@ def undertrained(cell: Cell) -> str:
     return f"Undertrained ({why}): this compares how fast strategies train; take more steps or a higher rate."
 
 
-def _reach(cell: Cell, made: Sequence[Comparison]) -> str:
-    if not made:
+def _power(cell: Cell) -> str:
+    """Say which difference to the baseline the tests of a cell would find; empty where they were not made."""
+    tested = [row.comparison for row in cell.rows if row.comparison is not None and not row.comparison.too_few]
+    if not tested:
         return ""
-    most = max(made, key=lambda found: found.units)
-    units = counted(most.units, most.restarts)
-    if not cell.tests:
-        return f"Too few to test: {units}, {MINIMUM} needed."
-    tests = f"{cell.tests} comparison{'s' if cell.tests > 1 else ''} with the baseline"
+    most = max(tested, key=lambda found: found.units)
+    tests = f"{len(tested)} comparison{'s' if len(tested) > 1 else ''} with the baseline"
+    tests += f", {counted(most.units, most.restarts)}"
     if math.isnan(cell.detectable):
-        return f"Nothing can be significant: {tests} at {units}; {needed(cell.tests)}."
-    return f"Smallest difference found with a power of 80 %: {points(cell.detectable)} ({tests}, {units})."
+        return f"Nothing can be significant ({tests}): {needed(len(tested))}."
+    missed = f"; differences of {points(LOOKED_FOR)} points are mostly missed" if cell.detectable > LOOKED_FOR else ""
+    return f"Smallest difference found with a power of 80 %: {points(cell.detectable)} ({tests}){missed}."
 
 
 def needed(tests: int) -> str:
@@ -189,6 +209,13 @@ def counted(units: int, restarts: int) -> str:
     name = "restart" if units == restarts else "split"
     shared = "" if units == restarts else f" of {restarts} restarts"
     return f"{units} {name}{'s' if units != 1 else ''}{shared}"
+
+
+def reading(ranking: Ranking) -> str:
+    """Return what the bars mean, in one sentence."""
+    if not ranking.groups:
+        return f"Every pair differs significantly ({GROUPED_BY[ranking.groups_test]})."
+    return f"A bar joins strategies of which no two differ significantly ({GROUPED_BY[ranking.groups_test]})."
 
 
 def has_cost(section: Section, without_cost: bool) -> bool:
@@ -224,6 +251,8 @@ def by_task(section: Section) -> list[list[Cell]]:
 def facts(section: Section) -> Iterator[tuple[str, str]]:
     """Yield (name, value) of everything that a section's rows have in common."""
     protocol = section.protocol
+    tasks = dict.fromkeys(task_name(section, cell) for cell in section.cells)
+    yield "tasks", f"{', '.join(tasks)} at {', '.join(dict.fromkeys(cell.amount for cell in section.cells))}"
     yield "model", f"{section.model} (weights {section.weights[:12]})"
     yield "protocol", str(protocol["name"])
     yield "selection", f"{protocol['selection']} epoch" if protocol["selection"] == "last" else protocol["selection"]
@@ -231,12 +260,21 @@ def facts(section: Section) -> Iterator[tuple[str, str]]:
     yield "precision", protocol["precision"]
     if section.budget:
         yield "tuned", f"{section.budget} configurations per strategy and restart, chosen by a holdout"
-    yield "baseline", section.baseline or "not among these strategies"
+    yield "baseline", _with_name(section.baseline) if section.baseline else "not among these strategies"
     yield "intervals", _coverage(section)
     if section.versions:
         yield "versions", "; ".join(f"{name} {value}" for name, value in section.versions.items())
     if section.differs:
         yield "differs in", "; ".join(f"{name} {value}" for name, value in section.differs.items())
+
+
+def short_name(strategy: str | None) -> str:
+    """Return what a strategy is called where others are compared with it."""
+    return "plain fine-tuning" if strategy == "none" else "Devlin's recipe" if strategy in DEVLIN else "the baseline"
+
+
+def _with_name(baseline: str) -> str:
+    return f"{baseline} ({short_name(baseline)})" if baseline in ("none", *DEVLIN) else baseline
 
 
 def _coverage(section: Section) -> str:

@@ -131,14 +131,20 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
 # --- over cells -------------------------------------------------------------------------------------------------------
 
 
-class Pooled(NamedTuple):
-    """One strategy against another over all cells: probability of improvement, its interval, and the sign flip's p."""
+@dataclass(frozen=True)
+class Pooled:
+    """One strategy against another over all cells, NaN where nothing is compared.
 
-    units: int
-    improvement: float
-    low: float
-    high: float
-    p: float
+    improvement: probability that it beats the other on the same restart, ties counting half, averaged over cells, with
+    its interval low..high, over so many units; p, p_holm: sign flip, alone and corrected over strategies.
+    """
+
+    units: int = 0
+    improvement: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    p: float = math.nan
+    p_holm: float = math.nan
 
 
 def pooled(cells: Sequence[Sides]) -> Pooled:

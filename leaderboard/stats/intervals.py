@@ -56,6 +56,20 @@ def tail(units: int, confidence: float = CONFIDENCE) -> float:
     return float(ndtr(-width))
 
 
+def resampled_means(values: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Values:
+    """Return the mean of every column of `values`, (units, columns), in each bootstrap sample: (resamples, columns)."""
+    columns = whole(values).astype(np.float64)
+    return _counts(len(columns), resamples, seed) @ columns / len(columns) * _QUANTUM
+
+
+def expanded_percentiles(samples: Values, units: int, confidence: float = CONFIDENCE) -> tuple[Values, Values]:
+    """Return (low, high) of every column of `samples`, (resamples, columns): the percentiles that `tail` names."""
+    last = len(samples) - 1
+    rank = int(len(samples) * tail(units, confidence))
+    ordered = np.partition(samples, [rank, last - rank], axis=0)
+    return ordered[rank], ordered[last - rank]
+
+
 def intervals(
     values: ArrayLike, *, confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[Values, Values]:
@@ -65,16 +79,15 @@ def intervals(
     freedom, instead of 2.5 and 97.5 (Hesterberg 2015): plain percentiles are too narrow for few units. All columns meet
     the same draws. NaN for fewer than two units.
     """
-    columns = whole(values).astype(np.float64)
+    columns = np.asarray(values, dtype=np.float64)
     units, width = columns.shape
     low, high = np.full((2, width), math.nan)
     if units < 2:
         return low, high
-    counts, rank = _counts(units, resamples, seed), int(resamples * tail(units, confidence))
     for start in range(0, width, _TOGETHER):
         some = slice(start, start + _TOGETHER)
-        means = np.partition(counts @ columns[:, some], [rank, resamples - 1 - rank], axis=0) / units * _QUANTUM
-        low[some], high[some] = means[rank], means[resamples - 1 - rank]
+        means = resampled_means(columns[:, some], resamples=resamples, seed=seed)
+        low[some], high[some] = expanded_percentiles(means, units, confidence)
     return low, high
 
 

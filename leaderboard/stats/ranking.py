@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import networkx
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata, studentized_range
 
 from leaderboard.stats.aggregates import mean
+from leaderboard.stats.intervals import Values, expanded_percentiles, resampled_means
 from leaderboard.stats.significance import ALPHA
 
 
@@ -22,6 +23,19 @@ def mean_ranks(cells: Iterable[ArrayLike]) -> list[float]:
     """Return each strategy's mean rank over cells; every cell holds one score per strategy, in one order."""
     table = [ranks(cell) for cell in cells]
     return [mean(column) for column in zip(*table, strict=True)]
+
+
+def mean_rank_intervals(cells: Sequence[Values]) -> tuple[Values, Values]:
+    """Return the 95 % bootstrap interval (low, high) of every strategy's mean rank over cells.
+
+    cells: one array (units, strategies) each, whose rows are the same units in the same order; they are drawn together.
+    NaN for fewer than two units.
+    """
+    units, strategies = cells[0].shape
+    if units < 2:
+        return np.full(strategies, math.nan), np.full(strategies, math.nan)
+    total = sum(rankdata(-resampled_means(cell), axis=1) for cell in cells)
+    return expanded_percentiles(total / len(cells), units)
 
 
 def competition_ranks(values: ArrayLike) -> list[int]:

@@ -4,13 +4,17 @@ Points of different metrics are never averaged: cells are put together by ranks,
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from leaderboard.stats import aggregates, ranking, significance
-from leaderboard.stats.comparison import Pooled, Sides, pooled
+from leaderboard.stats.comparison import Pooled, Sides
+from leaderboard.stats.comparison import pooled as pool
+from leaderboard.stats.intervals import Values, by_unit
 from leaderboard.stats.rounding import rounded, rounded_p
 from leaderboard.stats.significance import ALPHA
 from leaderboard.tables.cells import Cell, common, sides, unit_over_cells
@@ -18,17 +22,19 @@ from leaderboard.tables.rows import Row
 
 Table = Mapping[str, list[Row]]  # by strategy: its rows, one per cell
 
+NOT_COMPARED = Pooled()
+
 
 @dataclass(frozen=True)
 class RankedStrategy:
     """A strategy over all ranked cells of a section.
 
-    improvement: probability that it beats the baseline on the same restart, ties counting half, averaged over cells,
-    with its interval low..high, over so many units; p, p_holm: the pooled sign flip, alone and corrected over
-    strategies; relative_seconds: the ratio of the sums over cells of seconds per trial. All are NaN for the baseline,
-    and without a complete one. tier: as in a cell, over all cells. same: strategies with its predictions in every cell,
-    which are ranked as this one. rank is None where the strategy was planned with fewer restarts: mean_rank is NaN,
-    wins is 0, and improvement and seconds are over the restarts that the baseline has too.
+    rank_low, rank_high: interval of the mean rank, NaN where cells have different units; pooled: how it compares with
+    the baseline over all cells, reference: with the ranking's second reference; relative_seconds: the ratio of the sums
+    over cells of seconds per trial. All are NaN for the baseline, and without a complete one. tier: as in a cell, over
+    all cells. same: strategies with its predictions in every cell, which are ranked as this one. rank is None where the
+    strategy was planned with fewer restarts: mean_rank is NaN, wins is 0, and comparisons and seconds are over the
+    restarts that the baseline has too.
     """
 
     rank: int | None
@@ -38,13 +44,11 @@ class RankedStrategy:
     failed: int
     restarts: int
     relative_seconds: float
+    rank_low: float = math.nan
+    rank_high: float = math.nan
     same: tuple[str, ...] = ()
-    units: int = 0
-    improvement: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    p: float = math.nan
-    p_holm: float = math.nan
+    pooled: Pooled = NOT_COMPARED
+    reference: Pooled = NOT_COMPARED
     tier: int | None = None
 
 
@@ -55,9 +59,10 @@ class Ranking:
     cells: how many are ranked: those that some run learned and that are not undertrained. short: strategies that were
     planned with fewer restarts and have them in all cells, by name. critical_difference: by how much two mean ranks
     over cells must differ, with tasks as Nemenyi's blocks, not cells, because the fractions of a task are nested; it
-    takes all tasks to have as many fractions. units: of the pooled test. groups: the largest groups of strategies of
-    which no two differ significantly, by `groups_test`: the pooled sign flip of all pairs, Holm-corrected (`sign
-    flip`), or where the units are too few the critical difference (`nemenyi`).
+    takes all tasks to have as many fractions. reference: what strategies are compared with besides the baseline
+    (Devlin's recipe and `none` are one and the other, where both are complete). units: of the pooled test. groups: the
+    largest groups of strategies of which no two differ significantly, by `groups_test`: the pooled sign flip of all
+    pairs, Holm-corrected (`sign flip`), or where the units are too few the critical difference (`nemenyi`).
     """
 
     strategies: tuple[RankedStrategy, ...]
@@ -69,6 +74,14 @@ class Ranking:
     critical_difference: float = math.nan
     groups: tuple[tuple[str, ...], ...] = ()
     groups_test: str = "nemenyi"
+    reference: str | None = None
+
+    def place(self, entry: RankedStrategy) -> str:
+        """Return the rank of a strategy as tables show it: those of one tier tie, and share that of its first."""
+        tiers = [other.tier for other in self.strategies]
+        if entry.tier is None:
+            return "-"
+        return f"{1 + tiers.index(entry.tier)}{'=' if tiers.count(entry.tier) > 1 else ''}"
 
 
 def _why_unranked(strategy: str, cells: Sequence[Cell]) -> str | None:
@@ -93,7 +106,7 @@ def _same_everywhere(names: Sequence[str], cells: Sequence[Cell]) -> dict[str, s
     return {name: one for name, found in others.items() if len(found) == 1 and (one := next(iter(found))) is not None}
 
 
-def rank(cells: Sequence[Cell], baseline: str | None) -> Ranking:
+def rank(cells: Sequence[Cell], baseline: str | None, reference: str | None = None) -> Ranking:
     """Rank strategies by their mean rank over cells: in each, 1 for the best mean, ties share a rank.
 
     Cells that no run learned, and those that rank how fast strategies train, are left out.
@@ -113,13 +126,24 @@ def rank(cells: Sequence[Cell], baseline: str | None) -> Ranking:
         if why is not None and _complete(table[name], cells)
     ]
     ranked = [replace(one, same=same[one.strategy]) for one in _ranked(names, table, base)] if names else []
-    compared = _against_baseline([*ranked, *short], table, base)
+    second = _complete(table.get(reference or "", []), cells)
+    listed = [one.strategy for one in (*ranked, *short)]
+    pooled, others = _compared(listed, table, base), _compared(listed, table, second)
+    compared = [
+        replace(
+            one,
+            pooled=pooled.get(one.strategy, NOT_COMPARED),
+            reference=others.get(one.strategy, NOT_COMPARED),
+        )
+        for one in (*ranked, *short)
+    ]
     made = Ranking(
         strategies=tuple(compared[: len(ranked)]),
         unranked=tuple((name, why) for name, why in reasons.items() if why is not None),
         short=tuple(compared[len(ranked) :]),
         cells=len(cells),
         tasks=len({(cell.task, cell.metric, cell.data) for cell in cells}),
+        reference=reference if second else None,
     )
     return _with_pairs(made, table) if ranked else made
 
@@ -132,12 +156,34 @@ def _complete(rows: list[Row], cells: Sequence[Cell]) -> list[Row]:
 def _ranked(names: list[str], table: Table, base: list[Row]) -> list[RankedStrategy]:
     means = [[table[name][at].mean for name in names] for at in range(len(table[names[0]]))]  # per cell
     mean_ranks = ranking.mean_ranks(means)
-    wins = {name: sum(own[at] == max(own) for own in means) for at, name in enumerate(names)}
+    wins = [sum(own[at] == max(own) for own in means) for at in range(len(names))]
+    lows, highs = _rank_intervals([[table[name][at] for name in names] for at in range(len(means))])
     entries = [
-        RankedStrategy(number, name, rounded(mean_rank), wins[name], **_totals(table[name], base))
-        for number, name, mean_rank in zip(ranking.competition_ranks(mean_ranks), names, mean_ranks, strict=True)
+        RankedStrategy(
+            number,
+            name,
+            rounded(mean_ranks[at]),
+            wins[at],
+            **_totals(table[name], base),
+            rank_low=rounded(lows[at]),
+            rank_high=rounded(highs[at]),
+        )
+        for at, (number, name) in enumerate(zip(ranking.competition_ranks(mean_ranks), names, strict=True))
     ]
     return sorted(entries, key=lambda entry: (entry.rank, entry.strategy))
+
+
+def _rank_intervals(cells: Sequence[list[Row]]) -> tuple[Values, Values]:
+    """Return the intervals of mean ranks, given the ranked rows of every cell; NaN where cells have different units."""
+    alone = unit_over_cells([[(trial, trial) for trial in rows[0].trials] for rows in cells])
+    units = [[getattr(trial, alone) for trial in rows[0].trials] for rows in cells]
+    if any(sorted(own) != sorted(units[0]) for own in units):
+        return np.full(len(cells[0]), math.nan), np.full(len(cells[0]), math.nan)
+    order = [np.argsort(own, kind="stable") for own in units]
+    scores = [np.stack([row.scores for row in rows], axis=1) for rows in cells]
+    return ranking.mean_rank_intervals(
+        [by_unit(own[at], sorted(names)) for own, at, names in zip(scores, order, units, strict=True)]
+    )
 
 
 def _totals(rows: list[Row], base: list[Row]) -> dict[str, Any]:
@@ -165,19 +211,14 @@ def _pooled(rows: Sequence[Row], others: Sequence[Row]) -> Pooled:
         Sides(*sides(row, other)[:2], tuple(str(getattr(trial, name)) for trial, _ in some))
         for row, other, some in zip(rows, others, pairs, strict=True)
     ]
-    return pooled(cells)
+    return pool(cells)
 
 
-def _against_baseline(entries: list[RankedStrategy], table: Table, base: list[Row]) -> list[RankedStrategy]:
-    """Add the pooled comparisons with the baseline, where there is one."""
-    made = [
-        replace(entry, **_pooled(table[entry.strategy], base)._asdict())
-        if base and table[entry.strategy] is not base
-        else entry
-        for entry in entries
-    ]
-    adjusted = significance.holm([entry.p for entry in made])
-    return [replace(entry, p_holm=rounded_p(p)) for entry, p in zip(made, adjusted, strict=True)]
+def _compared(names: Iterable[str], table: Table, base: list[Row]) -> dict[str, Pooled]:
+    """Return the pooled comparisons of strategies with one, whose rows are `base`, p corrected over them."""
+    made = {name: _pooled(table[name], base) for name in names if base and table[name] is not base}
+    adjusted = significance.holm([found.p for found in made.values()])
+    return {name: replace(found, p_holm=rounded_p(p)) for (name, found), p in zip(made.items(), adjusted, strict=True)}
 
 
 def _with_pairs(made: Ranking, table: Table) -> Ranking:
@@ -191,17 +232,18 @@ def _with_pairs(made: Ranking, table: Table) -> Ranking:
     different = {
         pair: p < ALPHA for pair, p in zip(pairs, significance.holm([one.p for one in found.values()]), strict=True)
     }
-    if attainable and pairs:
-        tiers = ranking.tiers(
-            len(entries), lambda item, leader: different[leader, item] and found[leader, item].improvement > 0.5
-        )
-        entries = tuple(replace(entry, tier=tier) for entry, tier in zip(entries, tiers, strict=True))
-    else:
+    if not (attainable and pairs):
         different = {(i, j): entries[j].mean_rank - entries[i].mean_rank >= critical for i, j in pairs}
+
+    def worse(item: int, leader: int) -> bool:
+        ahead = found[leader, item].improvement > 0.5 or not attainable
+        return different[leader, item] and ahead
+
+    tiers = ranking.tiers(len(entries), worse)
     groups = ranking.groups(len(entries), lambda i, j: different[i, j])
     return replace(
         made,
-        strategies=entries,
+        strategies=tuple(replace(entry, tier=tier) for entry, tier in zip(entries, tiers, strict=True)),
         units=units,
         critical_difference=critical,
         groups=tuple(tuple(entries[item].strategy for item in group) for group in groups),

@@ -18,12 +18,13 @@ from leaderboard.records.identity import canonical
 from leaderboard.stats.tuning import RULES
 from leaderboard.tables.cells import Cell, make_cell
 from leaderboard.tables.curves import Curve, curves
-from leaderboard.tables.ranking import Ranking, rank
+from leaderboard.tables.ranking import RankedStrategy, Ranking, rank
 from leaderboard.tables.rows import Row
 from leaderboard.tables.trials import VERSIONS, TrialRow, grouped
 from leaderboard.tables.tuning import Choice, choice_of, choose
 
-BASELINES = ("dropout(0.1) + wdecay(0, 0.01)", "none")
+DEVLIN = tuple(f"dropout(0.1) + wdecay(0{decay})" for decay in (", 0.01", ", 0.01, form=coupled", "", ", form=coupled"))
+BASELINES = (DEVLIN[0], "none")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,12 @@ class Section:
         for cell in self.cells if self.budget else ():
             for row in cell.rows:
                 yield cell, choice_of(row, self.default_of(cell, row))
+
+    @property
+    def untuned(self) -> dict[str, RankedStrategy]:
+        """The families over all cells without tuning; empty where nothing is tuned."""
+        entries = self.others["default"].ranking.strategies if "default" in self.others else ()
+        return {entry.strategy: entry for entry in entries}
 
     def default_of(self, cell: Cell, row: Row) -> float:
         """The mean score of a family without tuning, NaN where it has none."""
@@ -99,6 +106,11 @@ def choose_baseline(strategies: Iterable[str], wanted: str | None) -> str | None
     return next(
         (present[_squeezed(name)] for name in ([wanted] if wanted else BASELINES) if _squeezed(name) in present), None
     )
+
+
+def _reference(strategies: set[str], baseline: str | None) -> str | None:
+    """Return what strategies are compared with besides the baseline: Devlin's recipe or a family of it, else `none`."""
+    return next((name for name in (*DEVLIN, "none") if name in strategies - {baseline}), None)
 
 
 def _squeezed(strategy: str) -> str:
@@ -170,7 +182,7 @@ def _section(
         baseline=baseline,
         splits=max(len({trial.split for row in cell.rows for trial in row.trials}) for cell in cells),
         cells=cells,
-        ranking=rank(cells, baseline),
+        ranking=rank(cells, baseline, _reference({trial.strategy for trial in trials}, baseline)),
         curves=curves(cells, baseline),
         rule=trials[0].rule,
         budget=max(trial.budget for trial in trials),

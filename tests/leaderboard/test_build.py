@@ -127,8 +127,8 @@ def test_no_difference_is_shown_to_an_incomplete_baseline(record, store, tmp_pat
 
 
 def test_tied_winners_are_said_to_be_tied(record, store, tmp_path):
-    build([store([record(0.7, strategy=name) for name in (MIX, BASE, "none")])], tmp_path / "out")
-    assert f"{BASE} (tied with 2)" in (tmp_path / "out" / "leaderboard.md").read_text()
+    text = build([store([record(0.7, strategy=name) for name in (MIX, BASE, "none")])], tmp_path / "out")
+    assert "(tied with 2)" in text and f"Best at 10 % of rte: {BASE}; {MIX}; none, mean 70.0" in " ".join(text.split())
 
 
 def test_the_terminal_text_fits_120_columns(realistic_records, record, store, tmp_path):
@@ -163,7 +163,7 @@ def test_hostile_names_are_harmless(record, store, tmp_path):
         assert markup not in markdown
     widths = {len(row) for row in csv.reader(io.StringIO(table))}
     assert len(widths) == 1
-    tables = [block.split("\n") for block in markdown.split("\n\n") if block.startswith("|")]
+    tables = [block.split("\n") for block in markdown.rstrip("\n").split("\n\n") if block.startswith("|")]
     assert tables and all(len({line.count("|") for line in block}) == 1 for block in tables)
 
 
@@ -255,5 +255,5 @@ def test_4000_records(record, tmp_path):
     print(f"\n4,000 records: {time.process_time() - started:.2f} s of processor time")
     assert "190 comparisons tested" in text
     assert len((tmp_path / "leaderboard.csv").read_text().splitlines()) == 201
-    assert "Best mean rank: mixout" in text and " over 10 cells" in text
+    assert "Best mean rank over 10 cells" in text
     assert json.loads(next((tmp_path / "records").iterdir()).read_text())["schema"] == 1

@@ -1,12 +1,12 @@
 // One strategy with all its trials; and the board: what was trained, with what, and how to reuse it.
 
 function strategyView() {
-  const about = chosen.section.strategies[indexOf(chosen.section, chosen.strategy)];
-  const terms = Object.hasOwn(board.methods, about.strategy) ? board.methods[about.strategy] : null;
+  const about = chosen.section.strategies[indexOf(chosen.strategy)];
+  const named = [about.label, about.strategy].find(name => Object.hasOwn(board.methods, name)); // a family, or itself
   const none = hint("These records have no description of it (methods.json).");
   return [
     html.form({class: "pair"}, strategyChooser("Strategy", "strategy")),
-    terms ? terms.map(termView) : none,
+    named ? board.methods[named].map(termView) : none,
     Object.entries(about.touched ?? {}).map(([term, names]) => modulesView(term, names)),
     about.fisher && html.p(`Fisher scores: ${JSON.stringify(about.fisher)}`),
     trialsView(),
@@ -39,26 +39,21 @@ function modulesView(term, names) {
 
 function trialsView() {
   const {section, strategy} = chosen;
-  const trialsOf = cell => rowOf(section, cell, strategy)?.trials ?? [];
+  const trialsOf = cell => rowOf(cell, strategy)?.trials ?? [];
   const rows = section.cells.flatMap(cell => trialsOf(cell).map(trial => ({cell, trial})));
-  const details = html.details({class: "trials"}, html.summary(`All ${plural(rows.length, "trial")}`));
-  details.addEventListener("toggle", () => details.append(trialsTable(strategy, rows)), {once: true});
-  return details;
-}
-
-function trialsTable(strategy, rows) {
   const columns = [
     textColumn("Record", ({trial}) => trial.id, ({trial}) => recordOf(trial.id)),
     textColumn("Task", ({cell}) => cell.title),
-    numberColumn("Data", ({cell}) => cell.fraction, (_, {cell}) => dataOf(cell)),
+    numberColumn("Data", ({cell}) => cell.fraction, (_, {cell}) => cell.amount),
     numberColumn("Restart", ({trial}) => trial.restart, String),
     numberColumn("Split", ({trial}) => trial.split_seed, String),
     numberColumn("Score", ({trial}) => trial.score, points, FALLING),
     textColumn("Ended", ({trial}) => ended(trial)),
-    numberColumn("‖w − w_pre‖²", ({trial}) => trial.deviation, orDash(String)),
+    numberColumn("‖w − w_pre‖²", ({trial}) => trial.deviation, orDash(value => value.toPrecision(3))),
     numberColumn("Time", ({trial}) => trial.seconds, seconds),
   ];
-  return sortableTable({name: "trials", caption: `Trials of ${strategy}`, columns, parts: [{rows}]});
+  const table = sortableTable({name: "trials", caption: `Trials of ${strategy}`, columns, parts: [{rows}]});
+  return html.details({class: "trials"}, html.summary(`All ${plural(rows.length, "trial")}`), table);
 }
 
 function recordOf(id) {
@@ -73,14 +68,13 @@ function ended({status, failed_by: cause, reason}) {
 // --- the board
 
 function aboutBoard() {
-  const {section} = chosen;
-  const {protocol} = section;
+  const {facts, protocol, environment} = chosen.section;
   const length = protocol.steps ? `${protocol.steps} steps` : plural(protocol.epochs, "epoch");
   return definitions([
-    ["Model", `${section.model} (weights ${section.weights.slice(0, 12)})`],
-    ["Protocol", Object.entries(protocol).map(([key, value]) => `${key} ${value}`).join(", ")],
+    ["Model", facts.model],
+    ["Protocol", saidOf(protocol)],
     ["Training", `learning rate ${protocol.lr}, ${length}, batch ${protocol.batch_size ?? "–"}`],
-    ["Software", Object.entries(section.environment).map(([name, value]) => `${name} ${value}`).join("; ")],
+    ["Software", saidOf(environment)],
     ["Downloads", downloads()],
   ]);
 }

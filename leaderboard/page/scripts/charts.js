@@ -5,15 +5,14 @@ const SHOWN = 8; // of many strategies a chart shows so many, the baseline and t
 function charts(cells) {
   const made = cells.length > SHOWN ? [] : cells.map(cell => stripPlot(cell, shownRows(cell)));
   const [cell] = cells;
-  if (cells.length === 1) made.push(failurePlot(cell, shownRows(cell)), costPlot(cell, shownRows(cell)));
+  if (cells.length === 1) made.push(costPlot(cell, shownRows(cell)));
   const ofTask = chosen.section.cells.filter(cell => cell.key === chosen.task);
   if (ofTask.length > 1) made.push(sizePlot(ofTask));
   return made.filter(Boolean);
 }
 
 function shownRows(cell) {
-  const {section, a, b, strategy} = chosen;
-  const picked = [section.baseline, a, b, strategy, "none"].map(label => indexOf(section, label));
+  const picked = [chosen.section.baseline, chosen.a, chosen.b, chosen.strategy, "none"];
   return chosenRows(cell).filter((row, at) => at < SHOWN || picked.includes(row.strategy));
 }
 
@@ -32,48 +31,34 @@ function stripPlot(cell, rows) {
   const scores = trials.map(trial => trial.score);
   const isNear = floor > Math.min(...scores) - 0.6 * (Math.max(...scores) - Math.min(...scores));
   const isDrawn = floors.size === 1 && (isNear || trials.some(trial => trial.failed_by));
-  const constant = `${isDrawn ? "Dashed: the" : "Far below: the"} best constant prediction (${points(floor)}).`;
+  const constant = `${isDrawn ? "Dashed" : "Far below"}: the best constant prediction (${points(floor)}).`;
+  const marks = "Small: a restart each, hollow where the run failed. Large: their mean, with its 95 % interval.";
   return intervalChart({
     title: `All restarts: ${nameOf(cell)}`,
-    text:
-      "Small: a restart each, hollow where the run failed. Large: their mean, with its 95 % interval. " +
-      (floors.size > 1 ? "The best constant prediction differs by restart." : constant),
+    text: `${marks} ${floors.size > 1 ? "The best constant prediction differs by restart." : constant}`,
     items: rows.map(stripItem),
-    axis: `${cell.metric} × 100`,
+    axis: `${cell.measure} × 100`,
     print: points,
     line: isDrawn ? {at: floor, style: "floor"} : undefined,
   });
 }
 
 function stripItem(row) {
-  const {mean: value, mean_low: low, mean_high: high} = row;
-  const label = labelOf(chosen.section, row);
+  const {strategy, mean: value, mean_low: low, mean_high: high} = row;
   const runs = row.trials.filter(hasScore).map(trial => ({
     value: trial.score,
     title: `restart ${trial.restart}: ${points(trial.score)}${trial.failed_by ? `, failed (${trial.failed_by})` : ""}`,
     hollow: Boolean(trial.failed_by),
   }));
-  const name = row.ranked ? label : `${label} (n = ${row.restarts})`;
-  return {strategy: row.strategy, name, value, low, high, title: `mean ${points(value)} ${interval(low, high)}`, runs};
+  const name = row.ranked ? strategy : `${strategy} (n = ${row.restarts})`;
+  return {strategy, name, value, low, high, title: `mean ${points(value)} ${interval(low, high)}`, runs};
 }
 
-function failurePlot(cell, rows) {
-  const items = rows
-    .filter(row => row.restarts)
-    .map(row => {
-      const {strategy, failure_rate: value, failure_low: low, failure_high: high} = row;
-      const title = `${percent(value)} failed ${interval(low, high, percent)}`;
-      return {strategy, name: `${labelOf(chosen.section, row)}: ${failedOf(row)}`, value, low, high, title};
-    });
-  return intervalChart({
-    title: `Failed runs: ${nameOf(cell)}`,
-    text: "Share of failed runs with its 95 % interval.",
-    items,
-    axis: "failed runs",
-    print: percent,
-    x: acrossScale([0, 100], 0),
+// A line per strategy through its points.
+const curvesOf = dots =>
+  Array.from(Map.groupBy(dots, dot => dot.strategy), ([strategy, along]) => {
+    return {style: `curve c${styleOf(strategy).colour}`, along};
   });
-}
 
 // Points of strategies in a plane: {strategy, across, up, title, hollow} each; `joined` says which lines to draw.
 function planeChart({title, text, dots, axis, print = points, values, joined = []}) {
@@ -82,10 +67,10 @@ function planeChart({title, text, dots, axis, print = points, values, joined = [
   const y = scale(dots.map(dot => dot.up), bottom - 8, top + 8, 0.1);
   const lines = joined.map(({style, along}) => {
     const corners = along.map(({across, up}, at) => `${at ? "L" : "M"}${x(across)} ${y(up)}`);
-    return svg.path({class: style, d: corners.join(""), "data-s": along[0]?.strategy});
+    return svg.path({class: style, d: corners.join(""), "data-s": indexOf(along[0]?.strategy)});
   });
   const marks = dots.map(({strategy, across, up, title: said, hollow}) =>
-    svg.g({"data-s": strategy}, mark(x(across), y(up), styleOf(strategy), said, 5.5, hollow)),
+    svg.g({"data-s": indexOf(strategy)}, mark(x(across), y(up), styleOf(strategy), said, 5.5, hollow)),
   );
   const drawing = canvas(bottom + AXIS, bottomAxis(x, bottom, axis, print, values), leftAxis(y, points), lines, marks);
   return figure(title, text, drawing, legend([...new Set(dots.map(dot => dot.strategy))]));
@@ -98,7 +83,7 @@ function costPlot(cell, rows) {
   const dots = rows
     .filter(row => isNumber(row[key]) && isNumber(row.mean))
     .map(({strategy, [key]: across, mean: up, ranked}) => {
-      const title = `${chosen.section.strategies[strategy].label}: ${points(up)} at ${print(across)}`;
+      const title = `${strategy}: ${points(up)} at ${print(across)}`;
       return {strategy, across, up, title, hollow: !ranked};
     });
   if (!dots.length) return null;
@@ -107,7 +92,7 @@ function costPlot(cell, rows) {
   const front = ranked.filter(dot => !ranked.some(other => beats(other, dot))).toSorted((a, b) => a.across - b.across);
   return planeChart({
     title: `Score vs. cost: ${nameOf(cell)}`,
-    text: `Mean ${cell.metric} against ${cost}. Dashed: ranked, and not beaten in both by another. Hollow: not ranked.`,
+    text: `Mean ${cell.measure} against ${cost}. Dashed: ranked, not beaten in both by another. Hollow: not ranked.`,
     dots,
     axis: counted ? "forward passes of a batch" : "time of a trial, the baseline's = 1",
     print: String,
@@ -117,24 +102,22 @@ function costPlot(cell, rows) {
 
 function sizePlot(cells) {
   const ordered = bySize(cells);
-  const shown = new Set(ordered.flatMap(cell => shownRows(cell).map(row => row.strategy)));
+  const names = new Set(ordered.flatMap(cell => shownRows(cell).map(row => row.strategy)));
+  const shown = cell => rankedOf(cell).filter(row => names.has(row.strategy));
   const dots = ordered.flatMap(cell =>
-    rankedOf(cell)
-      .filter(row => shown.has(row.strategy))
-      .map(({strategy, mean, mean_low: low, mean_high: high}) => {
-        const title = `${chosen.section.strategies[strategy].label}, ${dataOf(cell)}: ${points(mean)}`;
-        return {strategy, across: Math.log(cell.fraction), up: mean, title: `${title} ${interval(low, high)}`};
-      }),
+    shown(cell).map(({strategy, mean: up, mean_low: low, mean_high: high}) => {
+      const title = `${strategy}, ${cell.amount}: ${points(up)} ${interval(low, high)}`;
+      return {strategy, across: Math.log(cell.fraction), up, title};
+    }),
   );
   if (!dots.length) return null;
-  const curves = [...shown].map(strategy => dots.filter(dot => dot.strategy === strategy));
   return planeChart({
     title: `Score vs. training-set size: ${ordered[0].title}`,
-    text: `Mean ${ordered[0].metric} of the ranked strategies at each size of the training set.`,
+    text: `Mean ${ordered[0].measure} of the ranked strategies at each size of the training set.`,
     dots,
-    axis: "share of the training data (logarithmic)",
-    print: at => dataOf(ordered.find(cell => Math.log(cell.fraction) === at)),
+    axis: "size of the training set (logarithmic)",
+    print: at => ordered.find(cell => Math.log(cell.fraction) === at).amount,
     values: ordered.map(cell => Math.log(cell.fraction)),
-    joined: curves.map(along => ({style: `curve c${styleOf(along[0]?.strategy ?? 0).colour}`, along})),
+    joined: curvesOf(dots),
   });
 }

@@ -8,9 +8,8 @@ readAddress();
 function allowed(section) {
   const labels = section.strategies.map(item => item.label);
   return {
-    task: [ALL, ...tasksOf(section).map(task => task.key)],
+    task: [ALL, ...tasksOf(section).map(([key]) => key)],
     fraction: [ALL, ...sizesOf(section).keys()],
-    technique: [ALL, ...techniquesOf(section)],
     a: labels,
     b: labels,
     strategy: labels,
@@ -22,14 +21,12 @@ function allowed(section) {
 function firstChoice(section) {
   const cell = section.cells.find(item => bestOf(item).length) ?? section.cells[0];
   const labels = section.strategies.map(item => item.label);
-  const [winner] = bestOf(cell);
-  const best = winner ? labelOf(section, winner) : labels[0];
+  const best = bestOf(cell)[0]?.strategy ?? labels[0];
   const b = section.baseline ?? labels[0];
   return {
     section,
     task: cell.key,
     fraction: sizeOf(cell),
-    technique: ALL,
     filter: "",
     a: best === b ? (labels.find(label => label !== b) ?? b) : best,
     b,
@@ -66,27 +63,22 @@ function controls() {
   const at = board.sections.indexOf(section);
   const sections = board.sections.map((item, index) => [String(index), item.title]);
   const select = value => change(firstChoice(board.sections[Number(value)]));
-  const tasks = tasksOf(section).map(task => [task.key, task.title]);
-  const techniques = techniquesOf(section).map(name => [name, name]);
   return [
     choice(`Model and protocol (${at + 1} of ${sections.length})`, "section", sections, String(at), select),
-    chooser("Task", "task", [[ALL, "all tasks"], ...tasks]),
+    chooser("Task", "task", [[ALL, "all tasks"], ...tasksOf(section)]),
     chooser("Training data", "fraction", [[ALL, "all sizes"], ...sizesOf(section)]),
-    chooser("Technique", "technique", [[ALL, "all techniques"], ...techniques]),
   ];
 }
 
+const indexOf = label => chosen.section.index.get(label);
 const isChosen = (key, value) => chosen[key] === ALL || chosen[key] === value;
 const chosenCells = () =>
   chosen.section.cells.filter(cell => isChosen("task", cell.key) && isChosen("fraction", sizeOf(cell)));
 
-// The rows of a cell that technique and filter leave.
+// The rows of a cell that the filter leaves.
 function chosenRows(cell) {
   const wanted = chosen.filter.trim().toLowerCase();
-  return cell.rows.filter(row => {
-    const {label, methods} = chosen.section.strategies[row.strategy];
-    return (chosen.technique === ALL || methods.includes(chosen.technique)) && label.toLowerCase().includes(wanted);
-  });
+  return cell.rows.filter(row => row.strategy.toLowerCase().includes(wanted));
 }
 
 // A strategy's name, which opens its view.
@@ -100,5 +92,4 @@ function pick(label) {
   return html.button({type: "button", class: "link", click}, label);
 }
 
-const namedStrategy = index =>
-  html.span({class: "named"}, swatch(index), pick(chosen.section.strategies[index].label));
+const namedStrategy = label => html.span({class: "named"}, swatch(label), pick(label));

@@ -1,24 +1,21 @@
 // Any two strategies, cell by cell. Python compared all pairs; what is drawn per restart is the scores themselves.
 
 function comparison(cells) {
-  const {section, a, b} = chosen;
+  const {a, b} = chosen;
   const form = html.form({class: "pair"}, strategyChooser("This", "a"), strategyChooser("minus that", "b"));
   if (a === b) return [form, html.p("Choose two different strategies.")];
-  const found = cells.map(cell => ({cell, pair: pairOf(section, cell, a, b)})).filter(line => line.pair);
+  const found = cells.map(cell => ({cell, pair: pairOf(cell, a, b)})).filter(line => line.pair);
   if (!found.length) return [form, html.p("Here the two make the same predictions, or share no restart with results.")];
   const said = html.p({class: "result", role: "status"}, sentence(found[0]));
   return [form, said, html.div({class: "halves"}, differencePlot(found), differenceTable(found))];
 }
 
 // The comparison of a with b in a cell; a pair is stored once, in the order of the strategies.
-function pairOf(section, cell, a, b) {
-  const [first, second] = [a, b].map(label => {
-    const row = rowOf(section, cell, label);
-    return row && (row.same_as ?? row.strategy);
-  });
-  const pair = cell.pairs.get(`${first} ${second}`);
+function pairOf(cell, a, b) {
+  const labels = [a, b].map(label => rowOf(cell, label)?.same_as ?? label);
+  const pair = cell.pairs.get(JSON.stringify(labels));
   if (pair) return pair;
-  const other = cell.pairs.get(`${second} ${first}`);
+  const other = cell.pairs.get(JSON.stringify(labels.toReversed()));
   if (!other) return null;
   const bounds = isNumber(other.low) ? {low: -other.high, high: -other.low} : {};
   return {...other, ...bounds, difference: -other.difference, wins: other.losses, losses: other.wins};
@@ -44,17 +41,16 @@ function sentence({cell, pair}) {
   const lead = `On ${nameOf(cell)}, ${a} scores ${gain}${range}.`;
   if (!isNumber(pair.p)) return `${lead} Too few restarts to test (${board.minimum_units}, each on its own split).`;
   const values = `p = ${pValue(pair.p)}, ${pValue(pair.p_holm)} after Holm over all pairs of the cell`;
-  return `${lead} ${pair.significant ? "Significantly different" : "Not significantly different"} (${values}).`;
+  return `${lead} ${isSignificant(pair) ? "Significantly different" : "Not significantly different"} (${values}).`;
 }
 
 function differencePlot(found) {
-  const items = found.map(({cell, pair}) => {
-    const {difference: value, low, high} = pair;
-    const runs = sharedScores(cell).map(({restart, own, other}) => ({
-      value: own - other,
-      title: `restart ${restart}: ${points(own)} and ${points(other)}`,
-      hollow: true,
-    }));
+  const items = found.map(({cell, pair: {difference: value, low, high}}) => {
+    const [own, others] = [chosen.a, chosen.b].map(label => scoresOf(rowOf(cell, label)));
+    const runs = [...own.keys()].filter(restart => others.has(restart)).map(restart => {
+      const [score, other] = [own.get(restart), others.get(restart)];
+      return {value: score - other, title: `restart ${restart}: ${points(score)} and ${points(other)}`, hollow: true};
+    });
     return {name: nameOf(cell), value, low, high, title: `mean ${signed(value)}`, runs};
   });
   return intervalChart({
@@ -67,12 +63,5 @@ function differencePlot(found) {
   });
 }
 
-// The scores of both strategies on each restart that both have a result of.
-function sharedScores(cell) {
-  const keyOf = trial => `${trial.restart} ${trial.split_seed}`;
-  const [own, others] = [chosen.a, chosen.b].map(label => rowOf(chosen.section, cell, label).trials.filter(hasScore));
-  const scores = new Map(others.map(trial => [keyOf(trial), trial.score]));
-  return own
-    .filter(trial => scores.has(keyOf(trial)))
-    .map(trial => ({restart: trial.restart, own: trial.score, other: scores.get(keyOf(trial))}));
-}
+const scoresOf = row =>
+  new Map(row.trials.filter(hasScore).map(trial => [`${trial.restart}, split ${trial.split_seed}`, trial.score]));

@@ -3,35 +3,30 @@
 const packed = Uint8Array.from(atob(document.getElementById("data").textContent), sign => sign.charCodeAt(0));
 const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
 const board = await new Response(stream).json();
-for (const cell of board.sections.flatMap(section => section.cells)) {
-  cell.rows.forEach(row => {
-    row.trials = unpack(row.trials);
-    if (row.tuning) row.tuning.configurations = unpack(row.tuning.configurations);
-  });
-  const index = at => cell.rows[at].strategy;
-  cell.pairs = new Map(unpack(cell.pairs).map(pair => [`${index(pair.a)} ${index(pair.b)}`, pair]));
+const keyOf = ({task, metric, data}) => `${task} ${metric} ${data.slice(0, 8)}`;
+for (const section of board.sections) {
+  section.index = new Map(section.strategies.map(({label}, at) => [label, at]));
+  for (const cell of section.cells) {
+    cell.key = keyOf(cell);
+    cell.pairs = pairsOf(cell);
+  }
 }
 
-// From columns to rows: a column is a list with a value per row, or the value that all rows have.
-function unpack({n, ...columns}) {
+// From columns with an entry per pair to a pair by the names of its two strategies.
+function pairsOf({rows, pairs: {a, b, ...columns}}) {
   const entries = Object.entries(columns);
-  const at = index => entries.map(([key, values]) => [key, Array.isArray(values) ? values[index] : values]);
-  return Array.from({length: n}, (_, index) => Object.fromEntries(at(index)));
+  const at = index => Object.fromEntries(entries.map(([key, values]) => [key, values[index]]));
+  return new Map(a.map((first, index) => [JSON.stringify([rows[first].strategy, rows[b[index]].strategy]), at(index)]));
 }
 
 const has = (rows, key) => rows.some(row => isNumber(row[key]));
 const hasScore = trial => isNumber(trial.score);
-const labelOf = (section, row) => section.strategies[row.strategy].label;
-const indexOf = (section, label) => section.strategies.findIndex(item => item.label === label);
-const rowOf = (section, cell, label) => cell.rows.find(row => row.strategy === indexOf(section, label));
+const isSignificant = found => isNumber(found.p_holm) && found.p_holm < board.alpha;
+const rowOf = (cell, label) => cell.rows.find(row => row.strategy === label);
 const rankedOf = cell => (cell.learned ? cell.rows.filter(row => row.ranked) : []);
-const bestOf = cell => cell.rows.filter(row => row.best);
-
-function tasksOf(section) {
-  return [...new Map(section.cells.map(cell => [cell.key, {key: cell.key, title: cell.title}])).values()];
-}
-
+const bestOf = cell => rankedOf(cell).filter((row, _, rows) => row.mean === Math.max(...rows.map(other => other.mean)));
+const isFloor = row => row.full && !row.ranked && !row.same_as;
+const tasksOf = section => [...new Map(section.cells.map(cell => [cell.key, cell.title]))];
 const bySize = cells => cells.toSorted((a, b) => a.fraction - b.fraction);
-const sizeOf = cell => cell.size || String(cell.fraction);
-const sizesOf = section => new Map(bySize(section.cells).map(cell => [sizeOf(cell), dataOf(cell)]));
-const techniquesOf = section => [...new Set(section.strategies.flatMap(item => item.methods))].toSorted();
+const sizeOf = cell => cell.amount.replace(" %", "");
+const sizesOf = section => new Map(bySize(section.cells).map(cell => [sizeOf(cell), cell.amount]));

@@ -2,28 +2,23 @@
 
 function draw() {
   const cells = chosenCells();
+  const some = cells.length > 0;
   const focused = document.activeElement?.name;
   put("facts", facts());
   put("verdict", verdict());
   put("controls", controls());
-  putChanged("answer", cells.length ? answer(cells) : html.h2({id: "answer-title"}, "Nothing was run there"));
-  drawCells(cells);
-  put("ranking", rankingView());
-  put("strategy-view", strategyView());
-  put("about", aboutBoard());
-  if (focused) document.getElementsByName(focused)[0]?.focus();
-}
-
-// What depends on the chosen cells.
-function drawCells(cells) {
-  const some = cells.length > 0;
+  putChanged("answer", some ? answer(cells) : html.h2({id: "answer-title"}, "Nothing was run there"));
   put("table", some && strategyTable(cells));
   put("notes", some && notes(cells));
   put("charts-hint", chartsHint(cells));
   put("charts", some && charts(cells));
   put("tuning-view", some && tuningView(cells));
   put("compare", some && comparison(cells));
+  put("ranking", rankingView());
   put("published-view", some && publishedView(cells));
+  put("strategy-view", strategyView());
+  put("about", aboutBoard());
+  if (focused) document.getElementsByName(focused)[0]?.focus();
 }
 
 let drawnWidth;
@@ -36,7 +31,7 @@ function drawAtNewWidth() {
 document.addEventListener("submit", event => event.preventDefault());
 document.getElementsByName("filter")[0].addEventListener("input", event => {
   chosen.filter = event.target.value;
-  drawCells(chosenCells());
+  draw();
 });
 window.addEventListener("hashchange", () => {
   if (location.hash && !location.hash.includes("=")) return; // a heading of the page, no choice

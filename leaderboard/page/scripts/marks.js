@@ -26,7 +26,7 @@ function canvas(height, ...children) {
 
 function scale(values, start, end, share = 0.06) {
   const [least, most] = [Math.min(...values), Math.max(...values)];
-  const room = least === most ? 1 : (most - least) * share;
+  const room = (most - least) * share || Math.abs(most) / 10 || 1;
   const [low, high] = [least - room, most + room];
   const at = value => start + ((value - low) / (high - low)) * (end - start);
   return Object.assign(at, {low, high});
@@ -60,7 +60,8 @@ function leftAxis(y, print) {
 }
 
 // Colour and shape of a strategy: the same everywhere, different for 32 strategies.
-function styleOf(index) {
+function styleOf(label) {
+  const index = indexOf(label) ?? 0;
   return {colour: index % COLOURS, shape: SHAPES[(index + Math.floor(index / COLOURS)) % SHAPES.length]};
 }
 
@@ -75,14 +76,13 @@ function mark(x, y, {colour, shape}, title, size = 4.5, hollow = false) {
   return svg.path({class: `mark c${colour}${hollow ? " hollow" : ""}`, d: path}, svg.title(title));
 }
 
-function swatch(index) {
+function swatch(label) {
   const attributes = {class: "swatch", viewBox: "0 0 14 14", width: 14, height: 14, "aria-hidden": "true"};
-  return svg.svg(attributes, mark(7, 7, styleOf(index), ""));
+  return svg.svg(attributes, mark(7, 7, styleOf(label), ""));
 }
 
-function legend(indices) {
-  const labels = chosen.section.strategies.map(item => item.label);
-  const items = indices.map(index => html.li({"data-s": index}, swatch(index), labels[index]));
+function legend(labels) {
+  const items = labels.map(label => html.li({"data-s": indexOf(label)}, swatch(label), label));
   return html.ul({class: "legend"}, items);
 }
 
@@ -90,8 +90,8 @@ function legend(indices) {
 
 const ROW = 46;
 
-// items: {name, strategy (an index), value, low, high, title, hollow, runs: [{value, title, hollow}]}, but for the name
-// all optional: a mark at the value, a bar over the interval, small marks for single runs. line: {at, style}, vertical.
+// items: {name, strategy (its label), value, low, high, title, hollow, runs: [{value, title, hollow}]}, all but the
+// name optional: a mark at the value, a bar over the interval, small marks for runs. line: {at, style}, vertical.
 function intervalChart({title, text, items, axis, print, line, x = acrossScale(valuesOf(items, line))}) {
   const bottom = 14 + items.length * ROW;
   const upright = line && svg.line({class: line.style, x1: x(line.at), x2: x(line.at), y1: 6, y2: bottom});
@@ -100,14 +100,14 @@ function intervalChart({title, text, items, axis, print, line, x = acrossScale(v
 }
 
 function intervalRow({name, strategy, value, low, high, title, hollow, runs = []}, x, top) {
-  const [y, left] = [top + 30, EDGE + (isNumber(strategy) ? 18 : 0)];
-  const style = styleOf(strategy ?? 0);
+  const [y, left] = [top + 30, EDGE + (strategy ? 18 : 0)];
+  const style = styleOf(strategy);
   return svg.g(
-    {"data-s": strategy},
+    {"data-s": indexOf(strategy)},
     isNumber(low) && svg.line({class: "whisker", x1: x(low), x2: x(high), y1: y, y2: y}),
     runs.map((run, at) => mark(x(run.value), y + 4 * ((at % 3) - 1), style, run.title, 3.5, run.hollow)),
     isNumber(value) && mark(x(value), y, style, title, 6, hollow),
-    isNumber(strategy) && mark(EDGE + 5, top + 9, style, name),
+    strategy && mark(EDGE + 5, top + 9, style, name),
     svg.text({class: "name", x: left, y: top + 13, ...squeezed(name, chartWidth() - left - 4)}, name),
   );
 }

@@ -16,7 +16,7 @@ function publishedView(cells) {
   ];
 }
 
-const isOf = (match, cell) => match.key === cell.key && match.fraction === cell.fraction;
+const isOf = (match, cell) => keyOf(match) === cell.key && match.fraction === cell.fraction;
 
 function publishedTable(table, matches, cells) {
   const mean = match => [html.b(points(match.mean)), " ", html.small(`n ${match.restarts}`)];

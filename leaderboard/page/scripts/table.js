@@ -5,7 +5,7 @@ const unfolded = new Set(); // titles of parts that the reader opened
 
 // columns: {title, text(row) -> node or text, value(row) -> what is sorted by, number, falling: first sorted downwards}
 // parts: [{title, rows, folds}]; rows of a later part stay below those of an earlier one, however they are sorted.
-function sortableTable({name, caption, columns, parts, sorting = {}, indexOf = () => null}) {
+function sortableTable({name, caption, columns, parts, sorting = {}}) {
   const state = sortings.get(name) ?? sortings.set(name, {...sorting}).get(name);
   const filled = parts.filter(part => part.rows.length);
   const bodies = filled.map(() => html.tbody());
@@ -53,7 +53,7 @@ function sortableTable({name, caption, columns, parts, sorting = {}, indexOf = (
       const attributes = {"data-title": column.title, class: column.number && "number"};
       return at ? html.td(attributes, column.text(row)) : html.th({scope: "row"}, attributes, column.text(row));
     });
-    return html.tr({"data-s": indexOf(row)}, cells);
+    return html.tr({"data-s": indexOf(row.strategy)}, cells);
   }
 
   const table = html.table(html.caption(caption), html.thead(html.tr(heads)), bodies);

@@ -8,43 +8,43 @@ function tuningView(cells, {budget} = chosen.section) {
 }
 
 function tuningTable(parts, budget) {
-  const sizes = [...[1, 2, 4, 8, 16, 32, 64, 128, 256, 512].filter(size => size < budget), budget];
+  const sizes = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].filter(size => size < budget).concat(budget);
   const columns = [
-    textColumn("Strategy", row => labelOf(chosen.section, row), row => namedStrategy(row.strategy)),
+    strategyColumn,
     ...sizes.map(size => numberColumn(String(size), row => row.tuning.curve[size - 1], points, FALLING)),
-    numberColumn("Oracle", row => row.tuning.oracle, points, FALLING),
+    numberColumn("Oracle", row => row.tuning.oracle.at(-1), points, FALLING),
     numberColumn("Agreement", row => row.tuning.agreement, rank, FALLING),
     numberColumn("Found best", row => row.tuning.found_best, percent, FALLING),
-    textColumn("Chosen", row => row.tuning.chosen),
+    textColumn("Chosen", row => row.tuning.said),
   ];
   const caption = `Expected score by number of configurations, chosen by holdout; oracle, at ${budget}: chosen by dev`;
-  return sortableTable({name: "tuning", caption, columns, parts, indexOf: row => row.strategy});
+  return sortableTable({name: "tuning", caption, columns, parts});
 }
 
 function tuningPlots(cell) {
-  const rows = shownRows(cell).filter(row => row.tuning?.curve.length && !row.floor);
+  const rows = shownRows(cell).filter(row => row.tuning?.curve.length && !isFloor(row));
   if (!rows.length) return null;
-  const axes = Object.keys(rows[0].tuning.axes);
-  const picked = rows.find(row => labelOf(chosen.section, row) === chosen.strategy) ?? rows[0];
-  return [budgetPlot(cell, rows), axes.map(axis => axisPlot(cell, axis, rows)), holdoutPlot(cell, picked)];
+  const picked = rows.find(row => row.strategy === chosen.strategy) ?? rows[0];
+  const ofAxes = rows[0].tuning.axes.map(axis => axisPlot(cell, axis, rows));
+  return [budgetPlot(cell, rows), ofAxes, holdoutPlot(cell, picked)];
 }
 
 function budgetPlot(cell, rows) {
   const dotOf = strategy => (up, at) => ({strategy, across: at + 1, up, title: `at ${at + 1}: ${points(up)}`});
-  const curves = rows.map(({strategy, tuning}) => tuning.curve.map(dotOf(strategy)));
+  const dots = rows.flatMap(({strategy, tuning}) => tuning.curve.map(dotOf(strategy))).filter(dot => isNumber(dot.up));
   return planeChart({
     title: `Score vs. budget: ${headingOf(cell)}`,
-    text: `Expected ${cell.metric} on dev of what the holdout chooses, mean over restarts.`,
-    dots: curves.flat().filter(dot => isNumber(dot.up)),
+    text: `Expected ${cell.measure} on dev of what the holdout chooses, mean over restarts.`,
+    dots,
     axis: "configurations",
     print: at => (Number.isInteger(at) ? String(at) : ""),
-    joined: curves.map(along => ({style: `curve c${styleOf(along[0].strategy).colour}`, along})),
+    joined: curvesOf(dots),
   });
 }
 
 function axisPlot(cell, axis, rows) {
-  const runsOf = row => row.tuning.axes[axis].map(value => ({value: Math.log10(value), title: String(value)}));
-  const items = rows.map(row => ({strategy: row.strategy, name: labelOf(chosen.section, row), runs: runsOf(row)}));
+  const runsOf = row => row.tuning.chosen.map(one => ({value: Math.log10(one[axis]), title: String(one[axis])}));
+  const items = rows.map(row => ({strategy: row.strategy, name: row.strategy, runs: runsOf(row)}));
   return intervalChart({
     title: `Chosen ${axis}: ${headingOf(cell)}`,
     text: "A mark per restart: what its holdout chose.",
@@ -55,14 +55,16 @@ function axisPlot(cell, axis, rows) {
 }
 
 function holdoutPlot(cell, {strategy, tuning}) {
-  const dots = tuning.configurations.map(({restart, draw, chosen: isChosen, held: across, score: up}) => {
-    const title = `restart ${restart}, draw ${draw}: holdout ${points(across)}, dev ${points(up)}`;
-    return {strategy, across, up, title, hollow: !isChosen};
-  });
+  const dots = tuning.chosen.flatMap((one, at) =>
+    tuning.configurations[at].map(([across, up], draw) => {
+      const title = `restart ${one.restart}, draw ${draw}: holdout ${points(across)}, dev ${points(up)}`;
+      return {strategy, across, up, title, hollow: draw !== one.draw};
+    }),
+  );
   return planeChart({
-    title: `Holdout vs. dev: ${chosen.section.strategies[strategy].label}, ${headingOf(cell)}`,
+    title: `Holdout vs. dev: ${strategy}, ${headingOf(cell)}`,
     text: "A mark per configuration and restart, filled where it was chosen; pick another strategy to see its own.",
-    dots,
-    axis: `${cell.metric} on the holdout × 100`,
+    dots: dots.filter(dot => isNumber(dot.across)),
+    axis: `${cell.measure} on the holdout × 100`,
   });
 }

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import random
 import re
 import zlib
 from html.parser import HTMLParser
@@ -13,7 +12,6 @@ import pytest
 from leaderboard import page
 from leaderboard.build import build
 from leaderboard.page import data
-from leaderboard.render import text, wording
 
 HOSTILE = "x</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028 & <b>b</b> \"'"
 
@@ -74,25 +72,6 @@ def test_texts_of_records_cannot_leave_their_block(honest_record, store, tmp_pat
 def test_records_are_linked_only_where_the_page_has_them_in_its_folder(board, tmp_path):
     build([board], tmp_path)
     assert [content(folder)["records"] for folder in (board, tmp_path)] == ["records/", None]
-
-
-def test_numbers_are_rounded_as_the_tables_round_them():
-    draw = random.Random(5)
-    values = [0.0, 0.125, 0.0005, -0.0004, 2.125, 0.00049, 1e-9, *(draw.gauss(0, 1) for _ in range(500))]
-    for value in values:
-        assert f"{data.points(value):.1f}" == text.points(value)
-        low = data.bound(value)
-        sign = "-" if low < 0 else "+" if low > 0 else ""
-        assert f"[{sign}{abs(low):.1f}, " == wording.bounds(value, value, sign=True)[1:].partition(" ")[0] + " "
-    for p in (0.0009999, 0.001, 0.0125, 0.0495, 0.04949, 1.0):
-        shown = data.p_value(p)
-        assert ("<0.001" if shown < 0.001 else f"{shown:.3f}") == wording.p_value(p)
-
-
-def test_columns_hold_what_all_rows_share_once():
-    rows = [{"a": 1, "b": [1], "c": None}, {"a": 1, "b": [1], "c": 0.5}]
-    assert data.pack(rows) == {"n": 2, "a": 1, "b": [[1], [1]], "c": [None, 0.5]}
-    assert data.pack([]) == {"n": 0}
 
 
 @pytest.mark.parametrize(

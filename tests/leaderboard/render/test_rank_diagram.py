@@ -3,7 +3,8 @@
 import pytest
 
 from leaderboard.render.look import LIGHT, themed, to_files
-from leaderboard.render.rank_diagram import rank_diagram, reading
+from leaderboard.render.rank_diagram import rank_diagram
+from leaderboard.render.wording import reading
 from leaderboard.tables.ranking import RankedStrategy, Ranking
 
 NAMES = ("a", "b", "c", "d")

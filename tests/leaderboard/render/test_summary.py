@@ -33,58 +33,77 @@ def section_of(record, arrange):
 @pytest.fixture
 def said(section_of):
     """Return a function from scores to the sentences about them."""
-    return lambda *args, cost=True, **config: list(summary.verdict(section_of(*args, **config), "plain", not cost))
+    return lambda *args, cost=True, **config: summary.verdict(section_of(*args, **config), "plain", not cost)
 
 
-def test_a_clear_leader(said):
-    leader, against, findings = said({"none": BASE, "a": BETTER}, ("cola", "rte"))
-    assert leader == "Best mean rank: a (1.00 over 2 cells of task and share of the training data)."
-    assert against == (
-        "It beats the baseline on 100 % [100, 100] of the restarts, averaged over cells: significantly different "
-        "(p <0.001); failed 0/24, the baseline 0/24; 1.00 times its seconds."
+@pytest.fixture
+def noted(section_of):
+    """Return a function from scores to what is told besides the verdict."""
+    return lambda *args, **config: list(summary.notes(section_of(*args, **config), "plain"))
+
+
+def test_a_clear_leader(said, noted):
+    scores = {"none": BASE, "a": BETTER}
+    leader, certainty, price = said(scores, ("cola", "rte"))
+    assert leader == (
+        "Best mean rank over 2 cells of task and share of the training data: a (1.00 [1.00, 1.00]); of the restarts, "
+        "it beats plain fine-tuning on 100 % [100, 100] (significantly different, p <0.001)."
     )
+    assert certainty == "All others differ significantly from it."
+    assert price == "Failed runs: 0/24 (plain fine-tuning 0/24); cost: 1.00 times the seconds of plain fine-tuning."
+    (findings,) = noted(scores, ("cola", "rte"))
     assert "2 of 2 comparisons tested: a at " in findings
     assert f"a at cola 10 % (+{100 * (BETTER - BASE).mean():.1f})" in findings
-    end = "Smallest attainable p before correction: 0.0005 at 12 independent restarts or splits."
-    assert findings.endswith(end)
+
+
+def test_of_one_cell_its_mean_is_told_and_not_a_rank(said):
+    gain = f"+{100 * (BETTER - BASE).mean():.1f} ["
+    leader = said({"none": BASE, "a": BETTER})[0]
+    assert leader.startswith(f"Best at 10 % of rte: a, mean {100 * BETTER.mean():.1f}, {gain}") and "rank" not in leader
 
 
 def test_a_leader_that_does_not_differ_from_the_baseline(said):
     """The best mean is no finding, and the text says so."""
-    _, against, findings = said({"none": BASE, "a": ALIKE + 0.001}, cost=False)
-    assert "not significantly different (p " in against and "seconds" not in against
-    assert findings.startswith("Significantly different from the baseline: 0 of 1 comparisons tested. Smallest")
+    leader, certainty, price = said({"none": BASE, "a": ALIKE + 0.001}, cost=False)
+    assert "(not significantly different, p " in leader and "seconds" not in price
+    assert certainty == "Not significantly different from it in the test of all pairs: none."
 
 
-def test_too_few_restarts(said):
-    _, against, findings = said({"none": BASE[:5], "a": BETTER[:5]})
-    assert "not tested (5 independent restarts or splits, 12 needed)" in against
-    assert findings == "Too few to test: 5 restarts at most, 12 needed."
+@pytest.mark.parametrize(
+    ("count", "config", "units"), [(5, {}, "5 independent"), (12, {"split_seed": 0}, "1 independent")]
+)
+def test_too_few_to_test(said, section_of, count, config, units):
+    scores = {"none": BASE[:count], "a": BETTER[:count]}
+    leader, certainty, _ = said(scores, **config)
+    assert "(too few to test)" in leader
+    assert certainty.startswith(
+        f"Whether it is better than the others cannot be decided ({units} restarts or splits, 12"
+    )
+    cell = "5 restarts" if count == 5 else "1 split of 12 restarts"
+    found = wording.reach(section_of(scores, **config).cells[0])
+    assert found == f"Cannot be decided: too few to test ({cell}, 12 needed)."
 
 
-def test_too_few_splits(said):
-    findings = said({"none": BASE, "a": BETTER}, split_seed=0)[-1]
-    assert findings == "Too few to test: 1 split of 12 restarts at most, 12 needed."
-
-
-def test_the_baseline_leads(said):
-    sentences = said({"none": BETTER, "a": BASE})
-    assert sentences[0].startswith("Best mean rank: none, the baseline (1.00 over 1 cell of")
-    assert not any("beats the baseline" in sentence for sentence in sentences)
-    assert f"a at rte 10 % (-{100 * (BETTER - BASE).mean():.1f})" in sentences[-1]
+def test_the_baseline_leads(said, noted):
+    scores = {"none": BETTER, "a": BASE}
+    sentences = said(scores)
+    assert sentences[0].startswith("Best at 10 % of rte: none, the baseline, mean ")
+    assert not any("it beats" in sentence for sentence in sentences)
+    assert f"a at rte 10 % (-{100 * (BETTER - BASE).mean():.1f})" in noted(scores)[-1]
 
 
 def test_leaders_share_the_first_rank(said):
-    assert said({"b": BASE, "a": BASE})[0].startswith("Best mean rank: shared by a; b (1.50 over")
+    leader = said({"b": BASE, "a": BASE}, ("cola", "rte"))[0]
+    assert leader.startswith("Best mean rank over 2 cells of task and share of the training data: shared by a; b (1.50")
 
 
 def test_no_baseline_no_comparison(said):
-    assert not any("baseline" in sentence for sentence in said({"b": BASE, "a": BETTER}))
+    assert not any("beats" in sentence or "baseline" in sentence for sentence in said({"b": BASE, "a": BETTER}))
 
 
 def test_failures_are_told_with_the_gain(said):
-    against = said({"none": BASE, "a": np.array([*BETTER[:11], 0.5])})[1]
-    assert "failed 1/12, the baseline 0/12" in against
+    price = said({"none": BASE, "a": np.array([*BETTER[:11], 0.5])})[2]
+    assert "Failed runs: 1/12 (plain fine-tuning 0/12)" in price
 
 
 def test_long_lists_are_cut():
@@ -95,34 +114,32 @@ def test_long_lists_are_cut():
 @pytest.mark.parametrize("name", ["a|b", "<b>", "[x](y)"])
 def test_names_are_escaped(section_of, name):
     section = section_of({name: [0.6, 0.61], "none": [0.6, 0.61]})
-    for sentence in summary.verdict(section, "markdown", False):
+    for sentence in (*summary.verdict(section, "markdown", False), *summary.notes(section, "markdown")):
         assert name not in sentence
 
 
 def test_the_others_differ_significantly_or_are_named(said):
-    """The baseline has a test of its own, with another correction, so it stands in no list of the pairs' tests."""
     scores = {"none": BASE, "a": BETTER, "b": BETTER - 1e-3 + np.tile([0.02, -0.02], 6)}
-    assert "Of the others, not significantly different from it: b." in " ".join(said(scores))
+    assert "Not significantly different from it in the test of all pairs: b." in said(scores)
     assert "All others differ significantly from it." in " ".join(said(scores | {"b": BASE - 0.02}))
 
 
-@pytest.mark.parametrize(("tasks", "needed"), [(3, None), (4, "0.98")])
-def test_mean_ranks_are_spoken_of_where_they_can_differ(said, tasks, needed):
+@pytest.mark.parametrize(("tasks", "alone"), [(3, "separate no two"), (4, "put 1 behind it")])
+def test_where_pairs_cannot_be_tested_mean_ranks_are_asked(said, tasks, alone):
     """Two strategies lie at most one rank apart; Nemenyi's test needs 1.96 / sqrt(tasks) between them."""
-    text = " ".join(said({"none": BASE, "a": BETTER}, ("cola", "mrpc", "rte", "sst2")[:tasks]))
-    assert ("By mean ranks alone" in text) == (needed is not None)
-    assert needed is None or f"need {needed} between them (Nemenyi, 4 tasks), best and worst differ." in text
+    text = said({"none": BASE[:5], "a": BETTER[:5]}, ("cola", "mrpc", "rte", "sst2")[:tasks])[1]
+    assert text.endswith(f"; mean ranks alone {alone} (Nemenyi, {tasks} tasks).")
 
 
 def test_a_request_that_is_too_large_for_its_correction_says_what_it_takes(said, section_of):
     """15 strategies make 105 pairs; 104 comparisons with a baseline need 13 restarts."""
-    text = " ".join(said({f"s{at:02}": BASE + 0.01 * at for at in range(15)}))
+    scores = {f"s{at:02}": BASE + 0.01 * at for at in range(15)}
     needs = "at least 13 restarts, each on a split of its own, are needed"
-    assert f"Pairs were not tested: 105 are too many for 12; {needs}." in text
+    assert f"(105 pairs are too many for 12 units; {needs})" in said(scores)[1]
     many = section_of({"none": BASE} | {f"s{at:03}": BASE + 0.001 * at for at in range(1, 105)})
-    expected = f"Nothing can be significant: 104 comparisons with the baseline at 12 restarts; {needs}."
-    assert wording.reach(many.cells[0]) == expected
-    assert expected in "\n".join(summary.verdict(many, "plain", False))
+    expected = f"Nothing can be significant (104 comparisons with the baseline, 12 restarts): {needs}."
+    assert wording.reach(many.cells[0]).endswith(expected)
+    assert expected in "\n".join(summary.notes(many, "plain"))
 
 
 def test_the_same_predictions_are_named_once(record, arrange):
@@ -146,17 +163,17 @@ def test_where_everything_failed_that_stands_first_and_nothing_is_best(section_o
     section = section_of({"none": [0.5] * 12, "a": [0.51] * 12}, tasks)
     count = f"{24 * len(tasks)} of {24 * len(tasks)}"
     expected = f"No strategy learned {what} ({count} runs failed): more epochs, another rate, more data."
-    assert list(summary.verdict(section, "plain", False)) == [expected]
+    assert summary.verdict(section, "plain", False) == [expected]
     text = terminal.text([section])
     assert text.split("\n\n")[1].replace("\n", " ") == expected
     assert "Best" not in text and "rank" not in text
 
 
-def test_a_task_that_nobody_learned_is_named_before_the_leader(record, arrange):
+def test_a_task_that_nobody_learned_is_named_first_after_the_verdict(record, arrange):
     entries = [record(0.6 + r / 100, strategy=name, restart=r) for name in ("none", "a") for r in range(2)]
     entries += [record(0.5, status="failed", strategy=name, task="wnli", restart=r) for name in "ab" for r in (0, 1)]
     (section,) = arrange(entries)
-    first = next(summary.verdict(section, "plain", False))
+    first = next(summary.notes(section, "plain"))
     assert first == (
         "No strategy learned this task (4 of 4 runs failed): more epochs, another rate, more data. At: wnli 10 %."
     )

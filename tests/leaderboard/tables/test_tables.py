@@ -216,7 +216,7 @@ def test_mean_rank_by_hand(record, arrange):
     assert section.baseline == "none"
     ranked = [(one.rank, one.strategy, one.mean_rank, one.wins) for one in section.ranking.strategies]
     assert ranked == [(1, "none", 1.5, 1), (2, "a", 1.75, 1), (3, "b", 2.75, 0)]
-    assert section.ranking.strategies[1].improvement == 0.5
+    assert section.ranking.strategies[1].pooled.improvement == 0.5
 
 
 def test_the_protocol_with_most_trials_stands_first(record, arrange):

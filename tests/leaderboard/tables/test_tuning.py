@@ -179,9 +179,7 @@ def test_markdown_shows_default_and_tuned_next_to_each_other(entries, store, tmp
     text = build([store(entries)], tmp_path / "out")
     assert "tuned: 5 configurations per strategy and restart, chosen by a holdout" in text
     lines = (tmp_path / "out" / "leaderboard.md").read_text()
-    assert "| default |" in " ".join(lines.split()) and "tuned (5) [95 %]" in lines
-    assert "| 1 | 2 | 4 | 5 | oracle | agreement | found best | chosen" in " ".join(lines.split())
-    assert "oracle = chosen by dev itself, which nobody can do" in lines
+    assert "| default | tuned (5) [95 %] |" in " ".join(lines.split()) and "| untuned |" in " ".join(lines.split())
 
 
 def test_a_tuned_board_verifies_and_a_forged_line_does_not(entries, store, tmp_path):
@@ -216,22 +214,19 @@ def fitted(record: Any, accuracies: list[float], **config: Any) -> list[dict[str
     ]
 
 
-def test_rows_say_how_well_the_training_examples_are_fitted(record, store, tmp_path):
+def test_rows_say_how_well_the_training_examples_are_fitted(record, store):
     frame = frame_of(fitted(record, [0.96, 0.9, 1.0]), store)
     (line,) = frame[frame.strategy == "none"].iloc
     assert line.fit == pytest.approx((0.96 + 0.9 + 1.0) / 3, abs=1e-6) and line.fitted == 2
     assert line.gap == pytest.approx((0.96 + 0.9 + 1.0) / 3 - 0.71, abs=1e-6)
     assert (line.ece, line.brier, line.nll, line.passes) == (0.05, 0.3, 0.5, 30)
-    build([tmp_path / "run"], tmp_path / "out")
-    markdown = " ".join((tmp_path / "out" / "leaderboard.md").read_text().split())
-    assert "| fit | gap | ECE | Brier | NLL | passes |" in markdown
 
 
 def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, store, tmp_path):
     """Fewer than half of the runs of `none` are fitted; half are enough."""
     weak, strong = fitted(record, [0.96, 0.9, 0.8]), fitted(record, [0.96, 0.99, 0.8, 0.7], task="mrpc", dev_hash="00")
     text = build([store(weak, "weak")], tmp_path / "weak-out")
-    assert "No ranking: every cell is undertrained. Undertrained (1 of 3 runs of none fit the examples" in text
+    assert "Undertrained (1 of 3 runs of none fit the examples" in text
     found, _ = trials.trials(with_ids(weak + strong, store))
     (section,) = tables.sections(found)
     assert [cell.undertrained for cell in section.cells] == [False, True] and section.ranking.cells == 1
