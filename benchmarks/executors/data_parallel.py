@@ -1,8 +1,8 @@
 """Under `accelerate launch`: one trial at a time, data-parallel over all processes; the first one leads and writes.
 
-The first process claims trials and tells the others which one comes next; all train it in step
-(`regularizers.data_parallel`), each evaluates it whole, and the first writes the record. An error that all processes
-meet becomes the trial's record.
+The processes are one executor of the first one's scheduler, which claims trials: it tells the others which one comes
+next, all train it in step (`regularizers.data_parallel`), each evaluates it whole, and the first writes the record. An
+error that all processes meet becomes the trial's record, and the trial is tried again as in every executor.
 One that only some meet, or a trial that outlives its limit, ends the launch: the process concerned writes the error's
 record and exits, the launcher ends the others, and the same command goes on with the trials that are left. Nobody
 writes an error over a result, nor anything of a trial whose lease was superseded.
@@ -10,27 +10,24 @@ writes an error over a result, nor anything of a trial whose lease was supersede
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from benchmarks.executors import variables
-from benchmarks.executors.leases import Lease, Leases
-from benchmarks.executors.outcome import Json, Outcome, Written
-from benchmarks.executors.scheduler import Job, PendingTrial, done_since, read_known
+from benchmarks.executors.leases import Lease
+from benchmarks.executors.outcome import Json, Outcome, Work, Written
+from benchmarks.executors.scheduler import read_known
 from fisher.common.errors import InputError
 from leaderboard.records.schema import is_done
 from leaderboard.records.store import write_record
-
-if TYPE_CHECKING:
-    from benchmarks.trial.config import TrialConfig
 
 AGREE = 60.0  # seconds that a process with an error waits for the same error of the others
 
@@ -47,11 +44,12 @@ def is_first() -> bool:
 
 @dataclass
 class Team:
-    """The processes of one launch, connected; `timeout` limits each trial, in seconds."""
+    """The processes of one launch, connected: an executor of one trial at a time, `timeout` seconds each."""
 
     resources: Any
     records: Path
     timeout: float | None = None
+    capacity: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         import torch
@@ -66,6 +64,7 @@ class Team:
                 "start them with accelerate launch or torchrun"
             )
         self.count = 0
+        self.busy = False
 
     def tell(self, message: Any) -> Any:
         """What the first process says, in every process."""
@@ -75,15 +74,35 @@ class Team:
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]
 
-    def execute(self, config: TrialConfig, lease: Lease) -> Json:
+    def submit(self, task: Work) -> concurrent.futures.Future[Outcome]:
+        """In the first process: train a trial with the others, and write its record while the lease holds."""
+        assert task.lease is not None
+        self.busy = True
+        self.tell((task.config, task.lease))
+        record = self.execute(task.config, task.lease)
+        self.busy = False
+        held = task.lease.held()
+        if held:
+            write_record(self.records, record)
+        answer: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
+        answer.set_result(Outcome.of(record, Written.WORKER if held else Written.OTHER))
+        return answer
+
+    def close(self) -> None:
+        """Tell the others that nothing is left; in the middle of a trial the launcher ends them with this process."""
+        if not self.busy:
+            self.tell(None)
+
+    def execute(self, block: Json, lease: Lease) -> Json:
         """Train one trial together, under the first process's lease; the record, which all processes have."""
+        from benchmarks.trial.config import TrialConfig
         from benchmarks.trial.trial import execute
 
         self.count += 1
-        limit = threading.Timer(self.timeout or 1e9, self._overdue, [config, lease])
+        limit = threading.Timer(self.timeout or 1e9, self._overdue, [block, lease])
         limit.daemon = True
         limit.start()
-        record = execute(config, self.resources)
+        record = execute(TrialConfig.from_json(block), self.resources)
         limit.cancel()
         record["environment"] |= {"executor": "accelerate", "processes": self.state.num_processes}
         if not is_done(record) and not self._agree():
@@ -101,12 +120,11 @@ class Team:
             met = store.add(f"errors/{self.count}", 0)
         return met == self.state.num_processes
 
-    def _overdue(self, config: TrialConfig, lease: Lease) -> None:
+    def _overdue(self, block: Json, lease: Lease) -> None:
         from benchmarks.trial.environment import environment
         from benchmarks.trial.trial import no_result
 
         result = no_result("timeout", f"the trial outlived its time limit of {self.timeout:g} s and was stopped")
-        block = config.to_json()
         self._end({"config": block, "result": result, "environment": environment(self.resources.threads)}, lease)
 
     def _end(self, record: Json, lease: Lease) -> None:
@@ -122,38 +140,7 @@ class Team:
         os._exit(1)
 
 
-def lead(
-    configs: Mapping[str, TrialConfig],
-    team: Team,
-    job: Job,
-    leases: Leases,
-    *,
-    before: Mapping[str, str],
-    on_start: Callable[[TrialConfig], None],
-) -> Iterator[tuple[TrialConfig, Outcome]]:
-    """In the first process: yield (config, outcome) as trials end; trials of other launches are left to them."""
-    for name, config in configs.items():
-        lease = leases.claim(name)
-        if lease is None:
-            continue
-        outcome = done_since(job, PendingTrial(config, name, before.get(name)))
-        if outcome is None:
-            on_start(config)
-            team.tell((config.to_json(), lease))
-            record = team.execute(config, lease)
-            held = lease.held()
-            if held:
-                write_record(job.records, record)
-            outcome = Outcome.of(record, Written.WORKER if held else Written.OTHER)
-        leases.release(lease)
-        yield config, outcome
-    team.tell(None)  # not after an exception: then this process ends with an error and the launcher ends the others
-
-
 def follow(team: Team) -> None:
     """In every other process: train what the first one says, until it says that nothing is left."""
-    from benchmarks.trial.config import TrialConfig
-
     while (task := team.tell(None)) is not None:
-        block, lease = task
-        team.execute(TrialConfig.from_json(block), lease)
+        team.execute(*task)

@@ -34,10 +34,12 @@ class Launch:
         )
         self.limits: dict[str, Any] = {"threads": self.args.threads, "timeout": self.args.timeout}
         self.size, options = slurm.read_options(self.args.slurm, self.args.threads)
-        self.engine: Any = self._engine(options) if plan.left and data_parallel.processes() == 1 else None
+        self.engine: Any = self._engine(options) if plan.left or data_parallel.processes() > 1 else None
 
     def _engine(self, options: Mapping[str, Any]) -> Any:
         """What runs the trials: an executor, or submitit's."""
+        if data_parallel.processes() > 1:
+            return data_parallel.Team(self.job.resources, self.job.records, self.args.timeout)
         if self.args.executor == "slurm":
             return slurm.make_engine(self.job.output / "slurm", options)
         if self.args.executor == "ray":
@@ -60,16 +62,12 @@ class Launch:
             yield from slurm.submit_trials(left, self.job, before=before, **more)
             return
         with Leases(self.job.output) as leases:
-            if data_parallel.processes() > 1:
-                team = data_parallel.Team(self.job.resources, self.job.records, self.args.timeout)
-                yield from data_parallel.lead(left, team, self.job, leases, before=before, on_start=display.start)
-                return
             hooks: dict[str, Any] = {"on_start": display.start, "on_retry": display.retry}
             yield from run_trials(left, self.engine, self.job, leases, before=before, **hooks)
 
     def follow(self) -> None:
         """Train what the first process of a launch says."""
-        data_parallel.follow(data_parallel.Team(self.job.resources, self.job.records, self.args.timeout))
+        data_parallel.follow(self.engine)
 
 
 def devices_of(args: Any, trials: int) -> list[Device]:

@@ -19,7 +19,7 @@ import pytest
 
 from benchmarks.executors import data_parallel, slurm
 from benchmarks.executors.leases import Lease, Leases
-from benchmarks.executors.outcome import Written
+from benchmarks.executors.outcome import Work, Written
 from benchmarks.executors.ray import RayExecutor
 from benchmarks.executors.scheduler import Job
 from benchmarks.run import main
@@ -118,17 +118,31 @@ def test_who_leads_writes_under_its_lease_alone(tmp_path: Path, superseded: bool
         return {"config": config, "result": launcher.RESULT, "environment": {}}
 
     told: list[Any] = []
-    team: Any = SimpleNamespace(tell=told.append, execute=execute)
-    config, job = launcher.config(0), Job(None, tmp_path, 0, {})
+    team: Any = object.__new__(data_parallel.Team)
+    team.tell, team.execute, team.records = told.append, execute, tmp_path / "records"
+    config = launcher.config(0)
     with Leases(tmp_path) as leases:
-        ((_, outcome),) = data_parallel.lead(
-            {record_id(config): config}, team, job, leases, before={}, on_start=lambda config: None
-        )
-    assert (outcome.written is Written.OTHER) == superseded and len(list(job.records.glob("*.json"))) == (
-        not superseded
-    )
+        work = Work(config, None, str(team.records), 1, leases.claim(record_id(config)))
+        outcome = team.submit(work).result()
+        team.close()
+    assert (outcome.written is Written.OTHER) == superseded
+    assert len(list(team.records.glob("*.json"))) == (not superseded)
     (shown, lease), end = told
     assert shown == config and lease.trial == record_id(config) and end is None
+
+
+def test_a_launch_that_breaks_off_in_a_trial_tells_the_others_nothing(tmp_path: Path) -> None:
+    """They are in the middle of that trial and would take it for a part of it; the launcher ends them."""
+
+    def execute(config: dict[str, Any], lease: Lease) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    told: list[Any] = []
+    team: Any = object.__new__(data_parallel.Team)
+    team.tell, team.execute = told.append, execute
+    with pytest.raises(KeyboardInterrupt):
+        launcher.launch(tmp_path, range(1), team)
+    assert len(told) == 1
 
 
 # --- Ray
