@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +56,8 @@ class Launch:
         """The trials as they end, wherever they run."""
         left, before = self.plan.left, self.plan.known.checksums
         if self.args.executor == "slurm":
-            batch = functools.partial(slurm.Batch, job=self.job, per_device=self.args.trials_per_device, **self.limits)
-            more: dict[str, Any] = {"engine": self.engine, "size": self.size, "batch": batch}
-            yield from slurm.submit_trials(left, self.job, before=before, **more)
+            how = {"per_device": self.args.trials_per_device, **self.limits}
+            yield from slurm.submit_trials(left, self.job, before=before, engine=self.engine, size=self.size, how=how)
             return
         with Leases(self.job.output) as leases:
             hooks: dict[str, Any] = {"on_start": display.start, "on_retry": display.retry}

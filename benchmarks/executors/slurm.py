@@ -12,7 +12,7 @@ import dataclasses
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,18 +151,22 @@ def submit_trials(
     before: Mapping[str, str],
     engine: Any,
     size: int,
-    batch: Callable[[dict[str, Json], dict[str, str]], Batch],
+    how: Mapping[str, Any],
 ) -> Iterator[tuple[TrialConfig, Outcome]]:
     """Submit the array to what `make_engine` made and yield (config, outcome) as records appear.
 
-    `size` trials make one task: a `batch` of them and of the checksums of their records before. A trial whose task has
+    `size` trials make one task, which runs them as `how` says (the last fields of `Batch`). A trial whose task has
     ended without a record is yielded as killed. Raises InputError if SLURM refuses the array.
     """
     names = list(configs)
-    parts = [names[at : at + size] for at in range(0, len(names), size)]
+    jobs: list[Any] = []
     try:
         with engine.batch():
-            jobs = [engine.submit(_batch(batch, configs, before, part)) for part in parts]
+            for at in range(0, len(names), size):
+                part = names[at : at + size]
+                blocks = {name: configs[name].to_json() for name in part}
+                known = {name: before[name] for name in part if name in before}
+                jobs.append(engine.submit(Batch(blocks, known, job, **how)))
     except (RuntimeError, OSError) as error:
         raise InputError(f"--slurm must name what this SLURM has, it refused the jobs: {_first_line(error)}") from None
     owner = {name: jobs[at // size] for at, name in enumerate(names)}
@@ -177,16 +181,6 @@ def submit_trials(
                 yield trial.config, outcome
         if waiting:
             time.sleep(LOOK_EVERY)
-
-
-def _batch(
-    batch: Callable[[dict[str, Json], dict[str, str]], Batch],
-    configs: Mapping[str, TrialConfig],
-    before: Mapping[str, str],
-    names: Sequence[str],
-) -> Batch:
-    blocks = {name: configs[name].to_json() for name in names}
-    return batch(blocks, {name: before[name] for name in names if name in before})
 
 
 def _outcome(job: Job, trial: PendingTrial, task: Any, over: bool) -> Outcome | None:

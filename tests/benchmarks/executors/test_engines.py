@@ -1,7 +1,6 @@
 """The executors beyond one machine, each with its real engine: two gloo processes, a Ray cluster, a SLURM daemon."""
 
 import contextlib
-import functools
 import importlib.util
 import os
 import pickle
@@ -324,13 +323,14 @@ def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path, squeu
     class Engine:
         batch = contextlib.nullcontext
 
-        def submit(self, task: dict[str, Any]) -> Any:
-            for config in list(task.values())[1:]:
+        def submit(self, task: slurm.Batch) -> Any:
+            for config in list(task.configs.values())[1:]:
                 write_record(tmp_path / "records", {"config": config, "result": launcher.RESULT, "environment": {}})
-            return SimpleNamespace(job_id=len(task))
+            return SimpleNamespace(job_id=len(task.configs))
 
     configs = {record_id(config): config for config in map(launcher.config, range(3))}
-    more: dict[str, Any] = {"before": {}, "engine": Engine(), "size": 2, "batch": lambda configs, before: configs}
+    how = {"per_device": 1, "threads": 1, "timeout": None}
+    more: dict[str, Any] = {"before": {}, "engine": Engine(), "size": 2, "how": how}
     ended = slurm.submit_trials(configs, Job(None, tmp_path, 0, {}), **more)
     assert [(outcome.status, outcome.reason) for _, outcome in ended] == [
         ("ok", None),
@@ -393,8 +393,8 @@ class Array:
 def submitted(folder: Path, before: dict[str, str], refusal: str = "") -> list[Any]:
     """What SLURM gets for three trials, two a job."""
     array, job = Array(refusal), Job(None, folder, 0, {})
-    batch = functools.partial(slurm.Batch, job=job, per_device=1, threads=1, timeout=None)
-    more: dict[str, Any] = {"engine": array, "size": 2, "batch": batch}
+    how = {"per_device": 1, "threads": 1, "timeout": None}
+    more: dict[str, Any] = {"engine": array, "size": 2, "how": how}
     ended = list(slurm.submit_trials({name: launcher.Config() for name in "abc"}, job, before=before, **more))
     assert {outcome.reason for _, outcome in ended} == {"SLURM job 7 ended without a record"}
     return array.given
