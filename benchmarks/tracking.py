@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, first_line
 from fisher.common.files import write_file
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def send(records: Iterable[Mapping[str, Any]], service: str, folder: Path) -> in
                 sent[record["id"]] = record["checksum"]
                 count += 1
     except Exception as error:  # whatever its client, its login or the network raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"{service} must take the trials, but: {reason}; the records are complete, run the same command again"
+            f"{service} must take the trials, but: {first_line(error)}; the records are complete, "
+            "run the same command again"
         ) from error
     finally:
         if count:

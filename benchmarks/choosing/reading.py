@@ -21,7 +21,7 @@ from benchmarks.data.own_task import SUFFIXES, task_from_file
 from benchmarks.data.readers import Row, read_table
 from benchmarks.data.sources import TaskData, load_task_data
 from benchmarks.data.tasks import TASKS, key_of
-from fisher.common.errors import InputError, unknown
+from fisher.common.errors import InputError, first_line, unknown
 from fisher.common.files import write_file
 
 FEWEST_ROWS = 20
@@ -123,7 +123,7 @@ def load_splits(question: Question) -> Mapping[str, Any]:
             local = os.path.isdir(question.file)
             found = datasets.load_from_disk(question.file) if local else datasets.load_dataset(question.file)
     except Exception as error:  # whatever its HTTP library, its cache or its parsers raise
-        reason = str(error).strip().split("\n")[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise InputError(
             f"{question.file!r} must be a file ending in {', '.join(SUFFIXES)}, or a Hugging Face data set (a saved "
             f"folder or an id): {reason}"

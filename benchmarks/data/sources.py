@@ -20,7 +20,7 @@ from typing import Any, Literal
 from benchmarks.data.faults import Dropped, FaultyRows, check_dropped
 from benchmarks.data.readers import quoted_as_csv, read_table
 from benchmarks.data.tasks import HUB_DATASET, HubColumns, Task
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, first_line
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # possible only where an escape made it, as in JSON
@@ -189,7 +189,7 @@ def _load_hub(hub: HubColumns, offline: bool) -> Mapping[str, Any]:
             splits: Mapping[str, Any] = datasets.load_dataset(HUB_DATASET, hub.config)
             return splits
     except Exception as error:  # whatever its HTTP library, its cache or its parsers raise: the data is not to be had
-        reason = str(error).strip().split("\n")[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         why = "is not in this machine's Hugging Face cache (offline)" if offline else "cannot be loaded from the hub"
         raise InputError(
             f"{HUB_DATASET} ({hub.config}) {why}: {reason}; "

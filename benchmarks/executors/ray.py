@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.executors.outcome import Device, Outcome, Status, Work
 from benchmarks.executors.slot import Slot
-from fisher.common.errors import InputError, optional
+from fisher.common.errors import InputError, first_line, optional
 
 ROOT = Path(__file__).resolve().parents[2]
 _slots: dict[str | None, Slot] = {}  # of this Ray worker, by GPU
@@ -40,8 +40,8 @@ class RayExecutor:
         try:
             self.ray.init(address, log_to_driver=False, runtime_env={"env_vars": variables}, logging_level="warning")
         except (ConnectionError, ValueError) as error:
-            first = str(error).splitlines()[0]
-            raise InputError(f"--ray-address must be that of a running cluster, got {address!r}: {first}") from None
+            must = "--ray-address must be that of a running cluster"
+            raise InputError(f"{must}, got {address!r}: {first_line(error)}") from None
         found = self.ray.cluster_resources()
         gpus, cpus = int(found.get("GPU", 0)), int(found.get("CPU", 1))
         self._check_threads(threads, "GPU" if gpus else "CPU")
@@ -68,8 +68,7 @@ class RayExecutor:
             try:
                 answer.set_result(future.result())
             except Exception as error:  # whatever Ray says of a worker or node that is no more
-                lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-                reason = f"Ray lost the trial ({type(error).__name__}): {lines[0] if lines else ''}"
+                reason = f"Ray lost the trial ({type(error).__name__}): {first_line(error)}"
                 answer.set_result(Outcome(Status.KILLED, reason))
 
         self._task.remote(task, *self._more).future().add_done_callback(end)

@@ -21,7 +21,7 @@ from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, find_devices
 from benchmarks.executors.outcome import Json, Outcome, Status, Written
 from benchmarks.executors.scheduler import Job, PendingTrial, checksum_of, done_since, run_trials
-from fisher.common.errors import InputError, optional
+from fisher.common.errors import InputError, first_line, optional
 from fisher.common.text import shorten
 
 if TYPE_CHECKING:
@@ -94,13 +94,11 @@ def make_engine(folder: Path, options: Mapping[str, Any]) -> Any:
     try:
         engine = optional("submitit", "--executor slurm", extra="slurm").SlurmExecutor(folder=folder)
     except RuntimeError as error:
-        raise InputError(f"--executor slurm must be started where SLURM's commands are: {_first_line(error)}") from None
+        raise InputError(f"--executor slurm must be started where SLURM's commands are: {first_line(error)}") from None
     try:
         engine.update_parameters(**{"job_name": "regbench", "additional_parameters": {"requeue": True}, **options})
     except (ValueError, TypeError) as error:
-        raise InputError(
-            f"--slurm must be given parameters of submitit's SlurmExecutor: {_first_line(error)}"
-        ) from None
+        raise InputError(f"--slurm must be given parameters of submitit's SlurmExecutor: {first_line(error)}") from None
     return engine
 
 
@@ -168,7 +166,7 @@ def submit_trials(
                 known = {name: before[name] for name in part if name in before}
                 jobs.append(engine.submit(Batch(blocks, known, job, **how)))
     except (RuntimeError, OSError) as error:
-        raise InputError(f"--slurm must name what this SLURM has, it refused the jobs: {_first_line(error)}") from None
+        raise InputError(f"--slurm must name what this SLURM has, it refused the jobs: {first_line(error)}") from None
     owner = {name: jobs[at // size] for at, name in enumerate(names)}
     waiting = {name: PendingTrial(configs[name], name, before.get(name)) for name in names}
     queue = Queue([one.job_id for one in jobs])
@@ -191,7 +189,3 @@ def _outcome(job: Job, trial: PendingTrial, task: Any, over: bool) -> Outcome | 
     if outcome.status.is_done or over:
         return dataclasses.replace(outcome, written=Written.WORKER)
     return None
-
-
-def _first_line(error: Exception) -> str:
-    return shorten(str(error), 200)

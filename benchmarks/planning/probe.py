@@ -15,8 +15,7 @@ from benchmarks.data.batches import Encoded, collate, encode
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.trial.models import Source, Template, load_template
 from benchmarks.trial.tokenizer import check_tokenizer, load_tokenizer, unknown_words
-from fisher.common.errors import InputError
-from fisher.pretraining.checkpoint import first_line
+from fisher.common.errors import InputError, first_line
 from fisher.pretraining.fit import position_limit
 from regularizers.base import forward
 

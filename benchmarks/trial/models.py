@@ -17,8 +17,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from benchmarks.pocket import MODEL_DIR
-from fisher.common.errors import InputError
-from fisher.pretraining.checkpoint import checkpoint_hash, first_line, require_whole
+from fisher.common.errors import InputError, first_line
+from fisher.pretraining.checkpoint import checkpoint_hash, require_whole
 from fisher.pretraining.fit import check_attention, check_fit, head_names
 
 HEAD_STD = 0.02  # [Lee20 C.2]

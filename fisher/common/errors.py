@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
+from fisher.common.text import shorten
+
 
 class InputError(ValueError):
     """A request that cannot be carried out: one sentence on what must hold, what came and what to do."""
@@ -20,6 +22,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not among `known`: "unknown KIND 'NAME'; did you mean X? available: ..."."""
     names = list(known)
     return InputError(f"unknown {kind} {name!r}; {hint(name, names)}available: {', '.join(names)}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of another library's error, or the error's name where it says nothing."""
+    return shorten(str(error), 200) or type(error).__name__
 
 
 def optional(library: str, user: str, *, extra: str) -> Any:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import cached_file, logging
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, first_line
 from fisher.pretraining.fit import check_attention, check_fit
 from fisher.pretraining.objectives import OBJECTIVES, choose
 
@@ -188,8 +188,3 @@ def check_head(model: str | Path, objective: str, loaded: Any, missing: set[str]
         raise InputError(
             f"objective {objective} needs weights that {model} does not have ({', '.join(new[:3])} ...){advice}"
         )
-
-
-def first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
