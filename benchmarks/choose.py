@@ -26,7 +26,7 @@ from benchmarks import options, tracking
 from benchmarks.executors import variables
 from benchmarks.executors.data_parallel import processes
 from benchmarks.run import warn
-from fisher.common.command import Command
+from fisher.common.command import Command, number
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
     from benchmarks.choosing.reading import OwnData
@@ -55,10 +55,10 @@ def _add_tournament(group: argparse._ArgumentGroup) -> None:
     add("--model", required=True, metavar="HUB_ID|FOLDER", help="pretrained model")
     limit = group.add_mutually_exclusive_group().add_argument
     limit("--time", type=duration, default=TIME, metavar="30m", help=f"how long it may take (default {TIME})")
-    limit("--trials", type=options.whole(1), metavar="N", help="number of trials, in place of a time")
+    limit("--trials", type=number(1), metavar="N", help="number of trials, in place of a time")
     add("--families", nargs="+", metavar="SUM", help="what is compared with plain fine-tuning")
     add("--lr", nargs=2, type=float, metavar=("LOW", "HIGH"), help="learning rates that are searched")
-    add("--epochs", nargs="+", type=options.whole(1), metavar="N", help="numbers of epochs that are searched")
+    add("--epochs", nargs="+", type=number(1), metavar="N", help="numbers of epochs that are searched")
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="fields of the protocol")
     add("--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers")
     add("--offline", action="store_true", help="use local files and caches only")

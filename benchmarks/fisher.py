@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.data.origin import Origin
 from benchmarks.executors import variables
 from benchmarks.options import add_data
-from fisher.common.command import Command
+from fisher.common.command import Command, number
 from fisher.options import add_computing
 
 
@@ -30,8 +30,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--model", metavar="HUB_ID|FOLDER", help="pretrained; required unless the task is a pocket one")
     add_data(data)
     data.add_argument("--fraction", type=float, default=1.0, metavar="F", help="share of the training set, in (0, 1]")
-    data.add_argument("--split-seed", type=int, default=0, metavar="N", help="which split of that share (default 0)")
-    data.add_argument("--restart", type=int, default=0, metavar="N", help="whose initial head is taken (default 0)")
+    data.add_argument(
+        "--split-seed", type=number(0), default=0, metavar="N", help="which split of that share (default 0)"
+    )
+    data.add_argument(
+        "--restart", type=number(0), default=0, metavar="N", help="whose initial head is taken (default 0)"
+    )
     data.add_argument("--protocol", default="lee20", metavar="NAME", help="lee20 (default) or sharma24")
     data.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="protocol fields")
     how = parser.add_argument_group("what to keep, and how to compute")

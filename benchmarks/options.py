@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
 from typing import Any
 
 from benchmarks import tracking
 from benchmarks.executors.data_parallel import processes
+from fisher.common.command import number
 from fisher.common.errors import InputError
 
 DEFAULT_OUTPUT = "results"
@@ -59,14 +59,14 @@ def add_data(group: argparse._ActionsContainer) -> None:
 
 def add_execution(group: argparse._ArgumentGroup) -> None:
     """Add the flags that say where and how trials run."""
-    add, count = group.add_argument, whole(1, MOST)
+    add, count = group.add_argument, number(1, MOST)
     add("--workers", type=count, metavar="N", help="default: one per GPU, or per core")
     add("--threads", type=count, default=1, metavar="N", help="CPU threads per worker (default 1)")
     add("--trials-per-device", type=count, default=1, metavar="K", help="trials at a time on one GPU (default 1)")
     add("--timeout", type=seconds, metavar="SECONDS", help="wall-clock limit of one trial")
-    add("--retries", type=whole(0), default=1, metavar="N", help="further tries after an error (default 1)")
+    add("--retries", type=number(0), default=1, metavar="N", help="further tries after an error (default 1)")
     every = "optimizer steps between two checkpoints, from which an interrupted trial resumes (default 0: none)"
-    add("--checkpoint-every", type=whole(0), default=0, metavar="STEPS", help=every)
+    add("--checkpoint-every", type=number(0), default=0, metavar="STEPS", help=every)
     add("--executor", choices=("local", "ray", "slurm"), default="local", help="where trials run (default local)")
     add("--ray-address", metavar="HOST:PORT", help="a running cluster; default: Ray on this machine")
     slurm = "parameters of submitit (partition=gpu, time=600, gpus_per_node=1); trials=N per job (default 20)"
@@ -89,23 +89,6 @@ def add_tracking(group: argparse._ArgumentGroup) -> None:
 
 def _several(metavar: str) -> dict[str, Any]:
     return {"nargs": "+", "action": "extend", "default": [], "metavar": metavar}
-
-
-def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """The type of a flag that takes a whole number of a range."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}")
-        if most is not None and value > most:
-            raise argparse.ArgumentTypeError(f"must be at most {most}, got {text}")
-        return value
-
-    return read
 
 
 def seconds(text: str) -> float:

@@ -22,7 +22,6 @@ from benchmarks.trial import models
 from benchmarks.trial.config import Seeds
 from benchmarks.trial.inputs import Part, encode_all, part_of
 from benchmarks.trial.protocol import Protocol, make_protocol
-from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
 from fisher.common.files import require_writable
 from fisher.estimation.accumulate import Report
@@ -115,7 +114,6 @@ def estimate(request: Request, partial: Path, report: Report, device: str) -> Sc
 
 def run(args: argparse.Namespace) -> None:
     """Check, estimate, keep."""
-    require_at_least(args, split_seed=0, restart=0, batch_tokens=1)
     require_device(args.device)
     require_writable(args.output)
     request = prepare(args, make_protocol(args.protocol, dict(map(read_assignment, args.set))))

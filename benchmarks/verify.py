@@ -19,7 +19,7 @@ import argparse
 
 from benchmarks.executors import variables
 from benchmarks.options import add_data
-from fisher.common.command import Command
+from fisher.common.command import Command, number
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +33,19 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers"
     )
     again = parser.add_argument_group("with training")
-    again.add_argument("--rerun", type=int, default=0, metavar="K", help="train K random trials again")
+    again.add_argument("--rerun", type=number(0), default=0, metavar="K", help="train K random trials again")
     again.add_argument("--model", metavar="HUB_ID|FOLDER", help="of those trials; not needed for pocket")
     again.add_argument("--fisher-corpus", default="", metavar="FILE|HUB_ID", help="as fisher_corpus of the run")
-    again.add_argument("--tolerance", type=float, default=0.02, metavar="X", help="of a repeated score (default 0.02)")
-    again.add_argument("--loss-tolerance", type=float, default=1e-3, metavar="X", help="of its losses (default 0.001)")
+    again.add_argument(
+        "--tolerance", type=number(0, kind=float), default=0.02, metavar="X", help="of a repeated score (default 0.02)"
+    )
+    again.add_argument(
+        "--loss-tolerance", type=number(0, kind=float), default=1e-3, metavar="X", help="of its losses (default 0.001)"
+    )
     again.add_argument("--seed", type=int, metavar="N", help="which trials are drawn; default: a new one each time")
-    again.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of the training (default 1)")
+    again.add_argument(
+        "--threads", type=number(1), default=1, metavar="N", help="CPU threads of the training (default 1)"
+    )
 
 
 def needs_data(args: argparse.Namespace) -> bool:

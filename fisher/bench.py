@@ -18,19 +18,23 @@ exit codes: 0 measured; 2 the request was wrong; 130 interrupted
 import argparse
 from pathlib import Path
 
-from fisher.common.command import Command
+from fisher.common.command import Command, number
 from fisher.options import BATCH_TOKENS, SIZES
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("--size", choices=SIZES, default="small", help="of the BERT (default: small)")
-    parser.add_argument("--length", type=int, default=512, metavar="N", help="tokens of a sample (default 512)")
-    parser.add_argument("--samples", type=int, default=8, metavar="N", help="samples that every way takes (default 8)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default 5; 0: peak memory only")
+    parser.add_argument(
+        "--length", type=number(4, 512), default=512, metavar="N", help="tokens of a sample (default 512)"
+    )
+    parser.add_argument(
+        "--samples", type=number(2), default=8, metavar="N", help="samples that every way takes (default 8)"
+    )
+    parser.add_argument("--rounds", type=number(0), default=5, metavar="N", help="default 5; 0: peak memory only")
     parser.add_argument(
         "--batch-tokens",
-        type=int,
+        type=number(1),
         default=BATCH_TOKENS,
         metavar="N",
         help="padded tokens of a batch (default %(default)s)",

@@ -14,7 +14,7 @@ exit codes: 0 done; 2 the request was wrong; 130 interrupted
 import argparse
 from pathlib import Path
 
-from fisher.common.command import Command
+from fisher.common.command import Command, number
 from fisher.options import KINDS, OBJECTIVES, REDUCTIONS, SENTINELS, add_computing
 
 
@@ -42,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--sentinels", choices=SENTINELS, default="spans", help="seq2seq: spans of T5 (default), or single tokens"
     )
     asked.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of subsample, masks and drawn labels (default 0)"
+        "--seed", type=number(0), default=0, metavar="N", help="of subsample, masks and drawn labels (default 0)"
     )
     asked.add_argument("--max-length", type=int, metavar="N", help="tokens of a sample (default 512, or the model's)")
     kept = parser.add_argument_group("what to keep")

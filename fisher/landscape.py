@@ -15,7 +15,7 @@ exit codes: 0 done; 2 the request was wrong; 130 interrupted
 import argparse
 from pathlib import Path
 
-from fisher.common.command import Command
+from fisher.common.command import Command, number
 from fisher.options import AMONG, NORMALISATIONS, VARIANTS
 
 
@@ -46,12 +46,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     asked.add_argument(
         "--normalise", choices=NORMALISATIONS, default="row", help="directions by rows (default) or tensors"
     )
-    asked.add_argument("--grid", type=int, default=16, metavar="N", help="points along each direction (default 16)")
+    asked.add_argument(
+        "--grid", type=number(2), default=16, metavar="N", help="points along each direction (default 16)"
+    )
     asked.add_argument("--extent", type=float, default=1.5, metavar="X", help="the grid spans [-X, X] (default 1.5)")
     kept = parser.add_argument_group("what to keep, and how to compute")
     kept.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the results")
     kept.add_argument("--plot", action="store_true", help="3D surfaces and contours as PNG")
-    kept.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
+    kept.add_argument("--workers", type=number(1), default=1, metavar="N", help="processes (default 1)")
 
 
 main = Command("regbench fisher landscape", __doc__, add_flags, "fisher.surfaces.landscape", resumes=True)

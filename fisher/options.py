@@ -1,6 +1,8 @@
-"""Names and defaults that command lines offer; importing them loads no library of ours."""
+"""Names and defaults that command lines offer; importing them loads no heavy library."""
 
 from argparse import _ArgumentGroup
+
+from fisher.common.command import number
 
 OBJECTIVES = ("mlm", "mlm-tied", "causal", "seq2seq")
 REDUCTIONS = ("mean", "sum")
@@ -17,7 +19,7 @@ def add_computing(group: _ArgumentGroup) -> None:
     """Add the flags that say how Fisher scores are computed: tokens of a batch, device."""
     group.add_argument(
         "--batch-tokens",
-        type=int,
+        type=number(1),
         default=BATCH_TOKENS,
         metavar="N",
         help="padded tokens of a batch (default %(default)s)",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.data.tasks import find_task
 from benchmarks.executors import variables
-from fisher.common.command import Command
+from fisher.common.command import Command, number
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -33,10 +33,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--offline", action="store_true", help="use local files and caches only")
     size = parser.add_argument_group("what to measure")
     size.add_argument(
-        "--batches", type=int, default=6, metavar="N", help="batches that every candidate takes (default 6)"
+        "--batches", type=number(1), default=6, metavar="N", help="batches that every candidate takes (default 6)"
     )
     size.add_argument("--trials", action="store_true", help="whole trials against the Hugging Face Trainer too")
-    size.add_argument("--rounds", type=int, default=3, metavar="N", help="whole trials of each candidate (default 3)")
+    size.add_argument(
+        "--rounds", type=number(1), default=3, metavar="N", help="whole trials of each candidate (default 3)"
+    )
     size.add_argument("--output", type=Path, metavar="FILE", help="write every figure as JSON")
 
 

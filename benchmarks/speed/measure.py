@@ -17,7 +17,6 @@ from benchmarks.speed import report, steps, trials
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
 from benchmarks.trial.environment import isolated
-from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
 from fisher.common.files import require_writable, write_file
 
@@ -51,7 +50,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, measure, keep, print the tables."""
-    require_at_least(arguments, batches=1, rounds=1)
     if not 0 < arguments.fraction <= 1:
         raise InputError(f"--fraction must be in (0, 1], got {arguments.fraction:g}")
     if arguments.output is not None:

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import math
 import os
 import re
 import sys
@@ -31,9 +32,8 @@ class Parser(argparse.ArgumentParser):
     """A parser that refuses a flag in one sentence, as everything else is refused."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and end."""
-        sentence = re.sub(r"^argument ((?:[^ :]+/)?(--\S+)): must ", r"\2 must ", message)
-        self.exit(REFUSED, f"error: {escape(sentence)}\n")
+        """Raise InputError that says what is wrong."""
+        raise InputError(re.sub(r"^argument ((?:[^ :]+/)?(--\S+)): must ", r"\2 must ", message))
 
 
 def make_parser(prog: str, doc: str | None) -> argparse.ArgumentParser:
@@ -42,12 +42,24 @@ def make_parser(prog: str, doc: str | None) -> argparse.ArgumentParser:
     return Parser(prog=prog, description=first, epilog=rest.strip("\n"), formatter_class=Help)
 
 
-def require_at_least(args: argparse.Namespace, **least: float) -> None:
-    """Raise InputError unless the options named have at least these values; one that was not given is ignored."""
-    for name, low in least.items():
-        value = getattr(args, name)
-        if value is not None and not value >= low:
-            raise InputError(f"--{name.replace('_', '-')} must be at least {low:g}, got {value:g}")
+def number(
+    least: float, most: float = math.inf, *, kind: type[int] | type[float] = int
+) -> Callable[[str], int | float]:
+    """The type of a flag that takes a number of a range: whole ones, or with `kind=float` any."""
+
+    def read(text: str) -> int | float:
+        try:
+            value = kind(text)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"must be {wanted}, got {text!r}") from None
+        if not value >= least:
+            raise argparse.ArgumentTypeError(f"must be at least {least:g}, got {text}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most:g}, got {text}")
+        return value
+
+    return read
 
 
 def show_any_script() -> None:
@@ -79,8 +91,8 @@ class Command:
 
     def __call__(self, argv: Sequence[str] | None = None) -> int:
         show_any_script()
-        args = self.parser().parse_args(argv)
         try:
+            args = self.parser().parse_args(argv)
             run: Run = import_module(self.run).run if isinstance(self.run, str) else self.run
             code = run(args) or 0
             sys.stdout.flush()

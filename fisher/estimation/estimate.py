@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
 from fisher.common.files import require_writable
 from fisher.estimation.accumulate import Report, unchanged
@@ -190,7 +189,6 @@ def means_of(scores: Scores) -> Scores:
 
 def run(args: argparse.Namespace) -> None:
     """Check the request, estimate or resume, and write the file."""
-    require_at_least(args, seed=0, batch_tokens=1)
     require_device(args.device)
     texts = read_corpus(args.corpus)
     samples = number_of_samples(len(texts), args.samples, args.share)

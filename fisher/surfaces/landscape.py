@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fisher.common.command import require_at_least
 from fisher.common.errors import InputError
 from fisher.common.files import read_regular, write_file
 from fisher.common.progress import progress
@@ -154,7 +153,6 @@ def run(args: argparse.Namespace) -> None:
 
 def request_of(args: argparse.Namespace) -> Request:
     """The request with what the score file says where the command line is silent."""
-    require_at_least(args, grid=2, workers=1)
     if not 0 < args.extent <= MAX_EXTENT:
         raise InputError(f"--extent must be above 0 and at most {MAX_EXTENT}, got {args.extent:g}")
     weights = checkpoint_hash(args.model)

@@ -24,10 +24,18 @@ def test_memory_alone_needs_no_rounds(monkeypatch):
     assert found["peak_memory"] >= 0 and "loop_over_batched" not in found
 
 
-@pytest.mark.parametrize("flags", [["--length", "3"], ["--samples", "1"], ["--rounds", "-1"]])
-def test_bad_requests_have_their_sentence(flags, capsys):
-    assert main(flags) == 2
-    assert "length must be in 4..512, samples at least 2 and rounds at least 0" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "flag, value, sentence",
+    [
+        ("--length", "3", "--length must be at least 4, got 3"),
+        ("--length", "513", "--length must be at most 512, got 513"),
+        ("--samples", "1", "--samples must be at least 2, got 1"),
+        ("--rounds", "-1", "--rounds must be at least 0, got -1"),
+    ],
+)
+def test_bad_requests_have_their_sentence(flag, value, sentence, capsys):
+    assert main([flag, value]) == 2
+    assert capsys.readouterr().err == f"error: {sentence}\n"
 
 
 def test_an_unwritable_output_is_said_before_any_work(tmp_path, capsys):
