@@ -17,6 +17,7 @@ from regularizers.context import History
 from regularizers.flatten import flatten, unflatten
 from regularizers.resume import CannotSave, Snapshots
 from regularizers.strategy import parse
+from regularizers.testing import matrix
 from regularizers.testing.checks import Failure, NotApplicable, Subject, check, expect
 from regularizers.testing.tiny_trial import (
     CLASSES,
@@ -24,6 +25,8 @@ from regularizers.testing.tiny_trial import (
     first_difference,
     make_batch,
 )
+
+DECODER = "gpt2"
 
 
 @check("resume")
@@ -85,6 +88,18 @@ def regression_head(subject: Subject) -> str:
     broken = [name for name, value in trial.outcome().items() if not bool(torch.isfinite(value).all())]
     expect(not broken, f"on a regression head {broken[:1]} becomes NaN or infinite")
     return "finite"
+
+
+@check("decoder")
+def decoder(subject: Subject) -> str:
+    """On a small GPT-2, whose head reads the last token, a step moves weights, evaluates and saves as on a BERT."""
+    try:
+        found = matrix.act(DECODER, subject.strategy)
+    except AssertionError as problem:
+        raise Failure(str(problem)) from problem
+    if found != matrix.ACTS:
+        raise NotApplicable(found)
+    return "a step acts, two evaluations agree, saved and loaded it is the same"
 
 
 @check("packed")

@@ -3,6 +3,7 @@
 import contextlib
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -54,6 +55,7 @@ class RightMixing(Mixing):
     """The control: nothing is wrong with it."""
 
     off = ("right_mixing(0)",)
+    exempt: ClassVar = {"decoder": "it names layers of BERT"}
 
 
 class Gradient(torch.autograd.Function):

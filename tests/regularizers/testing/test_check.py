@@ -7,6 +7,7 @@ import torch
 
 from regularizers import registry
 from regularizers.__main__ import main
+from regularizers.base import SkipTrial
 from regularizers.registry import load_plugin, methods
 from regularizers.strategy import parse
 from regularizers.testing.conformance import CHECKS, run_check
@@ -129,7 +130,7 @@ def test_every_planted_defect_is_expected(defects):
 def test_the_control_without_a_defect_passes(defects):
     report = check(subject_of("right_mixing"))
     assert not report.failures
-    assert {f.check for f in report.findings if f.status == "skip"} == {"decay", "search"}
+    assert {f.check for f in report.findings if f.status == "skip"} == {"decay", "decoder", "search"}
 
 
 @pytest.mark.parametrize("name", list(methods()))
@@ -181,6 +182,22 @@ def test_exempt_checks_are_shown_with_their_reason(defects, monkeypatch):
     monkeypatch.setattr(registry.find("kl_sum"), "exempt", {"mean over examples": "summed on purpose"})
     finding = run_check("mean over examples", subject_of("kl_sum"))
     assert (finding.status, finding.reason) == ("skip", "declared: summed on purpose")
+
+
+def test_a_step_that_does_nothing_on_a_decoder_is_a_failure(monkeypatch):
+    monkeypatch.setattr("regularizers.testing.matrix.step", lambda *_: None)
+    finding = run_check("decoder", subject_of("sam"))
+    assert (finding.status, finding.reason) == ("fail", "sam(0.05) on gpt2: no step")
+
+
+def test_what_cannot_act_on_a_decoder_is_skipped_with_its_reason(defects, monkeypatch):
+    def attach(self, context):
+        raise SkipTrial("no such layers here")
+
+    monkeypatch.setattr(registry.find("right_mixing"), "attach", attach)
+    monkeypatch.setattr(registry.find("right_mixing"), "exempt", {})
+    finding = run_check("decoder", subject_of("right_mixing"))
+    assert (finding.status, finding.reason) == ("skip", "no such layers here")
 
 
 def test_an_exception_of_the_method_is_a_failure_with_its_text(defects, monkeypatch):
