@@ -13,31 +13,21 @@ The default of 0.999 is the usual one and no paper's.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
-from torch import Tensor
-
-from regularizers.base import AVERAGED_WEIGHTS, Context, Regularizer, require
+from regularizers.base import Context, require
+from regularizers.methods._averaging import Averaging
 from regularizers.registry import register
 from regularizers.search import Linear
-from regularizers.surgery.swapping import swapped_parameters
-
-
-def average(running: list[Tensor], weights: list[Tensor], decay: float) -> None:
-    """In place `v <- decay * v + (1 - decay) * w` over lists of equal shapes."""
-    torch._foreach_lerp_(running, weights, 1.0 - decay)
-
 
 WARMUP = 9  # d_t = (t - 1) / (t - 1 + 9)
 
 
 @register("ema")
 @dataclass
-class EMA(Regularizer):
+class EMA(Averaging):
     """Evaluate a running average with at most `decay` in [0, 1); at 0 the average is the last weights."""
 
     decay: float = 0.999
@@ -47,31 +37,16 @@ class EMA(Regularizer):
     equation: ClassVar[str] = "v <- d_t * v + (1 - d_t) * w, d_t = min(decay, (t-1)/(t+8)); v is evaluated"
     deviations: ClassVar[str] = "the decay is warmed up, so that the start is no part of the average"
     off: ClassVar[tuple[str, ...]] = ("ema(0)",)
-    sets: ClassVar[frozenset[str]] = frozenset({AVERAGED_WEIGHTS})
     search: ClassVar = {"decay": Linear(0.5, 0.99)}
 
     def __post_init__(self) -> None:
         require(0 <= self.decay < 1, "the decay of ema must be in [0, 1)", self.decay)
 
-    def attach(self, context: Context) -> list[str]:
-        """Returns what is averaged."""
-        self.running: dict[str, Tensor] = {}
-        self.averaged = 0
-        return list(context.parameters())
-
     def update(self, apply: Callable[[], None], context: Context) -> None:
         """Average after the step; the first step leaves its own result."""
         apply()
-        weights = context.parameters()
-        if not self.running:
-            self.running = {name: p.detach().clone() for name, p in weights.items()}
-        average(list(self.running.values()), [weights[name].detach() for name in self.running], self.rate())
-        self.averaged += 1
+        self.take(context, 1.0 - self.rate())
 
     def rate(self) -> float:
         """d_t of the coming step."""
         return min(self.decay, self.averaged / (self.averaged + WARMUP))
-
-    def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
-        """The model carries the average."""
-        return swapped_parameters(context.parameters(), self.running)

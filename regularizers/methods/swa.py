@@ -15,23 +15,19 @@ Reference: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson 2018 (UAI), arXiv:1803
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
-from torch import Tensor
-
-from regularizers.base import AVERAGED_WEIGHTS, Context, Regularizer, require
+from regularizers.base import Context, require
+from regularizers.methods._averaging import Averaging
 from regularizers.registry import register
 from regularizers.search import Linear
-from regularizers.surgery.swapping import swapped_parameters
 
 
 @register("swa")
 @dataclass
-class SWA(Regularizer):
+class SWA(Averaging):
     """Evaluate the mean of the weights after the last `share` in [0, 1] of all steps."""
 
     share: float = 0.25
@@ -40,29 +36,13 @@ class SWA(Regularizer):
     equation: ClassVar[str] = "v <- (v * n + w) / (n + 1) in the last steps; v is evaluated"
     deviations: ClassVar[str] = "averaged after every step; the learning rate is the protocol's"
     off: ClassVar[tuple[str, ...]] = ("swa(0)",)
-    sets: ClassVar[frozenset[str]] = frozenset({AVERAGED_WEIGHTS})
     search: ClassVar = {"share": Linear(0.05, 0.75)}
 
     def __post_init__(self) -> None:
         require(0 <= self.share <= 1, "the share of swa must be in [0, 1]", self.share)
 
-    def attach(self, context: Context) -> list[str]:
-        """Returns what is averaged."""
-        self.mean: dict[str, Tensor] = {}
-        self.averaged = 0
-        return list(context.parameters())
-
     def update(self, apply: Callable[[], None], context: Context) -> None:
         """Take the weights after the step into the mean, in the last part of the training."""
         apply()
-        if context.training.step + 1 <= (1 - self.share) * context.training.steps:
-            return
-        weights = {name: p.detach() for name, p in context.parameters().items()}
-        if not self.mean:
-            self.mean = {name: torch.zeros_like(w) for name, w in weights.items()}
-        self.averaged += 1
-        torch._foreach_lerp_(list(self.mean.values()), [weights[name] for name in self.mean], 1 / self.averaged)
-
-    def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
-        """The model carries the mean."""
-        return swapped_parameters(context.parameters(), self.mean)
+        if context.training.step + 1 > (1 - self.share) * context.training.steps:
+            self.take(context, 1 / (self.averaged + 1))

@@ -26,7 +26,7 @@ def test_the_ends_are_exact():
 def test_averages_nest(lab):
     trial = lab("ema(0.6) + wise_ft(0.3)")
     trial.run(2)
-    end, running = trial.parameters(), {name: p.clone() for name, p in trial.term.running.items()}
+    end, running = trial.parameters(), {name: p.clone() for name, p in trial.term.mean.items()}
     with trial.bound.evaluation():
         for name, p in trial.model.named_parameters():
             start = running if name.startswith("classifier") else trial.start
