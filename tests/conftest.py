@@ -3,8 +3,9 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the Makefile does: threads t
 
 
 @pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever a test registers is forgotten after it."""
+def own_registry(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever a test registers is forgotten after it, and so are the modules that it imported from its own folder."""
     registry.methods()
     registry.load_entry_points.cache_clear()
     monkeypatch.setattr(registry, "_methods", dict(registry._methods))
@@ -25,8 +26,32 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     registry.load_entry_points.cache_clear()
     for name in set(sys.modules) - known:
-        if name.startswith("regbench_plugin_"):
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if name.startswith("regbench_plugin_") or str(tmp_path_factory.getbasetemp()) in file:
             del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out fsync: thousands of small files are written here, and none has to survive a power cut."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The sentence with which a command refuses a request: exit code 2, one line that can be printed, no traceback."""
+
+    def sentence(main: Callable[[list[str]], Any], *argv: object) -> str:
+        capsys.readouterr()
+        try:
+            code = main([*map(str, argv)])
+        except SystemExit as end:  # of the parser
+            code = end.code
+        error = capsys.readouterr().err
+        assert code == 2 and error.startswith("error: ") and error.removesuffix("\n").isprintable(), error
+        return error
+
+    return sentence
 
 
 @pytest.fixture(scope="session")

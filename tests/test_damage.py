@@ -351,10 +351,7 @@ TARGETS: dict[str, Callable[[Path], tuple[bytes, Read]]] = {
 
 @pytest.mark.parametrize("count", [QUICK, pytest.param(MANY, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", TARGETS)
-def test_what_is_damaged_is_read_or_refused_in_one_sentence(
-    name: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
+def test_what_is_damaged_is_read_or_refused_in_one_sentence(name: str, count: int, tmp_path: Path) -> None:
     whole, read = TARGETS[name](tmp_path)
     read(whole)
     for data in damaged(whole, count):

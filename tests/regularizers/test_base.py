@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fisher.common.errors import InputError
-from regularizers.base import Context, Regularizer, SkipTrial, criterion, forward, linear_layers, outside_head, require
+from regularizers.base import Regularizer, criterion, linear_layers
 
 
 def test_criterion_is_mean_cross_entropy_or_mean_squared_error():
@@ -15,20 +14,6 @@ def test_criterion_is_mean_cross_entropy_or_mean_squared_error():
     slow = -sum(torch.log_softmax(row, 0)[label] for row, label in zip(logits, labels, strict=True)) / 2
     assert criterion(logits, labels).item() == pytest.approx(slow.item())
     assert criterion(torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 1.0])).item() == 2.5
-
-
-def test_forward_hands_everything_but_the_labels_to_the_model(lab):
-    trial = lab("none")
-    batch = trial.batches[0]
-    own = trial.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    assert torch.equal(forward(trial.model, batch), own)
-
-
-def test_initial_is_a_copy_of_the_start(lab):
-    trial = lab("none")
-    trial.run(1)
-    assert all(torch.equal(trial.context.initial[name], value) for name, value in trial.start.items())
-    assert not torch.equal(trial.context.initial["classifier.weight"], trial.model.classifier.weight)
 
 
 @pytest.mark.parametrize(("scope", "body", "head"), [("all", True, True), ("body", True, False), ("head", False, True)])
@@ -60,18 +45,6 @@ def test_linear_layers_of_both_kinds(family_model):
     assert "transformer.h.0.mlp.c_proj" in names and names[-1] == "score" and len(names) == 2 * 4 + 1
 
 
-def test_a_head_without_a_layer_to_mix_is_skipped():
-    with pytest.raises(SkipTrial, match="the none model has no layer to mix in scope 'head'"):
-        Context(nn.Linear(2, 2)).scoped("head").mixed_layers("paper")
-
-
-def test_scores_of_a_source_that_is_not_there():
-    with pytest.raises(
-        InputError, match="probe must be given Fisher scores from estimate, got none; estimate them first"
-    ):
-        Context(nn.Linear(2, 2)).scores("estimate", "probe")
-
-
 @dataclass
 class Probe(Regularizer):
     p: float = 0.5
@@ -100,14 +73,6 @@ def test_the_defaults_of_the_hooks_change_nothing(lab):
         ran.append("evaluate")
     assert ran == ["backward", "apply", "evaluate"]
     assert probe.loss(lambda batch: batch, "inner", context) == "inner"
-
-
-def test_sentences():
-    with pytest.raises(InputError, match=r"^p must be small, got 3; take 1$"):
-        require(False, "p must be small", 3, "take 1")
-    with pytest.raises(InputError, match=r"^probe must act outside the head, got head:probe; leave out head:$"):
-        outside_head("probe", "head")
-    outside_head("probe", "all")
 
 
 def test_the_regression_loss_does_not_round_labels_to_half_precision():

@@ -1,5 +1,7 @@
 """`list` and `describe`: every method, its parameters as the constructor checks them, its places, and the schedule."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from fisher.scores import load_scores, save_scores
 from leaderboard.records.methods import encode_methods, read_methods
 from regularizers.__main__ import main
 from regularizers.base import Regularizer
-from regularizers.describe import KEPT_SCORES, condense, describe, explain, requirement
+from regularizers.describe import KEPT_SCORES, condense, describe, explain, listing, requirement
 from regularizers.registry import methods
 from regularizers.strategy import parse
 from regularizers.testing.tiny_trial import tiny_bert
@@ -33,6 +35,13 @@ def test_list_names_every_method_with_its_cost(capsys):
     for name in methods():
         assert name in shown
     assert "2+2" in shown and "Lee, Cho, Kang 2020" in shown
+
+
+def test_the_table_of_the_documentation_is_the_registry_s():
+    page = (Path(__file__).parents[2] / "docs" / "regularizers.md").read_text(encoding="utf-8")
+    printed = [line for line in page.splitlines() if line.startswith(("| `", "| method | what"))]
+    made = [line for line in listing(markdown=True).splitlines() if not line.startswith("| ---")]
+    assert printed == made, "make the table anew: python -m regularizers list --markdown"
 
 
 def test_describe_shows_ranges_defaults_deviations_and_places():
@@ -123,10 +132,8 @@ def test_the_shuffled_control_is_shown_as_it_is_applied():
         (["describe", "guided_dropout", "--fisher", "missing"], "there is no score file missing"),
     ],
 )
-def test_wrong_requests_exit_with_two_and_one_sentence(capsys, arguments, message):
-    assert main(arguments) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+def test_wrong_requests_exit_with_two_and_one_sentence(refused, arguments, message):
+    assert message in refused(main, *arguments)
 
 
 def test_without_scores_the_schedule_is_asked_for(capsys):

@@ -28,16 +28,6 @@ FILES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def as_before():
-    """The modules of these tests are imported anew by each."""
-    known = set(sys.modules)
-    yield
-    for name in set(sys.modules) - known:
-        if name.split(".")[0] in ("shakers", "outside", "many", "asked", "vendored"):
-            del sys.modules[name]
-
-
 @pytest.fixture
 def identity_with(tmp_path, monkeypatch):
     """The identity of `shake` where some files hold something else, in a folder of its own each time."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fisher.common.errors import InputError
 from regularizers.base import Context, spell
 from regularizers.registry import find
-from regularizers.strategy import MAX_LENGTH, parse, silence, usage
+from regularizers.strategy import MAX_LENGTH, parse, silence
 
 p = st.floats(0, 0.999)
 bounds = st.tuples(p, p).map(sorted)
@@ -148,10 +148,6 @@ def test_with_a_head_term_the_others_act_on_the_body():
     assert [term.scope for term in parse("dropout(0.1) + head:none").terms] == ["body", "head"]
 
 
-def test_one_technique_may_act_on_body_and_head_in_one_sum():
-    assert parse("mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)").names() == ["mixout"]
-
-
 def test_binding_copies_so_that_trials_share_nothing(lab):
     strategy = parse("mixout(w_pre, 0.7)")
     first = strategy.bind(lab("none").context)
@@ -205,10 +201,6 @@ def test_every_hook_of_every_term_is_called_and_later_terms_wrap_earlier_ones(la
     order = {kind: [c.split()[0] for c in calls if c.endswith(kind)] for kind in kinds}
     assert order["draw"] == ["first", "second"]
     assert order["gradients"] == order["loss"] == order["update"] == ["second", "first"]
-
-
-def test_usage_shows_defaults():
-    assert usage(find("mixout")) == "mixout(target, p, layers=paper, gradient=exact)"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from regularizers.base import Context, SkipTrial
-from regularizers.methods.dps import DPS, top_part
+from regularizers.methods.dps import top_part
 
 
 def full_gradients(trial, batch):
@@ -44,9 +42,3 @@ def test_entries_of_equal_score_stay_together():
     scores = torch.tensor([[3.0, 1.0], [1.0, 0.0]])
     assert top_part(scores, 0.5).tolist() == [[True, True], [True, False]]
     assert top_part(scores, 0.25).sum() == 1 and top_part(scores, 1).all()
-
-
-def test_a_model_without_linear_layers_in_its_layers_is_skipped():
-    model = nn.Sequential(nn.LayerNorm(2))
-    with pytest.raises(SkipTrial, match="dps needs a model with linear layers in its numbered layers"):
-        DPS().attach(Context(model))

@@ -1,7 +1,4 @@
-import pytest
 import torch
-
-from regularizers.methods.ema import EMA
 
 
 def test_the_average_equals_a_slow_one_and_training_does_not_see_it(lab):
@@ -20,18 +17,3 @@ def test_the_average_equals_a_slow_one_and_training_does_not_see_it(lab):
 
 def test_before_the_first_step_the_weights_themselves_are_evaluated(lab):
     assert torch.equal(lab("ema(0.8)").evaluate(), lab("none").evaluate())
-
-
-def test_the_start_is_no_part_of_the_average(lab):
-    trial = lab("ema(0.999)")
-    trial.run(1)
-    after = trial.parameters()
-    with trial.bound.evaluation():
-        assert all(torch.equal(p, after[name]) for name, p in trial.model.named_parameters())
-
-
-@pytest.mark.parametrize(("steps", "rate"), [(1, 0), (10, 0.5), (91, 90 / 99), (8991, 8990 / 8999), (10**6, 0.999)])
-def test_the_decay_grows_with_the_steps_up_to_its_value(steps, rate):
-    method = EMA(0.999)
-    method.averaged = steps - 1
-    assert method.rate() == pytest.approx(rate, rel=1e-12)

@@ -1,4 +1,4 @@
-"""EWC: the penalty against a slow sum, which weights it pulls, what it refuses."""
+"""EWC: the penalty entry by entry, which weights it pulls, what it refuses."""
 
 import pytest
 import torch
@@ -6,8 +6,6 @@ import torch
 from fisher.common.errors import InputError
 from fisher.scores import Scores
 from regularizers.base import SkipTrial
-from regularizers.methods.ewc import ewc_penalty
-from regularizers.strategy import parse
 from regularizers.testing.tiny_trial import make_batch
 
 
@@ -21,23 +19,6 @@ def attached(lab, numbers):
         return lab("ewc(3)", fisher={"estimate": Scores(change(values))}), values
 
     return build
-
-
-def test_penalty_equals_the_slow_reference(numbers):
-    weights, targets = [numbers(2, 3), numbers(4)], [numbers(2, 3, seed=1), numbers(4, seed=2)]
-    fisher = [numbers(2, 3, seed=3).square(), numbers(4, seed=5).square()]
-    slow = 0.0
-    for w, u, f in zip(weights, targets, fisher, strict=True):
-        for a, b, c in zip(w.flatten().tolist(), u.flatten().tolist(), f.flatten().tolist(), strict=True):
-            slow += 0.5 * c * (a - b) ** 2
-    assert abs(ewc_penalty(weights, targets, fisher).item() / slow - 1) <= 1e-10
-
-
-def test_gradient_is_fisher_times_distance(numbers):
-    weight, target, fisher = numbers(3, 2).requires_grad_(), numbers(3, 2, seed=1), numbers(3, 2, seed=2).square()
-    assert torch.autograd.gradcheck(lambda w: ewc_penalty([w], [target], [fisher]), weight)
-    ewc_penalty([weight], [target], [fisher]).backward()
-    assert torch.allclose(weight.grad, fisher * (weight.detach() - target), rtol=1e-12, atol=1e-12)
 
 
 def test_acts_on_the_weights_that_have_a_score_and_no_others(attached):
@@ -55,15 +36,16 @@ def test_its_numbers_follow_the_weights_to_another_type(attached):
     } and loss.dtype == torch.float32
 
 
-def test_the_loss_adds_strength_times_the_penalty(attached):
+def test_the_loss_adds_strength_times_the_penalty(attached, numbers):
     (trial, values), batch = attached(), make_batch(0)
     start = trial.bound.loss(batch).loss
     assert torch.equal(start, trial.context.compute(batch).loss)  # at w_pre the penalty is 0
     with torch.no_grad():
         for parameter in trial.model.parameters():
-            parameter.add_(0.1)
+            parameter.add_(numbers(*parameter.shape, seed=9))
     inner = trial.context.compute(batch).loss
-    slow = 3 * 0.5 * sum(values[name.removeprefix("bert.")].sum() * 0.1**2 for name in trial.touched)
+    parts = {name: values[name.removeprefix("bert.")] for name in trial.touched}
+    slow = 3 * 0.5 * sum((part * numbers(*part.shape, seed=9).square()).sum() for part in parts.values())
     assert abs(((trial.bound.loss(batch).loss - inner) / slow).item() - 1) <= 1e-10
 
 
@@ -77,7 +59,3 @@ def test_a_diagonal_of_another_shape_is_refused(attached):
 def test_scores_of_other_names_skip_the_trial(attached):
     with pytest.raises(SkipTrial, match="ewc finds no weight of this model among the scores of estimate"):
         attached(change=lambda values: {f"other.{name}": value for name, value in values.items()})
-
-
-def test_it_names_its_source():
-    assert parse("ewc(1) + surgical(2, fisher=f.safetensors)").fisher_sources() == ["estimate", "f.safetensors"]

@@ -1,5 +1,7 @@
 """Guided dropout: the published schedule by name, ties, shuffling, and the scores it accepts."""
 
+import random
+
 import pytest
 import torch
 
@@ -20,20 +22,17 @@ def test_the_published_ranking_gives_the_published_probabilities():
     assert rates["layer.11.attention.self"] == pytest.approx(0.099 - 0.00275 * 6)
 
 
-def test_it_is_linear_in_rank_and_not_in_score():
-    assert schedule({"a": 5.0, "b": 1e9, "c": 0.1}, 0.1, 0.3) == pytest.approx({"a": 0.2, "b": 0.1, "c": 0.3})
-
-
-def test_sites_of_equal_score_keep_their_order():
-    assert schedule({"a": 1.0, "b": 1.0, "c": 1.0}, 0, 0.2) == pytest.approx({"a": 0.2, "b": 0.1, "c": 0})
-
-
-def test_a_single_site_gets_the_upper_bound():
-    assert schedule({"a": 1.0}, 0, 0.2) == {"a": 0.2}
-
-
-def test_equal_bounds_are_plain_dropout():
-    assert set(schedule({"a": 1.0, "b": 2.0}, 0.1, 0.1).values()) == {0.1}
+@pytest.mark.parametrize(
+    ("scores", "low", "high", "expected"),
+    [
+        ({"a": 5.0, "b": 1e9, "c": 0.1}, 0.1, 0.3, {"a": 0.2, "b": 0.1, "c": 0.3}),  # linear in rank, not in score
+        ({"a": 1.0, "b": 1.0, "c": 1.0}, 0, 0.2, {"a": 0.2, "b": 0.1, "c": 0}),  # equal scores keep their order
+        ({"a": 1.0}, 0, 0.2, {"a": 0.2}),  # a single site gets the upper bound
+        ({"a": 1.0, "b": 2.0}, 0.1, 0.1, {"a": 0.1, "b": 0.1}),  # equal bounds are plain dropout
+    ],
+)
+def test_schedule_falls_with_the_rank(scores, low, high, expected):
+    assert schedule(scores, low, high) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +81,6 @@ def test_the_head_has_a_probability_of_its_own(lab):
 
 def test_shuffled_has_the_same_probabilities_elsewhere_and_always_the_same(lab):
     ranked, _, _ = attached(lab, "guided_dropout(0, 0.2)")
-    import random
-
     state = random.getstate()
     shuffled, _, _ = attached(lab, "guided_dropout(0, 0.2, order=shuffled)")
     assert random.getstate() == state
@@ -103,6 +100,6 @@ def test_it_needs_scores_of_its_tensors(lab):
         attached(lab, "guided_dropout(0, 0.1)", values={})
 
 
-def test_it_names_its_source():
-    assert parse("guided_dropout(0, 0.1)").fisher_sources() == ["estimate"]
-    assert parse("guided_dropout(0, 0.1, fisher=published)").fisher_sources() == ["published"]
+def test_methods_name_the_sources_of_their_scores():
+    sum_of_three = parse("ewc(1) + guided_dropout(0, 0.1, fisher=published) + surgical(2, fisher=f.safetensors)")
+    assert sum_of_three.fisher_sources() == ["estimate", "f.safetensors", "published"]

@@ -14,24 +14,6 @@ def test_equals_the_matrix_form_of_equation_5(p, numbers):
     assert ((mixconnect(weight, target, p, mask) - slow).norm() / slow.norm()).item() <= 1e-10
 
 
-def test_gradient_is_exact_for_masks_that_are_no_choice_of_0_or_1(numbers):
-    weight, target, mask = numbers(3, 2).requires_grad_(), numbers(3, 2, seed=1), numbers(2, seed=2)
-    assert torch.autograd.gradcheck(lambda w: mixconnect(w, target, 0.4, mask), weight)
-
-
-def test_theorem_1_holds_with_equality_for_a_quadratic_loss(numbers):
-    """E L(Phi) = L(w) + m sigma^2 / (2 mu^2) ||w - u||^2 for L = m/2 ||w||^2; exact over all Bernoulli masks."""
-    weight, target, p, m = numbers(1, 4), numbers(1, 4, seed=1), 0.3, 2.5
-    expected = torch.zeros((), dtype=torch.float64)
-    for bits in range(16):
-        mask = torch.tensor([bits >> j & 1 for j in range(4)], dtype=torch.float64)
-        chance = (1 - p) ** mask.sum() * p ** (4 - mask.sum())
-        expected += chance * m / 2 * mixconnect(weight, target, p, mask).square().sum()
-    strength = m * p * (1 - p) / (2 * (1 - p) ** 2)
-    bound = m / 2 * weight.square().sum() + strength * (weight - target).square().sum()
-    assert abs(expected / bound - 1).item() <= 1e-12
-
-
 def test_moments_of_the_gaussian_mask():
     draws = gaussian_mask(200_000, 0.3, torch.Generator().manual_seed(0))
     assert abs(draws.mean().item() - 0.7) < 0.005

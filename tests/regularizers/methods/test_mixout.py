@@ -7,7 +7,6 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from fisher.common.errors import InputError
-from regularizers.base import Context
 from regularizers.methods.mixout import mixout
 from regularizers.strategy import parse
 from regularizers.surgery.mixing import MixedLinear, convert_to_mixed, set_mask
@@ -48,45 +47,6 @@ def test_the_authors_gradient_lacks_the_factor_and_only_that(numbers):
         grads[form] = weight.grad
     assert torch.allclose(values["exact"], values["authors"], rtol=1e-12, atol=0)
     assert torch.allclose(grads["authors"], grads["exact"] * 0.3, rtol=1e-12, atol=0)
-
-
-def test_expectation_over_all_masks_is_the_weight(numbers):
-    weight, target, p = numbers(2, 3), numbers(2, 3, seed=1), 0.7
-    mean = torch.zeros_like(weight)
-    for bits in range(8):
-        mask = torch.tensor([bits >> j & 1 for j in range(3)], dtype=torch.float64)
-        kept = int(mask.sum())
-        mean += (1 - p) ** kept * p ** (3 - kept) * mixout(weight, target, p, mask)
-    assert torch.allclose(mean, weight, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", ["linear", "conv1d"])
-def test_with_one_mask_it_is_dropout_before_the_layer_forward_and_backward(kind, numbers):
-    p, x = 0.4, numbers(2, 3, 5, seed=2)
-    mask = torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0], dtype=torch.float64)
-    layer = (nn.Linear(5, 4) if kind == "linear" else Conv1D(4, 5)).double()
-    layer(x * mask / (1 - p)).square().sum().backward()
-    expected = {name: parameter.grad.clone() for name, parameter in layer.named_parameters()}
-    dropped = layer(x * mask / (1 - p))
-    layer.zero_grad()
-    mixed = convert_to_mixed(layer, torch.zeros_like(layer.weight), p)
-    set_mask(mixed, mask)
-    out = layer(x)
-    out.square().sum().backward()
-    assert torch.allclose(out, dropped, rtol=1e-12, atol=1e-12)
-    for name, parameter in layer.named_parameters():
-        assert torch.allclose(parameter.grad, expected[name], rtol=1e-12, atol=1e-12), name
-
-
-def test_conv1d_mixes_rows_as_linear_mixes_columns(numbers):
-    linear, conv = nn.Linear(5, 4).double(), Conv1D(4, 5).double()
-    target, mask, x = numbers(4, 5), torch.tensor([1, 0, 0, 1, 1]).double(), numbers(2, 5, seed=3)
-    with torch.no_grad():
-        conv.weight.copy_(linear.weight.t())
-        conv.bias.copy_(linear.bias)
-    for layer, u in ((linear, target), (conv, target.t())):
-        set_mask(convert_to_mixed(layer, u, 0.6), mask)
-    assert torch.allclose(linear(x), conv(x), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("gradient", ["exact", "authors"])
@@ -180,18 +140,6 @@ def test_all_layers_and_the_head(lab):
     assert len(everything) == 3 * 6 + 1 and "bert.encoder.layer.0.output.dense" in everything
     assert "classifier" not in everything
     assert lab("head:mixout(w_0, 0.7)").touched == ["classifier"]
-
-
-def test_gpt2s_layers_are_mixed(family_model, batch):
-    model, head = family_model("gpt2")
-    bound = parse("mixout(0, 0.5)").bind(Context(model, head, torch.Generator().manual_seed(0)))
-    bound.attach()
-    model.eval()
-    plain = model(input_ids=batch["input_ids"]).logits
-    model.train()
-    bound.draw()
-    assert not torch.equal(plain, model(input_ids=batch["input_ids"]).logits)
-    assert torch.equal(plain, model.eval()(input_ids=batch["input_ids"]).logits)
 
 
 def stored(tmp_path, model, change=lambda name, value: value):

@@ -164,6 +164,8 @@ def test_without_scores_they_say_what_to_do(text, lab):
     ("text", "message"),
     [
         ("bitfit", "bitfit needs a model with biases, and .* has none outside the head"),
+        ("dps", "the model must have numbered layers, got none"),
+        ("lora", "lora needs a model whose family has layers to adapt"),
         ("gaussian_dropout(0.1)", "the none model has no dropout site in scope 'all'"),
         ("hype", "the model must have numbered layers, got none"),
         ("layerwise_lr(0.5)", "the model must have numbered layers, got none"),
@@ -174,6 +176,11 @@ def test_without_scores_they_say_what_to_do(text, lab):
 def test_a_model_without_what_they_act_on_is_skipped(text, message):
     with pytest.raises(SkipTrial, match=message):
         parse(text).bind(Context(nn.LayerNorm(2, bias=False))).attach()
+
+
+def test_layers_without_what_they_act_on_skip_the_trial():
+    with pytest.raises(SkipTrial, match="dps needs a model with linear layers in its numbered layers"):
+        parse("dps").bind(Context(nn.Sequential(nn.LayerNorm(2)))).attach()
 
 
 @pytest.mark.parametrize("text", ["freeze(4)", "reinit(4)"])

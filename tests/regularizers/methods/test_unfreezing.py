@@ -32,20 +32,6 @@ def test_the_head_trains_alone_at_first(share, alone, lab):
         assert (moved == known == head) if step < alone else moved > head
 
 
-def test_a_body_that_joins_takes_its_first_adam_step(lab, replay):
-    trial = lab("lp_ft(0.4)")
-    trial.context.training.steps = 5
-    trial.run(2)
-    trial.context.training.step = 2
-    name = "bert.pooler.dense.weight"
-    before = trial.parameters()[name]
-    trial.run(1)
-    weight = dict(trial.model.named_parameters())[name]
-    gradient = weight.grad
-    expected = before - 0.01 * gradient / (gradient.abs() + 1e-8)  # at its first step Adam moves by the sign
-    torch.testing.assert_close(weight.detach(), expected, rtol=1e-9, atol=1e-12)
-
-
 def test_layers_join_from_the_top(lab):
     trial = lab("gradual_unfreezing(0.8)")
     trial.context.training.steps = 5
