@@ -74,14 +74,6 @@ def test_a_gpu_gives_what_the_cpu_gives(family, case):
     assert_same({name: value.cpu() for name, value in found.items()}, expected)
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
-def test_padding_changes_nothing(family, case):
-    model, samples, loss = case(family, 3)
-    longest = max(samples, key=lambda sample: len(sample["input_ids"]))
-    padded = [{name: value[:1] for name, value in collate([sample, longest]).items()} for sample in samples]
-    assert_same(squares(model, padded, loss), squares(model, [collate([sample]) for sample in samples], loss))
-
-
 def test_float32_stays_close_to_float64(case):
     model, samples, loss = case("bert", 6)
     expected = empirical_fisher(model, samples, loss)

@@ -33,11 +33,9 @@ def test_memory_alone_needs_no_rounds(monkeypatch):
         ("--rounds", "-1", "--rounds must be at least 0, got -1"),
     ],
 )
-def test_bad_requests_have_their_sentence(flag, value, sentence, capsys):
-    assert main([flag, value]) == 2
-    assert capsys.readouterr().err == f"error: {sentence}\n"
+def test_bad_requests_have_their_sentence(flag, value, sentence, refused):
+    assert refused(main, flag, value) == f"error: {sentence}\n"
 
 
-def test_an_unwritable_output_is_said_before_any_work(tmp_path, capsys):
-    assert main(["--output", str(tmp_path)]) == 2
-    assert "must be a file to write, but it is a folder" in capsys.readouterr().err
+def test_an_unwritable_output_is_said_before_any_work(tmp_path, refused):
+    assert "must be a file to write, but it is a folder" in refused(main, "--output", tmp_path)

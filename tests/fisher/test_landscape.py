@@ -139,7 +139,7 @@ def test_a_loss_that_overflows_is_null_in_the_file(flags, tmp_path, monkeypatch)
     assert surface["sharpness"] is None and surface["losses"] == [[None, None], [None, None]]
 
 
-def test_known_points_are_not_computed_again(flags, tmp_path, monkeypatch, capsys):
+def test_known_points_are_not_computed_again(flags, tmp_path, monkeypatch, refused):
     assert main(flags("--variants", "all")) == 0
     first = (tmp_path / "land" / "landscape.json").read_bytes()
     points = tmp_path / "land" / "points.jsonl"
@@ -152,11 +152,11 @@ def test_known_points_are_not_computed_again(flags, tmp_path, monkeypatch, capsy
     )
     assert main(flags("--variants", "all")) == 0
     assert len(computed) == 2 and (tmp_path / "land" / "landscape.json").read_bytes() == first
-    assert main(flags("--variants", "all", "--extent", 1)) == 2
-    assert "holds points of another request (extent differ): choose another folder" in capsys.readouterr().err
+    said = refused(main, *flags("--variants", "all", "--extent", 1))
+    assert "holds points of another request (extent differ): choose another folder" in said
     points.write_text("?")
-    assert main(flags("--variants", "all")) == 2
-    assert "should hold the points of landscapes but cannot be read: remove it" in capsys.readouterr().err
+    said = refused(main, *flags("--variants", "all"))
+    assert "should hold the points of landscapes but cannot be read: remove it" in said
 
 
 def test_several_workers_give_the_same_values(flags, tmp_path):
@@ -166,7 +166,7 @@ def test_several_workers_give_the_same_values(flags, tmp_path):
     assert torch.allclose(torch.tensor(one[0]["losses"]), torch.tensor(two[0]["losses"]), rtol=1e-5)
 
 
-def test_bad_requests_have_their_sentences(flags, model_folder, tmp_path, capsys):
+def test_bad_requests_have_their_sentences(flags, model_folder, tmp_path, refused):
     other = tmp_path / "other"
     model, tokenizer = load_pretrained(model_folder("bert"), "mlm")
     with torch.no_grad():
@@ -186,5 +186,4 @@ def test_bad_requests_have_their_sentences(flags, model_folder, tmp_path, capsys
         (flags(output="corpus.txt"), "cannot be written"),
     ]
     for request, sentence in cases:
-        assert main(request) == 2
-        assert sentence in capsys.readouterr().err
+        assert sentence in refused(main, *request)

@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -125,12 +124,6 @@ def realistic(restarts: int = 3, fractions: tuple[float, ...] = (0.1, 0.25)) -> 
                     )
     records[-1]["result"] = _result("oom", None, {"reason": "out of memory: 2 GiB asked for"})
     return records
-
-
-@pytest.fixture(autouse=True)
-def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out fsync: thousands of small files are written here, and none has to survive a power cut."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture

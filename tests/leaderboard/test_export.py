@@ -76,11 +76,9 @@ def test_predictions_have_six_digits(honest_record, store, tmp_path):
     assert json.loads(lines(tmp_path / "out")[0])["result"]["predictions"] == [1.234568, 2.0]
 
 
-def test_an_identity_with_a_path_cannot_be_published(honest_record, store, tmp_path, capsys):
+def test_an_identity_with_a_path_cannot_be_published(honest_record, store, tmp_path, refused):
     entry = honest_record('guided_dropout(0, 0.1, fisher="/home/jane/scores.safetensors")')
-    assert export.main([str(store([entry])), "--output", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
-    assert "config.strategy must name no path to be published, got '/home/jane/scores.safetensors\"" not in error
+    error = refused(export.main, store([entry]), "--output", tmp_path / "out")
     assert "config.strategy must name no path to be published, got '/home/jane/scores.safetensors'" in error
     assert not (tmp_path / "out").exists()
     entry = honest_record(fisher={"/home/jane/s": {}})
@@ -109,20 +107,18 @@ def test_unusable_files_are_named(honest_record, store, tmp_path, capsys):
     ("argv", "message"),
     [(["nowhere"], "nowhere does not exist"), (["empty"], "no usable record found in empty; give the --output folder")],
 )
-def test_a_wrong_request_exits_2(tmp_path, monkeypatch, capsys, argv, message):
+def test_a_wrong_request_exits_2(tmp_path, monkeypatch, refused, argv, message):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert export.main([*argv, "--output", "out"]) == 2
-    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert message in refused(export.main, *argv, "--output", "out") and not (tmp_path / "out").exists()
 
 
-def test_a_run_s_folder_takes_no_archive(honest_record, store, capsys):
+def test_a_run_s_folder_takes_no_archive(honest_record, store, refused):
     """Whoever reads such a folder finds its records, not the archive."""
     folder = store([honest_record()])
     before = sorted(path.name for path in folder.rglob("*"))
-    assert export.main([str(folder), "--output", str(folder)]) == 2
     said = f"records.jsonl.gz must go to a folder without records/, got {folder}, which is that of a run; name another"
-    assert capsys.readouterr().err == f"error: {said}\n"
+    assert refused(export.main, folder, "--output", folder) == f"error: {said}\n"
     assert sorted(path.name for path in folder.rglob("*")) == before
 
 

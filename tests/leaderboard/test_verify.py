@@ -213,11 +213,9 @@ def test_many_problems_are_cut_short(honest_record, store, capsys):
     assert "and 5 more" in capsys.readouterr().out
 
 
-def test_a_wrong_request_exits_2(tmp_path, capsys):
-    assert main([str(tmp_path / "nowhere")]) == 2
-    assert "does not exist; give output folders" in capsys.readouterr().err
-    assert main([str(tmp_path)]) == 2
-    assert "no usable record found in" in capsys.readouterr().err
+def test_a_wrong_request_exits_2(tmp_path, refused):
+    assert "does not exist; give output folders" in refused(main, tmp_path / "nowhere")
+    assert "no usable record found in" in refused(main, tmp_path)
 
 
 def test_hostile_names_reach_the_terminal_as_text(honest_record, tmp_path, capsys):

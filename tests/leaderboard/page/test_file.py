@@ -51,15 +51,6 @@ def test_the_policy_allows_this_script_and_this_style_alone(board):
     assert "default-src 'none'" in source and "unsafe" not in source
 
 
-def test_the_same_records_give_the_same_page(board, tmp_path):
-    before = (board / "index.html").read_bytes()
-    build([board], board)
-    assert (board / "index.html").read_bytes() == before
-    build([board], tmp_path / "a")
-    build([board / "records"], tmp_path / "b")
-    assert (tmp_path / "a" / "index.html").read_bytes() == (tmp_path / "b" / "index.html").read_bytes()
-
-
 def test_texts_of_records_cannot_leave_their_block(honest_record, store, tmp_path):
     entry = honest_record(HOSTILE, task=HOSTILE, model=HOSTILE, metric=HOSTILE)
     entry["result"]["epochs"] = []

@@ -261,16 +261,6 @@ def test_any_two_are_compared_as_python_compared_them(page, board):
     assert "Choose two different strategies." in page.texts("#compare p")
 
 
-def test_every_pair_of_the_published_board_has_a_comparison(page, published):
-    section = section_of(published)
-    page.open(published, address="#task=all&fraction=all")
-    labels = [about["label"] for about in section["strategies"]]
-    for label in labels[1:]:
-        page.choose("a", label)
-        page.choose("b", labels[0])
-        assert len(page.rows("#compare tbody tr")) == len(section["cells"]), label
-
-
 def test_the_ranking_over_all_tasks(page, planned):
     page.open(planned)
     lines = page.texts("#ranking tbody tr")

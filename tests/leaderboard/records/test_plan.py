@@ -240,8 +240,8 @@ def test_an_export_plans_only_what_is_in_it(grid, tmp_path):
     assert Path(tmp_path / "packed" / PLAN).read_bytes() != (folder / PLAN).read_bytes()
 
 
-def test_a_board_with_a_broken_plan_is_refused(grid, tmp_path, capsys):
+def test_a_board_with_a_broken_plan_is_refused(grid, tmp_path, refused):
     folder = grid()
     (folder / PLAN).write_text("{}")
-    assert merge.main([str(folder), "--board", str(tmp_path / "board"), "--page", str(tmp_path / "B.md")]) == 2
-    assert "plan.json: must be a list" in capsys.readouterr().err
+    said = refused(merge.main, folder, "--board", tmp_path / "board", "--page", tmp_path / "B.md")
+    assert "plan.json: must be a list" in said

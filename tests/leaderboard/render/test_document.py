@@ -27,6 +27,12 @@ def content(record, arrange):
     return arrange(entries)
 
 
+@pytest.fixture
+def section(content):
+    """The only section, as a program reads it."""
+    return json.loads(document.text(document.document(content)))["sections"][0]
+
+
 def keys(value):
     """Every key of every object below `value`."""
     if isinstance(value, dict):
@@ -45,8 +51,7 @@ def test_every_key_is_documented(content):
     assert keys(made) <= told
 
 
-def test_a_row_and_its_trials(content):
-    (section,) = json.loads(document.text(document.document(content)))["sections"]
+def test_a_row_and_its_trials(section):
     cell = section["cells"][0]
     assert (cell["task"], cell["fraction"], cell["synthetic"]) == ("rte", 0.1, False)
     for row in cell["rows"]:
@@ -62,8 +67,7 @@ def test_a_row_and_its_trials(content):
     assert not found["too_few"] and 0 < found["p"] <= found["p_holm"] <= 1
 
 
-def test_what_is_undefined_is_null(content):
-    (section,) = json.loads(document.text(document.document(content)))["sections"]
+def test_what_is_undefined_is_null(section):
     other = next(row for row in section["cells"][1]["rows"] if row["strategy"] == "other")
     assert other["mean"] is None and other["tier"] is None and not other["complete"]
     (trial,) = other["trials"]
@@ -72,8 +76,7 @@ def test_what_is_undefined_is_null(content):
     assert few["too_few"] and few["p"] is None and few["p_holm"] is None
 
 
-def test_strategies_are_told_with_what_they_touched(content):
-    (section,) = json.loads(document.text(document.document(content)))["sections"]
+def test_strategies_are_told_with_what_they_touched(section):
     told = {entry["label"]: entry for entry in section["strategies"]}
     assert set(told) == {"none", "mixout(w_pre, 0.7)", "other"}
     assert told["mixout(w_pre, 0.7)"]["touched"] == {"mixout(w_pre, 0.7)": ["encoder.0"]}
@@ -86,8 +89,7 @@ def test_without_cost_no_cost_is_left(content):
     assert "deviation" in found
 
 
-def test_pairs_are_columns_of_row_indices(content):
-    (section,) = json.loads(document.text(document.document(content)))["sections"]
+def test_pairs_are_columns_of_row_indices(section):
     cell = section["cells"][0]
     pairs, rows = cell["pairs"], cell["rows"]
     assert (pairs["a"], pairs["b"]) == ([0], [1])
@@ -97,17 +99,6 @@ def test_pairs_are_columns_of_row_indices(content):
     assert pairs["wins"][0] == sum(value > 0 for value in differences)
     made = next(row["comparison"] for row in rows if row["comparison"])
     assert pairs["p"][0] == made["p"] and abs(pairs["difference"][0]) == abs(made["difference"])
-
-
-def test_all_pairs_of_a_large_board_stay_small():
-    """40 strategies at 9 tasks and 5 sizes are 35,100 pairs: about 2 MB."""
-    draw = np.random.Generator(np.random.PCG64(3))
-    count = 780
-    columns = {key: draw.integers(0, 40, count).tolist() for key in ("a", "b", "wins", "losses")}
-    columns |= {key: [20] * count for key in ("restarts", "units")}
-    columns |= {key: draw.normal(0, 0.05, count).round(6).tolist() for key in ("difference", "low", "high")}
-    columns |= {"p": [float(f"{p:.4g}") for p in draw.random(count)], "p_holm": [1.0] * count}
-    assert 45 * len(document.text(columns)) < 2.5e6
 
 
 def test_the_text_reads_back_and_lists_of_numbers_take_one_line(content):

@@ -57,13 +57,6 @@ def test_nothing_is_found_where_there_is_nothing(family):
         assert rates(family, 200, 1, 5, restarts, splits, 0.5, 0.0)[0] <= 0.09
 
 
-def test_restarts_of_shared_splits_taken_for_independent_find_what_is_not_there():
-    """12 restarts on 4 splits, half of the variance the split's: one test alone errs three times too often."""
-    alone = rates(cell_family, 400, 2, 1, 12, 4, 0.5, 0.0, by_restart=True)[0]
-    assert 0.11 < alone < 0.23
-    assert rates(cell_family, 50, 2, 1, 12, 4, 0.5, 0.0)[0] == 0, "four splits cannot be tested"
-
-
 def test_what_is_there_is_found():
     """A strategy that is two standard deviations better, among nine; over four cells one and a half are enough."""
     assert rates(cell_family, 100, 3, 9, 12, 12, 0.5, 2.0)[1] > 0.75

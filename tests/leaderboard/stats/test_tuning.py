@@ -46,14 +46,6 @@ def test_the_largest_budget_is_the_choice_itself() -> None:
     assert expected_score(dev, dev, 4) == 0.99  # the oracle
 
 
-def test_the_oracle_is_never_below_and_never_falls() -> None:
-    generator = np.random.default_rng(0)
-    holdout, dev = generator.normal(size=(2, 12))
-    oracle = budget_curve(dev, dev)
-    assert (np.diff(oracle) >= -1e-15).all()
-    assert (np.array(oracle) >= np.array(budget_curve(holdout, dev)) - 1e-15).all()
-
-
 def test_an_undefined_dev_score_counts_only_where_it_can_be_chosen() -> None:
     assert expected_score([0.5, 0.1], [0.6, math.nan], 2) == 0.6
     assert math.isnan(expected_score([0.5, 0.9], [0.6, math.nan], 2))

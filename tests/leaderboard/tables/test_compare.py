@@ -198,10 +198,9 @@ def test_the_command_prints_or_writes(store: Store, record: Make, capsys: pytest
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence_and_status_2(
-    name: str, message: str, store: Store, record: Make, capsys: pytest.CaptureFixture[str]
+    name: str, message: str, store: Store, record: Make, refused: Callable[..., str]
 ) -> None:
     folder = store(rte(record, DEVLIN, [0.5]))
-    assert main([str(folder), "--published", name]) == 2
-    assert f"error: {message}" in capsys.readouterr().err
+    assert f"error: {message}" in refused(main, folder, "--published", name)
     with pytest.raises(InputError):
         load_reference("smoke")

@@ -2,13 +2,11 @@
 
 import copy
 import math
-import random
 
 import pytest
 
 from fisher.common.errors import InputError
 from leaderboard.records.store import read_records, write_record
-from leaderboard.render.csv import to_frame
 from leaderboard.tables import sections as tables
 from leaderboard.tables import trials
 
@@ -252,15 +250,3 @@ def test_an_unknown_baseline_is_refused_with_a_suggestion(record, arrange):
 
 
 # --- order
-
-
-def test_the_order_of_records_changes_nothing(realistic_records, tmp_path):
-    for entry in realistic_records():
-        write_record(tmp_path, entry)
-    found, _ = read_records([tmp_path])
-    lines = trials.trials(found)[0]
-    first = to_frame(tables.sections(lines))
-    for seed in range(3):
-        random.Random(seed).shuffle(found)
-        assert trials.trials(found)[0] == lines
-        assert to_frame(tables.sections(trials.trials(found)[0])).equals(first)

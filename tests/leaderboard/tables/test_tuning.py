@@ -11,8 +11,6 @@ import pytest
 from leaderboard.build import build
 from leaderboard.render import wording
 from leaderboard.render.csv import to_frame
-from leaderboard.tables import sections as tables
-from leaderboard.tables import trials
 from leaderboard.verify import verify
 
 FAMILIES = ("none", "mixout(w_pre)")
@@ -51,16 +49,6 @@ def entries(record):
     return tuned(record)
 
 
-def frame_of(entries: list[dict[str, Any]], store: Any) -> pd.DataFrame:
-    found, problems = trials.trials(json.loads(json.dumps(with_ids(entries, store))))
-    assert not problems
-    return to_frame(tables.sections(found))
-
-
-def with_ids(entries: list[dict[str, Any]], store: Any) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted((store(entries) / "records").glob("*.json"))]
-
-
 def raw(entries: list[dict[str, Any]]) -> pd.DataFrame:
     """The records as a flat frame, made without the project's code."""
     rows = [
@@ -77,9 +65,9 @@ def raw(entries: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"held": float})
 
 
-def test_the_tables_figures_are_those_of_a_recomputation(entries, store):
+def test_the_tables_figures_are_those_of_a_recomputation(entries, arrange):
     """All restarts of all families by every rule: sorted, first taken, averaged."""
-    frame, flat = frame_of(entries, store), raw(entries)
+    frame, flat = to_frame(arrange(entries)), raw(entries)
     drawn, cell = flat.dropna(subset="held"), ["family", "examples", "restart"]
     chosen = {
         "default": flat[flat.held.isna()],
@@ -114,51 +102,50 @@ def test_the_budget_curve_is_the_mean_over_all_subsets(entries, store, tmp_path)
         assert sum(choice["draws"]) == 12 and len(choice["chosen"]) == 12
 
 
-def test_a_chosen_trial_costs_all_that_it_was_chosen_from(entries, store):
-    frame = frame_of(entries, store)
+def test_a_chosen_trial_costs_all_that_it_was_chosen_from(entries, arrange):
+    frame = to_frame(arrange(entries))
     assert set(frame[frame.rule == "holdout"].seconds) == {2.0 * BUDGET}
     assert set(frame[frame.rule == "default"].seconds) == {2.0}
 
 
-def test_trials_that_differ_in_what_is_tuned_stand_in_one_section(entries, store):
-    found, _ = trials.trials(with_ids(entries, store))
-    (section,) = tables.sections(found)
+def test_trials_that_differ_in_what_is_tuned_stand_in_one_section(entries, arrange):
+    (section,) = arrange(entries)
     assert section.title == "small-bert, protocol lee20, tuned" and section.budget == BUDGET
     assert section.protocol["lr"] == AXES["lr"] and list(section.others) == ["default", "oracle"]
     assert [cell.amount for cell in section.cells] == ["n = 100", "n = 250"]
 
 
-def test_a_restart_that_lacks_a_configuration_is_missing(entries, store):
+def test_a_restart_that_lacks_a_configuration_is_missing(entries, arrange):
     def lacks(entry: dict[str, Any]) -> bool:
         place = entry["config"]["tuning"]
         return place["family"] == "none" and place["draw"] == 3 and entry["config"]["restart"] == 5
 
-    frame = frame_of([entry for entry in entries if not lacks(entry)], store)
+    frame = to_frame(arrange([entry for entry in entries if not lacks(entry)]))
     lines = frame[(frame.rule == "holdout") & (frame.strategy == "none")]
     assert set(lines.missing) == {1} and not lines.ranked.any()
     assert frame[(frame.rule == "default")].complete.all()
 
 
-def test_a_configuration_that_ended_in_an_error_is_named(entries, store, record, tmp_path):
+def test_a_configuration_that_ended_in_an_error_is_named(entries, store, record, tmp_path, arrange):
     at = next(at for at, entry in enumerate(entries) if entry["config"]["tuning"]["draw"] == 4)
     entries[at] = {**record(None, status="oom", result={"reason": "out of memory"}), "config": entries[at]["config"]}
     build([store(entries)], tmp_path / "out")
     assert "oom: configuration 4: out of memory" in (tmp_path / "out" / "leaderboard.md").read_text()
-    frame = frame_of(entries, store)
+    frame = to_frame(arrange(entries))
     assert frame[(frame.rule == "holdout") & (frame.strategy == "none")].errors.tolist() == [1, 0]
 
 
-def test_a_diverged_configuration_is_chosen_only_where_there_is_no_other(record, store):
+def test_a_diverged_configuration_is_chosen_only_where_there_is_no_other(record, arrange):
     entries = tuned(record, restarts=1)
     for entry in entries:
         if entry["config"]["tuning"]["draw"] != 2:
             entry["result"]["holdout"] = None
-    frame = frame_of(entries, store)
+    frame = to_frame(arrange(entries))
     second = [e["result"]["score"] for e in entries if e["config"]["tuning"]["draw"] == 2]
     assert sorted(frame[frame.rule == "holdout"]["mean"]) == sorted(second)
 
 
-def test_floors_are_shown_and_have_no_part_in_ranks_and_tests(record, store, tmp_path):
+def test_floors_are_shown_and_have_no_part_in_ranks_and_tests(record, arrange):
     entries = tuned(record)
     for entry in tuned(record):
         if entry["config"]["tuning"]["family"] == "none":
@@ -166,8 +153,7 @@ def test_floors_are_shown_and_have_no_part_in_ranks_and_tests(record, store, tmp
             entry["config"] |= {"floor": {"name": "tfidf", "c": 1.0}}
             entry["result"]["score"] = 0.99
             entries.append(entry)
-    found, _ = trials.trials(with_ids(entries, store))
-    (section,) = tables.sections(found)
+    (section,) = arrange(entries)
     assert {entry.strategy for entry in section.ranking.strategies} == set(FAMILIES)
     for cell in section.cells:
         row = cell.row("floor: tfidf")
@@ -182,7 +168,7 @@ def test_markdown_shows_default_and_tuned_next_to_each_other(entries, store, tmp
     assert "| default | tuned (5) [95 %] |" in " ".join(lines.split()) and "| untuned |" in " ".join(lines.split())
 
 
-def test_a_tuned_board_verifies_and_a_forged_line_does_not(entries, store, tmp_path):
+def test_a_tuned_board_verifies_and_a_forged_line_does_not(entries, store):
     folder = store(entries)
     build([folder], folder)
     plain = [finding.text for finding in verify([folder])[0] if "leaderboard.csv" in finding.text]
@@ -214,26 +200,25 @@ def fitted(record: Any, accuracies: list[float], **config: Any) -> list[dict[str
     ]
 
 
-def test_rows_say_how_well_the_training_examples_are_fitted(record, store):
-    frame = frame_of(fitted(record, [0.96, 0.9, 1.0]), store)
+def test_rows_say_how_well_the_training_examples_are_fitted(record, arrange):
+    frame = to_frame(arrange(fitted(record, [0.96, 0.9, 1.0])))
     (line,) = frame[frame.strategy == "none"].iloc
     assert line.fit == pytest.approx((0.96 + 0.9 + 1.0) / 3, abs=1e-6) and line.fitted == 2
     assert line.gap == pytest.approx((0.96 + 0.9 + 1.0) / 3 - 0.71, abs=1e-6)
     assert (line.ece, line.brier, line.nll, line.passes) == (0.05, 0.3, 0.5, 30)
 
 
-def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, store, tmp_path):
+def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, store, tmp_path, arrange):
     """Fewer than half of the runs of `none` are fitted; half are enough."""
     weak, strong = fitted(record, [0.96, 0.9, 0.8]), fitted(record, [0.96, 0.99, 0.8, 0.7], task="mrpc", dev_hash="00")
     text = build([store(weak, "weak")], tmp_path / "weak-out")
     assert "Undertrained (1 of 3 runs of none fit the examples" in text
-    found, _ = trials.trials(with_ids(weak + strong, store))
-    (section,) = tables.sections(found)
+    (section,) = arrange(weak + strong)
     assert [cell.undertrained for cell in section.cells] == [False, True] and section.ranking.cells == 1
 
 
 @pytest.mark.parametrize("axis", ["steps", "epochs"])
-def test_a_tuned_cell_is_undertrained_where_none_is_tuned_to_the_most_steps(record, store, axis):
+def test_a_tuned_cell_is_undertrained_where_none_is_tuned_to_the_most_steps(record, arrange, axis):
     def with_steps(best: int, most: int = 100) -> str:
         entries = tuned(record, restarts=2)
         for entry in entries:
@@ -244,8 +229,7 @@ def test_a_tuned_cell_is_undertrained_where_none_is_tuned_to_the_most_steps(reco
             if "holdout" in entry["result"]:
                 entry["result"]["holdout"] = {"score": 1.0 if draw == best else 0.5, "predictions": []}
             entry["result"]["fit"] = {"score": 0.9, "accuracy": 0.9}
-        found, _ = trials.trials(with_ids(entries, store))
-        (section,) = tables.sections(found)
+        (section,) = arrange(entries)
         return wording.undertrained(section.cells[0])
 
     assert "none is mostly tuned to the largest number of steps" in with_steps(best=2) and not with_steps(best=1)
