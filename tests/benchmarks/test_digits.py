@@ -155,13 +155,11 @@ BAD_FOLDERS: list[tuple[Callable[[Path], Path], str]] = [
 
 @pytest.mark.parametrize(("make", "message"), BAD_FOLDERS)
 def test_a_bad_folder_is_one_sentence_and_exit_2(
-    make: Callable[[Path], Path], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make: Callable[[Path], Path], message: str, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
     folder, good = make(tmp_path / "digits"), write_usps(tmp_path / "usps")
     for source, target in ((folder, good), (good, folder)):
-        assert main(["--output", str(tmp_path / "out"), "--source", str(source), "--target", str(target)]) == 2
-        error = capsys.readouterr().err
-        assert re.search(message, error) and error.startswith("error: ") and error.count("\n") == 1
+        assert re.search(message, refused(main, "--output", tmp_path / "out", "--source", source, "--target", target))
     assert not (tmp_path / "out").exists()  # refused before anything is made
 
 

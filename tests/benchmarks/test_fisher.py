@@ -50,7 +50,7 @@ def test_it_is_the_mean_square_of_single_gradients(task: str, source: models.Sou
         assert torch.allclose(found, value, rtol=1e-3, atol=1e-6 * largest), name
 
 
-def test_the_file_says_what_of_and_serves_a_strategy(source: models.Source, tmp_path: Path, capsys) -> None:
+def test_the_file_says_what_of_and_serves_a_strategy(source: models.Source, tmp_path: Path, refused) -> None:
     path = tmp_path / "scores.safetensors"
     request = ["--task", "pocket-cola", *FEW, "--output", str(path)]
     assert main([*request, "--restart", "2"]) == 0
@@ -58,8 +58,7 @@ def test_the_file_says_what_of_and_serves_a_strategy(source: models.Source, tmp_
     assert (said["objective"], said["task"], said["fraction"], said["restart"]) == ("task", "pocket-cola", 0.004, 2)
     assert said["corpus_size"] == said["samples"] == max(row["samples"] for row in said["convergence"])
     assert main([*request, "--restart", "2"]) == 0, "what is done is not done again"
-    assert main(request) == 2
-    assert "holds scores of another request (head_hash, restart differ)" in capsys.readouterr().err
+    assert "holds scores of another request (head_hash, restart differ)" in refused(main, *request)
     book = ScoreBook(tmp_path, source, FisherRecipe())
     book.plan([parse(f"guided_dropout(0, 0.1, fisher={path})")])
     assert book.recipes[str(path)]["head_hash"] == said["head_hash"]
@@ -79,13 +78,11 @@ def test_the_file_says_what_of_and_serves_a_strategy(source: models.Source, tmp_
         (["--task", "pocket-rte", "--model", "/absent/model"], "--model must be a hub id or an existing folder"),
     ],
 )
-def test_bad_requests_end_with_one_sentence_and_code_2(flags: list[str], sentence: str, tmp_path: Path, capsys) -> None:
-    assert main([*flags, "--output", str(tmp_path / "scores")]) == 2
-    err = capsys.readouterr().err
-    assert sentence in err and err.count("\n") == 1 and list(tmp_path.iterdir()) == []
+def test_bad_requests_end_with_one_sentence_and_code_2(flags, sentence, tmp_path, refused) -> None:
+    assert sentence in refused(main, *flags, "--output", tmp_path / "scores")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unwritable_output_is_said_before_any_work(tmp_path: Path, capsys) -> None:
+def test_an_unwritable_output_is_said_before_any_work(tmp_path: Path, refused) -> None:
     (tmp_path / "file").write_text("")
-    assert main(["--task", "pocket-rte", "--output", str(tmp_path / "file" / "scores")]) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert "cannot be written" in refused(main, "--task", "pocket-rte", "--output", tmp_path / "file" / "scores")

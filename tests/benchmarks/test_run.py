@@ -46,19 +46,6 @@ def planned(*argv: str) -> tuple[planning.Request, planning.Plan]:
     return request, planning.make_plan(request)
 
 
-def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """The sentence with which a request is refused; no traceback, status 2."""
-    try:
-        code = main(list(argv))
-    except SystemExit as end:  # of the parser
-        code = end.code  # type: ignore[assignment]
-    assert code == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1, "one sentence"
-    return error
-
-
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -111,20 +98,15 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     ],
 )
 def test_a_wrong_request_is_one_sentence_and_status_2(
-    argv: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argv: list[str], message: str, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
-    assert message in refused(capsys, *argv, "--offline", "--output", str(tmp_path / "out"))
+    assert message in refused(main, *argv, "--offline", "--output", tmp_path / "out")
     assert not (tmp_path / "out").exists(), "a refused request leaves nothing behind"
 
 
-def test_glue_needs_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["--tasks", "rte", "--model", "pocket", "--data-dir", str(tmp_path), "--output", str(tmp_path / "out")]
-    assert "RTE" in refused(capsys, *argv, "--strategies", "none")
-
-
-def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path, refused: Callable[..., str]) -> None:
     (tmp_path / "file").write_text("")
-    message = refused(capsys, *TINY, "--strategies", "none", "--output", str(tmp_path / "file" / "out"))
+    message = refused(main, *TINY, "--strategies", "none", "--output", tmp_path / "file" / "out")
     assert "cannot be written" in message or "must be a folder that can be written" in message
 
 
@@ -152,8 +134,6 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.Capt
 
 def leaderboard(folder: Path) -> tuple[str, str]:
     """The tables without their cost columns, rebuilt from the records alone."""
-    from leaderboard.build import build
-
     build([folder], folder / "rebuilt", without_cost=True)
     return tuple((folder / "rebuilt" / name).read_text() for name in ("leaderboard.md", "leaderboard.csv"))  # type: ignore[return-value]
 
@@ -190,7 +170,9 @@ def write_plugin(folder: Path, name: str, line: str) -> Path:
     return path
 
 
-def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """SIGKILL of the whole group in the middle; then again; then once more: no new trials, identical files.
 
     A trial sends the signal, so that it always comes between the first trial and the last.
@@ -204,11 +186,11 @@ def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(tmp_path: Path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert 0 < len(list(broken.glob("records/*.json"))) < 8, "it must have been killed in the middle"
     for output in (broken, whole):
-        subprocess.run(command(output, plugin, *strategies), cwd=ROOT, check=True, capture_output=True)
+        assert main(command(output, plugin, *strategies)[3:]) == 0
     assert leaderboard(broken) == leaderboard(whole)
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
-    again = subprocess.run(command(whole, plugin, *strategies), cwd=ROOT, check=True, capture_output=True, text=True)
-    assert "8 trials: 8 done, 0 left" in again.stdout
+    assert main(command(whole, plugin, *strategies)[3:]) == 0
+    assert "8 trials: 8 done, 0 left" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
 
 
@@ -256,7 +238,7 @@ def test_a_plugin_of_an_installed_distribution_is_known_to_the_workers(
     assert verify([str(tmp_path / "out"), "--offline", "--rerun", "1"]) == 0
 
 
-def test_ones_own_task_runs_like_glue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ones_own_task_runs_like_glue(tmp_path: Path, refused: Callable[..., str]) -> None:
     rows = [f"the dog sees the cat{' the cat' * (at % 9)}\t{at % 2}" for at in range(40)]
     for part in ("train", "dev"):
         (tmp_path / f"{part}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
@@ -274,7 +256,7 @@ def test_ones_own_task_runs_like_glue(tmp_path: Path, capsys: pytest.CaptureFixt
     load_data.cache_clear()
     argv = [*argv, "--fractions", "0.5", "--set", "epochs=1", "--output", str(tmp_path / "out"), "--strategies", MIX]
     for further in ([], ["--dry-run"]):
-        assert "the training data changed; use another output folder (--output)." in refused(capsys, *argv, *further)
+        assert "the training data changed; use another output folder (--output)." in refused(main, *argv, *further)
     after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert after == before, "a refused request leaves suite.toml, methods.json and plan.json as they were"
 
@@ -381,11 +363,11 @@ def test_of_two_launchers_with_own_tasks_none_loses_the_hash_of_its_split(
 
 
 def test_an_output_that_takes_no_split_hashes_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     (tmp_path / "out" / "split_hashes.json").mkdir(parents=True)
     monkeypatch.setattr(planning, "_check_splits", lambda request, grid: [(TASKS["qnli"], 0.1, 0, "a")])
-    message = refused(capsys, *SMALL, "--strategies", "none", "--output", str(tmp_path / "out"))
+    message = refused(main, *SMALL, "--strategies", "none", "--output", tmp_path / "out")
     assert "out/split_hashes.json: must be the JSON file of split hashes; delete it to start anew." in message
 
 

@@ -191,7 +191,7 @@ def test_a_head_that_the_checkpoint_brings_is_drawn_anew_and_named(look_at, fold
         assert made[0][1] == {"classifier.weight", "classifier.bias"}
 
 
-def test_a_run_asks_before_it_plans_also_when_dry(tmp_path, capsys):
+def test_a_run_asks_before_it_plans_also_when_dry(tmp_path, refused):
     """The look itself is tested above; here only that a run has it, and makes no folder after a refusal."""
     for part in ("train", "dev"):
         (tmp_path / f"{part}.csv").write_text(f"text,label\n{WORDS * 9},no\n{WORDS},yes\n")
@@ -201,8 +201,7 @@ def test_a_run_asks_before_it_plans_also_when_dry(tmp_path, capsys):
     )
     asked = ["--model", "pocket", "--task-file", f"{tmp_path}/mine.toml", "--strategies", "none", "--restarts", "1"]
     for more in ([], ["--dry-run"]):
-        assert main([*asked, *more, "--output", f"{tmp_path}/out"]) == 2
-        assert "error: max_length must be at most 40" in capsys.readouterr().err
+        assert "max_length must be at most 40" in refused(main, *asked, *more, "--output", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

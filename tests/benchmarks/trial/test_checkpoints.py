@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +37,6 @@ from regularizers.registry import find, load_plugin, methods
 ROOT = Path(__file__).parents[3]
 COST = ("seconds", "peak_memory")
 MORE = (
-    "child_tuning(0.3, variant=D)",
     "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)",
     "dropout(0.1) + ema(0.9) + wdecay(w_pre, 0.01, form=coupled)",
     "lora + wise_ft(0.5)",
@@ -48,12 +47,6 @@ Make = Callable[..., TrialConfig]
 
 class Killed(BaseException):
     """What a test ends a trial with; no trial catches it."""
-
-
-@pytest.fixture(autouse=True)
-def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out fsync: nothing here has to survive a power cut."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(scope="session")
@@ -132,53 +125,42 @@ def interrupted(config: TrialConfig, resources: Resources, output: Path, every: 
     return with_plan
 
 
-def every_strategy() -> Iterator[Any]:
-    for name in methods():
-        if find(name).__module__.startswith("regularizers."):
-            yield pytest.param(find(name).example or name, id=name)
-    for strategy in MORE:
-        yield pytest.param(strategy, marks=[] if "variant=D" in strategy else pytest.mark.long)
+SUM = "dropout(0.2) + mixout(w_pre, 0.7) + ema(0.5)"
+BUILT_IN = [name for name, cls in methods().items() if cls.__module__.startswith("regularizers.")]
+# strategy, settings, steps between checkpoints: killed after each of them, in the middle of an epoch or at its end
+TRAININGS = [
+    *(pytest.param(find(name).example or name, {}, 4, id=name) for name in BUILT_IN),
+    ("child_tuning(0.3, variant=D)", {}, 4),
+    *(pytest.param(text, {}, 4, marks=pytest.mark.long) for text in MORE),
+    pytest.param(SUM, {"forward": "packed"}, 1, id="packed"),
+    pytest.param(SUM, {"forward": "padded"}, 3, id="padded"),
+    pytest.param(SUM, {"forward": "stock"}, 3, id="stock", marks=pytest.mark.long),
+    pytest.param(SUM, {"micro_batch": 3}, 3, id="micro-batches"),
+    pytest.param(SUM, {"selection": "best_dev", "epochs": 3, "schedule": "constant"}, 3, id="best epoch"),
+    pytest.param(SUM, {"precision": "bf16"}, 3, id="bfloat16"),
+    pytest.param(SUM, {"bias_correction": False, "clip": 0.0}, 3, id="no clipping", marks=pytest.mark.long),
+    pytest.param(SUM, {"bias_correction": True, "clip": 0.1}, 3, id="bias correction"),
+]
 
 
-@pytest.mark.parametrize("strategy", list(every_strategy()))
-def test_every_technique_ends_like_an_uninterrupted_trial(
-    strategy: str, make: Make, plain: Resources, tmp_path: Path, trained: list[dict[str, torch.Tensor]]
+@pytest.mark.parametrize(("strategy", "settings", "every"), TRAININGS)
+def test_every_technique_and_way_of_training_ends_like_an_uninterrupted_trial(
+    strategy: str,
+    settings: dict[str, Any],
+    every: int,
+    make: Make,
+    plain: Resources,
+    tmp_path: Path,
+    trained: list[dict[str, torch.Tensor]],
 ) -> None:
-    """Killed in the middle of the second epoch; the record, the last weights and the optimizer's state are the same."""
-    config = make(strategy, plain)
+    """The record, the last weights and the optimizer's state are the same."""
+    config = make(strategy, plain, **settings)
     whole = execute(config, plain)
     assert whole["result"]["status"] in ("ok", "failed"), whole["result"]["reason"]
-    resumed = execute(config, interrupted(config, plain, tmp_path, 4))
-    assert resumed["environment"]["resumed"] == [4] and "notes" not in resumed["environment"]
-    assert outcome(resumed) == outcome(whole) and len(whole["result"]["train_loss"]) == 6
-    assert len(trained) == 2 and same_weights(*trained)
-
-
-CASES: dict[str, dict[str, Any]] = {
-    "packed": {"forward": "packed"},
-    "padded": {"forward": "padded"},
-    "stock": {"forward": "stock"},
-    "micro-batches": {"micro_batch": 3},
-    "best epoch": {"selection": "best_dev", "epochs": 3, "schedule": "constant"},
-    "bfloat16": {"precision": "bf16"},
-    "no bias correction, no clipping": {"bias_correction": False, "clip": 0.0},
-    "bias correction": {"bias_correction": True, "clip": 0.1},
-}
-LONG = ("stock", "no bias correction, no clipping")
-
-
-@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.long if case in LONG else []) for case in CASES])
-def test_every_way_of_training_goes_on(
-    case: str, make: Make, plain: Resources, tmp_path: Path, trained: list[dict[str, torch.Tensor]]
-) -> None:
-    """Killed after every step or after every epoch."""
-    config = make("dropout(0.2) + mixout(w_pre, 0.7) + ema(0.5)", plain, **CASES[case])
-    whole = execute(config, plain)
-    assert whole["result"]["status"] in ("ok", "failed"), whole["result"]["reason"]
-    every = 1 if case == "packed" else 3
     last = len(whole["result"]["train_loss"]) - 1
     resumed = execute(config, interrupted(config, plain, tmp_path, every, parts=last // every))
     assert resumed["environment"]["resumed"] == list(range(every, last + 1, every)) and last >= 3
+    assert "notes" not in resumed["environment"]
     assert outcome(resumed) == outcome(whole) and same_weights(*trained)
 
 
@@ -214,42 +196,44 @@ def test_seconds_are_those_of_all_parts_and_the_peak_is_the_largest(
 # --- files that are no checkpoint of this trial
 
 
-def damaged(how: str, path: Path) -> None:
-    whole = path.read_bytes()
-    if how == "truncated":
-        path.write_bytes(whole[: len(whole) // 2])
-    if how == "empty":
-        path.write_bytes(b"")
-    if how == "one bit":
-        path.write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
-    if how == "text":
-        path.write_text("not a checkpoint")
-    if how == "weights":
-        save_file({"w": torch.zeros(2)}, path)
-    if how == "pickle":
-        torch.save({"w": torch.zeros(2)}, path)
-    if how == "folder":
-        path.unlink()
-        path.mkdir()
-    if how == "pipe":
-        path.unlink()
-        os.mkfifo(path)
-    if how == "dangling link":
-        path.unlink()
-        path.symlink_to("absent")
-    changes: dict[str, Callable[[dict[str, Any]], Any]] = {
-        "other trial": lambda content: content["of"].update(trial="0" * 64),
-        "other model": lambda content: content["state"]["model"].popitem(),
-        "no step": lambda content: content["state"].update(step="<script>"),
-        "mixed keys": lambda content: content["of"].update({3: "x", "torch": "0"}),
-        "a tensor for a version": lambda content: content["of"].update(schema=torch.zeros(2)),
-        "no state": lambda content: content.pop("state"),
-        "other optimizer": lambda content: content["state"]["optimizer"]["state"][0].update(exp_avg=torch.zeros(3)),
-    }
-    if how in changes:
+def in_place(make: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Put something else where the file is."""
+    return lambda path: (path.unlink(), make(path))
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
+    """Change what the file holds; its checksum is that of the new content."""
+
+    def edit(path: Path) -> None:
         content = unflatten(load_file(path))
-        changes[how](content)
+        change(content)
         save_file(flatten(content), path)
+
+    return edit
+
+
+def flip(whole: bytes) -> bytes:
+    return whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:]
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "empty": lambda path: path.write_bytes(b""),
+    "one bit": lambda path: path.write_bytes(flip(path.read_bytes())),
+    "text": lambda path: path.write_text("not a checkpoint"),
+    "weights": lambda path: save_file({"w": torch.zeros(2)}, path),
+    "pickle": lambda path: torch.save({"w": torch.zeros(2)}, path),
+    "folder": in_place(Path.mkdir),
+    "pipe": in_place(os.mkfifo),
+    "dangling link": in_place(lambda path: path.symlink_to("absent")),
+    "other trial": edited(lambda content: content["of"].update(trial="0" * 64)),
+    "other model": edited(lambda content: content["state"]["model"].popitem()),
+    "no step": edited(lambda content: content["state"].update(step="<script>")),
+    "mixed keys": edited(lambda content: content["of"].update({3: "x", "torch": "0"})),
+    "a tensor for a version": edited(lambda content: content["of"].update(schema=torch.zeros(2))),
+    "no state": edited(lambda content: content.pop("state")),
+    "other optimizer": edited(lambda c: c["state"]["optimizer"]["state"][0].update(exp_avg=torch.zeros(3))),
+}
 
 
 @pytest.fixture(scope="session")
@@ -258,14 +242,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"folder": tmp_path_factory.mktemp("kept")}
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        *("truncated", "empty", "one bit", "text", "weights", "pickle", "folder", "pipe", "dangling link"),
-        *("other trial", "other model", "no step", "no state", "other optimizer"),
-        *("mixed keys", "a tensor for a version"),
-    ],
-)
+@pytest.mark.parametrize("how", DAMAGE)
 def test_a_file_that_is_no_checkpoint_is_set_aside_and_the_trial_starts_anew(
     how: str, make: Make, plain: Resources, tmp_path: Path, kept: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,7 +255,7 @@ def test_a_file_that_is_no_checkpoint_is_set_aside_and_the_trial_starts_anew(
     path = Plan(str(tmp_path), 4).path(config.id)
     path.parent.mkdir()
     path.write_bytes(kept["bytes"])
-    damaged(how, path)
+    DAMAGE[how](path)
     record = execute(config, resources)
     assert outcome(record) == outcome(kept["whole"]) and "resumed" not in record["environment"]
     (note,) = record["environment"]["notes"]
@@ -505,7 +482,7 @@ def test_a_file_that_is_no_checkpoint_names_no_micro_batch(
     if what:
         plan.path(config.id).parent.mkdir()
         plan.path(config.id).touch()
-        damaged(what, plan.path(config.id))
+        DAMAGE[what](plan.path(config.id))
     assert plan.micro_batch(config.id) is None
 
 
@@ -549,13 +526,12 @@ def test_the_display_says_a_note_once(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_trials_of_several_processes_have_no_checkpoints(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launch = {"RANK": "0", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
     for name, value in (launch | {"MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2"}).items():
         monkeypatch.setenv(name, value)
-    assert main(["--checkpoint-every", "50", "--output", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == (
+    assert refused(main, "--checkpoint-every", "50", "--output", tmp_path / "out") == (
         "error: accelerate launch must come without --checkpoint-every, got 50; trials of several processes have no "
         "checkpoints\n"
     )

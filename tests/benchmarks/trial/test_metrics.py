@@ -1,18 +1,14 @@
 """Scores against slow or independent formulas, the floor of constant predictions, and the failed-run rule."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 from sklearn.metrics import matthews_corrcoef
 
-from benchmarks.data.sources import load_task_data
 from benchmarks.data.tasks import TASKS, Task
 from benchmarks.trial import failed_run, metrics
-from benchmarks.trial.failed_run import QUANTILE, chance_threshold, floor, judge
+from benchmarks.trial.failed_run import chance_threshold, floor, judge
 from benchmarks.trial.metrics import metric_name, scores
 from fisher.common.errors import InputError
 
@@ -22,15 +18,6 @@ COLA, RTE, MRPC, STSB, MNLI = (TASKS[name] for name in ("cola", "rte", "mrpc", "
 def draws(n: int, seed: int = 0) -> tuple[list[int], list[float]]:
     generator = np.random.default_rng(seed)
     return generator.integers(0, 2, n).tolist(), generator.normal(size=n).tolist()
-
-
-def test_f1_and_matthews_follow_their_formulas_on_a_table_of_counts() -> None:
-    """TP 3, FP 1, FN 2, TN 4."""
-    predictions = [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
-    labels = [1, 1, 1, 0, 1, 1, 0, 0, 0, 0]
-    assert metrics.f1(predictions, labels) == pytest.approx(2 * 3 / (2 * 3 + 1 + 2))
-    assert metrics.matthews(predictions, labels) == pytest.approx((3 * 4 - 1 * 2) / np.sqrt(4 * 5 * 5 * 6))
-    assert metrics.accuracy(predictions, labels) == 0.7
 
 
 def test_correlations_know_perfect_reversed_and_monotone() -> None:
@@ -89,44 +76,20 @@ def test_the_floor_is_the_best_of_all_constants(labels: list[int], name: str) ->
     assert floor(task, name, labels) == best
 
 
-def test_the_floor_of_f1_is_that_of_all_positive() -> None:
-    """With a share q of positives, all-positive has precision q and recall 1: F1 = 2q / (1 + q)."""
-    labels = [1] * 30 + [0] * 70
-    assert floor(MRPC, "f1", labels) == pytest.approx(2 * 0.3 / 1.3)
-    assert floor(MRPC, "accuracy", labels) == 0.7
-    assert floor(MRPC, "f1", [0, 0, 0]) == 0.0
-
-
 def test_macro_f1_counts_every_class_alike() -> None:
     """Class 0: P 2/3, R 1, F1 0.8; class 1: 0; class 2: 1."""
     assert metrics.macro_f1([0, 0, 0, 2], [0, 0, 1, 2]) == pytest.approx((0.8 + 0 + 1) / 3)
     assert metrics.macro_f1([0, 0, 1, 2], [0, 0, 1, 2]) == 1
 
 
-def test_the_floor_of_combined_is_one_constant_s_mean_and_not_a_mean_of_best() -> None:
-    labels = [1] * 30 + [0] * 70  # all positive: (0.4615 + 0.30) / 2 = 0.381; all negative: (0 + 0.70) / 2 = 0.35
-    assert floor(MRPC, "combined", labels) == pytest.approx((2 * 0.3 / 1.3 + 0.3) / 2)
-
-
-@pytest.mark.parametrize(("name", "expected"), [("cola", 0.0), ("rte", 0.5271), ("mrpc", 0.8122), ("stsb", 0.0)])
-def test_a_constant_predictor_reaches_the_floor_and_no_more_on_the_real_tasks(
-    shared_data: Path, name: str, expected: float
-) -> None:
-    task = TASKS[name]
-    labels = [example.label for example in load_task_data(task, data_dir=shared_data / "glue").dev]
-    values = [label for label in labels if label is not None]
-    assert floor(task, "primary", values) == pytest.approx(expected, abs=5e-5)
-    best = 0.0
-    for constant in (0, 1) if task.labels else (0.0, 2.5):
-        verdict = judge(task, "primary", [constant] * len(values), values, diverged=False, seed=0)
-        assert (verdict.failed, verdict.failed_by, verdict.failed_plain, verdict.collapsed) == (
-            True,
-            "rule",
-            True,
-            True,
-        )
-        best = max(best, verdict.score)
-    assert best == floor(task, "primary", values)
+@pytest.mark.parametrize("task", [COLA, RTE, MRPC, STSB], ids=lambda task: task.name)
+def test_a_constant_predictor_reaches_the_floor_and_no_more(task: Task) -> None:
+    labels = [0, 1, 1, 1, 0] * 20
+    verdicts = [judge(task, "primary", [value] * 100, labels, diverged=False, seed=0) for value in (0, 1)]
+    assert {(verdict.failed_by, verdict.failed_plain, verdict.collapsed) for verdict in verdicts} == {
+        ("rule", True, True)
+    }
+    assert max(verdict.score for verdict in verdicts) == floor(task, "primary", labels)
 
 
 def slow_threshold(task: Task, metric: str, predictions: list[float], labels: list[float], seed: int) -> float:
@@ -137,7 +100,7 @@ def slow_threshold(task: Task, metric: str, predictions: list[float], labels: li
         order = generator.permuted(np.arange(len(predictions)))
         permuted = np.asarray(predictions)[order]
         values.append(scores(task, permuted, labels)[metric])
-    return float(np.quantile(values, QUANTILE))
+    return float(np.quantile(values, 0.95))
 
 
 @pytest.mark.parametrize(
@@ -178,25 +141,9 @@ def test_the_chance_threshold_of_many_predictions_is_drawn_in_chunks(monkeypatch
     assert chance_threshold(COLA, "matthews", predictions, labels, seed=0) == whole
 
 
-def test_the_chance_threshold_agrees_with_theory() -> None:
-    """Under permutation sqrt(n - 1) r is about standard normal: the 95th percentile of r is 1.645 / sqrt(n - 1)."""
-    _, predictions = draws(1000)
-    _, labels = draws(1000, seed=1)
-    for metric in ("pearson", "spearman"):
-        threshold = chance_threshold(STSB, metric, predictions, labels, seed=0)
-        assert threshold == pytest.approx(stats.norm.ppf(0.95) / np.sqrt(999), rel=0.1)
-
-
 @pytest.mark.parametrize(("task", "score"), [(RTE, 0.5), (MRPC, 2 / 3), (COLA, 0.0), (STSB, 0.0)])
 def test_no_permutation_changes_constant_predictions(task: Task, score: float) -> None:
     assert chance_threshold(task, "primary", [1] * 10, [0, 1] * 5, seed=0) == pytest.approx(score)
-
-
-def test_two_calls_with_one_seed_agree_and_another_seed_differs() -> None:
-    _, predictions = draws(100)
-    _, labels = draws(100, seed=1)
-    values = [chance_threshold(STSB, "spearman", predictions, labels, seed=seed) for seed in (0, 0, 1)]
-    assert values[0] == values[1] != values[2]
 
 
 def test_a_run_above_floor_and_chance_did_not_fail() -> None:
@@ -217,27 +164,6 @@ def test_a_lucky_coin_fails_by_chance_and_not_by_the_plain_rule() -> None:
     verdict = judge(COLA, "primary", predictions, labels, diverged=False, seed=0)
     assert verdict.score == pytest.approx(0.04)
     assert (verdict.failed, verdict.failed_by, verdict.failed_plain) == (True, "chance", False)
-
-
-@pytest.mark.parametrize("task", [COLA, RTE], ids=lambda task: task.name)
-def test_about_one_random_run_in_twenty_passes(task: Task) -> None:
-    """Half of them are above the floor, 1/2 or 0: one rule for every metric calls them failed."""
-    passed, plain = [], []
-    for seed in range(100):
-        predictions, _ = draws(80, seed=seed)
-        verdict = judge(task, "primary", predictions, [0, 1] * 40, diverged=False, seed=seed)
-        passed.append(not verdict.failed)
-        plain.append(not verdict.failed_plain)
-    assert 1 <= sum(passed) <= 12  # 5 expected; 1 to 12 holds 99 % of the binomial
-    assert 30 <= sum(plain) <= 60
-
-
-def test_f1_and_accuracy_far_above_the_floor_are_no_chance() -> None:
-    labels = [1] * 60 + [0] * 40
-    predictions = [1] * 55 + [0] * 35 + [1] * 10
-    for metric in ("f1", "accuracy", "combined"):
-        verdict = judge(MRPC, metric, predictions, labels, diverged=False, seed=0)
-        assert not verdict.failed and verdict.floor < verdict.score and verdict.threshold < verdict.score
 
 
 def test_below_the_floor_the_rule_is_named_before_chance() -> None:
