@@ -10,8 +10,8 @@ A tournament: families of regularizers, each tuned with the same effort, over re
 rows leaves. The answer is printed and stands in answer.md, next to the page (index.html) and the records; the chosen
 configuration, fitted on all rows, is in model/. Without --dev every restart cuts its own test part.
 
-exit codes: 0 every trial has a result; 1 some ended in an error, the answer is given all the same; 2 the request was
-wrong; 130 interrupted: run the same command again to resume
+exit codes: 0 every trial has a result; 1 some ended in an error or no model came out, the answer is given all the same;
+2 the request was wrong; 130 interrupted: run the same command again to resume
 """
 
 from __future__ import annotations
@@ -171,16 +171,22 @@ def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: A
 def _play(tournament: Tournament, own: OwnData, state: Any, console: Any) -> int:
     """Run the rounds; print and keep the answer, the page and the model."""
     from benchmarks.choosing.result import keep_answer, keep_model, keep_page
+    from fisher.common.errors import InputError
 
     outcome = tournament.run(state)
     keep_page(tournament.folder, outcome)
     answer = keep_answer(tournament.folder, own.data, outcome)
     _say(console, *answer.lines)
-    keep_model(tournament.folder, own.data, outcome, answer)
-    _say(console, *(str(tournament.folder / name) for name in ("answer.md", "index.html", "model")))
+    kept = ["answer.md", "index.html"]
+    try:
+        keep_model(tournament.folder, own.data, outcome, answer)
+        kept.append("model")
+    except InputError as error:
+        warn([f"there is no model: {error}"])
+    _say(console, *(str(tournament.folder / name) for name in kept))
     _say(console, f"took {tournament.minutes():.1f} min")
     tracking.report(outcome.request, console)
-    return 0 if outcome.complete else 1
+    return 0 if outcome.complete and "model" in kept else 1
 
 
 main = Command("regbench try", __doc__, add_flags, run, resumes=True)

@@ -67,11 +67,11 @@ def gain(differences: Sequence[float], *, shared: float, rows: float = 0.0) -> G
     """The mean of paired differences over restarts.
 
     shared: n_test / n_fit where every restart cuts its own test part, else 0; rows: variance by the choice of dev rows.
-    With fewer than two restarts nothing is known.
+    With fewer than two restarts, or with the same difference in all of them, nothing is known.
     """
     values, count = np.asarray(differences, dtype=np.float64), len(differences)
     mean = float(values.mean())
-    if count < 2:
+    if count < 2 or np.ptp(values) == 0:
         return Gain(mean, math.nan, -math.inf, math.inf, math.inf)
     error = math.sqrt(float(values.var(ddof=1)) * (1 / count + shared) + rows)
     half = float(stdtrit(count - 1, 1 - ALPHA / 2))
@@ -141,11 +141,16 @@ def sentences(
     plain, lines = found[PLAIN], []
     strategy, fields = strategy_of(answer.standing)
     settings = ", ".join(f"{key} {value:g}".replace("e-0", "e-") for key, value in fields.items())
-    if answer.gain is None:
-        lines.append(f"No regularizer was left to compare; use `{PLAIN}` with {settings}.")
-    elif answer.family != PLAIN:
+    if answer.family != PLAIN and answer.gain is not None:
         lines.append(f"Use `{strategy}` with {settings}.")
         lines.append(f"It gains {points(answer.gain)} over plain fine-tuning tuned with the same effort.")
+    elif sum(trial.failed for trial in plain.chosen) * 2 > len(plain.chosen):
+        lines.append(
+            "Nothing can be judged here: most runs of plain fine-tuning failed. Allow more epochs (--epochs) or other "
+            "rates (--lr), or label more rows."
+        )
+    elif answer.gain is None:
+        lines.append(f"No regularizer was left to compare; use `{PLAIN}` with {settings}.")
     else:
         lines.append(_not_better(answer, found, settings, rows))
     for family in dict.fromkeys((answer.family, answer.rival, PLAIN)):
@@ -156,11 +161,6 @@ def sentences(
     floor = best_floor(floors or {})
     if floor is not None:
         lines.append(_next_to_floor(answer.standing, floor))
-    if sum(trial.failed for trial in plain.chosen) * 2 > len(plain.chosen):
-        lines.append(
-            "Most runs of plain fine-tuning failed, so that nothing can be judged here: allow other rates (--lr), more "
-            "epochs (--epochs), or label more rows."
-        )
     if dropped:
         listed = "; ".join(f"{family} ({why})" for family, why in dropped.items())
         lines.append(f"No longer ranked: {listed}.")
@@ -194,7 +194,7 @@ def points(difference: Gain) -> str:
     """A difference in points with its interval."""
     text = f"{100 * difference.difference:+.1f} points"
     if not math.isfinite(difference.low):
-        return f"{text} in one restart, which has no interval"
+        return f"{text} in every restart, which gives no interval"
     return f"{text} [95 % interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f}]"
 
 

@@ -70,10 +70,17 @@ def test_the_test_part_does_not_choose() -> None:
 
 
 def test_where_plain_fine_tuning_fails_nothing_is_judged() -> None:
-    found = {"none": standing("none", 0.5, [0.5] * 4, failed=3)}
-    text = "\n".join(sentences(choose(found, compare), found, {}, rows=500))
-    assert "Most runs of plain fine-tuning failed, so that nothing can be judged here: allow other rates (--lr)" in text
-    assert "Most runs" not in told()
+    sentence = (
+        "Nothing can be judged here: most runs of plain fine-tuning failed. Allow more epochs (--epochs) or other"
+    )
+    alone = {"none": standing("none", 0.5, [0.5] * 4, failed=3)}
+    assert sentences(choose(alone, compare), alone, {}, rows=500)[0].startswith(sentence)
+    both = alone | {"mixout": standing("mixout", 0.51, [0.5] * 4, failed=3)}
+    assert sentences(choose(both, compare), both, {}, rows=500)[0].startswith(sentence)
+    assert "Nothing can be judged" not in told()
+    rescued = alone | {"mixout": standing("mixout", 0.9, [0.90, 0.91, 0.90, 0.90])}
+    text = "\n".join(sentences(choose(rescued, compare), rescued, {}, rows=500))
+    assert text.startswith("Use `mixout(0.5)`") and "Nothing can be judged" not in text, "a regularizer that trains"
 
 
 def test_the_interval_is_the_corrected_resampled_t() -> None:
@@ -83,7 +90,8 @@ def test_the_interval_is_the_corrected_resampled_t() -> None:
     assert (found.low, found.high) == pytest.approx((0.02 - half, 0.02 + half))
     assert gain(values, shared=0).high < found.high
     assert not math.isfinite(gain([0.1], shared=0.25).low)
-    assert "in one restart, which has no interval" in answer.points(gain([0.1], shared=0.25))
+    assert answer.points(gain([0.1], shared=0.25)) == "+10.0 points in every restart, which gives no interval"
+    assert not gain([0.1] * 4, shared=0.25).significant, "equal differences say nothing of their spread"
 
 
 def test_the_corrected_interval_covers_the_truth_where_restarts_share_rows() -> None:
