@@ -39,12 +39,14 @@ TIME = "30m"
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("file", metavar="FILE", help="CSV, TSV, JSON lines, or a Hugging Face data set (folder or id)")
-    add = parser.add_argument_group("the data").add_argument
+    data = parser.add_argument_group("the data")
+    add = data.add_argument
     add("--text", nargs="+", required=True, metavar="COLUMN", help="one column, or two for pairs")
     add("--label", required=True, metavar="COLUMN", help="the column of labels")
     add("--dev", metavar="FILE", help="rows to score on; default: every restart cuts its own test part")
     add("--labels", nargs="+", default=[], metavar="WORD", help="the classes, where the column cannot say")
     add("--regression", action="store_true", help="the labels are scores")
+    options.add_drop_rows(data)
     add("--metric", metavar="NAME", help="default: accuracy, macro_f1 for more than two classes, spearman for scores")
     _add_tournament(parser.add_argument_group("the tournament"))
     options.add_execution(parser.add_argument_group("how trials run"))
@@ -94,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
         args.regression,
         args.metric,
         args.offline,
+        tuple(args.drop_rows),
     )
     own = read_own(question, Path(args.output))
     console = Console(soft_wrap=True)

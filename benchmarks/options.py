@@ -45,7 +45,7 @@ def _add_request(group: argparse._ArgumentGroup) -> None:
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add_data(group)
-    add("--drop-rows", **_several("TASK:PART:ROWS"), help="rows of the data to leave out, such as qqp:train:4,5")
+    add_drop_rows(group)
     add("--plugin", **_several("FILE|MODULE"), help="your own regularizers")
     add("--output", metavar="DIR", help=f"default: {DEFAULT_OUTPUT}/SUITE")
 
@@ -55,6 +55,12 @@ def add_data(group: argparse._ActionsContainer) -> None:
     group.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
     group.add_argument("--task-file", metavar="FILE.toml", help="your own task")
     group.add_argument("--offline", action="store_true", help="use local files and caches only")
+
+
+def add_drop_rows(group: argparse._ArgumentGroup) -> None:
+    """Add the flag that names rows to leave out."""
+    rows = "rows of the data to leave out, such as qqp:train:4,5"
+    group.add_argument("--drop-rows", **_several("TASK:PART:ROWS"), help=rows)
 
 
 def add_execution(group: argparse._ArgumentGroup) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import tomli_w
 
+from benchmarks.data.faults import parse_dropped
 from benchmarks.data.own_task import SUFFIXES, task_from_file
 from benchmarks.data.readers import Row, read_table
 from benchmarks.data.sources import TaskData, load_task_data
@@ -42,6 +43,7 @@ class Question:
     regression: bool = False
     metric: str | None = None
     offline: bool = False
+    drop_rows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,15 @@ class OwnData:
 
 def read_own(question: Question, folder: Path) -> OwnData:
     """Write `task.toml` into `folder` (and a data set as JSON lines) and read the task. Raises InputError."""
+    if len(set(question.text)) > 2 or len(question.text) > len({*question.text} - {question.label}):
+        named = ", ".join(question.text)
+        raise InputError(f"--text must name one or two columns, none of them twice or the label's, got {named}")
     parts = locate(question, folder)
-    cells = {part: read_table(path, [question.label]) for part, path in parts.items()}
+    dropped = parse_dropped(question.drop_rows).get(task_name(question.file), {})
+    cells = {
+        part: [row for row in read_table(path, [question.label]) if row.line not in dropped.get(part, ())]
+        for part, path in parts.items()
+    }
     if len(cells["train"]) < FEWEST_ROWS:
         raise InputError(
             f"{question.file} must have at least {FEWEST_ROWS} rows, to fit on, to choose by and to score on, got "
@@ -70,8 +79,11 @@ def read_own(question: Question, folder: Path) -> OwnData:
     content |= {"regression": True} if labels is None else {"labels": list(labels)}
     toml = folder / "task.toml"
     write_file(toml, tomli_w.dumps(content))
-    task = task_from_file(toml)
-    data = load_task_data(task)
+    try:
+        task = task_from_file(toml)
+    except InputError as error:  # of a file that the user has not written
+        raise InputError(f"--{str(error).removeprefix(f'{toml}: ')}") from None
+    data = load_task_data(task, dropped=dropped)
     chosen = f"metric: {metric}" + ("" if question.metric else ", chosen by the labels; --metric names another")
     return OwnData(toml, data, (found, chosen), (*data.warnings, *warnings_of(data)))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -243,11 +244,16 @@ def configurations(limit: Limit, families: int, trial: float, workers: int) -> i
             raise InputError(f"--time must be enough for one trial, about {trial:.0f} s, got {limit.seconds:g} s")
         if limit.seconds * workers < fewest * trial:
             raise InputError(
-                f"--time must be at least {fewest * trial / workers / 60:.0f}m for {families} families here, got "
-                f"{limit.seconds / 60:.1f}m; allow more or name fewer --families"
+                f"--time must be at least {_as_time(fewest * trial / workers)} for {families} families here, got "
+                f"{_as_time(limit.seconds)}; allow more, or name fewer --families or --epochs"
             )
         room = limit.seconds * workers / trial / families
     return max(1, min(MOST_CONFIGURATIONS, int(room / AIM) - 1))
+
+
+def _as_time(seconds: float) -> str:
+    """A time as --time takes it, rounded up."""
+    return f"{math.ceil(seconds)}s" if seconds < 120 else f"{math.ceil(seconds / 60)}m"
 
 
 def in_words(state: State, limit: Limit, trial: float, workers: int) -> list[str]:
@@ -256,7 +262,8 @@ def in_words(state: State, limit: Limit, trial: float, workers: int) -> list[str
     trials = families * (configurations + 1) * FIRST
     lines = [f"families: {', '.join(state.rounds[0]['families'])}"]
     lines.append(
-        f"round 1: {families} families x {configurations} configurations and the default x {FIRST} restarts = {trials} "
+        f"round 1: {families} {'family' if families == 1 else 'families'} x {configurations} "
+        f"configuration{'s' * (configurations > 1)} and the default x {FIRST} restarts = {trials} "
         f"trials, about {trials * trial / workers / 60:.1f} min on {workers} workers (a trial about {trial:.1f} s, by "
         "one training step measured now)"
     )

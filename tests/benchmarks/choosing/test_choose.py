@@ -104,8 +104,10 @@ def test_the_budget_leaves_time_for_six_restarts_of_every_family() -> None:
     assert configurations(Limit(trials=60), 2, 1.0, 2) == 4
     assert configurations(Limit(seconds=3600), 9, 10.0, 2) == 8, "no more than eight"
     assert configurations(Limit(seconds=600), 9, 10.0, 1) == 1
-    with pytest.raises(InputError, match=r"--time must be at least 9m for 9 families here, got 5\.0m"):
+    with pytest.raises(InputError, match=r"--time must be at least 9m for 9 families here, got 5m; allow"):
         configurations(Limit(seconds=300), 9, 10.0, 1)
+    with pytest.raises(InputError, match=r"--time must be at least 54s for 9 families here, got 2s"):
+        configurations(Limit(seconds=2), 9, 1.0, 1)
 
 
 def test_what_is_planned_is_said_in_minutes_too() -> None:

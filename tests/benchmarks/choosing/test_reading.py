@@ -75,6 +75,10 @@ TWO = ["a", "b"] * 20
     [
         (TWO, {"label": "mood"}, "the header must name column 'mood' once, found not at all in ['text', 'label']"),
         (TWO, {"text": ("text", "title")}, "the header must name column 'title' once"),
+        (TWO, {"text": ("text", "label")}, "--text must name one or two columns, none of them twice"),
+        (TWO, {"text": ("text", "text")}, "--text must name one or two columns, none of them twice"),
+        (TWO, {"text": ("a", "b", "c")}, "--text must name one or two columns, none of them twice"),
+        (TWO, {"labels": ("a", "a")}, "--labels must be at least two different texts"),
         (["a"] * 40, {}, "the label column 'label' must hold at least two classes, got only 'a' in"),
         ([""] * 40, {}, "the label column 'label' must hold at least two classes, got no label in"),
         (["a"] * 39 + ["b"], {}, "got 1 of 'b'; label more or leave it out"),
@@ -83,7 +87,7 @@ TWO = ["a", "b"] * 20
         ([f"w{n}" for n in range(40)], {}, "must hold classes or scores, got 40 words in 40 rows"),
         ([*TWO[:39], ""], {}, "line 41: unknown label '', expected one of a, b"),
         (TWO, {"labels": ("a", "b"), "regression": True}, "--labels and --regression exclude each other"),
-        (TWO, {"metric": "spearman"}, "metric must be one of accuracy, f1, macro_f1, matthews for these labels"),
+        (TWO, {"metric": "spearman"}, "--metric must be one of accuracy, f1, macro_f1, matthews for these labels"),
         (TWO, {"dev": "absent.csv"}, "absent.csv: no such file; the dev rows must be a file or"),
         (TWO, {"dev": "dev.xlsx"}, "the dev file must end in .csv, .tsv, .jsonl, got dev.xlsx"),
     ],
@@ -92,6 +96,17 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, column: list[str], more:
     with pytest.raises(InputError) as refused:
         read(tmp_path, column, **more)
     assert message in str(refused.value)
+
+
+def test_rows_that_a_refusal_names_can_be_left_out(tmp_path: Path) -> None:
+    column, texts = [*TWO[:39], "mixed"], ["", *TEXTS[1:]]
+    labels = {"labels": ("a", "b")}
+    with pytest.raises(InputError, match="--drop-rows my-reviews:train:2,41"):
+        read(tmp_path, column, texts, **labels)
+    own = read(tmp_path, column, texts, drop_rows=("my-reviews:train:2,41",))
+    assert len(own.data.train) == 38 and own.found[0].endswith("holds 2 classes: a (19), b (19)")
+    with pytest.raises(InputError, match="--drop-rows must be TASK:PART:NUMBERS"):
+        read(tmp_path, column, texts, drop_rows=("2,41",))
 
 
 def test_five_rows_are_too_few(tmp_path: Path) -> None:
