@@ -14,6 +14,7 @@ from benchmarks.data.official import SplitHash, TextHash, compare_hashes, rememb
 from benchmarks.executors.leases import Leases
 from fisher.common.errors import InputError
 from fisher.common.files import write_atomic
+from leaderboard.records.labels import LABELS, encode_labels, read_labels
 from leaderboard.records.methods import METHODS, encode_methods, read_methods
 from leaderboard.records.plan import PLAN, encode_plan, joined, plan_of, read_plan
 from leaderboard.records.schema import RecordError, is_done
@@ -92,8 +93,12 @@ class OutputFolder:
         configs: Iterable[Mapping[str, Any]],
         new_hashes: Sequence[SplitHash],
         new_texts: Sequence[TextHash],
+        labels: Mapping[str, Sequence[Any]],
     ) -> None:
-        """Make the folder and store the request: suite, methods, plan, and hashes of data seen for the first time."""
+        """Make the folder and store the request: suite, methods, plan, hashes of data seen for the first time, labels.
+
+        labels: of the dev sets on which several trials may be scored together, by their hash.
+        """
         try:
             self.records.mkdir(parents=True, exist_ok=True)
             with Leases(self.path) as leases:
@@ -102,15 +107,20 @@ class OutputFolder:
                 if new_hashes or new_texts:  # first: they may refuse the request
                     remember_split_hashes(self.path / HASHES, new_hashes, new_texts)
                 write_atomic(self.path / "suite.toml", suite.encode("utf-8"))
-                self._extend(methods, configs)
+                self._extend(methods, configs, labels)
         except OSError as error:
             problem = error.strerror or str(error)
             raise InputError(f"--output must be a folder that can be written, got {self.path}: {problem}") from None
 
-    def _extend(self, methods: Mapping[str, Any], configs: Iterable[Mapping[str, Any]]) -> None:
-        """Add this request to what `methods.json` and `plan.json` say."""
+    def _extend(
+        self, methods: Mapping[str, Any], configs: Iterable[Mapping[str, Any]], labels: Mapping[str, Sequence[Any]]
+    ) -> None:
+        """Add this request to what `methods.json`, `plan.json` and `labels.json` say."""
         (known, faults), (plan, others) = read_methods([self.path]), read_plan([self.path])
-        self.set_aside([*faults, *others])
+        labelled, wrong = read_labels([self.path])
+        self.set_aside([*faults, *others, *wrong])
+        if labels:
+            write_atomic(self.path / LABELS, encode_labels({**labelled, **labels}))
         write_atomic(self.path / METHODS, encode_methods({**known, **methods}))
         write_atomic(self.path / PLAN, encode_plan(joined([plan, plan_of(configs)])))
 

@@ -125,12 +125,14 @@ def remove_figures(folder: Path, *, but: Iterable[str] = ()) -> None:
 
 def load(results: Iterable[Path | str]) -> "tuple[list[TrialRow], list[RecordError]]":
     """Return one row per trial below `results`, and what could not be used. Raises InputError if no record could."""
-    from leaderboard.tables import trials
+    from leaderboard.records.labels import read_labels
+    from leaderboard.tables import ensembles, trials
 
     given = [Path(path) for path in results]
-    plan, problems = read_plan(given)
-    found, conflicts = trials.trials(good_records(given, problems), plan)
-    problems += conflicts
+    (plan, problems), (labels, faults) = read_plan(given), read_labels(given)
+    found, conflicts = trials.trials(good_records(given, problems), plan, labels)
+    found, wrong = ensembles.check_labels(found)
+    problems += [*faults, *conflicts, *wrong]
     if not found:
         report(problems)
         raise none_found(given)

@@ -14,10 +14,10 @@ from benchmarks.choosing.tournament import Outcome
 from benchmarks.data.sources import TaskData
 from benchmarks.data.splits import TEST_SHARE
 from benchmarks.trial.inputs import labels_of
-from benchmarks.trial.metrics import METRICS
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from leaderboard.build import build
+from leaderboard.stats.metrics import METRICS
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Plan as CheckpointPlan
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
-from benchmarks.trial.inputs import Resources
+from benchmarks.trial.inputs import Labels, Resources, labels_of
 from benchmarks.trial.protocol import DISCOVER, make_protocol
 from benchmarks.tuning.table import spaces
 from benchmarks.tuning.trials import first_strategies
@@ -108,7 +108,14 @@ class Plan:
         named = {str(strategy): strategy for strategy in request.strategies} | dict(request.families)
         methods = {text: explain(strategy) for text, strategy in named.items()}
         blocks = (config.to_json() for config in self.grid.values())
-        request.folder.keep_request(request.suite.to_toml(), methods, blocks, self.new_hashes, self.new_texts)
+        known = (self.new_hashes, self.new_texts, self.labels(request))
+        request.folder.keep_request(request.suite.to_toml(), methods, blocks, *known)
+
+    def labels(self, request: Request) -> dict[str, Labels]:
+        """The labels of the dev sets of tuned families, by hash: `leaderboard.tables.ensembles` scores with them."""
+        tuned = (config for config in self.grid.values() if config.tuning and config.protocol.data == "official")
+        tasks = {config.dev_hash: config.task for config in tuned}
+        return {dev_hash: labels_of(request.load(task).dev) for dev_hash, task in tasks.items()}
 
 
 def resolve(args: argparse.Namespace) -> Request:

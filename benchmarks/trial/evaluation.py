@@ -15,6 +15,7 @@ from benchmarks.trial import failed_run, metrics
 from benchmarks.trial.inputs import Labels, Part
 from leaderboard.records.logits import decode_logits, encode_logits
 from leaderboard.stats.calibration import calibration
+from leaderboard.stats.metrics import METRICS
 from regularizers.base import Context, criterion
 from regularizers.context import History
 from regularizers.strategy import BoundStrategy
@@ -105,7 +106,7 @@ class Evaluation:
         loss = criterion(outputs, torch.tensor(labels, dtype=kind))
         predictions, measure = self.predictions(outputs), metrics.fit_measure(self.task)
         score = metrics.scores(self.task, predictions, labels)[metric]
-        fit = {"loss": float(loss), "score": score, measure: metrics.METRICS[measure](predictions, labels)}
+        fit = {"loss": float(loss), "score": score, measure: METRICS[measure](predictions, labels)}
         return {name: round(value, DIGITS) for name, value in fit.items()}
 
     def _holdout(self, outputs: torch.Tensor, labels: Labels, metric: str) -> dict[str, Any] | None:

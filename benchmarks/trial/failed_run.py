@@ -11,7 +11,8 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.data.tasks import Task
-from benchmarks.trial.metrics import Array, Values, is_constant, metric_name, scores
+from benchmarks.trial.metrics import metric_name, scores
+from leaderboard.stats.metrics import Array, Values, is_constant
 
 PERMUTATIONS = 1000
 QUANTILE = 0.95

@@ -12,6 +12,7 @@ from benchmarks.trial.cost import Clock
 from benchmarks.trial.inputs import Inputs, Resources, load_inputs
 from benchmarks.tuning.floors import constant, linear_head, standardised, states, tfidf
 from fisher.seeds import derive
+from leaderboard.stats.metrics import METRICS
 
 DIGITS = 6  # as predictions of trained models are rounded
 Json = dict[str, Any]
@@ -36,7 +37,7 @@ def measure(config: TrialConfig, resources: Resources, clock: Clock) -> Json:
         "predictions": dev,
         "fit": {
             "score": metrics.scores(task, fit, fitted)[config.metric],
-            measure: metrics.METRICS[measure](fit, fitted),
+            measure: METRICS[measure](fit, fitted),
         },
         "touched": {str(config.strategy): []},
         "hashes": {"split": config.split_hash},

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from statistics import median
+from statistics import median_low
 from typing import Any
 
 from leaderboard.records.methods import Methods
@@ -32,7 +32,7 @@ def page_data(document: Mapping[str, Any], methods: Methods, records: str | None
             cell |= {"title": _title(cell, section["cells"]), "measure": METRICS.get(cell["metric"], cell["metric"])}
             for row in cell["rows"]:
                 choice = choices.get((*_place(cell), row["strategy"]))
-                row["tuning"] = choice and _tuning(choice, row)
+                row["tuning"] = choice and _tuning(choice)
     return shown | {"methods": methods, "records": records}
 
 
@@ -54,11 +54,10 @@ def task_title(task: str) -> str:
     return f"pocket-{TASKS.get(name, name)} (synthetic)" if kind == "" and task != name else TASKS.get(task, task)
 
 
-def _tuning(choice: Json, row: Mapping[str, Any]) -> Json:
-    """Return how the family of a row was tuned, with the names of the tuned numbers and a text of what was chosen."""
+def _tuning(choice: Json) -> Json:
+    """Return how a family was tuned, with the names of the tuned numbers and a text of what was chosen."""
     found = choice["chosen"]
-    is_floor = row["full"] and not row["ranked"] and row["same_as"] is None
-    axes = [] if is_floor else [key for key, value in (found[0] if found else {}).items() if _is_axis(key, value)]
+    axes = [key for key, value in (found[0] if found else {}).items() if _is_axis(key, value)]
     strategies = [one["strategy"] for one in found if one["strategy"] != choice["strategy"]]
     said = [*(f"{key} {spread([one[key] for one in found])}" for key in axes), *strengths(strategies)]
     return choice | {"axes": axes, "said": "; ".join(said) or "\N{EN DASH}"}
@@ -69,8 +68,8 @@ def _is_axis(key: str, value: Any) -> bool:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Return the median of what restarts chose, with lowest and highest where they differ."""
-    low, middle, high = (f"{value:.3g}" for value in (min(values), median(values), max(values)))
+    """Return the middle value that restarts chose, of an even number the lower, with the range where they differ."""
+    low, middle, high = (f"{value:.3g}" for value in (min(values), median_low(values), max(values)))
     return middle if low == high else f"{middle} [{low}, {high}]"
 
 

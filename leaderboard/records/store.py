@@ -28,7 +28,7 @@ from leaderboard.records.schema import Record, RecordError
 MAX_BYTES = 32 * 1024 * 1024
 MAX_BAD_LINES = 100  # of one archive: what is no archive must not fill the memory with reasons
 ARCHIVE = ".jsonl.gz"
-BESIDE = ("leaderboard.json", "methods.json", "plan.json", "split_hashes.json")  # what else may lie beside records
+BESIDE = ("labels.json", "leaderboard.json", "methods.json", "plan.json", "split_hashes.json")  # also beside records
 
 _CONTAINERS = {dict, list}  # what JSON nests
 _HEAD = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')  # how a record begins: its keys are sorted

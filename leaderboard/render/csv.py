@@ -9,6 +9,7 @@ import pandas as pd
 from fisher.common.text import escape
 from leaderboard.records.identity import canonical
 from leaderboard.stats.rounding import rounded
+from leaderboard.tables import ensembles
 from leaderboard.tables.cells import Cell, is_synthetic
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
@@ -28,7 +29,8 @@ def to_frame(parts: Iterable[Section], *, without_cost: bool = False) -> pd.Data
     """Return one line per model, protocol, task, fraction and strategy: the content of `leaderboard.csv`.
 
     Scores are fractions, times seconds, `peak_memory` bytes. Tuned families have a line per `rule`: `default` (they are
-    not tuned), `holdout` (chosen from `budget` configurations), `oracle` (chosen by dev, which nobody can do).
+    not tuned), `holdout` (chosen from `budget` configurations), `ensemble` (the best of these together; the strategy is
+    called `ensemble(none, 5)` there), `oracle` (chosen by dev, which nobody can do).
     """
     ruled = [one for section in parts for one in (section, *section.others.values())]
     lines = [_csv_line(section, cell, row) for section in ruled for cell in section.cells for row in cell.rows]
@@ -41,7 +43,7 @@ def _csv_line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
         "model": escape(section.model),
         "task": escape(cell.task),
         "fraction": cell.fraction,
-        "strategy": escape(row.strategy),
+        "strategy": escape(_strategy(section, row)),
         **{key: getattr(row, key) for key in ("restarts", "mean", "std", "max", "failed", "failed_plain")},
         **{key: getattr(row, key) for key in ("failure_rate", "failure_low", "failure_high", "mean_not_failed")},
         **{
@@ -64,6 +66,10 @@ def _csv_line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
         **{key: getattr(row, key) for key in ("fit", "fitted", "gap", "ece", "brier", "nll", "passes")},
         **{key: getattr(row, key) for key in COST_COLUMNS},
     }
+
+
+def _strategy(section: Section, row: Row) -> str:
+    return ensembles.name(row.strategy, section.budget) if section.rule == "ensemble" else row.strategy
 
 
 def _uncertainty(row: Row) -> dict[str, Any]:

@@ -49,10 +49,13 @@ ABOUT_FIT = (
 ABOUT_TUNING = (
     "tuned (B) = of B configurations per family and restart the one with the best score on the holdout, a part of the "
     "labelled examples that is not trained on (ties: the lower draw); dev never chooses. default = the papers' "
-    "hyperparameters, trained on all labelled examples. oracle = chosen by dev itself, which nobody can do. The "
+    "hyperparameters, trained on all labelled examples. oracle = chosen by dev itself, which nobody can do. "
+    "ensemble (k) = the k configurations with the best holdout scores together: their probabilities, of a regression "
+    "their values, averaged. tuned - default = on the same restarts. The "
     "columns 1, 2, 4 ... are budgets: the expected score of what is chosen from so many configurations. agreement = "
     "rank correlation of holdout and dev over configurations; found best = share of the restarts in which the holdout "
-    "chose a configuration that no other beats on dev; chosen = medians over restarts. "
+    "chose a configuration that no other beats on dev; chosen = the middle value over restarts "
+    "(of an even number the lower) [lowest, highest]. "
     "Rows named floor: are a model of words, the frozen encoder with a linear head, or a constant, on the same splits "
     "and tuned alike; they are in no rank and no test."
 )

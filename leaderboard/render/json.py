@@ -110,7 +110,7 @@ def _section(section: Section, without_cost: bool) -> dict[str, Any]:
         "cells": [_cell(cell) for cell in section.cells],
         "rule": section.rule,
         "budget": section.budget,
-        "tuning": [_choice(cell, choice) for cell, choice in section.choices()],
+        "tuning": [_choice(cell, choice) for cell, choice in section.choices],
         "published": [_published(found) for found in published_tables(section)],
     }
 

@@ -8,6 +8,7 @@ from leaderboard.render import wording as words
 from leaderboard.render.text import points
 from leaderboard.render.wording import Columns, Table, bounds, draw, failed, table
 from leaderboard.tables.cells import Cell
+from leaderboard.tables.ensembles import MEMBERS
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 
@@ -59,8 +60,13 @@ def _scores(section: Section, cells: list[Cell], notes: words.Notes) -> Table:
         Columns(["data"], lambda cell, row: [cell.amount], shown=len(cells) > 1),
         Columns(["tier"], lambda cell, row: [str(row.tier or "-")], shown=any(row.tier for _, row in rows)),
         Columns(["strategy"], lambda cell, row: [_name(row) + notes.mark(words.remarks(row, cell))], align="left"),
-        Columns(["default"], lambda cell, row: [points(section.default_of(cell, row))], shown=tuned),
+        Columns(["default"], lambda cell, row: [points(section.mean_by("default", cell, row))], shown=tuned),
         Columns([f"tuned ({section.budget}) [95 %]" if tuned else "mean [95 %]"], _mean),
+        Columns(
+            [f"ensemble ({min(MEMBERS, section.budget)})"],
+            lambda cell, row: [points(section.mean_by("ensemble", cell, row))],
+            shown="ensemble" in section.others,
+        ),
         Columns(["failed"], lambda cell, row: [failed(row) if row.restarts else "-"]),
         Columns(["vs base [95 %]"], lambda cell, row: words.against(row)[:1], shown=base),
         Columns(["p (Holm)"], lambda cell, row: words.against(row)[1:], shown=base and tested),

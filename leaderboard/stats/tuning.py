@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 from fisher.common.errors import InputError
 from leaderboard.stats.aggregates import UNDEFINED
 
-RULES = ("default", "holdout", "oracle")
+RULES = ("default", "holdout", "ensemble", "oracle")
 FEWEST = 3  # configurations that a correlation is computed of
 
 
@@ -33,7 +33,7 @@ def choice_probabilities(criterion: ArrayLike, budget: int) -> NDArray[np.float6
     others = len(scores) - 1
     subsets = math.comb(others, budget - 1)
     shares = np.zeros(len(scores))
-    for better, draw in enumerate(_best_first(scores)):
+    for better, draw in enumerate(best_first(scores)):
         if draw == 0:
             shares[0] = Fraction(math.comb(others - better, budget - 1), subsets)
             break
@@ -42,7 +42,7 @@ def choice_probabilities(criterion: ArrayLike, budget: int) -> NDArray[np.float6
     return shares
 
 
-def _best_first(scores: NDArray[np.float64]) -> list[int]:
+def best_first(scores: NDArray[np.float64]) -> list[int]:
     """Return the draws by falling score, ties by number, undefined ones last."""
     filled = np.where(np.isnan(scores), -math.inf, scores)
     return sorted(range(len(scores)), key=lambda draw: (-filled[draw], draw))
@@ -50,7 +50,7 @@ def _best_first(scores: NDArray[np.float64]) -> list[int]:
 
 def chosen(criterion: ArrayLike) -> int:
     """Return the draw that is chosen where all are seen."""
-    return _best_first(np.asarray(criterion, dtype=np.float64))[0]
+    return best_first(np.asarray(criterion, dtype=np.float64))[0]
 
 
 def expected_score(criterion: ArrayLike, scores: ArrayLike, budget: int) -> float:

@@ -5,10 +5,11 @@ per task (its metric and dev set) and fraction, and a ranking over its cells. Tr
 the rule that chooses between configurations: a section of tuned rows carries those of the other rules.
 """
 
+import functools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,11 +54,14 @@ class Section:
     budget: int = 0
     others: Mapping[str, "Section"] = field(default_factory=dict)
 
-    def choices(self) -> Iterator[tuple[Cell, Choice]]:
+    @functools.cached_property
+    def choices(self) -> tuple[tuple[Cell, Choice], ...]:
         """How each family of each cell was tuned."""
-        for cell in self.cells if self.budget else ():
-            for row in cell.rows:
-                yield cell, choice_of(row, self.default_of(cell, row))
+        return tuple(
+            (cell, choice_of(row, self.by("default", cell, row), self.by("ensemble", cell, row)))
+            for cell in (self.cells if self.budget else ())
+            for row in cell.rows
+        )
 
     @property
     def untuned(self) -> dict[str, RankedStrategy]:
@@ -65,11 +69,15 @@ class Section:
         entries = self.others["default"].ranking.strategies if "default" in self.others else ()
         return {entry.strategy: entry for entry in entries}
 
-    def default_of(self, cell: Cell, row: Row) -> float:
-        """The mean score of a family without tuning, NaN where it has none."""
-        others = self.others["default"].cells if "default" in self.others else ()
-        found = (other.row(row.strategy) for other in others if other.key == cell.key)
-        return next((other.mean for other in found if other), math.nan)
+    def by(self, rule: str, cell: Cell, row: Row) -> Row | None:
+        """The row of the same family and cell by another rule, None where there is none."""
+        others = self.others[rule].cells if rule in self.others else ()
+        return next((other.row(row.strategy) for other in others if other.key == cell.key), None)
+
+    def mean_by(self, rule: str, cell: Cell, row: Row) -> float:
+        """The mean score of that row, NaN where there is none."""
+        other = self.by(rule, cell, row)
+        return other.mean if other else math.nan
 
 
 def field_text(value: Any) -> str:

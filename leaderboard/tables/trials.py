@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from fisher.common.text import shorten
 from leaderboard.records.identity import canonical
+from leaderboard.records.labels import Labels
+from leaderboard.records.logits import decode_logits
 from leaderboard.records.plan import Plan, place_of
 from leaderboard.records.schema import RESULTS, RecordError
 
@@ -35,7 +37,8 @@ class TrialRow:
 
     Of a tuned family `strategy` is the family, `config` what the configuration `draw` sets, `held_out` its score on the
     examples held out, `rule` how it comes to be in a table (see `leaderboard.tables.tuning`), of `budget` many;
-    is_floor: nothing was trained (`benchmarks.tuning.floors`).
+    is_floor: nothing was trained (`benchmarks.tuning.floors`). outputs: of a configuration on the dev set, logits
+    (examples, classes) or the values of a regression, empty where they are not known; labels: of the dev set, likewise.
     """
 
     id: str
@@ -83,6 +86,8 @@ class TrialRow:
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)
     configurations: tuple["TrialRow", ...] = field(default=(), compare=False, repr=False)
     predictions: NDArray[Any] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
+    outputs: NDArray[Any] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
+    labels: NDArray[Any] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
     @property
     def has_result(self) -> bool:
@@ -119,14 +124,16 @@ def grouped(rows: Iterable[TrialRow], *names: str) -> list[tuple[Any, list[Trial
     return sorted(groups.items())
 
 
-def trials(records: Iterable[Mapping[str, Any]], plan: Plan | None = None) -> tuple[list[TrialRow], list[RecordError]]:
+def trials(
+    records: Iterable[Mapping[str, Any]], plan: Plan | None = None, labels: Labels | None = None
+) -> tuple[list[TrialRow], list[RecordError]]:
     """Return one row per trial, in an order that depends on the trials alone, and the trials whose records disagree.
 
     Of several records of one trial (several folders given) one with a result is used; if their results differ, none is.
     """
     by_id: dict[str, list[TrialRow]] = {}
     for record in records:
-        by_id.setdefault(record["id"], []).append(_row(record, plan or {}))
+        by_id.setdefault(record["id"], []).append(_row(record, plan or {}, labels or {}))
     rows, problems = [], []
     for name, candidates in sorted(by_id.items()):
         done = [row for row in candidates if row.has_result]
@@ -144,7 +151,7 @@ def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(environment.get(name, "unknown")) for name in VERSIONS} | {"commit": commit}
 
 
-def _row(record: Mapping[str, Any], plan: Plan) -> TrialRow:
+def _row(record: Mapping[str, Any], plan: Plan, labels: Labels) -> TrialRow:
     config, result = record["config"], record["result"]
     place = place_of(config)
     key = [config.get(name) for name in ("restart", "split_seed", "split_hash", "train_hash", "dev_hash")]
@@ -172,6 +179,7 @@ def _row(record: Mapping[str, Any], plan: Plan) -> TrialRow:
         versions=_versions(record["environment"]),
         **(_numbers(result) if result["status"] in RESULTS else {}),
         **(_tuning(config, result) if "tuning" in config else {}),
+        **(_outputs(config, result, labels) if config["dev_hash"] in labels else {}),
     )
 
 
@@ -183,7 +191,8 @@ def _size(config: Mapping[str, Any]) -> str:
 def _tuning(config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the place of a trial in the tuning of its family."""
     tuning, held = config["tuning"], result.get("holdout")
-    axes = {name: config["protocol"][name] for name in tuning["axes"] if name in config["protocol"]}
+    names = () if "floor" in config else tuning["axes"]  # nothing of a floor is trained at a rate or in steps
+    axes = {name: config["protocol"][name] for name in names if name in config["protocol"]}
     return {
         "rule": "default" if tuning["holdout"] is None else "holdout",
         "draw": tuning["draw"],
@@ -191,6 +200,22 @@ def _tuning(config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, A
         "config": {"strategy": _called(config), **axes},
         "is_floor": "floor" in config,
     }
+
+
+def _outputs(config: Mapping[str, Any], result: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
+    """Return what a configuration puts out on the dev set, and the labels there: nothing of other trials."""
+    if config.get("tuning", {}).get("holdout") is None or "floor" in config or config["metric"] == "combined":
+        return {}
+    found = {"labels": labels[config["dev_hash"]]}
+    if result["status"] not in RESULTS or result["imputed"]:
+        return found
+    try:
+        if result.get("logits") is not None:
+            return found | {"outputs": decode_logits(result["logits"]).astype(np.float16)}
+        values = np.array(result["predictions"])
+        return found | ({"outputs": values} if values.dtype.kind == "f" and values.ndim == 1 else {})
+    except ValueError:
+        return found
 
 
 def _called(config: Mapping[str, Any]) -> str:

@@ -1,10 +1,12 @@
 """From the trials of tuned families to one row per family and restart: what each rule for choosing comes to.
 
 The trials of a family in one restart are its *configurations*. `default` is the one that trained draw 0 on all labelled
-examples; `holdout` chooses by the holdout score of all configurations; `oracle` by dev itself, which nobody can do. A
-row carries its configurations, so that other budgets can be looked at afterwards.
+examples; `holdout` chooses by the holdout score of all configurations; `ensemble` averages the best of these, where
+the labels of dev are known; `oracle` chooses by dev itself, which nobody can do. A row carries its configurations, so
+that other budgets can be looked at afterwards.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +14,8 @@ import numpy as np
 
 from leaderboard.stats import aggregates, tuning
 from leaderboard.stats.rounding import rounded
+from leaderboard.tables.cells import compare_rows
+from leaderboard.tables.ensembles import ensemble
 from leaderboard.tables.rows import Row
 from leaderboard.tables.trials import TrialRow, grouped
 
@@ -40,18 +44,25 @@ def _chosen(configurations: Sequence[TrialRow], budget: int) -> list[TrialRow]:
     broken = [trial for trial in configurations if not trial.has_result]
     if broken:
         first = replace(broken[0], reason=f"configuration {broken[0].draw}: {broken[0].reason}", budget=budget)
-        return [first, replace(first, rule="oracle")]
-    criteria = {"holdout": _held(configurations), "oracle": [trial.score for trial in configurations]}
+        rules = ("holdout", "oracle", *(["ensemble"] if len(first.labels) and budget > 1 else []))
+        return [replace(first, rule=rule) for rule in rules]
+    scores = [trial.score for trial in configurations]
+    found = {
+        "holdout": configurations[tuning.chosen(_held(configurations))],
+        "ensemble": ensemble(configurations),
+        "oracle": configurations[tuning.chosen(scores)],
+    }
     return [
         replace(
-            configurations[tuning.chosen(criterion)],
+            trial,
             rule=rule,
             budget=budget,
             seconds=sum(trial.seconds for trial in configurations),
             passes=sum(trial.passes for trial in configurations),
             configurations=tuple(configurations),
         )
-        for rule, criterion in criteria.items()
+        for rule, trial in found.items()
+        if trial is not None
     ]
 
 
@@ -65,7 +76,9 @@ class Choice:
 
     curve: expected dev score at budgets 1..B, chosen by holdout; oracle: chosen by dev; agreement: rank correlation of
     holdout and dev over configurations; found_best: share of the restarts in which holdout chose a configuration that
-    no other beats on dev; draws: how often each configuration was chosen; default: mean of draw 0 on all examples.
+    no other beats on dev; draws: how often each configuration was chosen; default: mean of draw 0 on all examples;
+    gain, gain_low, gain_high: how far the tuned row is above that on the same restarts, with its interval (NaN unless
+    both are complete); ensemble: mean of the best configurations together.
     """
 
     strategy: str
@@ -75,10 +88,15 @@ class Choice:
     found_best: float
     draws: tuple[int, ...]
     default: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    ensemble: float
 
 
-def choice_of(row: Row, default: float) -> Choice:
-    """Return how the family of a row was tuned."""
+def choice_of(row: Row, default: Row | None, ensemble: Row | None) -> Choice:
+    """Return how the family of a row was tuned; `default` and `ensemble` are its rows by these rules."""
+    gain = compare_rows(row, default) if default else None
     done = [trial for trial in row.trials if trial.configurations]
     pairs = [(_held(trial.configurations), [one.score for one in trial.configurations]) for trial in done]
     best = [scores[tuning.chosen(held)] == max(scores) for held, scores in pairs]
@@ -90,7 +108,11 @@ def choice_of(row: Row, default: float) -> Choice:
         agreement=rounded(aggregates.mean([tuning.agreement(held, scores) for held, scores in pairs])),
         found_best=rounded(aggregates.mean([float(one) for one in best])),
         draws=tuple(sum(trial.draw == draw for trial in done) for draw in range(budget)),
-        default=default,
+        default=default.mean if default else math.nan,
+        gain=gain.difference if gain else math.nan,
+        gain_low=gain.low if gain else math.nan,
+        gain_high=gain.high if gain else math.nan,
+        ensemble=ensemble.mean if ensemble else math.nan,
     )
 
 

@@ -7,11 +7,17 @@ function tuningView(cells, {budget} = chosen.section) {
   return [tuningTable(parts, budget), html.div({class: "charts"}, cells.length === 1 && tuningPlots(cells[0]))];
 }
 
+const ENSEMBLE = numberColumn("Ensemble", row => row.tuning.ensemble, points, FALLING);
+const gainOf = ({gain, gain_low: low, gain_high: high}) =>
+  isNumber(gain) ? withInterval(signed(gain), low, high, bound) : "–";
+
 function tuningTable(parts, budget) {
   const sizes = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].filter(size => size < budget).concat(budget);
   const columns = [
     strategyColumn,
+    numberColumn("Tuned − default", row => row.tuning.gain, (_, row) => gainOf(row.tuning), FALLING),
     ...sizes.map(size => numberColumn(String(size), row => row.tuning.curve[size - 1], points, FALLING)),
+    ...(parts.some(({rows}) => rows.some(row => isNumber(row.tuning.ensemble))) ? [ENSEMBLE] : []),
     numberColumn("Oracle", row => row.tuning.oracle.at(-1), points, FALLING),
     numberColumn("Agreement", row => row.tuning.agreement, rank, FALLING),
     numberColumn("Found best", row => row.tuning.found_best, percent, FALLING),

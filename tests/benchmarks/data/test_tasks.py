@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.data.own_task import task_from_file
 from benchmarks.data.tasks import TASKS, Task, find_task
-from benchmarks.trial.metrics import METRICS
 from fisher.common.errors import InputError
+from leaderboard.stats.metrics import METRICS
 
 
 @pytest.mark.parametrize(

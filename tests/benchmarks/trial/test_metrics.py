@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import matthews_corrcoef
 
 from benchmarks.data.tasks import TASKS, Task
-from benchmarks.trial import failed_run, metrics
+from benchmarks.trial import failed_run
 from benchmarks.trial.failed_run import chance_threshold, floor, judge
 from benchmarks.trial.metrics import metric_name, scores
 from fisher.common.errors import InputError
+from leaderboard.stats import metrics
 
 COLA, RTE, MRPC, STSB, MNLI = (TASKS[name] for name in ("cola", "rte", "mrpc", "stsb", "mnli"))
 

@@ -84,7 +84,7 @@ def test_lines_of_the_scripts_are_readable():
         ([], []),
         (["mixout(w_pre, 0.5)"] * 3, ["mixout(w_pre, 0.5)"]),
         (["mixout(w_pre, 0.5)", "mixout(w_pre, 0.9)", "mixout(w_pre, 0.6)"], ["mixout(w_pre, 0.6 [0.5, 0.9])"]),
-        (["a(x) + b(1e-05)", "a(x) + b(-2.5)"], ["a(x) + b(-1.25 [-2.5, 1e-05])"]),
+        (["a(x) + b(1e-05)", "a(x) + b(-2.5)"], ["a(x) + b(-2.5 [-2.5, 1e-05])"]),
         (["a(x)", "a(y)", "a(y)"], ["a(y) (2 x)", "a(x) (1 x)"]),
     ],
 )

@@ -102,6 +102,18 @@ def test_the_budget_curve_is_the_mean_over_all_subsets(entries, store, tmp_path)
         assert sum(choice["draws"]) == 12 and len(choice["chosen"]) == 12
 
 
+def test_what_tuning_changed_is_the_mean_difference_on_the_same_restarts(entries, store, tmp_path):
+    build([store(entries)], tmp_path / "out")
+    (section,) = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["sections"]
+    flat, place = raw(entries), ["family", "examples", "restart"]
+    ordered = flat.dropna(subset="held").sort_values(["held", "draw"], ascending=[False, True])
+    gains = ordered.groupby(place).score.first() - flat[flat.held.isna()].set_index(place).score
+    for choice in section["tuning"]:
+        own = gains[choice["strategy"], int(choice["size"].removeprefix("n = "))]
+        assert choice["gain"] == pytest.approx(own.mean(), abs=1e-6)
+        assert choice["gain_low"] < choice["gain"] < choice["gain_high"]
+
+
 def test_a_chosen_trial_costs_all_that_it_was_chosen_from(entries, arrange):
     frame = to_frame(arrange(entries))
     assert set(frame[frame.rule == "holdout"].seconds) == {2.0 * BUDGET}
@@ -158,7 +170,7 @@ def test_floors_are_shown_and_have_no_part_in_ranks_and_tests(record, arrange):
     for cell in section.cells:
         row = cell.row("floor: tfidf")
         assert row.mean == pytest.approx(0.99) and row.comparison is None and not row.ranked
-        assert cell.rows[-1] is row and row.trials[0].config["strategy"] == "tfidf(1)"
+        assert cell.rows[-1] is row and row.trials[0].config == {"strategy": "tfidf(1)"}  # no rate, no steps
 
 
 def test_markdown_shows_default_and_tuned_next_to_each_other(entries, store, tmp_path):

@@ -1,0 +1,73 @@
+"""The metrics of tasks: predictions and labels in, one number out.
+
+Predictions are class ids or, for regression, real numbers; scores are fractions (correlations in [-1, 1]).
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+Array = NDArray[Any]
+Values = Sequence[int] | Sequence[float] | Array
+
+
+def accuracy(predictions: Values, labels: Values) -> float:
+    """Return the share of equal class ids."""
+    return float(accuracy_score(labels, predictions))
+
+
+def f1(predictions: Values, labels: Values) -> float:
+    """Return F1 of class 1 of two: 2 TP / (2 TP + FP + FN), 0 when there is nothing to find and nothing found."""
+    return float(f1_score(labels, predictions, zero_division=0.0))
+
+
+def macro_f1(predictions: Values, labels: Values) -> float:
+    """Return the mean of the F1 of every class that is predicted or there."""
+    return float(f1_score(labels, predictions, average="macro", zero_division=0.0))
+
+
+def matthews(predictions: Values, labels: Values) -> float:
+    """Return the Matthews correlation of class ids, of two or more classes [Gorodkin 2004]; 0 when undefined."""
+    if is_constant(predictions) or is_constant(labels):
+        return 0.0
+    return float(matthews_corrcoef(labels, predictions))
+
+
+def pearson(predictions: Values, labels: Values) -> float:
+    """Return the Pearson correlation; 0 when undefined (a constant or a non-finite value)."""
+    return _correlation(stats.pearsonr, predictions, labels)
+
+
+def spearman(predictions: Values, labels: Values) -> float:
+    """Return the Spearman rank correlation, ties at their mean rank; 0 when undefined (as Pearson's)."""
+    return _correlation(stats.spearmanr, predictions, labels)
+
+
+METRICS: dict[str, Callable[[Values, Values], float]] = {
+    "accuracy": accuracy,
+    "f1": f1,
+    "macro_f1": macro_f1,
+    "matthews": matthews,
+    "pearson": pearson,
+    "spearman": spearman,
+}
+
+
+def is_constant(values: Values) -> bool:
+    """Return whether all values are the same, or there is none."""
+    return np.unique(np.asarray(values)).size <= 1
+
+
+def _correlation(function: Callable[..., Any], predictions: Values, labels: Values) -> float:
+    x, y = np.asarray(predictions, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()) or is_constant(x) or is_constant(y):
+        return 0.0
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # SciPy warns of nearly constant input; the value is what we report
+        value = float(function(x, y).statistic)
+    return value if np.isfinite(value) else 0.0

@@ -1,0 +1,100 @@
+"""Ensembles: what the best configurations of one family in one restart predict together.
+
+Members are the `MEMBERS` configurations with the best holdout scores (ties: the lower draw), so nothing chooses by dev,
+and all were trained on the same labelled examples: restarts with splits of their own are never joined, for together
+they have seen more labels than anybody paid for. The probabilities of classes are averaged, of a regression the values:
+
+    p(y | x) = 1/k sum_i softmax(z_i(x))_y
+
+A pure function of records and of the labels beside them (`leaderboard.records.labels`). An ensemble costs what all
+configurations cost from which its members were taken. It counts as failed where it is not above the best constant
+prediction: no run, so the rule on chance is not asked.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp
+
+from fisher.common.text import escape
+from leaderboard.records.schema import RecordError
+from leaderboard.stats import tuning
+from leaderboard.stats.calibration import calibration
+from leaderboard.tables.trials import TrialRow
+
+MEMBERS = 5
+TOLERANCE = 1e-9  # two formulas for one score differ in the last bits
+
+
+def name(family: str, budget: int) -> str:
+    """Return what an ensemble of a family is called: `ensemble(none, 5)`."""
+    return f"ensemble({family}, {min(MEMBERS, budget)})"
+
+
+def ensemble(configurations: Sequence[TrialRow]) -> TrialRow | None:
+    """Return the trial that the best configurations of a restart make together; None where it cannot be scored.
+
+    That takes the labels, two configurations or more, and outputs of all that did not diverge. Where every one
+    diverged, it is the one that the holdout chooses.
+    """
+    first = configurations[0]
+    known = all(len(trial.outputs) == len(trial.labels) > 0 for trial in configurations if not trial.imputed)
+    if len(configurations) == 1 or first.is_floor or not known or not len(first.labels):
+        return None
+    order = tuning.best_first(np.array([trial.held_out for trial in configurations]))
+    members = [configurations[draw] for draw in order if not configurations[draw].imputed][:MEMBERS]
+    return _joined(members) if members else configurations[order[0]]
+
+
+def _joined(members: Sequence[TrialRow]) -> TrialRow:
+    best, labels = members[0], members[0].labels
+    outputs = np.stack([trial.outputs.astype(np.float64) for trial in members])  # (members, examples[, classes])
+    predictions, figures = _averaged(outputs, labels)
+    score = score_of(best.metric, predictions, labels)
+    failed = score <= best.floor + TOLERANCE
+    return replace(
+        best,
+        score=score,
+        failed=failed,
+        failed_plain=failed,
+        failed_by="rule" if failed else "",
+        collapsed=len(np.unique(predictions)) == 1,
+        status="failed" if failed else "ok",
+        predictions=predictions,
+        deviation=np.nan,
+        fit=np.nan,
+        gap=np.nan,
+        held_out=np.nan,
+        **figures,
+    )
+
+
+def _averaged(outputs: NDArray[np.float64], labels: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return what members predict on average, and how well calibrated it is: nothing of that for a regression."""
+    if outputs.ndim == 2:
+        return outputs.mean(axis=0), dict.fromkeys(("ece", "brier", "nll"), np.nan)
+    log_p = logsumexp(log_softmax(outputs, axis=-1), axis=0) - np.log(len(outputs))
+    return log_p.argmax(axis=-1), calibration(log_p, labels.tolist())
+
+
+def score_of(metric: str, predictions: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Return the score of predictions under a metric."""
+    from leaderboard.stats.metrics import METRICS  # here, not above: scikit-learn is loaded where it is used
+
+    return METRICS[metric](predictions, labels)
+
+
+def check_labels(trials: Iterable[TrialRow]) -> tuple[list[TrialRow], list[RecordError]]:
+    """Return the trials, without labels that do not give the stored score of one of them, and a sentence on each."""
+    listed, faults = list(trials), dict[str, RecordError]()
+    for data, trial in {trial.data: trial for trial in reversed(listed) if len(trial.outputs)}.items():
+        predictions = trial.outputs if trial.outputs.ndim == 1 else trial.predictions
+        fits = len(predictions) == len(trial.labels)
+        if not fits or abs(score_of(trial.metric, predictions, trial.labels) - trial.score) > TOLERANCE:
+            text = f"labels.json: the labels of dev set {escape(data[:12])} do not give the score of {escape(trial.id)}"
+            faults[data] = RecordError(f"{text}; there are no ensembles on it")
+    bare = np.empty(0)
+    return [replace(trial, labels=bare) if trial.data in faults else trial for trial in listed], list(faults.values())
