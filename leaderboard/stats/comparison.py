@@ -89,7 +89,7 @@ def compare_all(pairs: Sequence[Sides]) -> list[Comparison]:
 
 def _compared(differences: Scores, units: Sequence[str]) -> list[Comparison]:
     columns, signs = by_unit(differences, units), np.sign(whole(differences))
-    low, high = intervals(columns)
+    low, high = intervals(differences, units)
     count = len(columns)
     spread = columns.std(axis=0, ddof=1) if count > 1 else np.full(len(low), math.nan)
     means = whole(differences).sum(axis=0) / whole(np.ones(len(differences))).sum()

@@ -7,6 +7,7 @@ the seed alone, never on the order of summation or the machine's linear algebra.
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -71,32 +72,49 @@ def expanded_percentiles(samples: Values, units: int, confidence: float = CONFID
 
 
 def intervals(
-    values: ArrayLike, *, confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
+    values: ArrayLike,
+    units: Sequence[object] = (),
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[Values, Values]:
-    """Return the bootstrap interval (low, high) of the mean of every column of `values`, (units, columns).
+    """Return the bootstrap interval (low, high) of the mean of every column of `values`, (entries, columns).
+
+    units: of the entries, by default each its own. Where units have different numbers of entries a resampled mean is a
+    ratio of two sums, of which the linear part around the mean is resampled (Cochran 1977, chapter 6).
 
     The percentiles are Phi(-+ sqrt(n / (n - 1)) t), t the quantile of Student's distribution with n - 1 degrees of
     freedom, instead of 2.5 and 97.5 (Hesterberg 2015): plain percentiles are too narrow for few units. All columns meet
     the same draws. NaN for fewer than two units.
     """
-    columns = np.asarray(values, dtype=np.float64)
-    units, width = columns.shape
+    columns, centre = np.asarray(values, dtype=np.float64), np.zeros(1)
+    if len(set(Counter(units).values())) > 1:
+        centre = columns.mean(axis=0)
+    if units:
+        columns = by_unit(columns - centre, units)
+    count, width = columns.shape
     low, high = np.full((2, width), math.nan)
-    if units < 2:
+    if count < 2:
         return low, high
     for start in range(0, width, _TOGETHER):
         some = slice(start, start + _TOGETHER)
         means = resampled_means(columns[:, some], resamples=resamples, seed=seed)
-        low[some], high[some] = expanded_percentiles(means, units, confidence)
-    return low, high
+        low[some], high[some] = expanded_percentiles(means, count, confidence)
+    return low + centre, high + centre
 
 
 def interval(
-    values: ArrayLike, *, confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
+    values: ArrayLike,
+    units: Sequence[object] = (),
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the bootstrap interval of the mean of `values`, one per unit; paired where they are differences."""
+    """Return the bootstrap interval of the mean of `values`, as `intervals` does; paired where they are differences."""
     column = np.asarray(values, dtype=np.float64)[:, None]
-    low, high = intervals(column, confidence=confidence, resamples=resamples, seed=seed)
+    low, high = intervals(column, units, confidence=confidence, resamples=resamples, seed=seed)
     return float(low[0]), float(high[0])
 
 

@@ -13,7 +13,7 @@ from leaderboard.records.schema import ERRORS
 from leaderboard.render.text import ranges
 from leaderboard.stats import aggregates
 from leaderboard.stats.comparison import Comparison, Scores
-from leaderboard.stats.intervals import by_unit, interval, wilson
+from leaderboard.stats.intervals import interval, wilson
 from leaderboard.stats.rounding import rounded
 from leaderboard.tables.trials import TrialRow, short
 
@@ -168,7 +168,7 @@ def make_row(strategy: str, trials: list[TrialRow], restarts: Restarts) -> Row:
     scores, failures = [trial.score for trial in done], [trial.failed for trial in done]
     units = [trial.unit for trial in done]
     low, high = wilson(sum(failures), len(done), len(set(units)))
-    mean_low, mean_high = interval(by_unit(scores, units))
+    mean_low, mean_high = interval(scores, units)
     means: dict[str, Any] = {name: rounded(aggregates.mean([getattr(one, name) for one in done])) for name in MEANS}
     return Row(
         strategy=strategy,

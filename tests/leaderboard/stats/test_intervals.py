@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, norm, t
 
-from leaderboard.stats.intervals import by_unit, interval, intervals, wilson
+from leaderboard.stats.intervals import by_unit, interval, intervals, tail, wilson
 
 DRAW = np.random.Generator(np.random.PCG64(11))
 SCORES = DRAW.normal(0.6, 0.05, 20)
@@ -70,3 +70,15 @@ def test_wilson_counts_splits_where_restarts_share_them():
     assert wilson(6, 12, 4) == wilson(2, 4)
     assert wilson(7, 12, 4) == (wilson(2, 4)[0], wilson(3, 4)[1])
     assert wilson(0, 12, 4) == wilson(0, 4) and wilson(12, 12, 4) == wilson(4, 4)
+
+
+def test_the_mean_over_units_of_different_size_stays_among_the_scores():
+    """Resampled sums over a fixed number would range from 0.6 to 1.2 here; the mean is a ratio and cannot."""
+    scores, units = [0.80, 0.81, 0.82, 0.81, 0.81], ["a", "a", "b", "c", "d"]
+    draws = np.random.Generator(np.random.PCG64(3)).integers(4, size=(4000, 4))
+    sums, counts = np.array([1.61, 0.82, 0.81, 0.81]), np.array([2, 1, 1, 1])
+    ratios = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
+    low, high = interval(scores, units, confidence=0.6)
+    share = tail(4, 0.6)
+    assert (low, high) == pytest.approx(np.quantile(ratios, [share, 1 - share]), abs=1.5e-3)
+    assert min(scores) <= interval(scores, units)[0] and interval(scores, units)[1] <= max(scores)

@@ -7,7 +7,7 @@ import pytest
 
 from leaderboard.stats import comparison, significance
 from leaderboard.stats.comparison import Sides
-from leaderboard.stats.intervals import by_unit, interval
+from leaderboard.stats.intervals import interval
 
 ALPHA = 0.05
 
@@ -90,7 +90,7 @@ def test_how_often_intervals_cover_the_true_mean():
         for share in (0, 0.2, 0.5) if restarts > 1 else (0,):
             shared = units(splits * restarts, splits)
             samples = [scores(draw, 1, splits * restarts, splits, share, 0.0)[0] for _ in range(1000)]
-            found = [interval(by_unit(sample, shared)) for sample in samples]
+            found = [interval(sample, shared) for sample in samples]
             covered = np.mean([low < 0 < high for low, high in found])
             print(f"| {splits} | {restarts} | {share} | {100 * covered:.0f} % |")
             assert 0.7 < covered <= 1
