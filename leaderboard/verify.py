@@ -14,10 +14,14 @@ exit codes: 0 no problem; 1 at least one; 2 the request was wrong
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import csv
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fisher.common.command import Command
+from fisher.common.errors import InputError
 from fisher.common.text import escape
 from leaderboard.audit import CHECKS, Finding, unrecorded
 from leaderboard.build import build
@@ -25,8 +29,12 @@ from leaderboard.record_audit import TrialSummary, summarize
 from leaderboard.records.plan import Plan, read_plan
 from leaderboard.records.schema import Record, RecordError
 from leaderboard.records.store import good_records, none_found
-from leaderboard.recount import disagreements
 
+TABLE = "leaderboard.csv"
+KEY = ("model", "task", "fraction", "strategy", "protocol_hash", "weights", "data")
+ADDED = ("rule", "size")  # tables made before these columns lack them
+VALUES = ("restarts", "mean", "std", "max", "failed", "failed_plain", "mean_not_failed")
+TOLERANCE = 1e-9
 SHOWN = 20
 SCOPE = (
     "Records alone cannot show that predictions belong to the dev labels (regbench verify RESULTS --data) nor "
@@ -72,6 +80,73 @@ def check(
     for finding in [*found, *unrecorded(trials, plan or {})]:
         lenient = allow_incomplete and finding.check == "completeness"
         yield Finding(finding.check, finding.text, finding.problem and not lenient)
+
+
+# --- a table next to the records --------------------------------------------------------------------------------------
+
+
+def disagreements(folder: Path, build: Callable[..., str]) -> Iterator[str]:
+    """Yield in what `leaderboard.csv` in `folder` differs from a table made anew of the records there.
+
+    Nothing where there is no such file. `build(results, output)` makes the table.
+    """
+    path = folder / TABLE
+    if not path.is_file():
+        return
+    with tempfile.TemporaryDirectory() as made_there:
+        try:
+            build([folder], made_there)
+        except InputError:
+            return  # nothing to compare with, which is said elsewhere
+        given, made = _table(path), _table(Path(made_there) / TABLE)
+    where = escape(str(path))
+    if given is None or made is None:
+        yield f"{where} is no table of this tool; make it anew"
+        return
+    for key in sorted(given.keys() | made.keys()):
+        if wrong := _differences(given.get(key), made.get(key)):
+            yield f"{where}: {_name(key)}{wrong}"
+
+
+def _differences(given: Mapping[str, str] | None, made: Mapping[str, str] | None) -> str:
+    if made is None:
+        return " has no records"
+    if given is None:
+        return " has records but no line"
+    wrong = [name for name in VALUES if not _equal(given[name], made[name])]
+    told = (f"{name} {escape(given[name]) or 'none'}, by the records {made[name] or 'none'}" for name in wrong)
+    return f": {'; '.join(told)}" if wrong else ""
+
+
+def _table(path: Path) -> dict[tuple[str, ...], dict[str, str]] | None:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            lines = list(reader)
+        if not {*KEY, *VALUES} <= set(reader.fieldnames or ()):
+            return None
+        keys = [tuple(line.get(key) or "" for key in (*KEY, *ADDED)) for line in lines]
+        values = [{name: line[name] or "" for name in VALUES} for line in lines]
+        return dict(zip(keys, values, strict=True))
+    except (OSError, ValueError, csv.Error):
+        return None
+
+
+def _equal(given: str, made: str) -> bool:
+    if given == made:
+        return True
+    try:
+        return math.isclose(float(given), float(made), rel_tol=0, abs_tol=TOLERANCE)
+    except (TypeError, ValueError):
+        return False
+
+
+def _name(key: tuple[str, ...]) -> str:
+    rule = f" ({key[-2]})" if key[-2] else ""
+    return escape(f"{key[1]} {key[2]}, {key[3]}{rule}")
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
 
 
 def report(findings: Sequence[Finding], count: int, names: Sequence[str]) -> str:

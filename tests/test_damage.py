@@ -36,7 +36,7 @@ from leaderboard.records.methods import TEXTS, read_methods
 from leaderboard.records.plan import encode_plan, read_plan
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import encode_record, read_record, read_records
-from leaderboard.recount import KEY, VALUES, disagreements
+from leaderboard.verify import KEY, VALUES, disagreements
 from regularizers.strategy import parse
 from regularizers.surgery.mixing_method import _read as read_target
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fisher.common.errors import InputError
 from fisher.common.text import escape
-from leaderboard.render.text import points
-from leaderboard.render.wording import Columns, Table, bounds, count, draw, failed, table
+from leaderboard.render.text import bounds, points
+from leaderboard.render.wording import Columns, Table, count, draw, failed, table
 from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_table
 from leaderboard.tables.published import Figure, Reference

@@ -5,6 +5,7 @@ Scores are shown x 100, and the number of failed runs is written in.
 """
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,10 +13,13 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from leaderboard.render.look import Theme, named, plain, titled
-from leaderboard.render.text import percent
+from leaderboard.render.look import WRAP, Theme, named, plain, titled
+from leaderboard.render.text import fixed, percent
+from leaderboard.render.wording import reading
 from leaderboard.tables.cells import Cell, is_synthetic
+from leaderboard.tables.ranking import Ranking
 from leaderboard.tables.rows import Row
 from leaderboard.tables.trials import TrialRow
 
@@ -244,3 +248,29 @@ def _legend(figure: Figure, strategies: Sequence[str], theme: Theme, *, line: bo
     ]
     names = [named(name) for name in strategies]
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+
+
+# --- ranks ------------------------------------------------------------------------------------------------------------
+
+
+def ranks(title: str, ranking: Ranking, theme: Theme) -> Figure:
+    """Mean ranks with their intervals, and below them a bar over each group of which no two strategies differ."""
+    entries, groups = ranking.strategies, ranking.groups
+    rows = len(entries) + len(groups)
+    figure = Figure(figsize=(8, 1.7 + 0.3 * rows), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(entries))
+    axes.hlines(places, [one.rank_low for one in entries], [one.rank_high for one in entries], color=theme.faint, lw=4)
+    axes.plot([one.mean_rank for one in entries], places, linestyle="", marker="o", color=theme.ink, markersize=5)
+    pen: dict[str, Any] = {"color": theme.colours[0], "marker": "o", "markersize": 4.5, "solid_capstyle": "round"}
+    for row, group in enumerate(groups, start=len(entries)):
+        members = [one.mean_rank for one in entries if one.strategy in group]
+        axes.plot(members, [row] * len(members), linewidth=3.2, **pen)
+    names = [f"{named(one.strategy)}  {fixed(one.mean_rank, 2)}" for one in entries]
+    axes.set_yticks(range(rows), names + [f"group {number}" for number in range(1, len(groups) + 1)])
+    axes.set(ylim=(rows - 0.5, -0.5), xlabel="mean rank over task and share of the data, 1 = best")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="x")
+    figure.suptitle(titled(title))
+    figure.supxlabel(textwrap.fill(reading(ranking), WRAP), fontsize="medium")
+    return figure

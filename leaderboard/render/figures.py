@@ -16,7 +16,6 @@ from fisher.common.files import write_file
 from leaderboard.render import drawing
 from leaderboard.render.drawing import MOST
 from leaderboard.render.look import THEMES, Theme, themed, to_files
-from leaderboard.render.rank_diagram import rank_diagram
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.sections import Section
 
@@ -49,7 +48,7 @@ def figures(section: Section, theme: Theme) -> Iterator[tuple[str, Figure]]:
     """Yield (name, figure) of everything that can be drawn of a section."""
     strategies = in_order(section)
     if len(section.ranking.strategies) > 1:
-        yield "ranks", rank_diagram(section.title, section.ranking, theme)
+        yield "ranks", drawing.ranks(section.title, section.ranking, theme)
     for fraction in sorted({cell.fraction for cell in section.cells}, reverse=True):
         cells = [cell for cell in section.cells if cell.fraction == fraction and _drawn(cell)]
         for number, some in enumerate(_parts(cells), start=1):

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from fisher.common.text import escape
 from leaderboard.render import summary
 from leaderboard.render import wording as words
-from leaderboard.render.text import points
-from leaderboard.render.wording import Columns, Table, bounds, draw, failed, table
+from leaderboard.render.text import bounds, points
+from leaderboard.render.wording import Columns, Table, draw, failed, table
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.ensembles import MEMBERS
 from leaderboard.tables.rows import Row

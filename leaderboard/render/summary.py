@@ -6,18 +6,16 @@ from collections.abc import Iterator, Sequence
 from scipy.stats import spearmanr
 
 from fisher.common.text import Style, escape
-from leaderboard.render.text import fixed, points, quantity
+from leaderboard.render.text import bounds, fixed, p_value, points, quantity
 from leaderboard.render.wording import (
     Columns,
     Table,
     against,
     better,
-    bounds,
     failed,
     has_cost,
     needed,
     nothing_learned,
-    p_value,
     reach,
     short_name,
     table,

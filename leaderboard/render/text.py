@@ -32,6 +32,27 @@ def quantity(value: float, unit: str = "") -> str:
     return fixed(value, 0 if value >= 100 else 1 if value >= 10 else 2) + unit
 
 
+def bounds(low: float, high: float, *, sign: bool = False) -> str:
+    """Return ` [low, high]` x 100, nothing where it is undefined."""
+    return "" if math.isnan(low) else f" [{_bound(low, sign)}, {_bound(high, sign)}]"
+
+
+def _bound(value: float, sign: bool) -> str:
+    """Return a bound x 100; with `sign` it says on which side of 0 it lies, also where it rounds to 0."""
+    text = points(value, sign=sign)
+    return f"{math.copysign(0.0, value):+.1f}" if sign and value and text == "0.0" else text
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with three decimals, `-` where there was no test."""
+    return "-" if math.isnan(p) else "<0.001" if p < 0.001 else fixed(p, 3)
+
+
+def share(rate: float) -> str:
+    """Return a rate as whole percent without the sign."""
+    return fixed(100 * rounded(rate), 0)
+
+
 def ranges(numbers: list[int]) -> str:
     """Return sorted whole numbers as `0, 2-4`."""
     runs: list[list[int]] = []

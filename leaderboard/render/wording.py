@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 from tabulate import tabulate
 
 from fisher.common.text import Style, escape
-from leaderboard.render.text import fixed, points
+from leaderboard.render.text import bounds, fixed, p_value, points, share
 from leaderboard.stats.comparison import Pooled
-from leaderboard.stats.rounding import rounded
 from leaderboard.stats.significance import ALPHA, MINIMUM, restarts_needed
-from leaderboard.tables import sections as tables
 from leaderboard.tables.cells import Cell, is_synthetic, lengths
 from leaderboard.tables.ranking import RankedStrategy, Ranking
 from leaderboard.tables.rows import Row
@@ -71,30 +69,9 @@ def draw(table: Table, style: Style, widths: Sequence[int | None] | None = None)
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def bounds(low: float, high: float, *, sign: bool = False) -> str:
-    """Return ` [low, high]` x 100, nothing where it is undefined."""
-    return "" if math.isnan(low) else f" [{_bound(low, sign)}, {_bound(high, sign)}]"
-
-
-def _bound(value: float, sign: bool) -> str:
-    """Return a bound x 100; with `sign` it says on which side of 0 it lies, also where it rounds to 0."""
-    text = points(value, sign=sign)
-    return f"{math.copysign(0.0, value):+.1f}" if sign and value and text == "0.0" else text
-
-
 def failed(row: Row | RankedStrategy) -> str:
     """Return failed runs of all runs."""
     return f"{row.failed}/{row.restarts}"
-
-
-def p_value(p: float) -> str:
-    """Return a p-value with three decimals, `-` where there was no test."""
-    return "-" if math.isnan(p) else "<0.001" if p < 0.001 else fixed(p, 3)
-
-
-def share(rate: float) -> str:
-    """Return a rate as whole percent without the sign."""
-    return fixed(100 * rounded(rate), 0)
 
 
 def better(found: Pooled) -> list[str]:
@@ -212,10 +189,14 @@ def counted(units: int, restarts: int) -> str:
 
 
 def reading(ranking: Ranking) -> str:
-    """Return what the bars mean, in one sentence."""
-    if not ranking.groups:
-        return f"Every pair differs significantly ({GROUPED_BY[ranking.groups_test]})."
-    return f"A bar joins strategies of which no two differ significantly ({GROUPED_BY[ranking.groups_test]})."
+    """Return what the bars of a critical-difference diagram (Demsar 2006) mean."""
+    joined = "A bar joins strategies of which no two differ" if ranking.groups else "Every pair differs"
+    text = f"{joined} significantly ({GROUPED_BY[ranking.groups_test]})."
+    if not ranking.critical_difference <= len(ranking.strategies) - 1:  # mean ranks cannot lie that far apart
+        return text
+    tasks = f"{ranking.tasks} task{'s' if ranking.tasks > 1 else ''}"
+    least = fixed(ranking.critical_difference, 2)
+    return f"{text} Mean ranks alone, over {tasks}, would have to differ by {least} (Nemenyi)."
 
 
 def has_cost(section: Section, without_cost: bool) -> bool:
@@ -283,12 +264,6 @@ def _coverage(section: Section) -> str:
     shared = any(row.units < row.restarts for cell in section.cells for row in cell.rows)
     over = f"{section.splits} split{'s' if section.splits > 1 else ''}, which restarts share" if shared else "restarts"
     return f"95 %, over {over}; another dev set is not covered"
-
-
-def protocol_fields(section: Section) -> str:
-    """Return the fields of the protocol that the header leaves out."""
-    named = ("name", "selection", "metric", "data", "precision")
-    return ", ".join(f"{k} {tables.field_text(v)}" for k, v in sorted(section.protocol.items()) if k not in named)
 
 
 def general_notes(sections: Sequence[Section], problems: int) -> Iterator[str]:

@@ -30,7 +30,7 @@ from leaderboard.build import build
 from leaderboard.export import pack
 from leaderboard.records.plan import encode_plan, read_plan
 from leaderboard.records.store import write_record
-from leaderboard.recount import disagreements
+from leaderboard.verify import disagreements
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--set", "epochs=1", "fisher_samples=3")

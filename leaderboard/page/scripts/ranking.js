@@ -39,7 +39,7 @@ function beatenColumn(name, other, key) {
 
 // Mean ranks, and bars over strategies of which no two are significantly different.
 function rankPlot(ranking) {
-  const {strategies, groups, reading, tasks, critical_difference: critical} = ranking;
+  const {strategies, groups, reading} = ranking;
   if (strategies.length < 2) return null;
   const places = strategies.map(({strategy, mean_rank: value, rank_low: low, rank_high: high}) => {
     return {strategy, name: strategy, value, low, high, title: `mean rank ${rank(value)} ${interval(low, high, rank)}`};
@@ -50,10 +50,9 @@ function rankPlot(ranking) {
     const runs = members.map(entry => ({value: entry.mean_rank, title: entry.strategy}));
     return {name: `group ${at + 1}`, low: Math.min(...ranks), high: Math.max(...ranks), runs};
   });
-  const alone = `Mean ranks alone, over ${plural(tasks, "task")}, would have to differ by ${rank(critical)} (Nemenyi).`;
   return intervalChart({
     title: "Critical-difference diagram",
-    text: `${reading} ${critical <= strategies.length - 1 ? alone : ""}`,
+    text: reading,
     items: [...places, ...joined],
     axis: "mean rank (1 is best)",
     print: value => (Number.isInteger(value) ? String(value) : ""),

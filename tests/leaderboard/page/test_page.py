@@ -13,8 +13,7 @@ import pytest
 
 from leaderboard import page as pages
 from leaderboard.build import build
-from leaderboard.render.text import points
-from leaderboard.render.wording import bounds, p_value
+from leaderboard.render.text import bounds, p_value, points
 
 ROOT = Path(__file__).parents[3]
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"

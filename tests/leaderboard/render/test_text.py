@@ -24,7 +24,7 @@ HOSTILE = [
 
 
 def test_a_bound_says_on_which_side_of_0_it_lies():
-    from leaderboard.render.wording import bounds
+    from leaderboard.render.text import bounds
 
     assert bounds(0.0004, 0.383, sign=True) == " [+0.0, +38.3]" and bounds(-0.01, -0.0004, sign=True) == " [-1.0, -0.0]"
     assert bounds(0.0, -0.0, sign=True) == " [0.0, 0.0]" and bounds(0.0004, 0.01) == " [0.0, 1.0]"
