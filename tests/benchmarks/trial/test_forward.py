@@ -125,9 +125,8 @@ def test_every_family_computes_what_it_computes_stock(
             if site.owner is not None:
                 attach_noise(each, site, lambda module, x: x * 1.5)
         each.train()
-    tolerance = (
-        1e-6 if family.startswith("gemma") else 1e-12
-    )  # Gemma's norms compute in float32 whatever the model's type
+    # Gemma's norms compute in float32 whatever the model's type
+    tolerance = 1e-6 if family.startswith("gemma") else 1e-12
     expected, got = stock(model, batch), run(other, batch)
     assert (expected - got).abs().max() <= tolerance * expected.abs().max()
     criterion(expected, batch["labels"]).backward()
