@@ -110,10 +110,8 @@ def test_a_tuned_suite_and_an_answer_on_ones_own_rows(family: str, tmp_path: Pat
 
     model, out = ["--model", str(tmp_path / "model"), "--offline"], tmp_path / "answer"
     own = [str(tmp_path / "train.tsv"), "--text", "text", "--label", "label", *model, "--output", str(out)]
-    assert (
-        choose.main([*own, "--trials", "12", "--families", "mixout(w_pre)", "--workers", "1", "--set", "max_length=10"])
-        == 0
-    )
+    learnable = ["--lr", "5e-3", "1e-2", "--epochs", "15", "20", "--set", "max_length=10", "batch_size=4"]
+    assert choose.main([*own, "--trials", "12", "--families", "mixout(w_pre)", "--workers", "1", *learnable]) == 0
     assert (out / "answer.md").read_text().startswith("#")
     fitted = AutoModelForSequenceClassification.from_pretrained(out / "model")
     assert fitted.config.model_type == family
