@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.executors import variables
 from fisher.common.command import Command
 from fisher.common.errors import InputError
-from fisher.common.files import write_file
+from fisher.common.files import require_writable, write_file
 
 BATCH = 64
 ABOUT = "regbench.json"  # next to the weights, written by `regbench try`
@@ -38,6 +38,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the predictions."""
     variables.settle()
+    require_writable(Path(args.output))
     rows = predict(Path(args.model), Path(args.input))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
@@ -65,6 +66,9 @@ def predict(folder: Path, file: Path) -> list[list[Any]]:
     source = Source(str(folder.resolve()), folder.name, offline=True)
     examples, tokenizer = load_test(task), load_tokenizer(source)
     model = load(AutoModelForSequenceClassification, source).eval()
+    if model.config.num_labels != len(labels or [None]):
+        outputs = model.config.num_labels
+        raise InputError(f"{folder} must have one output for each label of {ABOUT}, got {outputs} for {labels}")
     encoded = encode(examples, tokenizer, about["max_length"])
     found = torch.empty(len(examples), model.config.num_labels)
     with torch.inference_mode():
@@ -85,9 +89,16 @@ def read_about(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} must be the folder of a model made by regbench try, and is no folder")
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return {key: about[key] for key in ("text", "labels", "max_length")}
+        text, labels, length = (about[key] for key in ("text", "labels", "max_length"))
+        if _are_words(text) and (labels is None or _are_words(labels)) and isinstance(length, int) and length > 0:
+            return {"text": text, "labels": labels, "max_length": length}
+        raise ValueError("values of other types")
     except (OSError, ValueError, LookupError, TypeError):
         raise InputError(f"{folder} must be a model made by regbench try, but it holds no usable {ABOUT}") from None
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and value != [] and all(isinstance(word, str) for word in value)
 
 
 main = Command("regbench predict", __doc__, add_flags, run)

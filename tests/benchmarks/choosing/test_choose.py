@@ -294,9 +294,31 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, saved: Path, capsy
     assert "--input must be a file ending in .csv, .tsv, .jsonl, got x.xlsx" in refused(
         capsys, [str(saved), "--input", "x.xlsx", *tail[2:]], predict
     )
+    refused_output = [str(saved), "--input", file, "--output", str(tmp_path)]
+    assert "must be a file to write, but it is a folder" in refused(capsys, refused_output, predict)
+    about = json.loads((saved / predict.ABOUT).read_text())
+    for damage in (
+        {"text": 3},
+        {"text": []},
+        {"text": "review"},
+        {"labels": [1, 2]},
+        {"max_length": "x"},
+        {"max_length": 0},
+    ):
+        (saved / predict.ABOUT).write_text(json.dumps(about | damage))
+        assert "but it holds no usable regbench.json" in refused(capsys, [str(saved), *tail], predict)
+    (saved / predict.ABOUT).write_text(json.dumps(about))
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (saved / name).unlink()
     assert "tokenizer" in refused(capsys, [str(saved), *tail], predict)
+
+
+def test_a_model_of_other_labels_is_refused(tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    about = json.loads((saved / predict.ABOUT).read_text())
+    (saved / predict.ABOUT).write_text(json.dumps(about | {"labels": ["a", "b", "c"]}))
+    words = [str(saved), "--input", write_reviews(tmp_path / "new.csv", 3), "--output", str(tmp_path / "p.csv")]
+    expected = "must have one output for each label of regbench.json, got 2 for ['a', 'b', 'c']"
+    assert expected in refused(capsys, words, predict)
 
 
 def test_the_read_task_is_an_ordinary_task_file(tmp_path: Path) -> None:
