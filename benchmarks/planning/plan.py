@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import gc
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ from benchmarks.planning.suite_file import Suite, load_suite, override, tune
 from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Plan as CheckpointPlan
 from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.forgetting import Texts, find_texts
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Labels, Resources, labels_of
 from benchmarks.trial.protocol import DISCOVER, make_protocol
@@ -60,6 +62,7 @@ class Request:
     dropped: Mapping[str, Dropped]  # rows of each task's data that are left out
     notes: list[str]
     warnings: list[str] = field(default_factory=list)
+    forgetting: Texts | None = None
 
     def load(self, task: str) -> TaskData:
         """A task's examples, from the source that the command line names."""
@@ -70,8 +73,11 @@ class Request:
         return self.data.tests(task) if self.suite.predict_test else {}
 
     def suffices(self, record: Mapping[str, Any]) -> bool:
-        """Whether a record holds the test predictions that are asked for, if any are."""
-        return not self.suite.predict_test or not is_result(record) or "test" in record["result"]
+        """Whether a record holds what is asked for next to its result: test predictions, forgetting."""
+        if not is_result(record):
+            return True
+        forgot = not self.suite.forgetting or "floor" in record["config"] or "forgetting" in record["result"]
+        return forgot and (not self.suite.predict_test or "test" in record["result"])
 
     def resources(self) -> Resources:
         """Where this machine has what the configs name."""
@@ -84,6 +90,7 @@ class Request:
             threads=a.threads,
             predict_test=self.suite.predict_test,
             logits=self.suite.logits,
+            forgetting=self.forgetting,
             checkpoints=CheckpointPlan(str(output), a.checkpoint_every) if a.checkpoint_every else None,
         )
 
@@ -142,7 +149,15 @@ def request_of(args: argparse.Namespace, suite: Suite, notes: list[str]) -> Requ
     folder = OutputFolder(Path(args.output or Path(DEFAULT_OUTPUT, suite.name)))
     scores = ScoreBook(folder.path / "fisher", source, suite.fisher)
     dropped = {data.task(name).name: rows for name, rows in parse_dropped(args.drop_rows).items()}
-    return Request(args, data, suite, strategies, families, tasks, source, scores, folder, dropped, notes)
+    request = Request(args, data, suite, strategies, families, tasks, source, scores, folder, dropped, notes)
+    return dataclasses.replace(request, forgetting=_texts(suite, source)) if suite.forgetting else request
+
+
+def _texts(suite: Suite, source: models.Source) -> Texts:
+    """What forgetting is measured on: the sample of the suite's Fisher recipe."""
+    recipe = suite.fisher
+    sample = {"samples": recipe.samples, "seed": recipe.seed, "max_length": recipe.max_length}
+    return find_texts(source, corpus=recipe.corpus, **sample)
 
 
 def make_plan(request: Request) -> Plan:

@@ -75,8 +75,9 @@ class Suite:
     split_seeds: how many splits of the training data the restarts take turns on; None gives each restart its own.
     citation, reproduces, deviations (from what is cited), assumptions (where it says nothing) and cost are for readers.
     predict_test: trials also predict the test set, for `benchmarks.submit`; no part of a trial's identity, because its
-    training and its score do not depend on it; nor is logits: whether records keep the logits on dev. sizes: numbers of
-    training examples, per_class: of every class, both next to fractions.
+    training and its score do not depend on it; nor is logits: whether records keep the logits on dev, nor forgetting:
+    whether the pretraining loss is measured before and after (`benchmarks.trial.forgetting`), on the sample of
+    `fisher`. sizes: numbers of training examples, per_class: of every class, both next to fractions.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Suite:
     cost: str = ""
     predict_test: bool = False
     logits: bool = True
+    forgetting: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     fisher: FisherRecipe = field(default_factory=FisherRecipe)
     tuning: Tuning | None = None

@@ -186,7 +186,7 @@ def override(suite: Suite, values: Mapping[str, Any], assignments: list[str]) ->
     assigned: dict[str, Any] = {}
     for text in assignments:
         key, value = read_assignment(text)
-        if key == "predict_test":
+        if key in ("predict_test", "forgetting"):
             changed[key] = _truth(key, value)
         elif key.startswith("fisher_"):
             fisher[key.removeprefix("fisher_")] = value

@@ -15,6 +15,7 @@ from benchmarks.data.tasks import Task
 from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Plan
 from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.forgetting import Texts
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.tokenizer import load_tokenizer
 from fisher.scores import Scores, load_scores
@@ -28,7 +29,7 @@ class Resources:
 
     predict_test: also predict the test set with the last weights, after the trial has been judged; logits: keep those
     on dev; micro_batch: examples per forward pass where the protocol's did not fit; checkpoints: where an interrupted
-    trial goes on from.
+    trial goes on from; forgetting: what it is measured on after the trial has been judged, None where nobody asks.
     """
 
     model: models.Source
@@ -38,6 +39,7 @@ class Resources:
     threads: int = 1
     predict_test: bool = False
     logits: bool = True
+    forgetting: Texts | None = None
     micro_batch: int | None = None
     checkpoints: Plan | None = None
 

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from benchmarks.data import batches
-from benchmarks.trial import models
+from benchmarks.trial import forgetting, models
 from benchmarks.trial.checkpoints import Checkpoint
 from benchmarks.trial.config import Json, TrialConfig
 from benchmarks.trial.cost import PEAK, Clock
@@ -177,6 +177,9 @@ def judge(config: TrialConfig, resources: Resources, inputs: Inputs, training: T
         asked = (resources.model, resources.data, config.task, protocol.max_length)
         tests = {} if diverged else encode_tests(*asked)
         result["test"] = evaluation.predict_test(tests, strategy)
+    if resources.forgetting is not None:
+        texts = resources.forgetting
+        result["forgetting"] = None if diverged else forgetting.measure(resources.model, texts, strategy)
     result["passes"] = passes(config.strategy, len(history.losses))
     if not resources.logits:
         result["logits"] = None

@@ -63,7 +63,7 @@ def _csv_line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
         "rule": section.rule,
         "budget": section.budget or None,
         "size": cell.size,
-        **{key: getattr(row, key) for key in ("fit", "fitted", "gap", "ece", "brier", "nll", "passes")},
+        **{key: getattr(row, key) for key in ("fit", "fitted", "gap", "ece", "brier", "nll", "passes", "forgetting")},
         **{key: getattr(row, key) for key in COST_COLUMNS},
     }
 

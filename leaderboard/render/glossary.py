@@ -44,7 +44,8 @@ ABOUT_GAPS = "n = 2/3: only 2 of 3 expected restarts have a result; such rows ar
 ABOUT_FIT = (
     "fit = accuracy (regression: Spearman) on the examples trained on, in evaluation mode; a run is fitted from 95 on. "
     "gap = score on these examples less the score on dev. ECE, Brier, NLL: calibration of the probabilities on dev, "
-    "lower is better. passes = forward passes of a batch in training, over all configurations of a tuned row."
+    "lower is better. forgetting = rise of the pretraining loss in nats per token, where it was asked for. "
+    "passes = forward passes of a batch in training, over all configurations of a tuned row."
 )
 ABOUT_TUNING = (
     "tuned (B) = of B configurations per family and restart the one with the best score on the holdout, a part of the "

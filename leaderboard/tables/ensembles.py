@@ -67,6 +67,7 @@ def _joined(members: Sequence[TrialRow]) -> TrialRow:
         deviation=np.nan,
         fit=np.nan,
         gap=np.nan,
+        forgetting=np.nan,
         held_out=np.nan,
         **figures,
     )

@@ -18,7 +18,7 @@ from leaderboard.stats.rounding import rounded
 from leaderboard.tables.trials import TrialRow, short
 
 FITTED = 0.95  # accuracy on the examples fitted on (of a regression Spearman) from which a run counts as fitted
-MEANS = ("fit", "gap", "ece", "brier", "nll", "passes")
+MEANS = ("fit", "gap", "ece", "brier", "nll", "passes", "forgetting")
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Row:
     expected = restarts (with a result) + missing (no record) + errors + skipped; `cell_restarts` is what is expected of
     a row unless its plan says less; `units` how many of the restarts are independent. mean_low and mean_high bound the
     mean (bootstrap), failure_low and failure_high the failure rate (Wilson). relative_seconds is over the restarts that
-    the baseline has too. fit, gap, ece, brier, nll and passes are means over the restarts that know them, fitted counts
-    those with a fit of at least FITTED. `trials` stand in the order of restarts. `same_as` is the strategy whose
-    predictions these are; `comparison` how the row compares with the baseline (None for the baseline and where one of
-    the two is not compared); `tier` groups strategies that do not differ significantly from the best of the tier (None:
-    not tested).
+    the baseline has too. fit, gap, ece, brier, nll, passes and forgetting are means over the restarts that know
+    them, fitted counts those with a fit of at least FITTED. `trials` stand in the order of restarts. `same_as` is
+    the strategy whose predictions these are; `comparison` how the row compares with the baseline (None for the
+    baseline and where one of the two is not compared); `tier` groups strategies that do not differ significantly
+    from the best of the tier (None: not tested).
     """
 
     strategy: str
@@ -66,6 +66,7 @@ class Row:
     brier: float
     nll: float
     passes: float
+    forgetting: float
     notes: tuple[str, ...] = field(default=())
     trials: tuple[TrialRow, ...] = field(default=(), repr=False)
     same_as: str | None = None

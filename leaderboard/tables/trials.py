@@ -33,7 +33,8 @@ class TrialRow:
     same restart of every strategy shares (split, dev set, seeds); about: canonical JSON of what the record says of the
     strategy; predictions: on the dev set, empty where there are none. size: the number of training examples in words,
     where that was asked for. fit: accuracy (of a regression Spearman) on the examples fitted on, gap: how far the score
-    on these is above that on dev; ece, brier, nll: calibration; passes: forward passes of a batch in training.
+    on these is above that on dev; ece, brier, nll: calibration; passes: forward passes of a batch in training;
+    forgetting: rise of the pretraining loss.
 
     Of a tuned family `strategy` is the family, `config` what the configuration `draw` sets, `held_out` its score on the
     examples held out, `rule` how it comes to be in a table (see `leaderboard.tables.tuning`), of `budget` many;
@@ -77,6 +78,7 @@ class TrialRow:
     brier: float = math.nan
     nll: float = math.nan
     passes: float = math.nan
+    forgetting: float = math.nan
     size: str = ""
     rule: str = ""
     draw: int = 0
@@ -241,12 +243,14 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
 def _fit(result: Mapping[str, Any]) -> dict[str, float]:
     """Return what records say of fit, calibration and passes; those made before them say nothing."""
     fit, calibration = (_object(result.get(name)) for name in ("fit", "calibration"))
+    forgot = _object(result.get("forgetting"))
     measure, score = fit.get("accuracy", fit.get("spearman")), fit.get("score")
     return {
         "fit": _float(measure),
         "gap": math.nan if score is None else float(score) - float(result["score"]),
         **{name: _float(calibration.get(name)) for name in ("ece", "brier", "nll")},
         "passes": _float(_object(result.get("passes")).get("forward")),
+        "forgetting": _float(forgot.get("after")) - _float(forgot.get("before")),
     }
 
 

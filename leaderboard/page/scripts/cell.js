@@ -109,6 +109,7 @@ function strategyTable(cells) {
     numberColumn("Max", row => row.max, points, FALLING),
     !section.budget && numberColumn("Std", row => row.std, points),
     numberColumn("Failed", row => row.failure_rate, (rate, row) => orDash(() => failureOf(row))(rate)),
+    has(rows, "forgetting") && numberColumn("Forgetting", row => row.forgetting, rank, FALLING),
     costColumn(rows),
   ].filter(Boolean);
   return sortableTable({

@@ -204,6 +204,7 @@ def fitted(record: Any, accuracies: list[float], **config: Any) -> list[dict[str
                 "fit": {"loss": 0.1, "score": accuracy, "accuracy": accuracy},
                 "calibration": {"ece": 0.05, "brier": 0.3, "nll": 0.5},
                 "passes": {"forward": 30, "backward": 30},
+                "forgetting": {"objective": "mlm", "samples": 9, "before": 2.0, "after": 2.5 + accuracy},
             },
             **config,
         )
@@ -218,6 +219,7 @@ def test_rows_say_how_well_the_training_examples_are_fitted(record, arrange):
     assert line.fit == pytest.approx((0.96 + 0.9 + 1.0) / 3, abs=1e-6) and line.fitted == 2
     assert line.gap == pytest.approx((0.96 + 0.9 + 1.0) / 3 - 0.71, abs=1e-6)
     assert (line.ece, line.brier, line.nll, line.passes) == (0.05, 0.3, 0.5, 30)
+    assert line.forgetting == pytest.approx(0.5 + (0.96 + 0.9 + 1.0) / 3, abs=1e-6)
 
 
 def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, store, tmp_path, arrange):

@@ -1,0 +1,95 @@
+"""Forgetting against the loss of the checkpoint's own class on single texts, and what asking for it leaves alone."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from benchmarks.planning.plan import Request
+from benchmarks.planning.suite_file import load_suite, override
+from benchmarks.pocket import CORPUS, MODEL_DIR
+from benchmarks.trial import forgetting, models
+from benchmarks.trial.forgetting import Texts, find_texts, measure
+from benchmarks.trial.inputs import Resources
+from benchmarks.trial.trial import attach, execute
+from fisher.common.errors import InputError
+from fisher.estimation.estimate import draw_samples
+from fisher.pretraining.corpus import read_corpus
+from leaderboard.records.store import read_record, write_record
+
+TEXTS = Texts("mlm", str(CORPUS), samples=9, seed=3, max_length=0)
+
+
+def mean_loss(model: Any) -> float:
+    """Without batches, without selecting positions: every text alone, all logits."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL_DIR)
+    asked: dict[str, Any] = {"samples": 9, "seed": 3, "max_length": model.config.max_position_embeddings}
+    losses = []
+    for sample in draw_samples(tokenizer, read_corpus(str(CORPUS)), "mlm", sentinels="spans", **asked).samples:
+        inputs = {name: value[None] for name, value in sample.items() if name not in ("labels", "positions")}
+        log_p = model(**inputs).logits[0].log_softmax(-1)
+        losses.append(-log_p[sample["positions"], sample["labels"]].mean().item())
+    return sum(losses) / len(losses)
+
+
+def test_the_loss_is_that_of_the_checkpoint_with_the_fine_tuned_body(make_configs, resources: Resources) -> None:
+    (config,) = make_configs("mixout(w_pre, 0.5)")
+    model, head = models.build(resources.model, 2, seed=0, head_init="normal")
+    strategy, _ = attach(config, resources, model, head, 10)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    weights = forgetting.plain_weights(strategy)
+    own = transformers.AutoModelForMaskedLM.from_pretrained(MODEL_DIR).eval()
+    with torch.inference_mode():
+        before = mean_loss(own)
+        shared = {name.removeprefix("bert."): value for name, value in weights.items() if name.startswith("bert.")}
+        own.bert.load_state_dict({name: value for name, value in shared.items() if "pooler" not in name})
+        after = mean_loss(own)
+    found = measure(resources.model, TEXTS, strategy)
+    assert (found["objective"], found["samples"]) == ("mlm", 9)
+    assert found["before"] == pytest.approx(before, abs=2e-5) and found["after"] == pytest.approx(after, abs=2e-5)
+    assert after > before + 0.01
+
+
+def test_asking_for_it_changes_neither_the_trial_nor_its_result(
+    make_configs, resources: Resources, tmp_path: Path
+) -> None:
+    (config,) = make_configs("none", epochs=1)
+    plain, asked = execute(config, resources), execute(config, replace(resources, forgetting=TEXTS))
+    found = read_record(write_record(tmp_path, asked))["result"].pop("forgetting")
+    assert found["after"] != found["before"] > 0
+    for record in (plain, asked):
+        for key in ("seconds", "peak_memory", "forgetting"):
+            record["result"].pop(key, None)
+    assert json.dumps(plain["result"]) == json.dumps(asked["result"]) and plain["config"] == asked["config"]
+
+
+def test_what_it_is_measured_on_is_the_checkpoints_objective(source: models.Source) -> None:
+    assert find_texts(source, corpus="", samples=9, seed=3, max_length=0) == TEXTS
+
+
+def test_a_model_without_its_pretraining_head_is_refused(source: models.Source, tmp_path: Path) -> None:
+    body = transformers.AutoModel.from_pretrained(MODEL_DIR)
+    body.save_pretrained(tmp_path / "bare")
+    transformers.AutoTokenizer.from_pretrained(MODEL_DIR).save_pretrained(tmp_path / "bare")
+    bare = models.find_model(str(tmp_path / "bare"), offline=True)
+    with pytest.raises(InputError, match="with the head of the pretraining, and bare has none"):
+        find_texts(bare, corpus=str(CORPUS), samples=9, seed=3, max_length=0)
+    with pytest.raises(InputError, match="forgetting must have texts to be measured on: give --set fisher_corpus=FILE"):
+        find_texts(bare, corpus="", samples=9, seed=3, max_length=0)
+
+
+def test_a_suite_asks_for_it_and_records_without_it_do_not_suffice() -> None:
+    suite = override(load_suite("pocket"), {}, ["forgetting=true"])
+    assert suite.forgetting and "forgetting = true" in suite.to_toml()
+    request = object.__new__(Request)
+    object.__setattr__(request, "suite", suite)
+    record: dict[str, Any] = {"config": {}, "result": {"status": "ok"}}
+    assert not request.suffices(record)
+    assert request.suffices(record | {"result": {"status": "ok", "forgetting": None}})
+    assert request.suffices(record | {"config": {"floor": {}}}) and request.suffices({"result": {"status": "skipped"}})
