@@ -226,9 +226,21 @@ def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, store, tm
     """Fewer than half of the runs of `none` are fitted; half are enough."""
     weak, strong = fitted(record, [0.96, 0.9, 0.8]), fitted(record, [0.96, 0.99, 0.8, 0.7], task="mrpc", dev_hash="00")
     text = build([store(weak, "weak")], tmp_path / "weak-out")
-    assert "Undertrained (1 of 3 runs of none fit the examples" in text
+    markdown = (tmp_path / "weak-out" / "leaderboard.md").read_text()
+    (document,) = json.loads((tmp_path / "weak-out" / "leaderboard.json").read_text())["sections"]
+    for shown in (text, markdown, document["cells"][0]["reach"]):  # terminal, Markdown, and what the page prints
+        assert "Undertrained (1 of 3 runs of none fit the examples" in " ".join(shown.split())
     (section,) = arrange(weak + strong)
     assert [cell.undertrained for cell in section.cells] == [False, True] and section.ranking.cells == 1
+
+
+def test_the_smallest_difference_stands_in_every_cells_header(entries, store, tmp_path):
+    build([store(entries)], tmp_path / "out")
+    markdown = " ".join((tmp_path / "out" / "leaderboard.md").read_text().split())
+    (section,) = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["sections"]
+    for cell in section["cells"]:
+        assert f"{100 * cell['detectable']:.1f}" in cell["reach"] and cell["detectable"] > 0
+        assert " ".join(cell["reach"].split()) in markdown
 
 
 @pytest.mark.parametrize("axis", ["steps", "epochs"])
