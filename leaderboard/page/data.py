@@ -33,6 +33,8 @@ def page_data(document: Mapping[str, Any], methods: Methods, records: str | None
             for row in cell["rows"]:
                 choice = choices.get((*_place(cell), row["strategy"]))
                 row["tuning"] = choice and _tuning(choice)
+        titles, amounts = (dict.fromkeys(cell[key] for cell in section["cells"]) for key in ("title", "amount"))
+        section["facts"]["tasks"] = f"{', '.join(titles)} at {', '.join(amounts)}"
     return shown | {"methods": methods, "records": records}
 
 

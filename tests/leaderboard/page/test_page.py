@@ -333,7 +333,7 @@ def test_a_tuned_board_shows_default_and_tuned_and_the_floors_apart(page, tuned)
     section = section_of(tuned)
     page.open(tuned, address="#fraction=n+%3D+100")
     assert page.texts("#answer h2") == ["Best on RTE, n = 100"]
-    assert "tasks rte at n = 100, n = 250; " in page.texts("#facts")[0]
+    assert "tasks RTE at n = 100, n = 250; " in page.texts("#facts")[0]
     cell = section["cells"][0]
     choices = {choice["strategy"]: choice for choice in section["tuning"] if choice["size"] == "n = 100"}
     heads = page.texts("#table thead button")
