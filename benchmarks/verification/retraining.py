@@ -116,7 +116,7 @@ def compared(record: Record, again: Record, tolerance: float, loss_tolerance: fl
     """
     told, new = record["result"], again["result"]
     faults = [f"another {key}" for key in ("head", "batches") if _hash(told, key) != _hash(new, key)]
-    losses = told["train_loss"] or [], new["train_loss"]
+    losses = [result.get("train_loss") or [] for result in (told, new)]  # floors have none
     if len(losses[0]) != len(losses[1]):
         faults.append(f"{len(losses[0])} training losses, again {len(losses[1])}")
     drift = sum(abs(a - b) for a, b in zip(*losses, strict=False)) / max(1, len(losses[1]))
