@@ -1,7 +1,7 @@
 """Bring records of earlier versions forward: the same trials and results under the identity that they have today.
 
 example:
-  regbench upgrade leaderboard/published --model MODEL --data-dir GLUE --output upgraded
+  regbench upgrade leaderboard/archive --model MODEL --data-dir GLUE --output upgraded
 
 Added are the hashes of training texts, tokenizer and model configuration; a strategy whose name has changed its meaning
 gets the name of what it ran (mixout's layers=paper became layers=fed); versions of its techniques are today's; the

@@ -3,7 +3,7 @@
 example:
   regbench merge SUBMISSION... --board leaderboard/published [--page LEADERBOARD.md] [--allow-incomplete]
 
-The board is a folder with one archive of records (leaderboard.export says how it looks) of at most 5 MB. Board and
+The board is a folder with one archive of records (leaderboard.export says how it looks) of at most 15 MB. Board and
 submissions together must pass leaderboard.verify; else nothing is written. A trial that the board has already must
 have the same result; of two plans the wider one counts (records.plan). The page is the leaderboard.md of the
 board's records, with links to docs/board.md, the board's page and its records. Without SUBMISSION it is made anew.
@@ -29,7 +29,7 @@ from leaderboard.records.store import stream_records
 from leaderboard.verify import report, verify
 
 BOARD, PAGE = Path("leaderboard/published"), Path("LEADERBOARD.md")
-MAX_BOARD = 5_000_000
+MAX_BOARD = 15_000_000
 ABOUT = (
     "[What was run, and how to read it with care](docs/board.md); "
     "[the page](https://regbench.github.io/regbench/board/), which explains every column and has the rest; "

@@ -62,6 +62,7 @@ def _scores(section: Section, cells: list[Cell], notes: words.Notes) -> Table:
         Columns(["strategy"], lambda cell, row: [_name(row) + notes.mark(words.remarks(row, cell))], align="left"),
         Columns(["default"], lambda cell, row: [points(section.mean_by("default", cell, row))], shown=tuned),
         Columns([f"tuned ({section.budget}) [95 %]" if tuned else "mean [95 %]"], _mean),
+        Columns(["max"], lambda cell, row: [points(row.max) if row.restarts else "-"]),
         Columns(
             [f"ensemble ({min(MEMBERS, section.budget)})"],
             lambda cell, row: [points(section.mean_by("ensemble", cell, row))],
