@@ -88,12 +88,17 @@ def load_test(
     return reader.read(name, labelled=False)
 
 
-def examples_hash(examples: Iterable[Example]) -> str:
-    """SHA-256 over texts and labels in order: one JSON array `[label, text, ...]` a line; equal for every source."""
-    digest = hashlib.sha256()
-    for example in examples:
-        digest.update(_as_json([example.label, *example.texts]).encode() + b"\n")
-    return digest.hexdigest()
+def text_line(example: Example) -> bytes:
+    """Label and texts as a JSON array `[label, text, ...]` and a newline."""
+    return _as_json([example.label, *example.texts]).encode() + b"\n"
+
+
+def examples_hash(examples: Iterable[Example], line: Callable[[Example], bytes] = text_line) -> str:
+    """SHA-256 over texts and labels in order, a `text_line` for each; equal for every source.
+
+    line: `text_line`, or a cache of it where the same examples are hashed in many selections.
+    """
+    return hashlib.sha256(b"".join(map(line, examples))).hexdigest()
 
 
 class _Reader:

@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -194,10 +195,8 @@ def split_hash(task: Task, examples: Iterable[Example]) -> str:
     A label is the class id; scores of a task with an official range (STS-B) have three decimals, others the shortest
     text that gives the same float back.
     """
-    digest = hashlib.sha256()
-    for example in sorted(examples, key=lambda example: example.id):
-        digest.update(f"{example.id}\t{_label_text(task, example)}\n".encode())
-    return digest.hexdigest()
+    ordered = sorted(examples, key=attrgetter("id"))
+    return hashlib.sha256("".join(f"{e.id}\t{_label_text(task, e)}\n" for e in ordered).encode()).hexdigest()
 
 
 class _Same:

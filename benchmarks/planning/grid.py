@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from benchmarks.data.holdout import divide
-from benchmarks.data.sources import TaskData, examples_hash
+from benchmarks.data.sources import TaskData, examples_hash, text_line
 from benchmarks.data.splits import Size, make_split, split_hash
 from benchmarks.planning.suite_file import Suite
 from benchmarks.trial.config import Seeds, TrialConfig
@@ -103,6 +103,7 @@ def _restarts(
     extra = {name: examples_hash(examples) for name, examples in data.extra.items()}
     dev = examples_hash(data.dev) if protocol.data == "official" else None
     dropped = {part: list(rows) for part, rows in data.dropped.items()}
+    line = functools.cache(text_line)
 
     @functools.cache
     def hashes(split_seed: int, restart: int) -> tuple[dict[str, str], str]:
@@ -111,8 +112,8 @@ def _restarts(
         split = make_split(data, protocol, fraction=fraction, size=size, **place)
         found = {
             "split_hash": split_hash(data.task, split.train),
-            "train_hash": examples_hash(split.train),
-            "dev_hash": dev or examples_hash(split.dev),
+            "train_hash": examples_hash(split.train, line),
+            "dev_hash": dev or examples_hash(split.dev, line),
         }
         if suite.tuning is None:
             return found, ""
