@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from fisher.estimation.accumulate import batched_fisher
+from fisher.estimation.accumulate import accumulate
 from fisher.estimation.diagonal import empirical_fisher
 from fisher.pretraining.checkpoint import head_class
 from fisher.pretraining.objectives import collate, objective_loss
@@ -75,7 +75,7 @@ def test_the_estimator_squares_the_slopes_of_single_samples(case):
     step, tolerance = SINGLE if family in SINGLE_PRECISION else EXACT
     with torch.enable_grad():
         diagonal = empirical_fisher(model, samples, loss)
-        batched = batched_fisher(model, samples, loss)
+        batched = accumulate(model, samples, loss).diagonal()
     largest = max(float(value.max()) for value in diagonal.values())
     parameters = dict(model.named_parameters())
     assert diagonal.keys() == batched.keys() == parameters.keys()
@@ -90,7 +90,7 @@ def test_the_estimator_squares_the_slopes_of_single_samples(case):
 
 def test_every_site_of_the_classifier_has_a_score(case):
     family, model, samples, loss = case
-    values = base_names(batched_fisher(model, samples, loss), model.base_model_prefix)
+    values = base_names(accumulate(model, samples, loss).diagonal(), model.base_model_prefix)
     classifier, head = tiny_family(family)
     bound = parse("guided_dropout(0, 0.3)").bind(Context(classifier, head, fisher={"estimate": Scores(values)}))
     touched = bound.attach()

@@ -61,7 +61,7 @@ def test_a_strategy_is_explained_term_by_term():
     first, second = explain(parse("head:mixout(w_0, 0.6) + wdecay(w_pre, 0.01)"))
     assert (first["term"], second["term"]) == ("wdecay(w_pre, 0.01)", "head:mixout(w_0, 0.6)")
     assert second["name"] == "mixout" and "Bernoulli(1-p)" in second["equation"] and "Lee" in second["paper"]
-    assert second["settings"] == {"target": "w_0", "p": "0.6", "layers": "paper", "gradient": "exact"}
+    assert second["settings"] == {"target": "w_0", "p": "0.6", "layers": "paper", "gradient": "exact", "mask": "neuron"}
     assert second["cost"] == "1+1" and "authors" in second["deviations"]
 
 

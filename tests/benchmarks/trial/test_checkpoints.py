@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.data.origin import Origin
 from benchmarks.executors.outcome import Device, Outcome, Status, Work, Written
+from benchmarks.executors.output import Output
 from benchmarks.executors.progress import Display
 from benchmarks.executors.worker import execute_within_memory, work
 from benchmarks.run import main
@@ -421,14 +422,22 @@ def test_a_trial_that_diverges_does_so_at_the_same_step_and_keeps_no_checkpoint_
 # --- the worker and the command
 
 
+def worked(task: Work) -> Outcome:
+    """What a worker makes of a trial."""
+    output = Output()
+    try:
+        return work(task, Device("local", 0, None, 1, "here"), str(output.path))
+    finally:
+        output.close()
+
+
 def test_the_checkpoint_is_gone_when_the_record_is_written(make: Make, plain: Resources, tmp_path: Path) -> None:
     config = make("none", plain)
     resources = interrupted(config, plain, tmp_path, 4)
     path = resources.checkpoints.path(config.id)  # type: ignore[union-attr]
     unfinished = path.with_name(f".{path.name}.0123.tmp")
     unfinished.write_bytes(b"a process was killed while it wrote")
-    device = Device("local", 0, None, 1, "here")
-    ended = work(Work(config.to_json(), resources, str(tmp_path / "records"), 2), device, str(tmp_path / "out"))
+    ended = worked(Work(config.to_json(), resources, str(tmp_path / "records"), 2))
     assert ended.status in (Status.OK, Status.FAILED) and ended.notes == ()
     assert not list(path.parent.iterdir())
     record = read_record(tmp_path / "records" / f"{config.id}.json")
@@ -500,8 +509,7 @@ def test_what_cannot_be_removed_costs_no_trial(
     path.parent.mkdir()
     path.with_name(f".{path.name}.0123.tmp").touch()
     monkeypatch.setattr(Path, "unlink", refuse)
-    device = Device("local", 0, None, 1, "here")
-    ended = work(Work(config.to_json(), resources, str(tmp_path / "records"), 1), device, str(tmp_path / "out"))
+    ended = worked(Work(config.to_json(), resources, str(tmp_path / "records"), 1))
     assert ended.written is Written.WORKER and ended.status in (Status.OK, Status.FAILED) and path.exists()
     remove_done(tmp_path, [config.id])
 

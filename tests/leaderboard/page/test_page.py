@@ -321,8 +321,8 @@ def test_the_board_says_what_it_is(page, published):
     page.open(published)
     told = dict(zip(page.texts("#about dt"), page.texts("#about dd"), strict=True))
     said = page.texts("[aria-labelledby=about-title]")[0]
-    assert "weights 417d421c2d25" in told["Model"] and told["Training"] == "learning rate 0.0003, 3 epochs, batch 32"
-    assert "torch 2.13.0" in told["Software"] and "7d5db7655768 (20 of 368 trials)" in told["Software"]
+    assert "weights 37472bdede49" in told["Model"] and told["Training"].endswith("default 200 steps, batch 16")
+    assert "torch 2.13.0" in told["Software"] and "commit 27c5bee3e692" in told["Software"]
     assert "leaderboard.csv" in told["Downloads"] and "Licence: Apache-2.0" in said and "To cite: " in said
 
 
@@ -351,8 +351,8 @@ def test_a_tuned_board_shows_default_and_tuned_and_the_floors_apart(page, tuned)
 def test_the_tuning_section_shows_budgets_choices_and_holdout_against_dev(page, tuned):
     choices = {one["strategy"]: one for one in section_of(tuned)["tuning"] if one["size"] == "n = 100"}
     page.open(tuned, address="#fraction=n+%3D+100&strategy=mixout(w_pre)")
-    assert page.texts("#tuning thead button")[1:4] == ["1", "2", "4"]
-    for name, *shown in page.rows("#tuning tbody tr"):
+    assert page.texts("#tuning thead button")[1:5] == ["Tuned \u2212 default", "1", "2", "4"]
+    for name, _, *shown in page.rows("#tuning tbody tr"):
         curve = choices[name]["curve"]
         assert shown[:4] == [points(score) for score in (curve[0], curve[1], curve[3], choices[name]["oracle"][-1])]
     chosen = {row[0]: row[-1] for row in page.rows("#tuning tbody tr")}

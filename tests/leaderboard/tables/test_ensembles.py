@@ -147,7 +147,7 @@ def test_without_labels_or_logits_there_are_no_ensembles(record, store, folder):
 def test_tables_show_the_ensemble_next_to_the_tuned_row(folder):
     frame = lines(folder)
     text = " ".join((folder / "leaderboard.md").read_text().split())
-    assert "| default | tuned (7) [95 %] | ensemble (5) | failed |" in text
+    assert "| default | tuned (7) [95 %] | max | ensemble (5) | failed |" in text
     (section,) = json.loads((folder / "leaderboard.json").read_text())["sections"]
     shown = {choice["strategy"]: choice["ensemble"] for choice in section["tuning"]}
     assert shown == pytest.approx({family: frame.loc[f"ensemble({family}, 5)"]["mean"] for family in shown}, abs=1e-6)

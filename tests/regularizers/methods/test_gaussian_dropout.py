@@ -59,7 +59,8 @@ def test_evaluation_is_deterministic_and_leaves_the_mode_alone(family, family_mo
     bound, _ = bound_to(model, head)
     bound.draw()
     assert torch.equal(output(model, batch), output(model, batch))
-    assert torch.allclose(output(model, batch), clean, rtol=1e-9, atol=1e-9)  # ours sums in another order than sdpa
+    exact = 1e-6 if family == "gemma2" else 1e-9  # ours sums in another order than sdpa, its own softmax is float32
+    assert torch.allclose(output(model, batch), clean, rtol=exact, atol=exact)
     assert not any(module.training for module in model.modules())
     model.train()
     output(model, batch)

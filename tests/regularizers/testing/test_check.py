@@ -44,7 +44,7 @@ DEFECTS = {
     "loses_state": ("resume", "some state was not saved"),
     "aliased_snapshot": ("evaluation", "is a snapshot an alias"),
     "never_off": ("off", "differs from none"),
-    "other_attention": ("packed", "in place of packed: the loss differs at step 1; declare forward = 'stock'"),
+    "other_attention": ("packed", "must leave the attention alone or declare forward = 'stock', got attention eager"),
     "wide_range": ("search", "at p = 0.99999, an end of its range, .* becomes NaN or infinite"),
 }
 GOOD = """
