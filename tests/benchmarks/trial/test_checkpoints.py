@@ -370,11 +370,11 @@ class Hides(Counts):
 @register("breaks_off")
 @dataclass
 class BreaksOff(Counts):
-    """Kills its process at step 5 and hangs at step 9, each once."""
+    """Kills its process at step 4 and hangs at step 9, each once; its passes are compared at 0, 5 and 11."""
 
     def draw(self, context):
         folder, step = Path(__file__).parent, context.training.step
-        if step == 5 and not (folder / "killed").exists():
+        if step == 4 and not (folder / "killed").exists():
             (folder / "killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
         if step == 9 and not (folder / "hangs").exists():
@@ -560,7 +560,7 @@ def test_trials_of_several_processes_have_no_checkpoints(
 def test_a_worker_and_then_the_whole_run_are_killed_and_the_next_run_ends_with_the_same_record(
     own_task: str, plugin: str, tmp_path: Path, plain: Resources
 ) -> None:
-    """SIGKILL for real: of the worker at step 5 (tried again in the same run), of the process group at step 9."""
+    """SIGKILL for real: of the worker at step 4 (tried again in the same run), of the process group at step 9."""
     request = ["--task-file", own_task, "--model", "pocket", "--strategies", "breaks_off", "--restarts", "1"]
     request += ["--fractions", "1", "--set", "epochs=4", "batch_size=8", "max_length=16", "--plugin", plugin]
     request += ["--workers", "1", "--checkpoint-every", "2", "--offline", "--output", str(tmp_path / "out")]
