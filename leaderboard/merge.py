@@ -32,6 +32,7 @@ BOARD, PAGE = Path("leaderboard/published"), Path("LEADERBOARD.md")
 MAX_BOARD = 15_000_000
 ABOUT = (
     "[What was run, and how to read it with care](docs/board.md); "
+    "[which p says what](docs/board.md#which-p-says-what); "
     "[the page](https://regbench.github.io/regbench/board/), which explains every column and has the rest; "
     "[the records](leaderboard/published)."
 )

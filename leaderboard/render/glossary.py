@@ -30,7 +30,8 @@ ABOUT_TIERS = (
 )
 ABOUT_POWER = (
     "Smallest difference found = the true difference to the baseline that these tests find in four of five such "
-    "experiments (power 80 %), at the spread seen here."
+    "experiments (power 80 %), at the spread seen here, averaged over strategies; one that spreads less can differ "
+    "significantly by less."
 )
 ABOUT_SAME = (
     "Same predictions = at least 99.5 % of the dev predictions agree in every restart in which not both collapsed: one "

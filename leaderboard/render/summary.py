@@ -22,6 +22,7 @@ from leaderboard.render.wording import (
     task_name,
     undertrained,
     winner,
+    with_name,
 )
 from leaderboard.stats.comparison import Comparison, Pooled
 from leaderboard.stats.significance import ALPHA, MINIMUM
@@ -99,7 +100,7 @@ def _certainty(section: Section, style: Style) -> str:
     """Say what does not differ significantly from the leader, or why that cannot be decided."""
     ranking = section.ranking
     first, *rest = ranking.strategies
-    tied = [escape(entry.strategy, style) for entry in rest if entry.tier == first.tier]
+    tied = [escape(with_name(entry.strategy), style) for entry in rest if entry.tier == first.tier]
     if ranking.groups_test == "sign flip":
         if not tied:
             return "All others differ significantly from it."
@@ -181,7 +182,8 @@ def _findings(section: Section, style: Style) -> Iterator[str]:
     made = [(cell, row, row.comparison) for cell in section.cells for row in cell.rows if row.comparison is not None]
     tested = [item for item in made if not item[2].too_few]
     significant = [item for item in tested if item[2].significant]
-    told = [_finding(section, *item, style) for item in sorted(significant, key=lambda item: item[2].p_holm)]
+    significant.sort(key=lambda item: (item[2].difference < 0, item[2].p_holm))  # gains first: the list may be cut
+    told = [_finding(section, *item, style) for item in significant]
     if tested:
         few = f" ({len(made) - len(tested)} more had too few restarts)" if len(made) > len(tested) else ""
         count = f"{len(told)} of {len(tested)} comparisons tested{few}"

@@ -147,7 +147,8 @@ def _decided(cell: Cell) -> str:
     if not differ:
         return "Cannot be decided: in the test of all pairs no other strategy differs significantly from the best."
     count = "all" if differ == len(others) else f"{differ} of the {len(others)}"
-    return f"In the test of all pairs {count} other strategies differ significantly from the best."
+    verb = "differs" if differ == 1 < len(others) else "differ"
+    return f"In the test of all pairs {count} other strategies {verb} significantly from the best."
 
 
 def undertrained(cell: Cell) -> str:
@@ -173,7 +174,8 @@ def _power(cell: Cell) -> str:
     if math.isnan(cell.detectable):
         return f"Nothing can be significant ({tests}): {needed(len(tested))}."
     missed = f"; differences of {points(LOOKED_FOR)} points are mostly missed" if cell.detectable > LOOKED_FOR else ""
-    return f"Smallest difference found with a power of 80 %: {points(cell.detectable)} ({tests}){missed}."
+    found = f"Smallest difference found with a power of 80 %, at the average spread: {points(cell.detectable)}"
+    return f"{found} ({tests}){missed}."
 
 
 def needed(tests: int) -> str:
@@ -241,7 +243,7 @@ def facts(section: Section) -> Iterator[tuple[str, str]]:
     yield "precision", protocol["precision"]
     if section.budget:
         yield "tuned", f"{section.budget} configurations per strategy and restart, chosen by a holdout"
-    yield "baseline", _with_name(section.baseline) if section.baseline else "not among these strategies"
+    yield "baseline", with_name(section.baseline) if section.baseline else "not among these strategies"
     yield "intervals", _coverage(section)
     if section.versions:
         yield "versions", "; ".join(f"{name} {value}" for name, value in section.versions.items())
@@ -254,8 +256,9 @@ def short_name(strategy: str | None) -> str:
     return "plain fine-tuning" if strategy == "none" else "Devlin's recipe" if strategy in DEVLIN else "the baseline"
 
 
-def _with_name(baseline: str) -> str:
-    return f"{baseline} ({short_name(baseline)})" if baseline in ("none", *DEVLIN) else baseline
+def with_name(strategy: str) -> str:
+    """Return a strategy as it is written, with what it is called if it has a name."""
+    return f"{strategy} ({short_name(strategy)})" if strategy in ("none", *DEVLIN) else strategy
 
 
 def _coverage(section: Section) -> str:

@@ -56,6 +56,14 @@ def test_a_clear_leader(said, noted):
     assert f"a at cola 10 % (+{100 * (BETTER - BASE).mean():.1f})" in findings
 
 
+def test_gains_stand_before_losses(noted):
+    """The list of findings is cut, and whoever reads it looks for a gain first, whatever the p of the losses."""
+    gain = BASE + 0.01 * np.array([*[-0.3] * 3, *[1] * 9])
+    losses = {f"worse{at}": BASE - 0.02 - 0.01 * at for at in range(summary.SHOWN)}
+    (findings,) = noted({"none": BASE, "gain": gain, **losses})
+    assert f"{summary.SHOWN + 1} of {summary.SHOWN + 1} comparisons tested: gain at rte 10 % (+0.7); " in findings
+
+
 def test_of_one_cell_its_mean_is_told_and_not_a_rank(said):
     gain = f"+{100 * (BETTER - BASE).mean():.1f} ["
     leader = said({"none": BASE, "a": BETTER})[0]
@@ -66,7 +74,7 @@ def test_a_leader_that_does_not_differ_from_the_baseline(said):
     """The best mean is no finding, and the text says so."""
     leader, certainty, price = said({"none": BASE, "a": ALIKE + 0.001}, cost=False)
     assert "(not significantly different, p " in leader and "seconds" not in price
-    assert certainty == "Not significantly different from it in the test of all pairs: none."
+    assert certainty == "Not significantly different from it in the test of all pairs: none (plain fine-tuning)."
 
 
 @pytest.mark.parametrize(
