@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,10 @@ class TrialRow:
     outputs: NDArray[Any] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
     labels: NDArray[Any] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields that are compared are equal; NaN, which stands for no number, equals itself."""
+        return isinstance(other, TrialRow) and _compared(self) == _compared(other)
+
     @property
     def has_result(self) -> bool:
         """Whether the trial ended with a score."""
@@ -110,6 +114,11 @@ class TrialRow:
     def outcome(self) -> tuple[Any, ...]:
         """What two records of one trial must agree on."""
         return self.status, self.score, self.failed, self.failed_plain, self.imputed
+
+
+def _compared(row: TrialRow) -> list[Any]:
+    values = (getattr(row, one.name) for one in fields(row) if one.compare)
+    return [None if isinstance(value, float) and math.isnan(value) else value for value in values]
 
 
 def short(text: str) -> str:
