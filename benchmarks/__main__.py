@@ -19,7 +19,7 @@ from fisher.common.command import Command
 from fisher.common.errors import unknown
 
 
-class Place(NamedTuple):
+class SubCommand(NamedTuple):
     """Where a sub-command is: `module.main(words + the rest of the line)`."""
 
     text: str
@@ -29,29 +29,29 @@ class Place(NamedTuple):
 
 
 COMMANDS = {
-    "run": Place("run a suite and make its leaderboard", "benchmarks.run"),
-    "try": Place("what to fine-tune with on your own data, and the model", "benchmarks.choose"),
-    "predict": Place("labels and probabilities of new texts", "benchmarks.predict"),
-    "list": Place("every regularizer in one line", "regularizers.__main__", ("list",)),
-    "list suites": Place("every suite, what it reproduces and costs", "benchmarks.run", ("--list", "suites")),
-    "list tasks": Place("every task and its metric", "benchmarks.run", ("--list", "tasks")),
-    "describe": Place("equation, parameters and sites of a regularizer", "benchmarks.describe", ("describe",)),
-    "check": Place("the conformance checks on a regularizer of your own", "regularizers.__main__", ("check",)),
-    "matrix": Place("every regularizer on a tiny model of every family", "regularizers.__main__", ("matrix",)),
-    "build": Place("the leaderboard's files from records alone", "leaderboard.build"),
-    "verify": Place("check results by records, data and training", "benchmarks.verify", main="regbench"),
-    "compare": Place("our results next to published tables", "leaderboard.compare"),
-    "export": Place("pack results as one file to hand in", "leaderboard.export"),
-    "merge": Place("add results to a published board", "leaderboard.merge"),
-    "upgrade": Place("bring records of earlier versions forward", "benchmarks.upgrade"),
-    "submit": Place("files for the GLUE evaluation server", "benchmarks.submit"),
-    "fisher estimate": Place("Fisher scores of a pretrained model on a corpus", "fisher.estimate"),
-    "fisher task": Place("Fisher scores of the fine-tuning loss of a task", "benchmarks.fisher"),
-    "fisher report": Place("tables and plots of Fisher scores", "fisher.report"),
-    "fisher landscape": Place("loss landscapes by Fisher score", "fisher.landscape"),
-    "fisher bench": Place("speed and memory of Fisher estimates", "fisher.bench"),
-    "theory": Place("what [Lee20] proves and shows about mixout", "benchmarks.theory.__main__"),
-    "speed": Place("what a step and a trial cost on this machine", "benchmarks.speed.__main__"),
+    "run": SubCommand("run a suite and make its leaderboard", "benchmarks.run"),
+    "try": SubCommand("what to fine-tune with on your own data, and the model", "benchmarks.choose"),
+    "predict": SubCommand("labels and probabilities of new texts", "benchmarks.predict"),
+    "list": SubCommand("every regularizer in one line", "regularizers.__main__", ("list",)),
+    "list suites": SubCommand("every suite, what it reproduces and costs", "benchmarks.run", ("--list", "suites")),
+    "list tasks": SubCommand("every task and its metric", "benchmarks.run", ("--list", "tasks")),
+    "describe": SubCommand("equation, parameters and sites of a regularizer", "benchmarks.describe", ("describe",)),
+    "check": SubCommand("the conformance checks on a regularizer of your own", "regularizers.__main__", ("check",)),
+    "matrix": SubCommand("every regularizer on a tiny model of every family", "regularizers.__main__", ("matrix",)),
+    "build": SubCommand("the leaderboard's files from records alone", "leaderboard.build"),
+    "verify": SubCommand("check results by records, data and training", "benchmarks.verify", main="regbench"),
+    "compare": SubCommand("our results next to published tables", "leaderboard.compare"),
+    "export": SubCommand("pack results as one file to hand in", "leaderboard.export"),
+    "merge": SubCommand("add results to a published board", "leaderboard.merge"),
+    "upgrade": SubCommand("bring records of earlier versions forward", "benchmarks.upgrade"),
+    "submit": SubCommand("files for the GLUE evaluation server", "benchmarks.submit"),
+    "fisher estimate": SubCommand("Fisher scores of a pretrained model on a corpus", "fisher.estimate"),
+    "fisher task": SubCommand("Fisher scores of the fine-tuning loss of a task", "benchmarks.fisher"),
+    "fisher report": SubCommand("tables and plots of Fisher scores", "fisher.report"),
+    "fisher landscape": SubCommand("loss landscapes by Fisher score", "fisher.landscape"),
+    "fisher bench": SubCommand("speed and memory of Fisher estimates", "fisher.bench"),
+    "theory": SubCommand("what [Lee20] proves and shows about mixout", "benchmarks.theory.__main__"),
+    "speed": SubCommand("what a step and a trial cost on this machine", "benchmarks.speed.__main__"),
 }
 
 
@@ -61,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         complete()
     for length in (2, 1):
-        if place := COMMANDS.get(" ".join(words[:length])):
-            work = getattr(import_module(place.module), place.main)
-            return int(work([*place.words, *words[length:]]))
+        if command := COMMANDS.get(" ".join(words[:length])):
+            work = getattr(import_module(command.module), command.main)
+            return int(work([*command.words, *words[length:]]))
     group = words[0] if words and _within(words[0]) else ""
     overview = Command(f"regbench {group}".strip(), __doc__, partial(list_commands, group), _refuse)
     return overview(words[bool(group) :] or ["--help"])
@@ -94,15 +94,15 @@ def complete() -> None:
     parser = argparse.ArgumentParser(prog="regbench")
     commands = parser.add_subparsers()
     groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
-    for name, place in COMMANDS.items():
+    for name, command in COMMANDS.items():
         group, _, last = name.rpartition(" ")
         if group == "list":
             continue
         if group and group not in groups:
             groups[group] = commands.add_parser(group).add_subparsers()
         under = groups.get(group, commands)
-        parent = import_module(place.module)
-        own = parent.parsers()[last] if place.words else getattr(parent, place.main).parser()
+        parent = import_module(command.module)
+        own = parent.parsers()[last] if command.words else getattr(parent, command.main).parser()
         under.add_parser(last, parents=[own], add_help=False)
     argcomplete.autocomplete(parser)
 
