@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from fisher.common.errors import InputError, first_line
 from fisher.common.files import write_file
+from leaderboard.records.schema import trained_as
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,8 +93,7 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
 def run_of(record: Mapping[str, Any]) -> Run:
     """The run that a record with a result is shown as."""
     config, result = record["config"], record["result"]
-    tuning, floor = config.get("tuning") or {}, config.get("floor")
-    strategy = f"{floor['name']}({floor['c']:g})" if floor else config["strategy"]
+    tuning, strategy = config.get("tuning") or {}, trained_as(config["strategy"], config.get("floor"))
     flat = {key: config[key] for key in PLACE} | {"strategy": strategy}
     flat |= {"family": tuning["family"], "draw": tuning["draw"]} if tuning else {}
     flat |= {f"protocol/{key}": value for key, value in config["protocol"].items()}

@@ -13,6 +13,7 @@ from benchmarks.trial.protocol import ADDED, FIELDS, Protocol
 from fisher.common.errors import InputError
 from fisher.seeds import derive
 from leaderboard.records.identity import record_id
+from leaderboard.records.schema import trained_as
 from regularizers.strategy import Strategy, parse
 
 Json = dict[str, Any]
@@ -137,7 +138,7 @@ class TrialConfig:
     def label(self) -> str:
         """The trial as people call it."""
         amount = f"{self.fraction:g}" if self.size is None else str(self.size)
-        name = self.strategy if self.floor is None else f"{self.floor['name']}({self.floor['c']:g})"
+        name = trained_as(str(self.strategy), self.floor)
         return f"{self.task} {amount} {name} restart {self.restart}"
 
     def __eq__(self, other: object) -> bool:

@@ -32,6 +32,11 @@ class RecordError(InputError):
         self.path = path
 
 
+def trained_as(strategy: str, floor: Mapping[str, Any] | None) -> str:
+    """Return what a trial trained: its strategy, or the floor in its place with the strength, such as `tfidf(0.1)`."""
+    return strategy if floor is None else f"{floor['name']}({floor['c']:g})"
+
+
 class _Rule(NamedTuple):
     """What a value must be, in words and as a test, which every value of the type `whole` passes."""
 

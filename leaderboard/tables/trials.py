@@ -14,7 +14,7 @@ from leaderboard.records.identity import canonical
 from leaderboard.records.labels import Labels
 from leaderboard.records.logits import decode_logits
 from leaderboard.records.plan import Plan, place_of
-from leaderboard.records.schema import RESULTS, RecordError
+from leaderboard.records.schema import RESULTS, RecordError, trained_as
 
 CUT_ANEW = ("pooled", "resampled")  # protocol.data whose dev set is another one in every split
 VERSIONS = ("regbench", "torch", "transformers", "python", "device")
@@ -208,7 +208,7 @@ def _tuning(config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, A
         "rule": "default" if tuning["holdout"] is None else "holdout",
         "draw": tuning["draw"],
         "held_out": math.nan if held is None else float(held["score"]),
-        "config": {"strategy": _called(config), **axes},
+        "config": {"strategy": trained_as(config["strategy"], config.get("floor")), **axes},
         "is_floor": "floor" in config,
     }
 
@@ -227,11 +227,6 @@ def _outputs(config: Mapping[str, Any], result: Mapping[str, Any], labels: Label
         return found | ({"outputs": values} if values.dtype.kind == "f" and values.ndim == 1 else {})
     except ValueError:
         return found
-
-
-def _called(config: Mapping[str, Any]) -> str:
-    floor = config.get("floor")
-    return f"{floor['name']}({floor['c']:g})" if floor else str(config["strategy"])
 
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
