@@ -12,11 +12,10 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fisher.common.errors import InputError, first_line
+from fisher.common.errors import InputError, first_line, optional
 from fisher.common.files import write_file
 from leaderboard.records.schema import trained_as
 
@@ -43,11 +42,8 @@ class Run:
 
 def check(service: str | None) -> None:
     """Raise InputError where the service's package is not installed."""
-    if service is not None and find_spec(service) is None:
-        raise InputError(
-            f"--report-to {service} must find the package {service}, got none; "
-            f"pip install 'regbench[{service}]', or leave --report-to out"
-        )
+    if service is not None:
+        optional(service, f"--report-to {service}", extra=service)
 
 
 def report(request: Request, console: Console) -> None:
