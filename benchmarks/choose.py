@@ -25,8 +25,10 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import options, tracking
 from benchmarks.executors import variables
 from benchmarks.executors.data_parallel import processes
+from benchmarks.run import main as ordinary_run
 from benchmarks.run import warn
 from fisher.common.command import Command, number
+from fisher.common.errors import InputError
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
     from benchmarks.choosing.reading import OwnData
@@ -115,8 +117,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Raise InputError for flags that do not go together, and under accelerate launch."""
-    from fisher.common.errors import InputError
-
     options.check(args)
     if processes() > 1:
         raise InputError("regbench try must run without accelerate launch; it spreads its trials itself (--workers)")
@@ -134,9 +134,7 @@ def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: A
     from benchmarks.choosing.rules import PLAIN
     from benchmarks.choosing.tournament import FAMILIES, Tournament, make_suite
     from benchmarks.planning.suite_file import override
-    from benchmarks.run import main as ordinary_run
     from benchmarks.tuning.families import read_family
-    from fisher.common.errors import InputError
     from fisher.common.files import write_file
     from regularizers.registry import load_plugins
 
@@ -174,7 +172,6 @@ def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: A
 def _play(tournament: Tournament, own: OwnData, state: Any, console: Any) -> int:
     """Run the rounds; print and keep the answer, the page and the model."""
     from benchmarks.choosing.result import keep_answer, keep_model, keep_page
-    from fisher.common.errors import InputError
 
     outcome = tournament.run(state)
     keep_page(tournament.folder, outcome)
