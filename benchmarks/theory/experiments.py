@@ -82,7 +82,8 @@ def load_domains(source: Path | None, target: Path | None) -> tuple[digits.Domai
 
 def environment() -> dict[str, Any]:
     """Command and versions; of the folders only the names, wherever they lie."""
-    shown = [Path(word).name if "/" in word else word for word in sys.argv[1:] if word != "theory"]
+    words = sys.argv[2:] if sys.argv[1:2] == ["theory"] else sys.argv[1:]  # as a sub-command or as a module
+    shown = [Path(word).name if "/" in word else word for word in words]
     return {
         "command": " ".join(["regbench theory", *shown]),
         "python": platform.python_version(),

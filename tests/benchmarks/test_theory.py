@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from benchmarks.theory import least_squares, retention, theorem
 from benchmarks.theory.__main__ import main
 from benchmarks.theory.digits import Part
+from benchmarks.theory.experiments import environment
 from benchmarks.theory.published import Curve, curves, directions, half_width
 from benchmarks.theory.retention import Data, Network, Plan, Run, Shuffled, finetune, pretrain, sweep
 from regularizers.surgery.mixing import MixedLinear
@@ -299,6 +300,12 @@ def test_one_command_makes_the_report(tmp_path: Path) -> None:
     for direction in values["digits"]["directions"]:
         row = next(line for line in text.splitlines() if line.startswith("| " + direction["statement"]))
         assert ("does not hold" in row) == (not (direction["holds"] and direction["holds_where_published"]))
+
+
+@pytest.mark.parametrize("program", [["regbench", "theory"], ["python -m benchmarks.theory"]])
+def test_the_report_names_its_command_without_folders(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [*program, "--output", "theory", "--source", "/data/emnist"])
+    assert environment()["command"] == "regbench theory --output theory --source emnist"
 
 
 @pytest.mark.parametrize(
