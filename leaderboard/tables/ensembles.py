@@ -6,7 +6,7 @@ they have seen more labels than anybody paid for. The probabilities of classes a
 
     p(y | x) = 1/k sum_i softmax(z_i(x))_y
 
-A pure function of records and of the labels beside them (`leaderboard.records.labels`). An ensemble costs what all
+A pure function of records and of the labels next to them (`leaderboard.records.labels`). An ensemble costs what all
 configurations cost from which its members were taken. It counts as failed where it is not above the best constant
 prediction: no run, so the rule on chance is not asked.
 """
