@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fisher.common.errors import InputError, first_line, optional
 from fisher.common.files import write_file
-from leaderboard.records.schema import trained_as
+from leaderboard.records.schema import is_result, trained_as
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +63,7 @@ def send(records: Iterable[Mapping[str, Any]], service: str, folder: Path) -> in
     count = 0
     try:
         for record in records:
-            if record["result"]["score"] is not None and sent.get(record["id"]) != record["checksum"]:
+            if is_result(record) and sent.get(record["id"]) != record["checksum"]:
                 SENDERS[service](run_of(record), folder)
                 sent[record["id"]] = record["checksum"]
                 count += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import gc
 import sys
 from collections.abc import Iterator, Mapping
@@ -149,8 +148,8 @@ def request_of(args: argparse.Namespace, suite: Suite, notes: list[str]) -> Requ
     folder = OutputFolder(Path(args.output or Path(DEFAULT_OUTPUT, suite.name)))
     scores = ScoreBook(folder.path / "fisher", source, suite.fisher)
     dropped = {data.task(name).name: rows for name, rows in parse_dropped(args.drop_rows).items()}
-    request = Request(args, data, suite, strategies, families, tasks, source, scores, folder, dropped, notes)
-    return dataclasses.replace(request, forgetting=_texts(suite, source)) if suite.forgetting else request
+    found = (args, data, suite, strategies, families, tasks, source, scores, folder, dropped, notes)
+    return Request(*found, forgetting=_texts(suite, source) if suite.forgetting else None)
 
 
 def _texts(suite: Suite, source: models.Source) -> Texts:
