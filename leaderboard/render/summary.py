@@ -76,13 +76,16 @@ def _leader(section: Section, style: Style) -> str:
 
 
 def _cells(section: Section) -> str:
-    count, tuned = section.ranking.cells, f", tuned over {section.budget} configurations" if section.budget else ""
-    return f"{count} cell{'s' if count > 1 else ''} of task and share of the training data{tuned}"
+    count = section.ranking.cells
+    return f"{count} cell{'s' if count > 1 else ''} of task and share of the training data{_budget(section)}"
 
 
 def _where(section: Section, cell: Cell, style: Style) -> str:
-    tuned = f", tuned over {section.budget} configurations" if section.budget else ""
-    return f"{cell.amount} of {escape(task_name(section, cell), style)}{tuned}"
+    return f"{cell.amount} of {escape(task_name(section, cell), style)}{_budget(section)}"
+
+
+def _budget(section: Section) -> str:
+    return f", tuned over {section.budget} configurations" if section.budget else ""
 
 
 def _difference(found: Comparison) -> str:
