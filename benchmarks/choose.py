@@ -7,7 +7,7 @@ examples:
   regbench predict results/reviews/model --input new.csv --output predictions.csv
 
 A tournament: families of regularizers, each tuned with the same effort, over restarts; what is far behind on held-out
-rows leaves. The answer is printed and stands in answer.md, next to the page (index.html) and the records; the chosen
+rows leaves. The answer is printed and is in answer.md, next to the page (index.html) and the records; the chosen
 configuration, fitted on all rows, is in model/. Without --dev every restart cuts its own test part.
 
 exit codes: 0 every trial has a result; 1 some ended in an error or no model came out, the answer is given all the same;

@@ -56,7 +56,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data beside the repository; tests that need it are skipped where it is absent."""
+    """The folder of real data next to the repository; tests that need it are skipped where it is absent."""
     folder = Path(__file__).parents[1].parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"needs the real data in {folder}, which is not part of the repository")

@@ -24,7 +24,7 @@ from regularizers.strategy import parse
 
 TABLES = {"set": "settings", "fisher": "fisher", "tuning": "tuning", "variants": "variants"}  # key -> field
 TYPES = {f.name: str(f.type) for f in dataclasses.fields(Suite) if f.name not in TABLES.values()}
-KINDS: dict[str, tuple[Any, str, str]] = {  # type -> what may stand in TOML, one of them and several in words
+KINDS: dict[str, tuple[Any, str, str]] = {  # type -> what may be in TOML, one of them and several in words
     "int": (int, "a whole number", "whole numbers"),
     "float": ((int, float), "a number", "numbers"),
     "str": (str, "a text", "texts"),

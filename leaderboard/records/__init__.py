@@ -1,1 +1,1 @@
-"""Records: one JSON file per trial, its schema, its identity, and the files beside it."""
+"""Records: one JSON file per trial, its schema, its identity, and the files next to it."""

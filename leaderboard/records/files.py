@@ -12,7 +12,7 @@ MAX_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")
 
 
-def read_beside(
+def read_companion(
     results: Iterable[Path | str], name: str, value_of: Callable[[Any], T], wanted: str
 ) -> tuple[list[T], list[RecordError]]:
     """Return what the JSON file `name` of every run given says, and the files of which `value_of` makes nothing.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.records.files import read_beside
+from leaderboard.records.files import read_companion
 from leaderboard.records.schema import RecordError
 
 LABELS = "labels.json"
@@ -28,7 +28,7 @@ def read_labels(results: Iterable[Path | str]) -> tuple[Labels, list[RecordError
     A record or a `records` folder stands for the folder that the run wrote.
     """
     wanted = "an object of lists of labels, one for each dev set"
-    found, faults = read_beside(results, LABELS, _labels_in, wanted)
+    found, faults = read_companion(results, LABELS, _labels_in, wanted)
     return {name: labels for known in reversed(found) for name, labels in known.items()}, faults
 
 

@@ -1,4 +1,4 @@
-"""What strategies are, for readers of tables: `methods.json`, which a run writes beside its records.
+"""What strategies are, for readers of tables: `methods.json`, which a run writes next to its records.
 
     {"mixout(w_pre, 0.7)": [{"term", "name", "summary", "equation", "paper", "deviations", "cost", "settings"}, ...]}
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leaderboard.records.files import read_beside
+from leaderboard.records.files import read_companion
 from leaderboard.records.schema import RecordError
 
 METHODS = "methods.json"
@@ -28,7 +28,7 @@ def read_methods(results: Iterable[Path | str]) -> tuple[Methods, list[RecordErr
     first is kept.
     """
     wanted = f"an object of lists of terms ({', '.join(TEXTS)}, settings)"
-    found, faults = read_beside(results, METHODS, _methods_of, wanted)
+    found, faults = read_companion(results, METHODS, _methods_of, wanted)
     return {name: terms for methods in reversed(found) for name, terms in methods.items()}, faults
 
 

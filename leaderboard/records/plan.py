@@ -1,8 +1,8 @@
-"""How many restarts were planned: `plan.json`, which a run writes beside its records.
+"""How many restarts were planned: `plan.json`, which a run writes next to its records.
 
     [{"model", "weights", "protocol": {...}, "cells": [{"task", "fraction", "restarts": {"none": 5, ...}}]}, ...]
 
-A strategy that was planned with 5 restarts beside others of 12 is whole with 5; without a plan it lacks 7. The plan is
+A strategy that was planned with 5 restarts next to others of 12 is whole with 5; without a plan it lacks 7. The plan is
 its author's word and can only widen: of several that name a strategy the largest number counts.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leaderboard.records.files import read_beside
+from leaderboard.records.files import read_companion
 from leaderboard.records.schema import MAX_RESTARTS, RecordError
 from leaderboard.records.tuning import protocol_of, run_name
 
@@ -62,7 +62,7 @@ def read_plan(results: Iterable[Path | str]) -> tuple[Plan, list[RecordError]]:
     A record or a `records` folder stands for the folder that the run wrote.
     """
     wanted = "a list of {model, weights, protocol, cells}, each cell with task, fraction and the restarts "
-    plans, faults = read_beside(results, PLAN, _plan_in, f"{wanted}(1 to {MAX_RESTARTS}) of every strategy")
+    plans, faults = read_companion(results, PLAN, _plan_in, f"{wanted}(1 to {MAX_RESTARTS}) of every strategy")
     return joined(plans), faults
 
 

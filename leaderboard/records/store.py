@@ -28,7 +28,7 @@ from leaderboard.records.schema import Record, RecordError
 MAX_BYTES = 32 * 1024 * 1024
 MAX_BAD_LINES = 100  # of one archive: what is no archive must not fill the memory with reasons
 ARCHIVE = ".jsonl.gz"
-BESIDE = ("labels.json", "leaderboard.json", "methods.json", "plan.json", "split_hashes.json")  # also beside records
+COMPANIONS = ("labels.json", "leaderboard.json", "methods.json", "plan.json", "split_hashes.json")  # of records
 
 _CONTAINERS = {dict, list}  # what JSON nests
 _HEAD = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')  # how a record begins: its keys are sorted
@@ -231,7 +231,7 @@ def _candidates(given: Path | str) -> list[str]:
     folder = Path(given, "records") if Path(given, "records").is_dir() else Path(given)
     names = [name for name in os.listdir(folder) if name.endswith((".json", ARCHIVE)) and not name.startswith(".")]
     start = str(folder / "_")[:-1]
-    return [start + name for name in names if name not in BESIDE]
+    return [start + name for name in names if name not in COMPANIONS]
 
 
 def stream_records(results: Iterable[Path | str], *, none_empty: bool = False) -> Iterator[Record | RecordError]:
