@@ -27,7 +27,7 @@ from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.build import report
 from leaderboard.records.methods import METHODS, encode_methods, read_methods
-from leaderboard.records.plan import PLAN, Place, Plan, encode_plan, place_of, read_plan
+from leaderboard.records.plan import PLAN, Plan, PlanKey, encode_plan, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError, is_result
 from leaderboard.records.store import ARCHIVE, encode_record, good_records, none_found
 
@@ -108,7 +108,7 @@ def export(results: Iterable[Path | str], output: Path | str) -> tuple[int, int,
     Raises InputError if there is no record, one may not be published, two disagree or the folder cannot be written.
     """
     given, problems = [Path(path) for path in results], list[RecordError]()
-    names, strategies, places = set[str](), set[str](), set[Place]()
+    names, strategies, places = set[str](), set[str](), set[PlanKey]()
 
     def usable() -> Iterable[Record]:
         for record in good_records(given, problems):

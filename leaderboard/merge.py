@@ -23,7 +23,7 @@ from fisher.common.text import escape
 from leaderboard.build import build
 from leaderboard.export import NAME, pack, portable, write_submission
 from leaderboard.records.methods import read_methods
-from leaderboard.records.plan import Place, place_of, read_plan
+from leaderboard.records.plan import PlanKey, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError
 from leaderboard.records.store import stream_records
 from leaderboard.verify import report, verify
@@ -62,7 +62,7 @@ def merge(
     if not given:
         raise InputError(f"{escape(str(board))} holds no {NAME} yet; name what to merge into it")
     before = sum(1 for _ in _usable(old))
-    places = set[Place]()
+    places = set[PlanKey]()
     archive = pack(_noted(given, places))
     if len(archive) > MAX_BOARD:
         raise InputError(f"a board must not exceed {MAX_BOARD} bytes, got {len(archive)}; publish fewer restarts")
@@ -80,7 +80,7 @@ def merge(
     return before, after, None
 
 
-def _noted(given: Iterable[Path], places: set[Place]) -> Iterator[Record]:
+def _noted(given: Iterable[Path], places: set[PlanKey]) -> Iterator[Record]:
     """Yield the records as they may be published, and note what numbers of restarts can be planned for."""
     for record in _usable(given):
         places.add(place_of(record["config"]))

@@ -17,11 +17,11 @@ from leaderboard.records.tuning import protocol_of, run_name
 
 PLAN = "plan.json"
 
-Place = tuple[str, str, str, str, float, str]  # model, weights, protocol as canonical JSON, task, fraction, strategy
-Plan = dict[Place, int]
+PlanKey = tuple[str, str, str, str, float, str]  # model, weights, protocol as canonical JSON, task, fraction, strategy
+Plan = dict[PlanKey, int]
 
 
-def place_of(config: Mapping[str, Any]) -> Place:
+def place_of(config: Mapping[str, Any]) -> PlanKey:
     """Return what a number of restarts is planned for."""
     head = (config["model"], config["weights"], protocol_of(config))
     return (*head, config["task"], float(config["fraction"]), run_name(config))

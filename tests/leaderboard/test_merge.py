@@ -92,7 +92,7 @@ def test_a_board_must_stay_small(submit, command, monkeypatch):
 
 
 def test_the_published_board_is_what_its_records_make():
-    """LEADERBOARD.md is exactly the page of the records beside this package, and they pass the checks."""
+    """LEADERBOARD.md is exactly the page of the records in this package, and they pass the checks."""
     board = ROOT / merge.BOARD
     if not (board / NAME).is_file():
         assert not (ROOT / merge.PAGE).exists(), f"{merge.PAGE} stands without the records that it is made from"
