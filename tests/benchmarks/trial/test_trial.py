@@ -209,9 +209,7 @@ def test_all_parts_of_the_model_get_a_deviation_but_the_head(make_configs: Make,
     assert execute(config, resources)["result"]["deviation"] < 1e-12
 
 
-def test_test_predictions_come_with_a_result_that_they_do_not_change(
-    make_configs: Make, resources: Resources
-) -> None:
+def test_test_predictions_come_with_a_result_that_they_do_not_change(make_configs: Make, resources: Resources) -> None:
     (config,) = make_configs("dropout(0.1)", task="pocket-stsb", epochs=1)
     plain = outcome(execute(config, resources))
     with_test = outcome(execute(config, replace(resources, predict_test=True)))
