@@ -37,6 +37,7 @@ SOFTWARE = ("python", "torch", "transformers", "datasets", "accelerate", "numpy"
 PLACE = ("executor", "slot", "gpu", "trials_per_device", "attempt", "resumed")
 ENVIRONMENT = (*SOFTWARE, "device", "threads", "platform", "git", *PLACE)
 OMITTED = ("traceback", "output", "test")
+LOGITS = "logits"  # base64, in which a slash begins no path
 _PATH = re.compile(
     r"""file://\S+ | (?<![\w./~-])(?:~\w*)?/(?=[\w.~-])[^\s'",;:)]* | \b[A-Za-z]:\\[^\s'",;)]* | \\\\[^\s'",;)]+""",
     re.VERBOSE,
@@ -52,7 +53,7 @@ def portable(record: Record) -> Record:
     """
     _check_config(record["id"], record["config"])
     kept = {key: value for key, value in record["result"].items() if key not in OMITTED}
-    result = {key: _without_names(value) for key, value in kept.items()}
+    result = {key: value if key == LOGITS else _without_names(value) for key, value in kept.items()}
     if is_result(record):
         result["predictions"] = [round(value, DIGITS) for value in result["predictions"]]
     environment = {key: record["environment"][key] for key in ENVIRONMENT if key in record["environment"]}

@@ -10,6 +10,7 @@ from fisher.common.errors import InputError
 from leaderboard import export
 from leaderboard.build import build
 from leaderboard.records import store as records
+from leaderboard.records.logits import encode_logits
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import PLAN, encode_plan, plan_of
 from leaderboard.records.schema import RecordError
@@ -67,6 +68,15 @@ def test_private_things_stay_at_home(honest_record, store, tmp_path):
     error = next(record for record in found if record["result"]["status"] == "error")
     assert error["result"]["reason"] == "OSError: PATH: PATH, PATH PATH PATH ADDRESS and/or 1/2"
     assert error["environment"]["device"] == "NVIDIA H200"
+
+
+def test_logits_are_no_paths(honest_record, store, tmp_path):
+    entry = honest_record()
+    entry["result"]["logits"] = encode_logits([[at / 7, -at / 11] for at in range(4000)])
+    assert "+/" in entry["result"]["logits"]["float16"], "what would begin a path in a text"
+    export.export([store([entry])], tmp_path / "out")
+    (found,) = read_records([tmp_path / "out"])[0]
+    assert found["result"]["logits"] == entry["result"]["logits"]
 
 
 def test_predictions_have_six_digits(honest_record, store, tmp_path):
