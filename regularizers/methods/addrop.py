@@ -25,10 +25,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import ATTENTION_NOISE, Batch, Context, Output, Regularizer, SkipTrial, require
+from regularizers.base import ATTENTION_NOISE, Batch, Context, Output, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear
-from regularizers.surgery.noise import StepNoise, attach_noise
+from regularizers.surgery.noise import StepNoise, attach_noise, attention_sites
 
 ROUNDING = 1e-6  # (1 - p) n is a whole number up to this
 
@@ -98,9 +98,7 @@ class ADDrop(Regularizer):
     def attach(self, context: Context) -> list[str]:
         """Put the masks on every attention; returns the modules that hold its probability."""
         self._stream, self._attentions = StepNoise(), AttentionMasks()
-        sites = [site for site in context.dropout_sites() if site.kind == "attention"]
-        if not sites:
-            raise SkipTrial("addrop needs a model with a table of its attentions")
+        sites = attention_sites(context, self.name)
         for site in sites if self.p * self.q > 0 else []:
             attach_noise(context.model, site, self._attentions)
         return [site.module for site in sites]

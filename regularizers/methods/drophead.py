@@ -18,10 +18,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import ATTENTION_NOISE, Context, Regularizer, SkipTrial, require
+from regularizers.base import ATTENTION_NOISE, Context, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear
-from regularizers.surgery.noise import StepNoise, attach_noise
+from regularizers.surgery.noise import StepNoise, attach_noise, attention_sites
 
 
 def head_factors(kept: Tensor) -> Tensor:
@@ -65,9 +65,7 @@ class DropHead(Regularizer):
     def attach(self, context: Context) -> list[str]:
         """Put the noise on every attention; returns the modules that hold its probability."""
         self._stream = StepNoise()
-        sites = [site for site in context.dropout_sites() if site.kind == "attention"]
-        if not sites:
-            raise SkipTrial("drophead needs a model with a table of its attentions")
+        sites = attention_sites(context, self.name)
         for site in sites if self.p > 0 else []:
             attach_noise(context.model, site, HeadNoise(self.p, self._stream))
         return [site.module for site in sites]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-from regularizers.base import Context
+from regularizers.base import Context, SkipTrial
 from regularizers.surgery.sites import Site, place
 
 IMPLEMENTATION = "regbench_noise"
@@ -92,6 +92,14 @@ def noisy(module: nn.Module, x: Tensor, drop: Callable[[Tensor], Tensor]) -> Ten
 def holder(model: nn.Module, site: Site) -> nn.Module:
     """The module that carries a site's noise: the dropout that is called, or the attention module."""
     return place(model, site) if site.owner is None else model.get_submodule(site.owner)
+
+
+def attention_sites(context: Context, name: str) -> list[Site]:
+    """The sites of attention probabilities; SkipTrial with the name of the technique where none are known."""
+    sites = [site for site in context.dropout_sites() if site.kind == "attention"]
+    if not sites:
+        raise SkipTrial(f"{name} needs a model with a table of its attentions")
+    return sites
 
 
 def attach_noise(model: Any, site: Site, noise: Noise) -> None:
