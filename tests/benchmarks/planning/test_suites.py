@@ -38,6 +38,7 @@ TRIALS = {
     "smoke": 2,
     "demo": 4 * (1 + 3) * 3,
     "tuned": (14 + 1 + 3) * (1 + 8) * 4 * 3 * 12,
+    "tuned-small": (8 + 3) * (1 + 4) * 12,
     "tuned-pocket": (8 + 1 + 3) * (1 + 8) * 4 * 2 * 12,
 }
 PAPERS = [name for name in TRIALS if name.startswith(("lee20", "sharma24")) or name in ("stability", "paucity")]
