@@ -84,11 +84,12 @@ def damaged(whole: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
             yield bytes(data)
 
 
-def written(path: Path, read: Callable[[Path], object]) -> Read:
-    """Read bytes as the content of a file."""
+def written(path: Path, read: Callable[[Path], object], pack: Callable[[bytes], bytes] = bytes) -> Read:
+    """Read bytes as the content of a file, packed first; always a new file, because overwriting waits for the disk."""
 
     def from_bytes(data: bytes) -> object:
-        path.write_bytes(data)
+        path.unlink(missing_ok=True)
+        path.write_bytes(pack(data))
         return read(path)
 
     return from_bytes
@@ -195,19 +196,17 @@ def signed_record(folder: Path) -> tuple[bytes, Read]:
 
 
 def archive(folder: Path) -> tuple[bytes, Read]:
-    path = folder / "records.jsonl.gz"
     whole = b"".join(encode_record(RECORD | {"config": CONFIG | {"restart": r}})[1] for r in range(3))
-
-    def read(data: bytes) -> object:
-        path.write_bytes(gzip.compress(data, 1))
-        return printable(read_records([path])[1])
-
-    return whole, read
+    return whole, written(folder / "records.jsonl.gz", lambda path: printable(read_records([path])[1]), zipped)
 
 
 def packed_archive(folder: Path) -> tuple[bytes, Read]:
     whole = gzip.compress(archive(folder)[0])
     return whole, written(folder / "records.jsonl.gz", lambda path: printable(read_records([path])[1]))
+
+
+def zipped(data: bytes) -> bytes:
+    return gzip.compress(data, 1)
 
 
 def printable(problems: Sequence[RecordError]) -> None:
@@ -242,7 +241,12 @@ TENSORS = {"a": torch.ones(3), "b": torch.zeros(2, 2)}
 
 
 def tensor_file(key: str, note: dict[str, Any]) -> bytes:
-    return save(TENSORS, metadata={key: json.dumps(note)})
+    return noted(key)(json.dumps(note).encode())
+
+
+def noted(key: str) -> Callable[[bytes], bytes]:
+    """Tensors with a note about them, which may be any text."""
+    return lambda note: save(TENSORS, metadata={key: note.decode("utf-8", "replace")})
 
 
 def scores(folder: Path) -> tuple[bytes, Read]:
@@ -250,12 +254,7 @@ def scores(folder: Path) -> tuple[bytes, Read]:
 
 
 def note_of_scores(folder: Path) -> tuple[bytes, Read]:
-    path = folder / "scores"
-
-    def read(data: bytes) -> object:
-        path.write_bytes(save(TENSORS, metadata={"fisher": data.decode("utf-8", "replace")}))
-        return load_scores(path, weights="a")
-
+    read = written(folder / "scores", lambda path: load_scores(path, weights="a"), noted("fisher"))
     return json.dumps(NOTE).encode(), read
 
 
@@ -268,12 +267,7 @@ def state(folder: Path) -> tuple[bytes, Read]:
 
 
 def note_of_state(folder: Path) -> tuple[bytes, Read]:
-    path = folder / "state"
-
-    def read(data: bytes) -> object:
-        path.write_bytes(save(TENSORS, metadata={"unfinished": data.decode("utf-8", "replace")}))
-        return load_state(path, {"seed": 0}, "cpu")
-
+    read = written(folder / "state", lambda path: load_state(path, {"seed": 0}, "cpu"), noted("unfinished"))
     return json.dumps(STATE).encode(), read
 
 
@@ -325,12 +319,7 @@ def digits(kind: str) -> Callable[[Path], tuple[bytes, Read]]:
         names["usps"] = "zip.train.gz"
         for other in () if kind == "usps" else ("images", "labels"):
             (folder / names[other]).write_bytes(gzip.compress(files[other]))
-
-        def read(data: bytes) -> object:
-            (folder / names[kind]).write_bytes(gzip.compress(data, 1))
-            return read_folder(folder)
-
-        return files[kind], read
+        return files[kind], written(folder / names[kind], lambda _: read_folder(folder), zipped)
 
     return make
 
