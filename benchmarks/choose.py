@@ -31,8 +31,9 @@ from fisher.common.command import Command, number
 from fisher.common.errors import InputError
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
+    from benchmarks.choosing.limit import Limit
     from benchmarks.choosing.reading import OwnData
-    from benchmarks.choosing.tournament import Limit, Tournament
+    from benchmarks.choosing.tournament import Tournament
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 TIME = "30m"
@@ -85,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     from rich.console import Console
 
+    from benchmarks.choosing.limit import Limit, in_words
     from benchmarks.choosing.reading import Question, read_own, task_name
-    from benchmarks.choosing.tournament import Limit, in_words
 
     args.output = args.output or str(Path(options.DEFAULT_OUTPUT, task_name(args.file)))
     question = Question(
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     _say(console, *request.notes)
     warn(warning for warning in request.warnings if warning not in own.warnings)
     if args.dry_run:
-        _say(console, *in_words(state, limit, trial, workers))
+        _say(console, *in_words(tournament.families, limit, trial, workers))
         return 0
     return _play(tournament, own, state, console)
 

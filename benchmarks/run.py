@@ -13,6 +13,7 @@ are made all the same; 2 the request was wrong; 130 interrupted: run the same co
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -51,8 +52,13 @@ def run(args: argparse.Namespace) -> int:
     return report(request, plan, console) if execute(request, plan, console) else 0
 
 
-def execute(request: Request, plan: Plan, console: Console) -> bool:
-    """Run what is left; whether this process is the one that reports on it."""
+def execute(
+    request: Request, plan: Plan, console: Console, *, until: float = math.inf, said: set[str] | None = None
+) -> bool:
+    """Run what is left; whether this process is the one that reports on it.
+
+    until: when, by `time.monotonic`, no further trial is waited for (SLURM's are); said: notes that are not said again.
+    """
     from benchmarks.executors import data_parallel
     from benchmarks.executors.launch import Launch
     from benchmarks.trial.checkpoints import remove_done
@@ -67,7 +73,7 @@ def execute(request: Request, plan: Plan, console: Console) -> bool:
     if plan.left:
         request.scores.estimate(lambda text: console.print(text, markup=False))
     if plan.left or data_parallel.processes() > 1:
-        launch.run(console)
+        launch.run(console, until=until, said=said)
     return True
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from benchmarks.choosing.rules import PLAIN, Standing, strategy_of
+from benchmarks.choosing.rules import PLAIN, Standing, finalists, strategy_of
 from benchmarks.tuning.trials import FLOOR
 from leaderboard.stats.significance import ALPHA, POWER
 
@@ -120,10 +120,9 @@ def best_floor(floors: Mapping[str, Standing]) -> Standing | None:
 def choose(found: Mapping[str, Standing], compare: Callable[[Standing, Standing], Gain]) -> Answer:
     """The family to use: the best by holdout, if the test part finds it better than plain fine-tuning."""
     plain = found[PLAIN]
-    others = [standing for family, standing in found.items() if family != PLAIN]
-    if not others:
+    if len(found) < 2:
         return Answer(PLAIN, plain, "", None)
-    rival = max(others, key=lambda standing: standing.mean)
+    [rival] = [found[family] for family in finalists(found) if family != PLAIN]
     difference = compare(rival, plain)
     better = rival.mean > plain.mean and difference.low > 0
     chosen = rival if better else plain
@@ -153,14 +152,14 @@ def sentences(
         lines.append(f"No regularizer was left to compare; use `{PLAIN}` with {settings}.")
     else:
         lines.append(_not_better(answer, found, settings, rows))
+    floor = best_floor(floors or {})
+    if floor is not None:
+        lines.append(_next_to_floor(answer.standing, floor))
     for family in dict.fromkeys((answer.family, answer.rival, PLAIN)):
         if family:
             lines.append(failures(found[family]))
     if answer.family != PLAIN:
         lines.append(f"A training run takes {cost(answer.standing, plain)} plain fine-tuning's time.")
-    floor = best_floor(floors or {})
-    if floor is not None:
-        lines.append(_next_to_floor(answer.standing, floor))
     if dropped:
         listed = "; ".join(f"{family} ({why})" for family, why in dropped.items())
         lines.append(f"No longer ranked: {listed}.")
@@ -171,7 +170,8 @@ def _next_to_floor(chosen: Standing, floor: Standing) -> str:
     name = f"`{strategy_of(floor)[0]}`, {WITHOUT_TRAINING[floor.family.removeprefix(FLOOR)]}"
     scores = f"{100 * floor.mean:.1f} on holdout, this configuration {100 * chosen.mean:.1f}"
     if floor.mean >= chosen.mean:
-        return f"Fine-tuning is not ahead of {name}, which costs next to nothing: {scores}."
+        more = "use that instead, or allow more epochs (--epochs) or other rates (--lr)"
+        return f"Fine-tuning is not ahead of {name}, which costs next to nothing: {scores}; {more}."
     return f"The best without fine-tuning is {name}: {scores}."
 
 

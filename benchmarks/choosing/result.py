@@ -9,14 +9,15 @@ from pathlib import Path
 from benchmarks.choosing import answer as answers
 from benchmarks.choosing.answer import Answer, Gain, dev_variance, gain, points
 from benchmarks.choosing.model import fit_on_all, model_card, save
-from benchmarks.choosing.rules import Standing
-from benchmarks.choosing.tournament import Outcome
+from benchmarks.choosing.rules import PLAIN, Standing
+from benchmarks.choosing.tournament import Outcome, trials_of
 from benchmarks.data.sources import TaskData
 from benchmarks.data.splits import TEST_SHARE
 from benchmarks.trial.inputs import labels_of
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
 from leaderboard.build import build
+from leaderboard.records.plan import PLAN, encode_plan, plan_of
 from leaderboard.stats.metrics import METRICS
 
 
@@ -29,10 +30,11 @@ class Told:
 
 
 def keep_page(folder: Path, outcome: Outcome) -> None:
-    """Build the usual files from the records of the families that are still ranked, and of the floors."""
-    shown = {*outcome.found, *outcome.floors}
-    left = {name for name, config in outcome.plan.grid.items() if config.tuning and config.tuning.family in shown}
-    build([path for path in outcome.request.folder.files() if Path(path).stem in left], folder)
+    """Build the usual files from the rounds of the families that are still ranked, and of the floors."""
+    shown = {trial.id for trial in trials_of({**outcome.found, **outcome.floors})}
+    plan = plan_of(config.to_json() for name, config in outcome.grid.items() if name in shown)
+    write_file(folder / PLAN, encode_plan(plan).decode("utf-8"))
+    build([path for path in outcome.request.folder.files() if Path(path).stem in shown], folder, baseline=PLAIN)
 
 
 def comparison(data: TaskData, outcome: Outcome) -> Callable[[Standing, Standing], Gain]:
@@ -42,7 +44,7 @@ def comparison(data: TaskData, outcome: Outcome) -> Callable[[Standing, Standing
     fitted = (1 - TEST_SHARE) * (1 - tuning.holdout)
 
     def compare(one: Standing, other: Standing) -> Gain:
-        pairs = list(zip(one.chosen, other.chosen, strict=True))
+        pairs = list(zip(one.chosen, other.chosen, strict=False))  # the restarts that both have, from 0 on
         differences = [a.score - b.score for a, b in pairs]
         if not data.dev:
             return gain(differences, shared=TEST_SHARE / fitted)
@@ -77,7 +79,7 @@ def facts(data: TaskData, outcome: Outcome, answer: Answer) -> dict[str, str]:
     """How the scores were measured."""
     chosen, rows = answer.standing.chosen, len(data.train)
     scores = [trial.score for trial in chosen]
-    budget, tuning = outcome.state.budget, outcome.request.suite.tuning
+    played, tuning = outcome.state.ranked, outcome.request.suite.tuning
     assert tuning is not None
     tested = 0 if data.dev else round(TEST_SHARE * rows)
     held = round(tuning.holdout * (rows - tested))
@@ -85,11 +87,14 @@ def facts(data: TaskData, outcome: Outcome, answer: Answer) -> dict[str, str]:
         "metric": f"{data.task.primary}, shown x 100",
         "test": "the dev file" if data.dev else f"a fifth of the {rows} rows, another one in every restart",
         "holdout": f"about {held} of the {rows - tested} other rows, which choose; the remaining ones are fitted on",
-        "restarts": f"{len(chosen)}, with {budget} configuration{'s' * (budget > 1)} per family",
+        "restarts": f"{played.restarts}, with {played.budget} configuration{'s' * (played.budget > 1)} per family",
         "intervals": "for other rows like these; those of index.html are over these restarts alone, and narrower",
         "failed": "a run that is no better than a constant prediction",
         "score of this configuration on the test rows": f"{100 * sum(scores) / len(scores):.1f} (mean over restarts)",
     }
+    if more := len(chosen) - played.restarts:
+        both = f"`{PLAIN}` and `{answer.rival}`, each with the configuration that was its best by then"
+        found["final"] = f"{more} more restarts of {both}; they are in the gain, not on index.html"
     if answer.gain is not None:
         found[f"{answer.rival} over plain fine-tuning"] = points(answer.gain)
     return found
@@ -97,7 +102,7 @@ def facts(data: TaskData, outcome: Outcome, answer: Answer) -> dict[str, str]:
 
 def keep_model(folder: Path, data: TaskData, outcome: Outcome, told: Told) -> None:
     """Fit the chosen configuration on all rows and save it with its card."""
-    config = outcome.plan.grid[told.answer.standing.chosen[0].id]
+    config = outcome.grid[told.answer.standing.chosen[0].id]
     fitted = fit_on_all(config, outcome.request.resources(), data)
     card = model_card(data.task.name, config, data, fitted, told.lines, facts(data, outcome, told.answer))
     save(fitted, data, folder / "model", max_length=config.protocol.max_length, card=card)

@@ -8,6 +8,7 @@ So the family that leads in the end is dropped on the way with probability `ERRO
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Standing:
 
     family: str
     trials: tuple[tuple[TrialRow, ...], ...]  # one row per draw, restarts in order
+    more: tuple[TrialRow, ...] = ()  # the best configuration in the restarts of a final, which choose nothing
 
     @property
     def best(self) -> int:
@@ -39,7 +41,7 @@ class Standing:
     @property
     def chosen(self) -> tuple[TrialRow, ...]:
         """The trials of the best configuration."""
-        return self.trials[self.best]
+        return self.trials[self.best] + self.more
 
     def holdout(self) -> Scores:
         """Holdout scores (draws, restarts); a run that diverged has the score of a constant prediction."""
@@ -71,6 +73,30 @@ def standings(trials: Iterable[TrialRow], families: Sequence[str], restarts: int
         if all(len(row) == restarts for row in whole):
             found[family] = Standing(family, whole)
     return found
+
+
+def finalists(found: Mapping[str, Standing]) -> dict[str, int]:
+    """{family: its best configuration} of plain fine-tuning and of the best other family by holdout."""
+    rival = max((standing for family, standing in found.items() if family != PLAIN), key=lambda one: one.mean)
+    return {PLAIN: found[PLAIN].best, rival.family: rival.best}
+
+
+def with_final(
+    found: Mapping[str, Standing], trials: Iterable[TrialRow], draws: Mapping[str, int], restarts: int
+) -> dict[str, Standing]:
+    """The standings with the trials of a final, in the restarts in which all finalists have a result."""
+    known = {
+        (trial.strategy, trial.restart): trial
+        for trial in trials
+        if trial.has_result and draws.get(trial.strategy) == trial.draw
+    }
+    played = [at for at in range(restarts) if all((family, at) in known for family in draws)]
+    more = {
+        family: tuple(known[family, at] for at in played if at >= len(standing.chosen))
+        for family, standing in found.items()
+        if family in draws
+    }
+    return dict(found) | {family: dataclasses.replace(found[family], more=trials) for family, trials in more.items()}
 
 
 def reason_of(trials: Iterable[TrialRow], family: str) -> str:

@@ -1,33 +1,39 @@
 """The rounds of a tournament: each an ordinary grid of tuned trials, the next one decided by the records.
 
-All families have the same B configurations in all restarts. Round 1 runs `FIRST` restarts of every family; after each
-round families are dropped (`rules`) and those that are left get as many restarts again, as far as the time or the
-number of trials goes. What was decided stands in `tournament.json`, so that a resumed run decides the same.
+    first     one configuration of every family, in `FIRST` restarts: what a trial takes is known after it
+    second    as many configurations, the same number for all, as leave the time or the trials for `AIM` restarts
+    more      families that are far behind leave (`rules`), the others get up to as many restarts again
+    final     where that is too much for what is left: the chosen configurations of plain fine-tuning and of its rival
+
+The same draws in all restarts. A round runs its trials in an order in which its configurations, or its restarts, become
+complete one after the other; where the time is up it ends, and what is complete counts. So time decides how much is run
+and nothing else. What was decided stands in `tournament.json`, so that a resumed run decides the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
+import hashlib
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from benchmarks import run
-from benchmarks.choosing.rules import PLAIN, Standing, dropped, reason_of, standings
+from benchmarks.choosing.limit import FIRST, Limit, check_limit
+from benchmarks.choosing.rounds import Round, State
+from benchmarks.choosing.rules import PLAIN, Standing, dropped, finalists, reason_of, standings, with_final
 from benchmarks.executors.launch import devices_of
-from benchmarks.planning.plan import Plan, Request, make_plan, request_of
+from benchmarks.planning.plan import Request, make_plan, request_of
 from benchmarks.planning.suite import FisherRecipe, Suite, Tuning
 from benchmarks.planning.timing import seconds_per_token, tokens
+from benchmarks.trial.config import TrialConfig
 from benchmarks.tuning.trials import FLOOR
 from fisher.common.errors import InputError
-from fisher.common.files import write_file
 from leaderboard.build import load
 from leaderboard.tables.trials import TrialRow
 
@@ -43,57 +49,14 @@ FAMILIES = (
     "reinit",
 )
 FLOORS = ("tfidf", "probe", "constant")
-FIRST = 3  # restarts of round 1, fewer than which say nothing of a spread
 AIM = 6  # restarts of all families that the number of configurations leaves time for
 MOST_CONFIGURATIONS = 8
 FISHER_SAMPLES = 100
-STATE = "tournament.json"
 SETTINGS = {"batch_size": 16, "evaluate": "last"}
 DEFAULT = {"lr": 5e-5, "epochs": 5}
 SHARED = {"lr": {"low": 1e-5, "high": 2e-4, "scale": "log"}, "epochs": [3, 5, 10]}
 POCKET = {"lr": 3e-4, "epochs": 5}
 POCKET_SHARED = {"lr": {"low": 1e-4, "high": 1e-3, "scale": "log"}, "epochs": [3, 5, 10]}
-
-
-@dataclass(frozen=True)
-class Limit:
-    """How long a tournament may last: seconds on this machine, or a number of trials."""
-
-    seconds: float | None = None
-    trials: int | None = None
-
-
-@dataclass
-class State:
-    """What was decided so far: configurations per family, rounds of (families, restarts), who left and why."""
-
-    budget: int
-    rounds: list[dict[str, Any]] = field(default_factory=list)
-    dropped: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0  # that rounds took
-
-    @classmethod
-    def read(cls, folder: Path, families: Sequence[str]) -> State | None:
-        """The state of an earlier run with these families, None where there is none."""
-        try:
-            state = cls(**json.loads((folder / STATE).read_text(encoding="utf-8")))
-            return state if state.rounds[0]["families"] == list(families) else None
-        except (OSError, ValueError, TypeError, LookupError):
-            return None
-
-    def keep(self, folder: Path) -> None:
-        """Write the state."""
-        write_file(folder / STATE, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
-
-    @property
-    def families(self) -> list[str]:
-        """The families of the last round."""
-        return list(self.rounds[-1]["families"])
-
-    @property
-    def restarts(self) -> int:
-        """The restarts that the families of the last round have in all."""
-        return int(self.rounds[-1]["restarts"])
 
 
 def make_suite(args: argparse.Namespace, task: str, resampled: bool, families: Sequence[str], texts: int) -> Suite:
@@ -122,45 +85,51 @@ def make_suite(args: argparse.Namespace, task: str, resampled: bool, families: S
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a tournament: how the families that are left stand, and the last round's request and plan."""
+    """The end of a tournament: how the families that are left stand, and the last request with its trials by name."""
 
     state: State
     found: Mapping[str, Standing]
     floors: Mapping[str, Standing]  # what fine-tuning has to beat
     request: Request
-    plan: Plan
+    grid: Mapping[str, TrialConfig]
     complete: bool  # whether every trial has a result or was skipped
 
 
 class Tournament:
     """One tournament in one output folder; `args` are those of an ordinary run with a task file."""
 
+    request: Request
+    grid: Mapping[str, TrialConfig]
+
     def __init__(self, args: argparse.Namespace, suite: Suite, limit: Limit, console: Console) -> None:
         self.args, self.suite, self.limit, self.console = args, suite, limit, console
         self.folder = Path(args.output)
         self.trials: list[TrialRow] = []
+        self.said: set[str] = set()  # notes of trials, each said once
         self.started = time.monotonic()
         self.before = 0.0  # seconds until the first round
+        self.reserve = 0.0  # seconds for the fit on all rows
 
-    def request(self, families: Sequence[str], restarts: int, budget: int) -> Request:
-        """The ordinary request of a round."""
+    def ask(self, restarts: int, budget: int) -> Request:
+        """The ordinary request of so many restarts and configurations of all families."""
         assert self.suite.tuning is not None
-        tuning = dataclasses.replace(self.suite.tuning, families=tuple(families), budget=budget)
+        tuning = dataclasses.replace(self.suite.tuning, budget=budget)
         return request_of(self.args, dataclasses.replace(self.suite, restarts=restarts, tuning=tuning), [])
 
     def plan(self) -> tuple[State, Request, float, int]:
-        """The first round, its request, seconds of a trial by a measured step, and workers.
+        """The state to begin with, a request, seconds of a trial by a measured step, and workers.
 
-        Raises InputError for a limit that has no room for it.
+        Raises InputError for a limit that has no room for the first round.
         """
-        families = self.families
-        request = self.request(families, FIRST, 1)
-        config = next(iter(make_plan(request).grid.values()))
+        request = self.ask(FIRST, 1)
+        first = Round(self.families, 1, FIRST)
+        grid = first.of(make_plan(request).grid)
+        config = next(iter(grid.values()))
         trial = seconds_per_token(config, request.resources()) * tokens(config, request.resources())
-        workers = len(devices_of(self.args, FIRST * len(families)))
-        budget = configurations(self.limit, len(families), trial, workers)
-        state = State.read(self.folder, families) or State(budget, [{"families": families, "restarts": FIRST}])
-        return state, request, trial, workers
+        workers = len(devices_of(self.args, FIRST * len(self.families)))
+        check_limit(self.limit, len(self.families), trial, workers)
+        asked = hashlib.sha256(" ".join(sorted(grid)).encode()).hexdigest()
+        return State.read(self.folder, asked) or State(asked, [first]), request, trial, workers
 
     def minutes(self) -> float:
         """Minutes since this command began."""
@@ -173,100 +142,112 @@ class Tournament:
         return list(self.suite.tuning.families)
 
     def run(self, state: State) -> Outcome:
-        """Run round after round until the limit is reached or one family is left."""
+        """Run round after round until the limit is reached or one family is left.
+
+        Raises InputError where the time is up before the first round is complete.
+        """
         self.before = time.monotonic() - self.started
-        while True:
-            state.keep(self.folder)
-            request, plan = self._round(state)
-            found = self._standings(state, state.families)
-            gone = {family: reason_of(self.trials, family) for family in state.families if family not in found}
-            gone |= dropped(found, len(state.rounds))
-            families = [family for family in state.families if family not in gone]
-            restarts = self._restarts(state, {family: found[family] for family in families})
-            state.dropped |= gone
-            if PLAIN not in found or len(families) < 2 or restarts == state.restarts:
-                state.keep(self.folder)
-                left = {family: found[family] for family in families} if PLAIN in found else {}
-                floors = self._standings(state, [FLOOR + name for name in FLOORS])
-                complete = all(trial.has_result or trial.status == "skipped" for trial in self.trials)
-                return Outcome(state, left, floors, request, plan, complete)
-            for family, why in gone.items():
-                self.console.print(f"dropped: {family} ({why})", markup=False, highlight=False)
-            state.rounds.append({"families": families, "restarts": restarts})
+        following: Round | None = state.rounds.pop()
+        while following:
+            state.rounds.append(following)
+            self._round(state)
+            following = self._following(state)
+        state.keep(self.folder)
+        found = self._standings(state)
+        left = {family: found[family] for family in found if family not in state.dropped}
+        floors = standings(self.trials, [FLOOR + name for name in FLOORS], state.ranked.restarts, state.ranked.budget)
+        complete = all(trial.has_result or trial.status == "skipped" for trial in self.trials)
+        return Outcome(state, left if PLAIN in left else {}, floors, self.request, self.grid, complete)
 
-    def _round(self, state: State) -> tuple[Request, Plan]:
+    def _round(self, state: State) -> None:
+        """Run the last round, no longer than there is time, and keep of it what is complete."""
         started = time.monotonic()
-        request = self.request(state.families, state.restarts, state.budget)
-        plan = make_plan(request)
-        line = f"round {len(state.rounds)}: {len(state.families)} families, {state.restarts} restarts, {len(plan.left)}"
-        self.console.print(f"{line} of {len(plan.grid)} trials left", markup=False, highlight=False)
-        run.execute(request, plan, self.console)
-        self.trials, _ = load(request.folder.files())
-        if plan.left:
+        until = started + self._left(state)
+        try:
+            self._execute(state.rounds[-1], len(state.rounds), until)
+        finally:  # an interrupted round has taken its time, too
             state.seconds += time.monotonic() - started
-        return request, plan
+            state.keep(self.folder)
+        if time.monotonic() < until:
+            return
+        reached = next((one for one in state.rounds[-1].smaller() if one.is_in(self.trials)), None)
+        if reached is None:
+            raise InputError(
+                f"--time must be enough for one configuration of {len(self.families)} families in {FIRST} restarts, "
+                f"but after {state.seconds / 60:.0f} min {len(self.trials)} of {len(self.grid)} trials are done; run "
+                "the same command with more, what is done is kept, or name fewer --families or --epochs"
+            )
+        state.rounds[-1] = reached
 
-    def _standings(self, state: State, families: Sequence[str]) -> dict[str, Standing]:
-        return standings(self.trials, families, state.restarts, state.budget)
+    def _execute(self, this: Round, number: int, until: float) -> None:
+        """Run the trials of a round that are left, and load all of all rounds."""
+        self.request = self.ask(this.restarts, this.budget)
+        plan = make_plan(self.request)
+        self.grid = Round(self.families, this.budget, this.restarts).of(plan.grid)
+        plan = dataclasses.replace(plan, grid=this.of(plan.grid), left=this.of(plan.left))
+        line = f"round {number}: {len(this.families)} families, {this.restarts} restarts, {len(plan.left)}"
+        self.console.print(f"{line} of {len(plan.grid)} trials left", markup=False, highlight=False)
+        run.execute(self.request, plan, self.console, until=until, said=self.said)
+        self.trials, _ = load(path for path in self.request.folder.files() if Path(path).stem in self.grid)
 
-    def _restarts(self, state: State, left: Mapping[str, Standing]) -> int:
-        """How many restarts the next round reaches: twice as many, or as many as the limit allows."""
-        each = len(left) * (state.budget + 1)
-        if not left:
-            return state.restarts
+    def _left(self, state: State) -> float:
+        """Seconds that are left for trials."""
+        seconds = math.inf if self.limit.seconds is None else self.limit.seconds
+        return seconds - self.before - state.seconds - self.reserve
+
+    def _room(self, state: State, trials: Sequence[TrialRow]) -> float:
+        """How many more trials such as these the limit allows, by what all took so far."""
         if self.limit.trials is not None:
-            used = sum(trial.strategy in self.families for trial in self.trials)  # floors cost next to nothing
-            more = (self.limit.trials - used) // each
-        else:
-            assert self.limit.seconds is not None
-            done = [trial.seconds for trial in self.trials if trial.has_result]
-            rate = state.seconds / max(sum(done), 1e-9)  # wall clock per second of a trial
-            kept = [t.seconds for t in self.trials if t.has_result and t.strategy in left]
-            one = sum(kept) / max(len(kept), 1)
-            final = 2 * max(standing.seconds for standing in left.values())  # the fit on all rows, not on 0.6 of them
-            more = int((self.limit.seconds - self.before - state.seconds - final) / max(rate * one * each, 1e-9))
-        return state.restarts + max(0, min(more, state.restarts))
+            return self.limit.trials - self._used()
+        rate = state.seconds / max(sum(trial.seconds for trial in self.trials if trial.has_result), 1e-9)
+        one = rate * sum(trial.seconds for trial in trials) / max(len(trials), 1)  # by the clock, with all workers
+        return self._left(state) / max(one, 1e-9)
+
+    def _used(self) -> int:
+        """Trials so far; floors cost next to nothing."""
+        return sum(trial.strategy in self.families for trial in self.trials)
+
+    def _standings(self, state: State) -> dict[str, Standing]:
+        this, last = state.ranked, state.rounds[-1]
+        found = standings(self.trials, this.families, this.restarts, this.budget)
+        return found if last.draws is None else with_final(found, self.trials, last.draws, last.restarts)
+
+    def _following(self, state: State) -> Round | None:
+        """The next round, None where there is none; who leaves before it is noted."""
+        this, found = state.rounds[-1], self._standings(state)
+        self.reserve = 2 * max((one.seconds for one in found.values()), default=0.0)  # not on 0.6 of the rows
+        if this.draws is not None:
+            return self._longer(state, this, found)
+        gone = {family: reason_of(self.trials, family) for family in this.families if family not in found}
+        budget = self._budget(state, found) if len(state.rounds) == 1 and found else this.budget
+        if budget == this.budget:  # what was tuned is judged
+            gone |= dropped(found, len({one.restarts for one in state.rounds}))
+        for family, why in gone.items():
+            self.console.print(f"dropped: {family} ({why})", markup=False, highlight=False)
+        state.dropped |= gone
+        left = {family: standing for family, standing in found.items() if family not in gone}
+        if PLAIN not in left or len(left) < 2:
+            return None
+        following = dataclasses.replace(this, families=list(left), budget=budget)
+        if budget > this.budget:
+            return following
+        draws = finalists(left)
+        final = dataclasses.replace(following, families=list(draws), draws=draws)
+        return self._longer(state, following, left) or self._longer(state, final, left)
+
+    def _budget(self, state: State, found: Mapping[str, Standing]) -> int:
+        """Configurations per family, by what the first one took."""
+        trials = trials_of(found)
+        return max(1, min(MOST_CONFIGURATIONS, int((self._room(state, trials) + len(trials)) / len(found) / AIM)))
+
+    def _longer(self, state: State, this: Round, found: Mapping[str, Standing]) -> Round | None:
+        """The round with twice the restarts, or as many as the limit allows; None where it allows no more."""
+        trials = [trial for family in this.draws for trial in found[family].chosen] if this.draws else trials_of(found)
+        each = len(this.families) * (1 if this.draws else this.budget)
+        more = min(this.restarts, int(self._room(state, trials) / each))
+        return dataclasses.replace(this, restarts=this.restarts + more) if more > 0 else None
 
 
-def configurations(limit: Limit, families: int, trial: float, workers: int) -> int:
-    """Configurations per family that a limit has room for. Raises InputError where it has none for one."""
-    fewest = families * 2 * FIRST
-    if limit.trials is not None:
-        if limit.trials < fewest:
-            raise InputError(
-                f"--trials must be at least {fewest} for {families} families (a default and one configuration each, in "
-                f"{FIRST} restarts), got {limit.trials}; allow more or name fewer --families"
-            )
-        room = limit.trials / families
-    else:
-        assert limit.seconds is not None
-        if limit.seconds < trial:
-            raise InputError(f"--time must be enough for one trial, about {trial:.0f} s, got {limit.seconds:g} s")
-        if limit.seconds * workers < fewest * trial:
-            raise InputError(
-                f"--time must be at least {_as_time(fewest * trial / workers)} for {families} families here, got "
-                f"{_as_time(limit.seconds)}; allow more, or name fewer --families or --epochs"
-            )
-        room = limit.seconds * workers / trial / families
-    return max(1, min(MOST_CONFIGURATIONS, int(room / AIM) - 1))
-
-
-def _as_time(seconds: float) -> str:
-    """A time as --time takes it, rounded up."""
-    return f"{math.ceil(seconds)}s" if seconds < 120 else f"{math.ceil(seconds / 60)}m"
-
-
-def in_words(state: State, limit: Limit, trial: float, workers: int) -> list[str]:
-    """What a tournament will do, for `--dry-run`."""
-    families, configurations = len(state.rounds[0]["families"]), state.budget
-    trials = families * (configurations + 1) * FIRST
-    lines = [f"families: {', '.join(state.rounds[0]['families'])}"]
-    lines.append(
-        f"round 1: {families} {'family' if families == 1 else 'families'} x {configurations} "
-        f"configuration{'s' * (configurations > 1)} and the default x {FIRST} restarts = {trials} "
-        f"trials, about {trials * trial / workers / 60:.1f} min on {workers} workers (a trial about {trial:.1f} s, by "
-        "one training step measured now)"
-    )
-    end = f"{limit.trials} trials" if limit.trials is not None else f"{(limit.seconds or 0) / 60:g} min"
-    lines.append(f"then: families far behind on holdout leave, the others get more restarts, until {end} are used")
-    return lines
+def trials_of(found: Mapping[str, Standing]) -> list[TrialRow]:
+    """All trials of the standings but those of a final."""
+    return [trial for standing in found.values() for row in standing.trials for trial in row]

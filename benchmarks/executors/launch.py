@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import math
+import time
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.planning.plan import Plan, Request
     from benchmarks.trial.config import TrialConfig
 
-Ended = Iterator[tuple["TrialConfig", Outcome]]
+Ended = Generator[tuple["TrialConfig", Outcome]]
 
 
 class Launch:
@@ -46,13 +49,13 @@ class Launch:
             return RayExecutor(self.args.ray_address, **more, **self.limits)
         return LocalExecutor(devices_of(self.args, len(self.plan.left)), **self.limits)
 
-    def run(self, console: Console) -> None:
-        """Run what is left."""
-        with Display(len(self.plan.left), console) as display:
-            for config, outcome in self._trials(display):
+    def run(self, console: Console, *, until: float = math.inf, said: set[str] | None = None) -> None:
+        """Run what is left; `until` and `said` are as `benchmarks.run.execute` takes them."""
+        with Display(len(self.plan.left), console, said) as display:
+            for config, outcome in self._trials(display, until):
                 display.end(config, outcome)
 
-    def _trials(self, display: Display) -> Ended:
+    def _trials(self, display: Display, until: float) -> Ended:
         """The trials as they end, wherever they run."""
         left, before = self.plan.left, self.plan.known.checksums
         if self.args.executor == "slurm":
@@ -61,7 +64,11 @@ class Launch:
             return
         with Leases(self.job.output) as leases:
             hooks: dict[str, Any] = {"on_start": display.start, "on_retry": display.retry}
-            yield from run_trials(left, self.engine, self.job, leases, before=before, **hooks)
+            with contextlib.closing(run_trials(left, self.engine, self.job, leases, before=before, **hooks)) as ended:
+                for trial in ended:
+                    yield trial
+                    if time.monotonic() >= until:
+                        return
 
     def follow(self) -> None:
         """Train what the first process of a launch says."""

@@ -22,12 +22,12 @@ PLAIN_EVERY = 10.0  # seconds between plain lines
 class Display:
     """Done, left, failed and errors of a run, its rate, the time left and the current trials."""
 
-    def __init__(self, total: int, console: Console) -> None:
+    def __init__(self, total: int, console: Console, said: set[str] | None = None) -> None:
         self.total, self.console = total, console
         self.counts: Counter[Status] = Counter()
         self.retries = self.by_others = self.peak = 0
         self.running: dict[str, None] = {}
-        self.said: set[str] = set()  # notes of trials, each said once
+        self.said = set[str]() if said is None else said  # notes of trials, each said once
         self.started = self.spoken = time.monotonic()
         columns = (
             SpinnerColumn(),

@@ -6,7 +6,7 @@ import concurrent.futures
 import dataclasses
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -68,7 +68,7 @@ def run_trials(
     before: Mapping[str, str],
     on_start: Callable[[TrialConfig], None],
     on_retry: Callable[[TrialConfig, Outcome], None],
-) -> Iterator[tuple[TrialConfig, Outcome]]:
+) -> Generator[tuple[TrialConfig, Outcome]]:
     """Yield (config, outcome) as the trials in `configs` (by record name) end; their records are written by then.
 
     A trial that ended in an error is tried again after all others, `job.retries` times. The outcome of a trial that

@@ -383,7 +383,7 @@ def test_an_archive_among_the_records_is_not_counted_as_done_and_stays(
     archive.parent.mkdir()
     content = pack(map(untrained, make_configs("none", restarts=3))) + gzip.compress(b"{\n")
     archive.write_bytes(content)
-    monkeypatch.setattr(Launch, "run", lambda *given: None)
+    monkeypatch.setattr(Launch, "run", lambda *given, **options: None)
     monkeypatch.setattr(benchmarks.run, "report", lambda *given: 0)
     assert main([*SMALL, "--restarts", "3", "--strategies", "none", "--output", str(tmp_path)]) == 0
     shown, warned = capsys.readouterr()

@@ -3,23 +3,19 @@
 import csv
 import json
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
 
 from benchmarks import choose, predict
+from benchmarks.choosing.limit import Limit
 from benchmarks.choosing.reading import Question, read_own
-from benchmarks.choosing.tournament import FIRST, Limit, State, Tournament, configurations, in_words
 from benchmarks.data.sources import load_task_data
 from benchmarks.data.tasks import TASKS
 from benchmarks.planning.plan import make_plan
-from fisher.common.errors import InputError
-from leaderboard.tables.trials import TrialRow
-from tests.benchmarks.choosing.test_rules import row
 
 WORDS = {"those": "far, away", "these": "far, away", "several": "many", "some": "many"}
 
@@ -57,7 +53,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], comman
         (("--time", "5"), "--time must be a time such as 90s, 30m or 2h, got 5"),
         (("--time", "0s"), "--time must be a time such as 90s, 30m or 2h, got 0s"),
         (("--time", "5m", "--trials", "9"), "argument --trials: not allowed with argument --time"),
-        (("--trials", "11", "--families", "sam"), "--trials must be at least 12 for 2 families (a default and one"),
+        (("--trials", "5", "--families", "sam"), "--trials must be at least 6 for 2 families (a configuration each"),
         (("--time", "0.001s", "--families", "sam"), "--time must be enough for one trial, about"),
         (("--families", "mixuot"), "unknown regularizer 'mixuot'; did you mean mixout?"),
         (("--lr", "1e-4", "1e-5"), "--lr must be two rates with 0 < LOW < HIGH, got 0.0001 1e-05"),
@@ -79,7 +75,7 @@ def test_a_dry_run_says_what_it_would_do(tmp_path: Path, capsys: pytest.CaptureF
     out = capsys.readouterr().out
     assert "metric: macro_f1, chosen by the labels" in out and "60 rows, a fifth of them to test on" in out
     assert "families: none, sam" in out
-    assert "round 1: 2 families x 4 configurations and the default x 3 restarts = 30 trials, about" in out
+    assert "round 1: 2 families x 1 configuration x 3 restarts = 6 trials, about" in out
     assert "until 60 trials are used" in out
     assert not (tmp_path / "out" / "records").exists()
 
@@ -88,7 +84,7 @@ def test_a_number_of_epochs_alone_is_given_and_not_searched(tmp_path: Path) -> N
     request = argv(tmp_path, "--trials", "12", "--families", "sam", "--epochs", "2", "2")
     own = read_own(Question(request[0], ("review",), "mood"), tmp_path / "out")
     tournament = choose._tournament(choose.main.parser().parse_args(request), own, Limit(trials=12), None)
-    grid = make_plan(tournament.request(["none", "sam"], 3, 2)).grid.values()
+    grid = make_plan(tournament.ask(3, 2)).grid.values()
     epochs = {config.protocol.epochs for config in grid if config.floor is None}
     assert epochs == {2}
 
@@ -100,106 +96,11 @@ def test_accelerate_launch_is_refused(
     assert "regbench try must run without accelerate launch" in refused(capsys, argv(tmp_path))
 
 
-def test_the_budget_leaves_time_for_six_restarts_of_every_family() -> None:
-    assert configurations(Limit(trials=60), 2, 1.0, 2) == 4
-    assert configurations(Limit(seconds=3600), 9, 10.0, 2) == 8, "no more than eight"
-    assert configurations(Limit(seconds=600), 9, 10.0, 1) == 1
-    with pytest.raises(InputError, match=r"--time must be at least 9m for 9 families here, got 5m; allow"):
-        configurations(Limit(seconds=300), 9, 10.0, 1)
-    with pytest.raises(InputError, match=r"--time must be at least 54s for 9 families here, got 2s"):
-        configurations(Limit(seconds=2), 9, 1.0, 1)
-
-
-def test_what_is_planned_is_said_in_minutes_too() -> None:
-    lines = in_words(State(1, [{"families": ["none", "sam"], "restarts": 3}]), Limit(seconds=1800), 10.0, 2)
-    assert "12 trials, about 1.0 min on 2 workers" in lines[1] and "until 30 min are used" in lines[2]
-
-
-class Imagined(Tournament):
-    """A tournament whose trials end as `score` says, without training."""
-
-    levels: ClassVar = {"none": 0.5, "sam": 0.9, "ema": 0.2}
-    seconds = 10.0
-
-    def __init__(self, folder: Path, limit: Limit) -> None:
-        self.limit, self.folder, self.trials = limit, folder, list[TrialRow]()
-        self.console = type("Quiet", (), {"print": lambda *words, **options: None})()  # type: ignore[assignment]
-        self.rounds: list[tuple[list[str], int]] = []
-        self.started = time.monotonic()
-
-    @property
-    def families(self) -> list[str]:
-        return list(self.levels)
-
-    def _round(self, state: State) -> tuple[Any, Any]:
-        self.rounds.append((state.families, state.restarts))
-        known = {(trial.strategy, trial.draw, trial.restart) for trial in self.trials}
-        for family in state.families:
-            for at in range(state.restarts):
-                for draw in range(-1, state.budget):
-                    if (family, draw, at) not in known:
-                        rule = "default" if draw < 0 else "holdout"
-                        level = self.levels[family] + 0.001 * math.sin(17 * at + draw + len(family))
-                        self.trials.append(row(family, draw, at, level, rule=rule, seconds=self.seconds))
-                        state.seconds += self.seconds / 2
-        return None, None
-
-
-def begin(tournament: Imagined, budget: int) -> State:
-    return State(budget, [{"families": tournament.families, "restarts": FIRST}])
-
-
-def test_rounds_double_what_is_left_until_the_trials_are_used(tmp_path: Path) -> None:
-    tournament = Imagined(tmp_path, Limit(trials=100))
-    outcome = tournament.run(begin(tournament, 2))
-    assert tournament.rounds[0] == (["none", "sam", "ema"], 3)
-    assert tournament.rounds[1] == (["none", "sam"], 6), "ema is far behind"
-    assert len(tournament.trials) <= 100 and 100 - len(tournament.trials) < 2 * 3
-    assert list(outcome.found) == ["none", "sam"] and "points behind the leader" in outcome.state.dropped["ema"]
-
-
-@pytest.mark.parametrize("seconds", [600.0, 1800.0, 7200.0])
-def test_time_is_kept_to_within_ten_percent(tmp_path: Path, seconds: float) -> None:
-    tournament = Imagined(tmp_path, Limit(seconds=seconds))
-    state = begin(tournament, configurations(tournament.limit, 3, 10.0, 2))
-    tournament.run(state)
-    assert 0.9 * seconds <= state.seconds + 20 <= 1.1 * seconds, "20 s: the final fit"
-
-
-def test_a_resumed_tournament_decides_the_same(tmp_path: Path) -> None:
-    first = Imagined(tmp_path, Limit(trials=100))
-    first.run(begin(first, 2))
-    state = State.read(tmp_path, first.families)
-    assert state is not None
-    again = Imagined(tmp_path, Limit(trials=100))
-    again.trials = list(first.trials)
-    again.run(state)
-    assert again.rounds == first.rounds[-1:] and len(again.trials) == len(first.trials)
-    assert State.read(tmp_path, ["none", "other"]) is None, "another request begins anew"
-
-
-def test_a_family_whose_trials_end_in_errors_leaves_with_its_reason(tmp_path: Path) -> None:
-    class Broken(Imagined):
-        def _round(self, state: State) -> tuple[Any, Any]:
-            super()._round(state)
-            self.trials = [
-                row("sam", t.draw, t.restart, math.nan, status="error", reason="too large")
-                if t.strategy == "sam"
-                else t
-                for t in self.trials
-            ]
-            return None, None
-
-    tournament = Broken(tmp_path, Limit(trials=100))
-    outcome = tournament.run(begin(tournament, 2))
-    assert outcome.state.dropped["sam"] == "too large" and not outcome.complete
-
-
 @pytest.mark.long
 def test_from_a_file_to_the_answer_the_model_and_predictions(tmp_path: Path) -> None:
-    """Interrupted nowhere; a second time nothing is trained but the model."""
+    """Two rounds and a final of the chosen configurations; the page is of the rounds, against plain fine-tuning."""
     arguments = argv(
-        tmp_path, "--trials", "12", "--families", "mixout(w_pre)", "--epochs", "8", "12", "--lr", "5e-4", "1e-3"
+        tmp_path, "--trials", "14", "--families", "mixout(w_pre)", "--epochs", "8", "12", "--lr", "5e-4", "1e-3"
     )
     assert choose.main(arguments) == 0
     out = tmp_path / "out"
@@ -207,6 +108,9 @@ def test_from_a_file_to_the_answer_the_model_and_predictions(tmp_path: Path) -> 
     for file in ("answer.md", "leaderboard.md"):
         for floor in ("tfidf", "probe", "constant"):
             assert f"floor: {floor}" in (out / file).read_text(), "what fine-tuning has to beat stands in the table"
+    assert "- final: 1 more restarts of `none` and `mixout(w_pre)`" in (out / "answer.md").read_text()
+    leaderboard = json.loads((out / "leaderboard.json").read_text())
+    assert {cell["baseline"] for cell in leaderboard["sections"]} == {"none"}
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained(out / "model")

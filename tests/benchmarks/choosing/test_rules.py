@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.choosing.rules import ERROR, behind, dropped, standings
+from benchmarks.choosing.rules import ERROR, behind, dropped, finalists, standings, with_final
 from leaderboard.tables.trials import TrialRow
 
 ROUNDS = (3, 6, 12)
@@ -38,6 +38,24 @@ def test_ties_go_to_the_lower_draw_and_a_diverged_run_counts_as_the_floor() -> N
 def test_a_family_that_lacks_a_trial_has_no_standing() -> None:
     trials = [row("none", 0, 0, 0.5), row("sam", 0, 0, 0.5, status="error"), row("ema", 0, 0, 0.5, rule="default")]
     assert list(standings(trials, ["none", "sam", "ema"], 1, 1)) == ["none"]
+
+
+def test_a_final_adds_restarts_in_which_both_have_a_result_and_chooses_nothing() -> None:
+    levels = {"none": (0.5, 0.6), "sam": (0.7, 0.4), "ema": (0.3, 0.2)}
+    trials = [row(f, draw, at, levels[f][draw]) for f in levels for draw in (0, 1) for at in range(3)]
+    found = standings(trials, list(levels), 3, 2)
+    draws = finalists(found)
+    assert draws == {"none": 1, "sam": 0}
+    more = [row(family, draw, at, 0.0, score=0.9) for family, draw in draws.items() for at in (3, 4, 5)]
+    more[1] = row("none", 1, 4, float("nan"), status="error")
+    ended = with_final(found, [*trials, *more], draws, 6)
+    assert {family: [t.restart for t in one.chosen] for family, one in ended.items()} == {
+        "none": [0, 1, 2, 3, 5],
+        "sam": [0, 1, 2, 3, 5],
+        "ema": [0, 1, 2],
+    }
+    assert [one.mean for one in ended.values()] == [one.mean for one in found.values()]
+    assert with_final(found, trials, draws, 3) == found
 
 
 def test_what_is_far_behind_is_dropped_and_plain_fine_tuning_never() -> None:
