@@ -3,13 +3,29 @@
 import pytest
 import torch
 
+from fisher.scores import REQUIRED, save_scores
 from regularizers.loop import make_optimizer, step
+from regularizers.registry import methods
 from regularizers.strategy import parse
 from regularizers.surgery.site_tables import TABLES
 from regularizers.testing.tiny_families import family_batch, tiny_family
-from regularizers.testing.tiny_trial import SingleProcessAccelerator, Trial, make_batch, recipe, tiny_bert
+from regularizers.testing.tiny_trial import (
+    SingleProcessAccelerator,
+    Trial,
+    example_scores,
+    make_batch,
+    recipe,
+    tiny_bert,
+)
 
 ACCELERATOR = SingleProcessAccelerator()
+STRATEGIES = {name: cls.example or name for name, cls in methods().items()} | {
+    "ewc": "ewc(10, FILE)",
+    "guided_dropout": "guided_dropout(FILE)",
+    "surgical": "surgical(1, FILE)",
+    "data": "child_tuning(0.3, variant=D)",
+    "sum": "dropout(0.1) + ema(0.9) + head:mixout(w_0, 0.7) + mixout(w_pre, 0.7) + sam(0.05)",
+}
 
 
 class Lab(Trial):
@@ -49,6 +65,21 @@ class Lab(Trial):
         names = {id(p): name for name, p in self.model.named_parameters()}
         groups = self.context.training.optimizer.param_groups
         return {names[id(p)]: group["lr"] for group in groups for p in group["params"]}
+
+
+@pytest.fixture(scope="session")
+def scores(tmp_path_factory):
+    """A file of the made-up Fisher scores that the kit hands to trials."""
+    path = tmp_path_factory.mktemp("fisher") / "scores.safetensors"
+    values = example_scores(tiny_bert(), parse("ewc(1)"))["estimate"].values
+    save_scores(path, values, dict.fromkeys(REQUIRED, "made up") | {"kind": "diagonal"})
+    return path
+
+
+@pytest.fixture(params=STRATEGIES)
+def technique(request, scores):
+    """A strategy of every technique, one that looks at the data, and a sum; their Fisher scores are in the file."""
+    return STRATEGIES[request.param].replace("FILE", f'fisher="{scores}"')
 
 
 @pytest.fixture(params=sorted(TABLES))

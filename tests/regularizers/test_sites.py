@@ -284,28 +284,33 @@ def test_an_albert_with_groups_of_two_layers_is_no_model_of_its_table(family_mod
     assert {f"albert.encoder.albert_layer_groups.0.albert_layers.{i}.attention.output_dropout" for i in (0, 1)} <= found
 
 
-def test_a_missing_site_is_an_error(family_model):
-    model, head = family_model("bert")
-    model.bert.encoder.layer[1].output.dropout = torch.nn.Identity()
-    with pytest.raises(InputError, match=r"bert model must have a dropout at bert.encoder.layer.1.output.dropout, got"):
-        find_sites(model, head)
-    model, head = family_model("t5")
-    del model.transformer.encoder.block[0].layer[0].SelfAttention.dropout
-    with pytest.raises(InputError, match=r"t5 model must have a probability dropout at transformer.encoder.block.0"):
-        find_sites(model, head)
-
-
-def test_a_missing_layer_is_an_error(family_model):
-    model, head = family_model("bert")
-    model.bert.encoder.layer[0].intermediate.dense2 = model.bert.encoder.layer[0].intermediate.dense
-    del model.bert.encoder.layer[0].intermediate.dense
-    with pytest.raises(InputError, match=r"must have the layer bert.encoder.layer.0.intermediate.dense, got none"):
+@pytest.mark.parametrize(
+    ("family", "change", "message"),
+    [
+        (
+            "bert",
+            lambda model: setattr(model.bert.encoder.layer[1].output, "dropout", torch.nn.Identity()),
+            "bert model must have a dropout at bert.encoder.layer.1.output.dropout, got",
+        ),
+        (
+            "t5",
+            lambda model: delattr(model.transformer.encoder.block[0].layer[0].SelfAttention, "dropout"),
+            "t5 model must have a probability dropout at transformer.encoder.block.0",
+        ),
+        (
+            "bert",
+            lambda model: delattr(model.bert.encoder.layer[0].intermediate, "dense"),
+            "must have the layer bert.encoder.layer.0.intermediate.dense, got none",
+        ),
+        ("bert", lambda model: delattr(model.bert.pooler, "dense"), "must have the layer bert.pooler.dense, got none"),
+    ],
+)
+def test_a_missing_site_or_layer_is_an_error(family, change, message, family_model):
+    model, head = family_model(family)
+    change(model)
+    with pytest.raises(InputError, match=message):
         find_sites(model, head)
 
 
 def test_a_model_without_the_classifiers_head_has_the_sites_of_its_body():
     assert find_sites(BertForMaskedLM(tiny_config())).mixed["paper"][-1] == "bert.encoder.layer.1.output.dense"
-    classifier = BertForSequenceClassification(tiny_config())
-    del classifier.bert.pooler.dense
-    with pytest.raises(InputError, match=r"must have the layer bert.pooler.dense, got none"):
-        find_sites(classifier)

@@ -17,11 +17,10 @@ from transformers import (
 )
 from transformers import TrainingArguments as Arguments
 
-from fisher.scores import REQUIRED, save_scores
 from regularizers import InputError
 from regularizers.base import Context, Regularizer
 from regularizers.loop import Recipe, fit
-from regularizers.registry import methods, register
+from regularizers.registry import register
 from regularizers.strategy import parse
 from regularizers.surgery.folding import carried
 from regularizers.testing.tiny_trial import HEAD, example_scores, first_difference, make_batch, tiny_bert
@@ -31,22 +30,6 @@ GUIDE = Path(__file__).parents[2] / "docs" / "own-script.md"
 SIZE, BATCHES, EPOCHS = 6, 4, 2
 BATCH_LIST = [make_batch(at, size=SIZE) for at in range(BATCHES)]
 EXAMPLES = [{name: value[row] for name, value in batch.items()} for batch in BATCH_LIST for row in range(SIZE)]
-STRATEGIES = {name: cls.example or name for name, cls in methods().items()} | {
-    "ewc": "ewc(10, FILE)",
-    "guided_dropout": "guided_dropout(FILE)",
-    "surgical": "surgical(1, FILE)",
-    "data": "child_tuning(0.3, variant=D)",
-    "sum": "dropout(0.1) + ema(0.9) + head:mixout(w_0, 0.7) + mixout(w_pre, 0.7) + sam(0.05)",
-}
-
-
-@pytest.fixture(scope="module")
-def scores(tmp_path_factory) -> str:
-    """The argument that names a file of the made-up Fisher scores that the kit hands to trials."""
-    path = tmp_path_factory.mktemp("fisher") / "scores.safetensors"
-    values = example_scores(tiny_bert(), parse("ewc(1)"))["estimate"].values
-    save_scores(path, values, dict.fromkeys(REQUIRED, "made up") | {"kind": "diagonal"})
-    return f'fisher="{path}"'
 
 
 @pytest.fixture(autouse=True)
@@ -102,12 +85,8 @@ def losses(run):
     return [entry["loss"] for entry in run.state.log_history if "loss" in entry]
 
 
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [*(pytest.param(text, 3, id=name) for name, text in STRATEGIES.items()), (STRATEGIES["sum"], 1)],
-)
-def test_the_step_of_every_technique_is_that_of_our_own_loop(tmp_path, scores, text, parts):
-    strategy = parse(text.replace("FILE", scores))
+def test_the_step_of_every_technique_is_that_of_our_own_loop(tmp_path, technique):
+    strategy, parts = parse(technique), 1 if "head:" in technique else 3
     model = tiny_bert().double()
     context = Context(model, HEAD, torch.Generator().manual_seed(5), examples=SIZE * BATCHES)
     context.fisher = {source: example_scores(model, strategy)[source] for source in strategy.fisher_sources()}
@@ -134,16 +113,14 @@ def test_the_step_of_every_technique_is_that_of_our_own_loop(tmp_path, scores, t
     assert [*run.touched] == str(strategy).split(" + ") and len(run.notes) == len(bound.notes())
 
 
-@pytest.mark.parametrize("text", STRATEGIES.values(), ids=STRATEGIES)
-def test_resuming_is_exact_and_checkpoints_are_plain(tmp_path, scores, text):
+def test_resuming_is_exact_and_checkpoints_are_plain(tmp_path, technique):
     """Five steps and three equal eight, bit for bit, whatever model the second script begins with."""
-    strategy = text.replace("FILE", scores)
     saving = {"save_strategy": "steps", "save_steps": 5}
-    whole = trainer(tmp_path / "whole", strategy, train_sampling_strategy="random", **saving)
+    whole = trainer(tmp_path / "whole", technique, train_sampling_strategy="random", **saving)
     whole.train()
     checkpoint = tmp_path / "whole" / "checkpoint-5"
     again = trainer(
-        tmp_path / "again", strategy, model=tiny_bert(body=8, head=9).double(), train_sampling_strategy="random"
+        tmp_path / "again", technique, model=tiny_bert(body=8, head=9).double(), train_sampling_strategy="random"
     )
     again.train(resume_from_checkpoint=str(checkpoint))
     assert first_difference(dict(again.model.state_dict()), dict(whole.model.state_dict())) is None
@@ -151,7 +128,7 @@ def test_resuming_is_exact_and_checkpoints_are_plain(tmp_path, scores, text):
 
     saved = BertForSequenceClassification.from_pretrained(checkpoint, dtype=torch.float64, output_loading_info=True)
     assert not any(saved[1][key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    ended = trainer(tmp_path / "ended", strategy, model=saved[0], max_steps=5)
+    ended = trainer(tmp_path / "ended", technique, model=saved[0], max_steps=5)
     ended.train(resume_from_checkpoint=str(checkpoint))  # nothing is left to train
     assert first_difference(dict(ended.model.state_dict()), dict(saved[0].state_dict())) is None
 
@@ -231,51 +208,68 @@ def test_a_loss_of_ones_own_and_other_optimizers(tmp_path):
     assert type(run.optimizer.optimizer) is torch.optim.SGD
 
 
+def after(folder, change):
+    """Train in a script that changes the trainer before."""
+    run = trainer(folder, "none")
+    change(run)
+    run.train()
+
+
+def in_parts(name):
+    """Set after the arguments are made: they would load the engine, which need not be installed to be refused."""
+    return lambda run: (object.__setattr__(run.args, name, {"a": "configuration"}), check_arguments(run.args))
+
+
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("begin", "message"),
     [
-        ({"weight_decay": 0.01}, r"weight_decay must be 0, got 0.01; write the term wdecay\(0, 0.01\) in the strategy"),
-        ({"label_smoothing_factor": 0.1}, r"factor must be 0, got 0.1; write the term label_smoothing\(0.1\)"),
-        ({"neftune_noise_alpha": 5}, r"neftune_noise_alpha must be None, got 5.*; write the term neftune\(5"),
-        ({"gradient_checkpointing": True}, "checkpointing must be off, got True; layers that are computed again"),
-        ({"auto_find_batch_size": True}, "auto_find_batch_size must be off, got True; a second attempt"),
-        ({"fp16": True}, "fp16 must be off, got True; techniques see scaled gradients; use bf16"),
+        (lambda at: trainer(at, "none", weight_decay=0.01), r"weight_decay must be 0, got 0.01; .* wdecay\(0, 0.01\)"),
+        (
+            lambda at: trainer(at, "none", label_smoothing_factor=0.1),
+            r"factor must be 0, .* term label_smoothing\(0.1\)",
+        ),
+        (lambda at: trainer(at, "none", neftune_noise_alpha=5), r"must be None, got 5.*; write the term neftune\(5"),
+        (lambda at: trainer(at, "none", gradient_checkpointing=True), "checkpointing must be off, got True; layers"),
+        (
+            lambda at: trainer(at, "none", auto_find_batch_size=True),
+            "batch_size must be off, got True; a second attempt",
+        ),
+        (lambda at: trainer(at, "none", fp16=True), "fp16 must be off, got True; techniques see scaled .*; use bf16"),
+        (lambda at: trainer(at, "mixuot(w_pre, 0.7)"), "did you mean mixout"),
+        (lambda at: trainer(at, "reinit(9)").train(), r"reinit\(9\) cannot act on this BertForSequenceC.* at least 9"),
+        (
+            lambda at: trainer(at, "guided_dropout").train(),
+            r"guided_dropout\(0, 0.1\) must name a file of Fisher scores",
+        ),
+        (
+            lambda at: after(
+                at, lambda run: setattr(run, "optimizer_cls_and_kwargs", (torch.optim.Adam, {"params": 0}))
+            ),
+            "takes groups of parameters, such as adamw_torch, got Adam",
+        ),
+        (
+            lambda at: after(at, lambda run: run.model.gradient_checkpointing_enable()),
+            "gradient checkpointing of the model must be off, got on",
+        ),
+        (
+            lambda at: after(at, in_parts("deepspeed")),
+            "deepspeed must be off, got .*; a strategy acts on whole weights",
+        ),
+        (lambda at: after(at, in_parts("fsdp")), "fsdp must be off, got .*; a strategy acts on whole weights in one"),
+        (
+            lambda at: RegularizedTrainer(
+                model=tiny_bert(),
+                args=arguments(at),
+                strategy="none",
+                optimizers=(torch.optim.SGD([torch.ones(1)]), None),
+            ),
+            "optimizers must be left out, got one; choose one with optim",
+        ),
     ],
 )
-def test_arguments_that_a_strategy_replaces_are_refused(tmp_path, changes, message):
+def test_what_cannot_be_trained_is_refused_with_its_reason(tmp_path, begin, message):
     with pytest.raises(InputError, match=message):
-        trainer(tmp_path, "none", **changes)
-
-
-def test_what_cannot_be_trained_is_refused_with_its_reason(tmp_path):
-    with pytest.raises(InputError, match="did you mean mixout"):
-        trainer(tmp_path, "mixuot(w_pre, 0.7)")
-    with pytest.raises(
-        InputError, match=r"reinit\(9\) cannot act on this BertForSequenceClassification: .* at least 9"
-    ):
-        trainer(tmp_path, "reinit(9)").train()
-    with pytest.raises(InputError, match=r"guided_dropout\(0, 0.1\) must name a file of Fisher scores"):
-        trainer(tmp_path, "guided_dropout").train()
-    with pytest.raises(InputError, match=r"takes groups of parameters, such as adamw_torch, got Adam"):
-        run = trainer(tmp_path, "none")
-        run.optimizer_cls_and_kwargs = (torch.optim.Adam, {"params": []})
-        run.train()
-    with pytest.raises(InputError, match="gradient checkpointing of the model must be off, got on"):
-        model = tiny_bert()
-        model.gradient_checkpointing_enable()
-        trainer(tmp_path, "none", model=model).train()
-    optimizers = (torch.optim.SGD(tiny_bert().parameters(), lr=0.1), None)
-    with pytest.raises(InputError, match="optimizers must be left out, got one; choose one with optim"):
-        RegularizedTrainer(model=tiny_bert(), args=arguments(tmp_path), optimizers=optimizers, strategy="none")
-
-
-@pytest.mark.parametrize("name", ["deepspeed", "fsdp"])
-def test_weights_in_parts_are_refused(tmp_path, name):
-    """Set after the arguments are made: they would load the engine, which need not be installed to be refused."""
-    args = arguments(tmp_path)
-    object.__setattr__(args, name, {"a": "configuration"})
-    with pytest.raises(InputError, match=f"{name} must be off, got .*; a strategy acts on whole weights in one proc"):
-        check_arguments(args)
+        begin(tmp_path)
 
 
 @pytest.mark.parametrize("strategy", ["rdrop(1)", "child_tuning(0.3, variant=D)"])

@@ -1,14 +1,11 @@
 """AD-DROP against the authors' way: masks before the softmax, attributions by differences, ranks counted one by one."""
 
-import dataclasses
-
 import pytest
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-from regularizers.base import Context, SkipTrial
-from regularizers.context import Training
+from regularizers.context import Context, Training
 from regularizers.methods.addrop import candidates, reweighted
 from regularizers.strategy import parse
 
@@ -140,12 +137,14 @@ def test_every_second_step_is_plain(lab):
         assert torch.allclose(ours, theirs, rtol=1e-12) == same
 
 
-def test_it_acts_in_every_family(family, family_model, batch):
+@pytest.mark.parametrize("text", ["addrop(0.5, 0.9)", "drophead(0.5)"])
+def test_noise_on_attention_acts_in_every_family(text, family, family_model, batch):
     model, head = family_model(family)
     context = Context(model.double(), head, torch.Generator().manual_seed(1), training=Training(steps=4))
-    bound = parse("addrop(0.5, 0.9)").bind(context)
-    touched = bound.attach()["addrop(0.5, 0.9)"]
-    assert len(touched) == {"albert": 1, "bart": 4, "t5": 4}.get(family, 2)  # shared layers; cross-attention
+    bound = parse(text).bind(context)
+    assert len(bound.attach()[text]) == {"albert": 1, "bart": 4, "t5": 4}.get(
+        family, 2
+    )  # shared layers; cross-attention
     evaluated = [model.eval()(**batch).logits for _ in range(2)]
     model.train()
     bound.draw()
@@ -156,11 +155,3 @@ def test_it_acts_in_every_family(family, family_model, batch):
 def test_frozen_weights_leave_it_its_attributions(lab):
     trial = lab("addrop(0.5, 0.9) + lp_ft(1)")
     assert trial.run(2)[0] != lab("lp_ft(1)").run(2)[0]
-
-
-def test_a_model_without_known_attentions_is_skipped(lab):
-    context = lab("none").context
-    hidden = tuple(site for site in context.sites.dropouts if site.kind == "hidden")
-    context.sites = dataclasses.replace(context.sites, dropouts=hidden)
-    with pytest.raises(SkipTrial, match="addrop needs a model with a table of its attentions"):
-        parse("addrop(0.1)").bind(context).attach()

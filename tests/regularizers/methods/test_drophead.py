@@ -1,11 +1,7 @@
-import dataclasses
-
 import pytest
 import torch
 
-from regularizers.base import Context, SkipTrial
 from regularizers.methods.drophead import HeadNoise, head_factors
-from regularizers.strategy import parse
 from regularizers.surgery.noise import StepNoise
 
 
@@ -38,23 +34,3 @@ def test_a_dropped_head_adds_nothing_to_the_layers_output(lab, monkeypatch):
     trial.model.train(), plain.model.train()
     one, two = (t.context.compute(t.batches[0]).logits for t in (trial, plain))
     torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-13)
-
-
-def test_it_acts_in_every_family(family, family_model, batch):
-    model, head = family_model(family)
-    bound = parse("drophead(0.5)").bind(Context(model.double(), head, torch.Generator().manual_seed(1)))
-    touched = bound.attach()["drophead(0.5)"]
-    assert len(touched) == {"albert": 1, "bart": 4, "t5": 4}.get(family, 2)  # shared layers; cross-attention
-    evaluated = [model.eval()(**batch).logits for _ in range(2)]
-    model.train()
-    bound.draw()
-    noisy = [bound.context.compute(batch).logits for _ in range(2)]
-    assert torch.equal(*evaluated) and not torch.allclose(*noisy) and not torch.allclose(noisy[0], evaluated[0])
-
-
-def test_a_model_without_known_attentions_is_skipped(lab):
-    context = lab("none").context
-    hidden = tuple(site for site in context.sites.dropouts if site.kind == "hidden")
-    context.sites = dataclasses.replace(context.sites, dropouts=hidden)
-    with pytest.raises(SkipTrial, match="drophead needs a model with a table of its attentions"):
-        parse("drophead(0.1)").bind(context).attach()

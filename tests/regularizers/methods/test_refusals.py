@@ -1,5 +1,6 @@
 """What methods refuse: settings, places and sums in one sentence, and models that they cannot act on."""
 
+import dataclasses
 import math
 
 import pytest
@@ -160,27 +161,33 @@ def test_without_scores_they_say_what_to_do(text, lab):
         lab(text)
 
 
+BARE, LAYERED = nn.LayerNorm(2, bias=False), nn.Sequential(nn.LayerNorm(2))
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "model", "message"),
     [
-        ("bitfit", "bitfit needs a model with biases, and .* has none outside the head"),
-        ("dps", "the model must have numbered layers, got none"),
-        ("lora", "lora needs a model whose family has layers to adapt"),
-        ("gaussian_dropout(0.1)", "the none model has no dropout site in scope 'all'"),
-        ("hype", "the model must have numbered layers, got none"),
-        ("layerwise_lr(0.5)", "the model must have numbered layers, got none"),
-        ("mixout(w_pre, 0.5)", "the none model has no layer to mix in scope 'all'"),
-        *((text, "needs a model with word embeddings") for text in ("freelb", "neftune", "r3f", "smart")),
+        ("bitfit", BARE, "bitfit needs a model with biases, and .* has none outside the head"),
+        ("dps", LAYERED, "dps needs a model with linear layers in its numbered layers"),
+        ("lora", BARE, "lora needs a model whose family has layers to adapt"),
+        ("gaussian_dropout(0.1)", BARE, "the none model has no dropout site in scope 'all'"),
+        ("mixout(w_pre, 0.5)", BARE, "the none model has no layer to mix in scope 'all'"),
+        *((text, BARE, "the model must have numbered layers, got none") for text in ("dps", "hype", "layerwise_lr(1)")),
+        *((text, BARE, "needs a model with word embeddings") for text in ("freelb", "neftune", "r3f", "smart")),
     ],
 )
-def test_a_model_without_what_they_act_on_is_skipped(text, message):
+def test_a_model_without_what_they_act_on_is_skipped(text, model, message):
     with pytest.raises(SkipTrial, match=message):
-        parse(text).bind(Context(nn.LayerNorm(2, bias=False))).attach()
+        parse(text).bind(Context(model)).attach()
 
 
-def test_layers_without_what_they_act_on_skip_the_trial():
-    with pytest.raises(SkipTrial, match="dps needs a model with linear layers in its numbered layers"):
-        parse("dps").bind(Context(nn.Sequential(nn.LayerNorm(2)))).attach()
+@pytest.mark.parametrize("name", ["addrop", "drophead"])
+def test_a_model_without_known_attentions_skips_the_trial(name, lab):
+    context = lab("none").context
+    hidden = tuple(site for site in context.sites.dropouts if site.kind == "hidden")
+    context.sites = dataclasses.replace(context.sites, dropouts=hidden)
+    with pytest.raises(SkipTrial, match=f"{name} needs a model with a table of its attentions"):
+        parse(f"{name}(0.1)").bind(context).attach()
 
 
 @pytest.mark.parametrize("text", ["freeze(4)", "reinit(4)"])
