@@ -77,16 +77,17 @@ def test_rows_of_a_public_release_are_left_out_of_the_part_that_is_named(tmp_pat
     assert [example.id for example in data.train] == [0, 1] and len(data.dev) == 1
 
 
-def test_what_cannot_be_left_out_is_refused(own):
-    task = own("a,yes", "b,no")
-    with pytest.raises(
-        InputError, match=r"train\.csv: --drop-rows must name rows that are there, but it has no line 9\."
-    ):
-        load_task_data(task, dropped={"train": (3, 9)})
-    with pytest.raises(InputError, match=r"must name train or dev rows of a GLUE task or of your own, got mine:test"):
-        load_task_data(task, dropped={"test": (2,)})
-    with pytest.raises(InputError, match=r"of your own, got pocket-rte:train"):
-        load_task_data(TASKS["pocket-rte"], dropped={"train": (2,)})
+@pytest.mark.parametrize(
+    ("task", "dropped", "message"),
+    [
+        (None, {"train": (3, 9)}, r"train\.csv: --drop-rows must name rows that are there, but it has no line 9\."),
+        (None, {"test": (2,)}, "must name train or dev rows of a GLUE task or of your own, got mine:test"),
+        (TASKS["pocket-rte"], {"train": (2,)}, "of your own, got pocket-rte:train"),
+    ],
+)
+def test_what_cannot_be_left_out_is_refused(own, task, dropped, message):
+    with pytest.raises(InputError, match=message):
+        load_task_data(task or own("a,yes", "b,no"), dropped=dropped)
 
 
 @pytest.mark.parametrize("text", ["", "qqp", "qqp:train", "qqp:train:", "qqp:train:4-5", "qqp:train:4,"])

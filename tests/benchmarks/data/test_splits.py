@@ -107,15 +107,6 @@ def test_a_class_is_permuted_whatever_the_other_classes_hold() -> None:
     assert first == [number for number in paucity_split(RTE, grown, fraction=0.25) if number < 71]
 
 
-@pytest.mark.parametrize("fraction", [0, -0.1, 1.0001, 10, float("nan")])
-def test_a_fraction_outside_its_range_is_refused(fraction: float) -> None:
-    message = rf"^fraction must be in \(0, 1\], got {fraction}\.$"
-    with pytest.raises(InputError, match=message):
-        paucity_split(RTE, CLASSES, fraction=fraction)
-    with pytest.raises(InputError, match=message):
-        pooled_split(80, 20, seed=0, fraction=fraction)
-
-
 def test_pooled_joins_train_and_dev_and_cuts_only_the_training_part() -> None:
     train, dev = pooled_split(3668, 408, seed=5, fraction=1.0)
     assert len(train) == 3260, "MRPC, of which scikit-learn holds out ceil(0.2 n)"
@@ -268,24 +259,47 @@ def test_per_class_is_nested_and_even(split_seed: int) -> None:
     assert Counter(CLASSES[id].label for id in small) == {0: 16, 1: 16}
 
 
-@pytest.mark.parametrize("size", [0, 101])
-def test_a_size_beyond_the_training_set_is_refused(size: int) -> None:
-    with pytest.raises(InputError, match=f"rte: size must be in 1..100, the training set's examples, got {size}"):
-        size_split(RTE, CLASSES, size=size)
+OWN = Task("own", ("text",), ("a", "b"), "accuracy")
 
 
-def test_per_class_beyond_the_smallest_class_is_refused() -> None:
-    with pytest.raises(InputError, match=r"rte: per_class must be in 1..29, its smallest class, got 30"):
-        per_class_split(RTE, CLASSES, per_class=30)
-
-
-def test_per_class_of_scores_is_refused() -> None:
-    with pytest.raises(InputError, match="stsb: per_class must be used with classes, but its labels are scores"):
-        per_class_split(STSB, SCORES, per_class=3)
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (lambda: size_split(RTE, CLASSES, size=0), "rte: size must be in 1..100, the training set's examples, got 0"),
+        (
+            lambda: size_split(RTE, CLASSES, size=101),
+            "rte: size must be in 1..100, the training set's examples, got 101",
+        ),
+        (
+            lambda: per_class_split(RTE, CLASSES, per_class=30),
+            r"rte: per_class must be in 1..29, its smallest class, got 30",
+        ),
+        (
+            lambda: per_class_split(STSB, SCORES, per_class=3),
+            "stsb: per_class must be used with classes, but its labels are scores",
+        ),
+        (
+            lambda: make_split(
+                TaskData(OWN, tuple(CLASSES), (), "file"), Protocol(), fraction=1, split_seed=0, restart=0
+            ),
+            "^own: a task without a dev file must go with --set data=resampled$",
+        ),
+        *(
+            (lambda split=split, share=share: split(share), rf"^fraction must be in \(0, 1\], got {share}\.$")
+            for share in (0, -0.1, 1.0001, 10, float("nan"))
+            for split in (
+                lambda share: paucity_split(RTE, CLASSES, fraction=share),
+                lambda share: pooled_split(80, 20, seed=0, fraction=share),
+            )
+        ),
+    ],
+)
+def test_what_cannot_be_split_is_refused(split: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        split()
 
 
 RESAMPLED = Protocol(data="resampled")
-OWN = Task("own", ("text",), ("a", "b"), "accuracy")
 
 
 @pytest.mark.parametrize("task", [OWN, OWN_REGRESSION])
@@ -308,9 +322,3 @@ def test_less_of_a_resampled_task_trains_on_less_and_is_scored_on_the_same() -> 
     whole, half = (make_split(data, RESAMPLED, fraction=fraction, split_seed=1, restart=0) for fraction in (1.0, 0.5))
     assert set(half.train) < set(whole.train) and half.dev == whole.dev
     assert len(half.train) == 29 + 12, "of 57 and 23"
-
-
-def test_a_task_without_dev_is_refused_by_a_protocol_that_needs_one() -> None:
-    data = TaskData(OWN, tuple(CLASSES), (), "file")
-    with pytest.raises(InputError, match=r"^own: a task without a dev file must go with --set data=resampled$"):
-        make_split(data, Protocol(), fraction=1.0, split_seed=0, restart=0)

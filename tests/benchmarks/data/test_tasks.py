@@ -96,7 +96,6 @@ def test_an_own_task_is_read_relative_to_its_file(tmp_path: Path) -> None:
     task = task_from_file(own_task(tmp_path))
     assert (task.name, task.text, task.labels, task.primary) == ("reviews", ("review",), ("bad", "good"), "f1")
     assert task.kind == "own"
-    assert task.own is not None
     assert task.own.train == tmp_path / "train.csv"
     assert hash(task) == hash(task_from_file(tmp_path / "task.toml"))
 
