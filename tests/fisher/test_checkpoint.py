@@ -70,30 +70,26 @@ def test_a_pooler_that_the_checkpoint_lacks_gets_no_score(model_folder):
     assert model.embeddings.word_embeddings.weight.requires_grad
 
 
-@pytest.fixture
-def headless(model_folder, tmp_path):
-    folder = tmp_path / "headless"
-    shutil.copytree(model_folder("bert"), folder)
-    state = load_file(folder / "model.safetensors")
-    kept = {name: value for name, value in state.items() if not name.startswith("cls.")}
+@pytest.mark.parametrize(
+    ("objective", "lost", "message"),
+    [
+        ("mlm", "cls.", r"objective mlm needs weights that .*less does not have \(cls.*: use mlm-tied"),
+        (
+            "mlm-tied",
+            "bert.encoder.layer.1.output.dense.weight",
+            r"1 tensor is missing \(encoder.layer.1.output.dense.weight\)",
+        ),
+    ],
+)
+def test_a_checkpoint_without_what_the_objective_needs_is_refused(
+    objective, lost, message, model_folder, tmp_path, capsys
+):
+    folder = shutil.copytree(model_folder("bert"), tmp_path / "less")
+    kept = {k: v for k, v in load_file(folder / "model.safetensors").items() if not k.startswith(lost)}
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
-
-
-def test_a_checkpoint_without_the_head_is_refused(headless, capsys):
-    with pytest.raises(
-        InputError, match=r"objective mlm needs weights that .*headless does not have \(cls.*: use mlm-tied"
-    ):
-        load_pretrained(headless, "mlm")
+    with pytest.raises(InputError, match=message):
+        load_pretrained(folder, objective)
     assert capsys.readouterr() == ("", "")
-
-
-def test_a_checkpoint_without_part_of_the_encoder_is_refused(headless):
-    state = load_file(headless / "model.safetensors")
-    del state["bert.encoder.layer.1.output.dense.weight"]
-    save_file(state, headless / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match=r"1 tensor is missing \(encoder.layer.1.output.dense.weight\)"):
-        load_pretrained(headless, "mlm-tied")
 
 
 @pytest.mark.parametrize(
@@ -112,8 +108,13 @@ def test_an_objective_that_does_not_fit_is_refused(family, objective, advice, mo
         load_pretrained(model_folder(family), objective)
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot be loaded from a folder or the hub"):
-        load_pretrained(tmp_path, "mlm")
-    with pytest.raises(InputError, match="must have its weights as safetensors"):
-        checkpoint_hash(tmp_path)
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        (lambda folder: load_pretrained(folder, "mlm"), "cannot be loaded from a folder or the hub"),
+        (checkpoint_hash, "must have its weights as safetensors"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(read, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path)

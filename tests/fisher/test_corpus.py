@@ -22,24 +22,22 @@ def test_the_subsample_is_seeded_and_a_permutation():
     assert sorted(subsample_order(50, 1)) == list(range(50))
 
 
-def test_unusable_corpora_have_their_sentences(tmp_path):
-    empty, blank, binary, zero = (tmp_path / name for name in ("empty", "blank", "binary", "zero"))
-    empty.write_bytes(b"")
-    blank.write_bytes(b" \n\n\t\n")
-    binary.write_bytes(b"ab\xff\xfe")
-    zero.write_bytes(b"ab\0c")
-    cases = [
-        (empty, "corpus .*empty holds no text: give a file with one document a line"),
-        (blank, "corpus .*blank holds no text"),
-        (binary, "corpus .*binary must be UTF-8 text, but byte 2 is not: is it binary"),
-        (zero, "corpus .*zero must be UTF-8 text, but byte 2 is zero: is it binary"),
-        (tmp_path, r"must be a text file, but it cannot be read \(Is a directory\)"),
-        (tmp_path / "absent", "there is no corpus file .*absent: give a text file or a hub data set"),
-        ("nothing.txt", "there is no corpus file nothing.txt"),
-    ]
-    for path, sentence in cases:
-        with pytest.raises(InputError, match=sentence):
-            read_corpus(path)
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "corpus .*corpus.txt holds no text: give a file with one document a line"),
+        (b" \n\n\t\n", "corpus .*corpus.txt holds no text"),
+        (b"ab\xff\xfe", "corpus .*corpus.txt must be UTF-8 text, but byte 2 is not: is it binary"),
+        (b"ab\0c", "corpus .*corpus.txt must be UTF-8 text, but byte 2 is zero: is it binary"),
+        (".", r"must be a text file, but it cannot be read \(Is a directory\)"),
+        ("absent", "there is no corpus file .*absent: give a text file or a hub data set"),
+        ("nothing.txt", "there is no corpus file .*nothing.txt"),
+    ],
+)
+def test_unusable_corpora_have_their_sentences(tmp_path, content, sentence):
+    (tmp_path / "corpus.txt").write_bytes(content if isinstance(content, bytes) else b"good")
+    with pytest.raises(InputError, match=sentence):
+        read_corpus(tmp_path / ("corpus.txt" if isinstance(content, bytes) else content))
 
 
 def test_rows_of_a_hub_data_set_are_documents(monkeypatch):

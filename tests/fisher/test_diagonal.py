@@ -73,16 +73,14 @@ def test_a_callers_own_loss_and_samples_will_do():
     assert diagonal["weight"].tolist() == [[4.5, 18.0]]  # gradients (3, 6) and (0, 0)
 
 
-def test_no_sample_is_refused():
-    with pytest.raises(InputError, match="at least one sample, got none"):
-        empirical_fisher(torch.nn.Linear(1, 1), [], lambda model, batch: torch.zeros(1))
-
-
-def test_a_loss_that_is_not_finite_is_refused():
-    model = torch.nn.Linear(1, 1)
-    samples = [{"x": torch.tensor([1.0])}, {"x": torch.tensor([float("nan")])}]
-    with pytest.raises(InputError, match="that of sample 1 is not: check the weights"):
-        empirical_fisher(model, samples, lambda model, batch: model(batch["x"]).squeeze(1))
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [([], "at least one sample, got none"), ([1.0, float("nan")], "that of sample 1 is not: check the weights")],
+)
+def test_no_sample_and_a_loss_that_is_not_finite_are_refused(inputs, message):
+    samples = [{"x": torch.tensor([value])} for value in inputs]
+    with pytest.raises(InputError, match=message):
+        empirical_fisher(torch.nn.Linear(1, 1), samples, lambda model, batch: model(batch["x"]).squeeze(1))
 
 
 def test_the_sample_of_a_batch_is_named_by_its_own_number():

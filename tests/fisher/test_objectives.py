@@ -90,11 +90,6 @@ def test_spans_are_replaced_and_repeated_behind_their_sentinels():
     assert (inputs, targets) == ([1, 90, 4, 5, 91], [90, 2, 3, 91, 6])
 
 
-def test_too_few_sentinels_are_refused():
-    with pytest.raises(InputError, match="needs 2 sentinels but the tokenizer has 1: lower the maximal length"):
-        replace_spans([1, 2, 3], [(0, 1), (2, 3)], [90])
-
-
 def test_span_samples_of_t5_end_both_sides_and_start_the_decoder(family_tokenizer):
     tokenizer = family_tokenizer("t5")
     sample = build_samples(tokenizer, ["w1 w2 w3 w4 w5 w6"], "seq2seq", max_length=32, seed=0)[0]
@@ -136,21 +131,31 @@ def test_collate_pads_on_the_right():
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
-def test_bad_requests_have_their_sentences(family_tokenizer, family_model):
-    bert, gpt2 = family_tokenizer("bert"), family_tokenizer("gpt2")
-    cases = [
-        (lambda: objective_loss("nsp"), "objective must be one of mlm, mlm-tied, causal, seq2seq, got 'nsp'"),
-        (lambda: objective_loss("mlm", reduction="max"), "reduction must be one of mean, sum, got 'max'"),
-        (lambda: build_samples(gpt2, ["w1"], "mlm", max_length=8, seed=0), "a tokenizer with a mask token"),
-        (lambda: build_samples(bert, ["w1 w2"], "seq2seq", max_length=8, seed=0), "sentinel tokens <extra_id_0>"),
-    ]
-    for request, sentence in cases:
-        with pytest.raises(InputError, match=sentence):
-            request()
-    assert build_samples(gpt2, ["w1"], "causal", seed=0) == [None], "nothing to predict"
+def sample_of(tokenizer, objective, text="w1 w2"):
+    return build_samples(tokenizer, [text], objective, max_length=8, seed=0)[0]
 
 
-def test_a_model_without_a_masked_head_is_refused(family_model, family_tokenizer):
-    samples = build_samples(family_tokenizer("bert"), ["w1 w2"], "mlm", max_length=8, seed=0)
-    with pytest.raises(InputError, match="needs a masked-LM head, and BertModel has none: use mlm-tied"):
-        objective_loss("mlm")(family_model("bert").bert, collate(samples))
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda model, bert, gpt2: objective_loss("nsp"), "must be one of mlm, mlm-tied, causal, seq2seq, got 'nsp'"),
+        (lambda *_: objective_loss("mlm", reduction="max"), "reduction must be one of mean, sum, got 'max'"),
+        (lambda model, bert, gpt2: sample_of(gpt2, "mlm"), "a tokenizer with a mask token"),
+        (lambda model, bert, gpt2: sample_of(bert, "seq2seq"), "sentinel tokens <extra_id_0>"),
+        (
+            lambda model, bert, gpt2: objective_loss("mlm")(model.bert, collate([sample_of(bert, "mlm")])),
+            "needs a masked-LM head, and BertModel has none: use mlm-tied",
+        ),
+        (
+            lambda *_: replace_spans([1, 2, 3], [(0, 1), (2, 3)], [90]),
+            "needs 2 sentinels but the tokenizer has 1: lower the maximal length",
+        ),
+    ],
+)
+def test_bad_requests_have_their_sentences(ask, message, family_tokenizer, family_model):
+    with pytest.raises(InputError, match=message):
+        ask(family_model("bert"), family_tokenizer("bert"), family_tokenizer("gpt2"))
+
+
+def test_a_text_of_one_token_leaves_nothing_to_predict(family_tokenizer):
+    assert sample_of(family_tokenizer("gpt2"), "causal", "w1") is None

@@ -37,15 +37,6 @@ def test_a_site_score_is_the_plain_mean_of_its_tensors():
     assert site_scores(scores, {"site": ["w", "b"], "other": ["b"]}) == {"site": 4.0, "other": 6.0}
 
 
-def test_a_site_without_scores_is_refused():
-    with pytest.raises(
-        InputError, match="site s must have a score for each of its tensors, but there is no score of x"
-    ):
-        site_scores({"w": 1.0}, {"s": ["w", "x"]})
-    with pytest.raises(InputError, match=r"site s must have .* but there is no tensor at all"):
-        site_scores({"w": 1.0}, {"s": []})
-
-
 def test_the_published_ranking_names_the_37_sites_of_bert_base():
     ranking = published_ranking()
     parts = ("attention.self", "attention.output", "output")
@@ -85,43 +76,64 @@ def test_files_keep_values_order_and_metadata(tmp_path):
     assert again == pytest.approx(scores.tensor_scores())
 
 
-def test_unusable_files_have_their_sentences(tmp_path):
-    absent, text, foreign, older, broken, cut = (
-        tmp_path / name for name in ["absent", "text", "foreign", "older", "broken", "cut"]
-    )
-    text.write_text("no safetensors")
-    save_file({"w": torch.ones(2)}, foreign)
-    save_file({"w": torch.ones(2)}, older, metadata={"fisher": '{"format": 0, "tensors": ["w"]}'})
-    save_scores(broken, {"w": torch.tensor([1.0, -1.0])}, METADATA)
-    save_scores(cut, {"w": torch.rand(100)}, METADATA)
-    cut.write_bytes(cut.read_bytes()[:-10])
-    save_scores(tmp_path / "other", {"w": torch.ones(1)}, METADATA)
-    cases = [
-        (absent, "there is no score file .*absent: estimate one with"),
-        (text, "text must be a safetensors file of Fisher scores, but it cannot be read"),
-        (cut, "cut must be a safetensors file of Fisher scores, but it cannot be read"),
-        (foreign, "foreign is a safetensors file but holds no Fisher scores"),
-        (older, "older must hold Fisher scores of format 1, but it is of format 0 without kind, objective"),
-        (broken, "scores must be finite and not negative, but .*broken has others in w: estimate again"),
-        (tmp_path / "other", r"scores of other weights \(tiny, aaaaaaaaaaaa\) than the model in use \(bbbb"),
-    ]
-    for path, sentence in cases:
-        with pytest.raises(InputError, match=sentence):
-            load_scores(path, weights="b" * 64)
+def saved(path, values=None, **metadata):
+    save_scores(path, {"w": torch.rand(100)} if values is None else values, METADATA | metadata)
+    return path
 
 
-def test_incomplete_metadata_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"the metadata of scores must have .*: seed, weights missing"):
-        metadata = {name: value for name, value in METADATA.items() if name not in ("seed", "weights")}
-        save_scores(tmp_path / "f", {}, metadata)
+def stored(path, **metadata):
+    save_file({"w": torch.ones(2)}, path, metadata=metadata or None)
 
 
-def test_an_unwritable_output_is_refused_and_nothing_stays_behind(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"/file/scores cannot be written .*: choose another place or free some room"):
-        require_writable(tmp_path / "file" / "scores")
-    with pytest.raises(InputError, match="must be a file to write, but it is a folder"):
-        require_writable(tmp_path)
+UNUSABLE = {
+    "absent": (lambda path: None, "there is no score file .*scores: estimate one with"),
+    "text": (lambda path: path.write_text("?"), "scores must be a safetensors file of Fisher scores, but it cannot be"),
+    "cut": (
+        lambda path: saved(path).write_bytes(path.read_bytes()[:-10]),
+        "scores must be a safetensors file of Fisher scores, but it cannot be read",
+    ),
+    "foreign": (stored, "scores is a safetensors file but holds no Fisher scores"),
+    "older": (
+        lambda path: stored(path, fisher='{"format": 0, "tensors": ["w"]}'),
+        "scores must hold Fisher scores of format 1, but it is of format 0 without kind, objective",
+    ),
+    "broken": (
+        lambda path: saved(path, {"w": torch.tensor([1.0, -1.0])}),
+        "scores must be finite and not negative, but .*scores has others in w: estimate again",
+    ),
+    "other": (saved, r"scores of other weights \(tiny, aaaaaaaaaaaa\) than the model in use \(bbbb"),
+}
+
+
+@pytest.mark.parametrize(("make", "sentence"), UNUSABLE.values(), ids=UNUSABLE)
+def test_unusable_files_have_their_sentences(tmp_path, make, sentence):
+    make(tmp_path / "scores")
+    with pytest.raises(InputError, match=sentence):
+        load_scores(tmp_path / "scores", weights="b" * 64)
+
+
+@pytest.mark.parametrize(
+    ("ask", "sentence"),
+    [
+        (
+            lambda folder: site_scores({"w": 1.0}, {"s": ["w", "x"]}),
+            "site s must have a score for each of its tensors, but there is no score of x",
+        ),
+        (lambda folder: site_scores({"w": 1.0}, {"s": []}), "site s must have .* but there is no tensor at all"),
+        (
+            lambda folder: save_scores(folder / "f", {}, dict(list(METADATA.items())[:4])),
+            "the metadata of scores must have .*: seed, corpus_hash, model, weights missing",
+        ),
+        (
+            lambda folder: require_writable(saved(folder / "file") / "scores"),
+            "/file/scores cannot be written .*: choose another place or free some room",
+        ),
+        (require_writable, "must be a file to write, but it is a folder"),
+    ],
+)
+def test_what_cannot_be_scored_or_saved_has_its_sentence(tmp_path, ask, sentence):
+    with pytest.raises(InputError, match=sentence):
+        ask(tmp_path)
 
 
 def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, monkeypatch):
