@@ -54,6 +54,18 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return sentence
 
 
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What a command prints, which ends with exit code 0 unless another is named."""
+
+    def text(main: Callable[[list[str]], Any], *argv: object, code: int = 0) -> str:
+        capsys.readouterr()
+        assert main([*map(str, argv)]) == code
+        return capsys.readouterr().out
+
+    return text
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data next to the repository; tests that need it are skipped where it is absent."""

@@ -97,24 +97,17 @@ def written(path: Path, read: Callable[[Path], object], pack: Callable[[bytes], 
 
 # --- good files and their readers
 
-
-def strategy(folder: Path) -> tuple[bytes, Read]:
-    text = 'mixout(w_pre, 0.7, layers=all) + guided_dropout(0, 0.1, fisher="a b") + head:mixout(w_0, 0.7)'
-    return text.encode(), lambda data: parse(str(parse(data.decode("utf-8", "replace"))))
+Target = Callable[[Path], tuple[bytes, Read]]
 
 
-def assignment(folder: Path) -> tuple[bytes, Read]:
-    suite = load_suite("pocket")
-    return b"fisher_samples=200", lambda data: override(suite, {}, [data.decode("utf-8", "replace")])
+def stored(name: str, whole: bytes, read: Callable[[Path], object], pack: Callable[[bytes], bytes] = bytes) -> Target:
+    """A good file of this name, and how it is read."""
+    return lambda folder: (whole, written(folder / name, read, pack))
 
 
-def slurm(folder: Path) -> tuple[bytes, Read]:
-    return b"trials=20", lambda data: read_options([data.decode("utf-8", "replace")], 1)
-
-
-def suite(folder: Path) -> tuple[bytes, Read]:
-    whole = load_suite("lee20-table2").to_toml().encode()
-    return whole, written(folder / "suite.toml", lambda path: load_suite(str(path)))
+def said(whole: str, read: Callable[[str], object]) -> Target:
+    """A good text of the command line, and how it is read."""
+    return lambda folder: (whole.encode(), lambda data: read(data.decode("utf-8", "replace")))
 
 
 OWN = (
@@ -131,7 +124,6 @@ def table(kind: bytes, whole: bytes) -> Callable[[Path], tuple[bytes, Read]]:
     def make(folder: Path) -> tuple[bytes, Read]:
         (folder / "task.toml").write_bytes(OWN % (kind, kind))
         own = task_from_file(folder / "task.toml") if (folder / f"a.{kind.decode()}").write_bytes(whole) else None
-        assert own is not None
         return whole, written(folder / f"a.{kind.decode()}", lambda path: load_task_data(own))
 
     return make
@@ -162,11 +154,6 @@ RECORD: dict[str, Any] = {
 }
 
 
-def record(folder: Path) -> tuple[bytes, Read]:
-    name, whole = encode_record(RECORD)
-    return whole, written(folder / f"{name}.json", read_record)
-
-
 def signed_record(folder: Path) -> tuple[bytes, Read]:
     """A forger's: id and checksum are made anew for whatever the content has become."""
 
@@ -195,33 +182,12 @@ def signed_record(folder: Path) -> tuple[bytes, Read]:
     return json.dumps(RECORD).encode(), back
 
 
-def archive(folder: Path) -> tuple[bytes, Read]:
-    whole = b"".join(encode_record(RECORD | {"config": CONFIG | {"restart": r}})[1] for r in range(3))
-    return whole, written(folder / "records.jsonl.gz", lambda path: printable(read_records([path])[1]), zipped)
-
-
-def packed_archive(folder: Path) -> tuple[bytes, Read]:
-    whole = gzip.compress(archive(folder)[0])
-    return whole, written(folder / "records.jsonl.gz", lambda path: printable(read_records([path])[1]))
-
-
 def zipped(data: bytes) -> bytes:
     return gzip.compress(data, 1)
 
 
 def printable(problems: Sequence[RecordError]) -> None:
     assert all(str(problem).isprintable() for problem in problems)
-
-
-def methods(folder: Path) -> tuple[bytes, Read]:
-    term = dict.fromkeys(TEXTS, "x") | {"settings": {"p": "0.7"}}
-    whole = json.dumps({"mixout(w_pre, 0.7)": [term], "none": []}).encode()
-    return whole, written(folder / "methods.json", lambda path: printable(read_methods([folder])[1]))
-
-
-def plan(folder: Path) -> tuple[bytes, Read]:
-    whole = encode_plan({("tiny", "a", canonical({"lr": 0.1}), "rte", 0.1, name): 5 for name in ("none", "mixout")})
-    return whole, written(folder / "plan.json", lambda path: printable(read_plan([folder])[1]))
 
 
 def recount(folder: Path) -> tuple[bytes, Read]:
@@ -249,26 +215,15 @@ def noted(key: str) -> Callable[[bytes], bytes]:
     return lambda note: save(TENSORS, metadata={key: note.decode("utf-8", "replace")})
 
 
-def scores(folder: Path) -> tuple[bytes, Read]:
-    return tensor_file("fisher", NOTE), written(folder / "scores", lambda path: load_scores(path, weights="a"))
+def read_scores(path: Path) -> object:
+    return load_scores(path, weights="a")
 
 
-def note_of_scores(folder: Path) -> tuple[bytes, Read]:
-    read = written(folder / "scores", lambda path: load_scores(path, weights="a"), noted("fisher"))
-    return json.dumps(NOTE).encode(), read
+def read_state(path: Path) -> object:
+    return load_state(path, {"seed": 0}, "cpu")
 
 
 STATE = {"recipe": {"seed": 0}, "done": 3, "loss": 0.5, "noted": {"2": {"a": 0.1}}, "tensors": ["a", "b"]}
-
-
-def state(folder: Path) -> tuple[bytes, Read]:
-    whole = tensor_file("unfinished", STATE)
-    return whole, written(folder / "state", lambda path: load_state(path, {"seed": 0}, "cpu"))
-
-
-def note_of_state(folder: Path) -> tuple[bytes, Read]:
-    read = written(folder / "state", lambda path: load_state(path, {"seed": 0}, "cpu"), noted("unfinished"))
-    return json.dumps(STATE).encode(), read
 
 
 def points(folder: Path) -> tuple[bytes, Read]:
@@ -282,29 +237,13 @@ def points(folder: Path) -> tuple[bytes, Read]:
     return whole, written(folder / "points.jsonl", read)
 
 
-def corpus(folder: Path) -> tuple[bytes, Read]:
-    return "one two\nfirst\tsecond\n\u00e4\u2028b\n".encode(), written(folder / "corpus.txt", read_corpus)
-
-
-def target(folder: Path) -> tuple[bytes, Read]:
-    return save(TENSORS), written(folder / "target.safetensors", lambda path: read_target(path, ["a", "b"]))
-
-
-def split_hashes(folder: Path) -> tuple[bytes, Read]:
-    whole = json.dumps({"qnli": {"0.1/0": "a" * 64}, "sst2": {}}).encode()
-    read = written(
-        folder / "hashes.json", lambda path: remember_split_hashes(path, [(TASKS["qnli"], 0.1, 0, "a" * 64)])
-    )
-    return whole, read
-
-
-def submission(folder: Path) -> tuple[bytes, Read]:
+def submission() -> bytes:
     """All files of a submission with two rows each: unpacked and read, whatever stands in them."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
         for file in FILES:
             made.writestr(file.name, "index\tprediction\n0\t0\n1\t1\n")
-    return buffer.getvalue(), written(folder / "submission.zip", check)
+    return buffer.getvalue()
 
 
 def digits(kind: str) -> Callable[[Path], tuple[bytes, Read]]:
@@ -324,13 +263,40 @@ def digits(kind: str) -> Callable[[Path], tuple[bytes, Read]]:
     return make
 
 
-TARGETS: dict[str, Callable[[Path], tuple[bytes, Read]]] = {
-    **{f.__name__: f for f in (strategy, assignment, slurm, suite, task, glue, record, signed_record, archive)},
-    **{
-        f.__name__: f
-        for f in (packed_archive, methods, plan, recount, scores, note_of_scores, state, note_of_state, points)
-    },
-    **{f.__name__: f for f in (corpus, target, split_hashes, submission)},
+def read_problems(path: Path) -> None:
+    printable(read_records([path])[1])
+
+
+STRATEGY = 'mixout(w_pre, 0.7, layers=all) + guided_dropout(0, 0.1, fisher="a b") + head:mixout(w_0, 0.7)'
+LINES = b"".join(encode_record(RECORD | {"config": CONFIG | {"restart": r}})[1] for r in range(3))
+TERM = dict.fromkeys(TEXTS, "x") | {"settings": {"p": "0.7"}}
+PLAN = {("tiny", "a", canonical({"lr": 0.1}), "rte", 0.1, name): 5 for name in ("none", "mixout")}
+SPLITS = json.dumps({"qnli": {"0.1/0": "a" * 64}, "sst2": {}}).encode()
+TARGETS: dict[str, Target] = {
+    "strategy": said(STRATEGY, lambda text: parse(str(parse(text)))),
+    "assignment": said("fisher_samples=200", lambda text: override(load_suite("pocket"), {}, [text])),
+    "slurm": said("trials=20", lambda text: read_options([text], 1)),
+    "suite": stored("s.toml", load_suite("lee20-table2").to_toml().encode(), lambda path: load_suite(str(path))),
+    "record": stored(f"{encode_record(RECORD)[0]}.json", encode_record(RECORD)[1], read_record),
+    "archive": stored("records.jsonl.gz", LINES, read_problems, zipped),
+    "packed_archive": stored("records.jsonl.gz", gzip.compress(LINES), read_problems),
+    "methods": stored(
+        "methods.json",
+        json.dumps({"mixout(w_pre, 0.7)": [TERM], "none": []}).encode(),
+        lambda path: printable(read_methods([path.parent])[1]),
+    ),
+    "plan": stored("plan.json", encode_plan(PLAN), lambda path: printable(read_plan([path.parent])[1])),
+    "scores": stored("scores", tensor_file("fisher", NOTE), read_scores),
+    "note_of_scores": stored("scores", json.dumps(NOTE).encode(), read_scores, noted("fisher")),
+    "state": stored("state", tensor_file("unfinished", STATE), read_state),
+    "note_of_state": stored("state", json.dumps(STATE).encode(), read_state, noted("unfinished")),
+    "corpus": stored("corpus.txt", "one two\nfirst\tsecond\n\u00e4\u2028b\n".encode(), read_corpus),
+    "target": stored("target.safetensors", save(TENSORS), lambda path: read_target(path, ["a", "b"])),
+    "split_hashes": stored(
+        "hashes.json", SPLITS, lambda path: remember_split_hashes(path, [(TASKS["qnli"], 0.1, 0, "a" * 64)])
+    ),
+    "submission": stored("submission.zip", submission(), check),
+    **{f.__name__: f for f in (task, glue, signed_record, recount, points)},
     "tsv": table(b"tsv", b"t\tu\tl\na\tb\t0\nc\td\t1\n"),
     "csv": table(b"csv", b't,u,l\na,"b ""c"" d",0\n"e\nf",g,1\n'),
     "jsonl": table(b"jsonl", b'{"t": "a", "u": "b", "l": "0"}\n{"l": 1, "t": "c", "u": "d"}\n'),

@@ -7,12 +7,14 @@ import shlex
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from benchmarks import verify
 from benchmarks.__main__ import COMMANDS
 from benchmarks.data.own_task import task_from_file
 from regularizers import parse
@@ -90,13 +92,35 @@ def test_the_workflows_are_yaml_and_run_what_a_developer_runs() -> None:
     assert ci["permissions"] == {"contents": "read"}
 
 
+@pytest.fixture
+def job() -> dict[Any, Any]:
+    """The job that checks results handed in by pull request, on foreign files."""
+    found: dict[Any, Any] = yaml.safe_load((ROOT / ".github/workflows/results.yml").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_results_job_may_read_and_nothing_more(job: dict[Any, Any]) -> None:
+    assert job["permissions"] == {"contents": "read"}
+    assert list(job[True]) == ["pull_request"], "never pull_request_target: foreign code must not see secrets"
+    assert job[True]["pull_request"]["paths"] == ["submissions/**"]
+
+
+def test_its_code_and_command_are_ours_and_only_the_results_are_foreign(job: dict[Any, Any]) -> None:
+    steps = job["jobs"]["verify"]["steps"]
+    places = {step["with"]["path"]: step["with"]["ref"] for step in steps if "checkout" in step.get("uses", "")}
+    assert "base.sha" in places["code"] and "head.sha" in places["handed-in"]
+    assert all(step["working-directory"] == "code" for step in steps if "run" in step)
+    text = "\n".join(step.get("run", "") for step in steps)
+    assert re.findall(r"python -m (\w+\.\w+)", text) == ["benchmarks.verify"]
+    assert verify.main.parser().parse_args(["folder"]).rerun == 0
+
+
 def test_the_task_of_the_readme_and_the_docs_is_read(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("question,answer,label\nWho?,me,yes\nWhen?,here,no\n")
     for name in ("dev.csv", "test.csv"):
         (tmp_path / name).write_bytes((tmp_path / "train.csv").read_bytes())
     for page in ("README.md", "docs/own-data.md"):
         toml = re.search(r"```toml\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
-        assert toml is not None
         (tmp_path / "mine.toml").write_text(toml[1])
         task = task_from_file(tmp_path / "mine.toml")
         assert (task.name, task.labels, task.primary) == ("mine", ("no", "yes"), "accuracy")

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from benchmarks.data.official import compare_hashes
 from benchmarks.data.own_task import task_from_file
@@ -120,9 +118,3 @@ def test_a_file_that_is_not_what_it_should_be_is_one_sentence(place: Path, opene
     with pytest.raises(InputError) as refused:
         read(place)
     assert str(refused.value).strip() and "\n" not in str(refused.value)
-
-
-def test_scores_of_another_tool_are_one_sentence(tmp_path: Path) -> None:
-    save_file({"a": torch.ones(1)}, tmp_path / "f.safetensors")
-    with pytest.raises(InputError, match="is a safetensors file but holds no Fisher scores"):
-        load_scores(tmp_path / "f.safetensors")
