@@ -95,15 +95,6 @@ def test_order_and_folder_change_nothing(realistic_records, store, tmp_path):
     assert all(files(tmp_path / name) == files(tmp_path / "a") for name in "bcde")
 
 
-def test_building_again_changes_nothing(small, store, tmp_path):
-    folder = store(small)
-    build([folder], folder)
-    before = files(folder)
-    build([folder], folder)
-    assert files(folder) == before
-    assert sorted(os.listdir(folder)) == sorted([*FILES, "records"])
-
-
 def test_without_cost_nothing_differs_between_two_runs(small, store, tmp_path):
     first = store(small, "first")
     for entry in small:
@@ -162,13 +153,12 @@ def test_hostile_names_are_harmless(record, store, tmp_path):
 # --- command line and exit codes
 
 
-def test_the_command_prints_the_table_and_exits_0(small, store, capsys):
+def test_the_command_prints_the_table_and_exits_0(small, store, capsys, printed):
     folder = store(small)
     argv = [str(folder), "--output", str(folder), "--baseline", MIX, "--without-figures"]
     assert main(argv) == 0
     out, err = capsys.readouterr()
-    assert main([*argv, "--explain"]) == 0
-    explained = capsys.readouterr().out
+    explained = printed(main, *argv, "--explain")
     assert explained.endswith(out) and "sign-flip test" in explained and "sign-flip test" not in out
     assert "=== small-bert, protocol lee20" in out and err == ""
     assert f"baseline: {MIX}" in out

@@ -34,11 +34,9 @@ def test_an_archive_is_read_like_the_folder(realistic_records, store, tmp_path):
     assert len(set(told)) == 1
 
 
-def test_what_holds_nothing_private_keeps_its_checksum(realistic_records, store, tmp_path):
-    folder = store(realistic_records())
-    export.export([folder], tmp_path)
-    read = {record["id"]: record["checksum"] for record in read_records([folder])[0]}
-    assert {record["id"]: record["checksum"] for record in read_records([tmp_path])[0]} == read
+def test_what_holds_nothing_private_keeps_its_checksum(realistic_records, exported, tmp_path):
+    found = {record["id"]: record["checksum"] for record in exported(*realistic_records())}
+    assert found == {record["id"]: record["checksum"] for record in read_records([tmp_path / "run"])[0]}
 
 
 def test_the_same_records_give_the_same_bytes(realistic_records, store, tmp_path):
@@ -54,36 +52,42 @@ def test_the_same_records_give_the_same_bytes(realistic_records, store, tmp_path
     assert made[0][4:8] == bytes(4), "an archive must hold no time"
 
 
-def test_private_things_stay_at_home(honest_record, store, tmp_path):
+@pytest.fixture
+def exported(store, tmp_path):
+    """Return a function that exports records and returns what is read of the archive."""
+
+    def run(*entries):
+        export.export([store(list(entries))], tmp_path / "out")
+        found, problems = read_records([tmp_path / "out"])
+        assert not problems and len(found) == len(entries)
+        return found
+
+    return run
+
+
+def test_private_things_stay_at_home(honest_record, exported, tmp_path):
     entry = honest_record(restart=1, status="error")
     reason = "OSError: /home/jane/x.py: C:\\Users\\jane, \\\\host\\share file:///srv/y ~/z jane@host.example and/or 1/2"
     entry["result"] |= {"reason": reason, "traceback": ["File /home/jane/x.py"], "output": ["jane"]}
     entry["environment"] |= {"hostname": "janes-machine", "user": "jane", "device": "NVIDIA H200"}
     entry["environment"] |= {"gpu": "GPU-8f3c-1234-janes-own"}
-    export.export([store([honest_record(), entry])], tmp_path / "out")
+    found = exported(honest_record(), entry)
     text = b"\n".join(lines(tmp_path / "out")).decode()
     assert "jane" not in text and "/srv" not in text and "~" not in text
-    found, problems = read_records([tmp_path / "out"])
-    assert not problems and {r["id"] for r in found} == {r["id"] for r in read_records([tmp_path / "run"])[0]}
+    assert {r["id"] for r in found} == {r["id"] for r in read_records([tmp_path / "run"])[0]}
     error = next(record for record in found if record["result"]["status"] == "error")
     assert error["result"]["reason"] == "OSError: PATH: PATH, PATH PATH PATH ADDRESS and/or 1/2"
     assert error["environment"]["device"] == "NVIDIA H200"
 
 
-def test_logits_are_no_paths(honest_record, store, tmp_path):
+def test_logits_are_no_paths_and_predictions_have_six_digits(honest_record, exported):
     entry = honest_record()
-    entry["result"]["logits"] = encode_logits([[at / 7, -at / 11] for at in range(4000)])
+    entry["result"] |= {"logits": encode_logits([[at / 7, -at / 11] for at in range(4000)])}
+    entry["result"] |= {"predictions": [1.23456789, 2.0]}
     assert "+/" in entry["result"]["logits"]["float16"], "what would begin a path in a text"
-    export.export([store([entry])], tmp_path / "out")
-    (found,) = read_records([tmp_path / "out"])[0]
+    (found,) = exported(entry)
     assert found["result"]["logits"] == entry["result"]["logits"]
-
-
-def test_predictions_have_six_digits(honest_record, store, tmp_path):
-    entry = honest_record()
-    entry["result"]["predictions"] = [1.23456789, 2.0]
-    export.export([store([entry])], tmp_path / "out")
-    assert json.loads(lines(tmp_path / "out")[0])["result"]["predictions"] == [1.234568, 2.0]
+    assert found["result"]["predictions"] == [1.234568, 2.0]
 
 
 def test_an_identity_with_a_path_cannot_be_published(honest_record, store, tmp_path, refused):

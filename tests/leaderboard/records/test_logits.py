@@ -19,21 +19,22 @@ def test_logits_come_back_as_half_precision() -> None:
 
 
 @pytest.mark.parametrize(
-    "stored",
+    ("stored", "message"),
     [
-        None,
-        {"shape": [1, 2]},
-        {"shape": [1, 2], "float16": "AAAA"},
-        {"shape": [1, 2, 1], "float16": "AAAAAA=="},
-        {"shape": [1, 2], "float16": "not base64"},
-        {"shape": [1], "float16": "AAA="},
+        *(
+            (stored, "logits must be a shape and as many float16 values in base64")
+            for stored in (
+                None,
+                {"shape": [1, 2]},
+                {"shape": [1, 2], "float16": "AAAA"},
+                {"shape": [1, 2, 1], "float16": "AAAAAA=="},
+                {"shape": [1, 2], "float16": "not base64"},
+                {"shape": [1], "float16": "AAA="},
+            )
+        ),
+        ({"shape": [1, 1], "float16": "AHw="}, "logits must be finite"),  # infinity
     ],
 )
-def test_logits_that_are_none_are_refused(stored: object) -> None:
-    with pytest.raises(InputError, match="logits must be a shape and as many float16 values in base64"):
+def test_logits_that_are_none_are_refused(stored: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         decode_logits(stored)
-
-
-def test_logits_that_are_not_finite_are_refused() -> None:
-    with pytest.raises(InputError, match="logits must be finite"):
-        decode_logits({"shape": [1, 1], "float16": "AHw="})  # infinity

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,24 +124,42 @@ def test_foreign_files_are_refused(tmp_path, data, message):
         read_record(path)
 
 
-def test_a_changed_score_breaks_the_checksum(record, tmp_path):
-    path = write_record(tmp_path, record(0.7))
-    path.write_bytes(path.read_bytes().replace(b'"score":0.7,', b'"score":0.9,'))
-    with pytest.raises(RecordError, match="the checksum does not match the content"):
-        read_record(path)
+def edited(path: Path, change: Callable[[bytes], bytes]) -> Path:
+    path.write_bytes(change(path.read_bytes()))
+    return path
 
 
-def test_a_forged_config_or_name_is_refused(record, tmp_path):
-    path = write_record(tmp_path, record(0.7))
-    forged = read_record(path)
-    forged["config"]["strategy"] = "mixout(w_pre, 0.7)"
-    path.write_bytes(resigned(forged))
-    with pytest.raises(RecordError, match="does not belong to its config"):
-        read_record(path)
-    path = write_record(tmp_path, record(0.7))
-    moved = path.rename(tmp_path / "other.json")
-    with pytest.raises(RecordError, match=r"the file must be named rte-.*\.json after the trial that it holds"):
-        read_record(moved)
+def forged(path: Path, **config: object) -> Path:
+    """A record whose config was changed and signed anew."""
+    record = read_record(path)
+    record["config"] |= config
+    return edited(path, lambda _: resigned(record))
+
+
+def pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        (
+            lambda path: edited(path, lambda data: data.replace(b'"score":0.7,', b'"score":0.9,')),
+            "the checksum does not match the content",
+        ),
+        (lambda path: forged(path, strategy="mixout(w_pre, 0.7)"), "does not belong to its config"),
+        (
+            lambda path: path.rename(path.with_name("other.json")),
+            r"the file must be named rte-.*\.json after the trial that it holds",
+        ),
+        (lambda path: pipe(path.with_name("pipe.json")), r"pipe\.json: a record must be a regular file"),
+        (lambda path: path.with_name("a.json"), r"a\.json: cannot be read: No such file"),
+    ],
+)
+def test_what_is_not_as_it_was_written_is_refused(record, tmp_path, damaged, message):
+    with pytest.raises(RecordError, match=message):
+        read_record(damaged(write_record(tmp_path, record(0.7))))
 
 
 @pytest.mark.parametrize("number", ["1e999", "1e999 ", "1E+0309\n", f"1{'0' * 309}.0", f"{'9' * 210}e99"])
@@ -163,17 +182,8 @@ def test_size_is_bounded(record, tmp_path, monkeypatch):
         write_record(tmp_path, record(0.7, restart=1))
 
 
-def test_a_pipe_does_not_block_the_reader(tmp_path):
-    os.mkfifo(tmp_path / "pipe.json")
-    with pytest.raises(RecordError, match=r"pipe\.json: a record must be a regular file"):
-        read_record(tmp_path / "pipe.json")
-
-
-def test_a_missing_file_and_a_hostile_file_name(tmp_path):
-    with pytest.raises(RecordError, match=r"a\.json: cannot be read: No such file"):
-        read_record(tmp_path / "a.json")
-    hostile = tmp_path / "\x1b[2J.json"
-    hostile.write_text("{}")
+def test_a_hostile_file_name_is_printable(tmp_path):
+    (tmp_path / "\x1b[2J.json").write_text("{}")
     _, (problem,) = read_records([tmp_path])
     assert str(problem).isprintable()
 
@@ -186,12 +196,10 @@ def test_folders_files_and_rubbish(record, tmp_path):
     (more / ".half.json.1f.tmp").write_text("{")
     (more / "notes.txt").write_text("")
     assert records.find_records([run, more, second, run / "records"]) == sorted(map(str, [first, second]))
-    with pytest.raises(InputError, match="nowhere does not exist; give output folders, record folders or record files"):
-        records.find_records([tmp_path / "nowhere"])
     (empty := tmp_path / "empty").mkdir()
+    assert records.find_records([empty]) == []
     with pytest.raises(InputError, match=r"no usable record found in .*empty; give the --output folder"):
         records.find_records([run, empty], none_empty=True)
-    assert records.find_records([empty]) == []
     with pytest.raises(InputError, match=r"notes\.txt.x cannot be read: Not a directory"):
         records.find_records([more / "notes.txt" / "x"])
 
@@ -212,14 +220,6 @@ def refuses_or_reads(path: Path) -> dict | None:
     except RecordError as error:
         assert str(error).isprintable()
         return None
-
-
-@QUICK
-@given(data=st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_are_a_record_or_a_record_error(tmp_path, data):
-    path = tmp_path / "x.json"
-    path.write_bytes(data)
-    assert refuses_or_reads(path) is None
 
 
 def _places(value: object, path: tuple = ()) -> list[tuple]:

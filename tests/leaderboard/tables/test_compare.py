@@ -175,10 +175,11 @@ def test_a_name_from_a_record_cannot_become_markup(record: Make) -> None:
     assert "<b>" not in text
 
 
-def test_the_command_prints_or_writes(store: Store, record: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_or_writes(
+    store: Store, record: Make, capsys: pytest.CaptureFixture[str], printed: Callable[..., str]
+) -> None:
     folder = store(rte(record, DEVLIN, [0.5, 0.6]))
-    assert main([str(folder), "--published", "lee20-table1"]) == 0
-    shown = capsys.readouterr().out
+    shown = printed(main, folder, "--published", "lee20-table1")
     assert shown.startswith("# lee20-table1: our results and the published figures")
     assert main([str(folder), "--published", "lee20-table1", "--output", str(folder / "compare.md")]) == 0
     assert (folder / "compare.md").read_text() == shown

@@ -85,9 +85,21 @@ def test_the_tables_figures_are_those_of_a_recomputation(entries, arrange):
             assert line.budget == BUDGET if rule != "default" else pd.isna(line.budget)
 
 
-def test_the_budget_curve_is_the_mean_over_all_subsets(entries, store, tmp_path):
-    build([store(entries)], tmp_path / "out")
-    (section,) = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["sections"]
+@pytest.fixture
+def built(store, tmp_path):
+    """Return a function that builds from records: the one section of the JSON file, and terminal and Markdown texts."""
+
+    def run(entries):
+        text = build([store(entries)], tmp_path / "out")
+        (section,) = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["sections"]
+        markdown = (tmp_path / "out" / "leaderboard.md").read_text()
+        return section, " ".join(text.split()), " ".join(markdown.split())
+
+    return run
+
+
+def test_the_budget_curve_is_the_mean_over_all_subsets(entries, built):
+    section, _, _ = built(entries)
     flat = raw(entries).dropna(subset="held")
     assert len(section["tuning"]) == 4
     for choice in section["tuning"]:
@@ -102,9 +114,8 @@ def test_the_budget_curve_is_the_mean_over_all_subsets(entries, store, tmp_path)
         assert sum(choice["draws"]) == 12 and len(choice["chosen"]) == 12
 
 
-def test_what_tuning_changed_is_the_mean_difference_on_the_same_restarts(entries, store, tmp_path):
-    build([store(entries)], tmp_path / "out")
-    (section,) = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["sections"]
+def test_what_tuning_changed_is_the_mean_difference_on_the_same_restarts(entries, built):
+    section, _, _ = built(entries)
     flat, place = raw(entries), ["family", "examples", "restart"]
     ordered = flat.dropna(subset="held").sort_values(["held", "draw"], ascending=[False, True])
     gains = ordered.groupby(place).score.first() - flat[flat.held.isna()].set_index(place).score
@@ -138,11 +149,10 @@ def test_a_restart_that_lacks_a_configuration_is_missing(entries, arrange):
     assert frame[(frame.rule == "default")].complete.all()
 
 
-def test_a_configuration_that_ended_in_an_error_is_named(entries, store, record, tmp_path, arrange):
+def test_a_configuration_that_ended_in_an_error_is_named(entries, record, built, arrange):
     at = next(at for at, entry in enumerate(entries) if entry["config"]["tuning"]["draw"] == 4)
     entries[at] = {**record(None, status="oom", result={"reason": "out of memory"}), "config": entries[at]["config"]}
-    build([store(entries)], tmp_path / "out")
-    assert "oom: configuration 4: out of memory" in (tmp_path / "out" / "leaderboard.md").read_text()
+    assert "oom: configuration 4: out of memory" in built(entries)[2]
     frame = to_frame(arrange(entries))
     assert frame[(frame.rule == "holdout") & (frame.strategy == "none")].errors.tolist() == [1, 0]
 
@@ -173,11 +183,13 @@ def test_floors_are_shown_and_have_no_part_in_ranks_and_tests(record, arrange):
         assert cell.rows[-1] is row and row.trials[0].config == {"strategy": "tfidf(1)"}  # no rate, no steps
 
 
-def test_markdown_shows_default_and_tuned_next_to_each_other(entries, store, tmp_path):
-    text = build([store(entries)], tmp_path / "out")
+def test_markdown_shows_default_and_tuned_next_to_each_other_and_the_smallest_difference(entries, built):
+    section, text, markdown = built(entries)
     assert "tuned: 5 configurations per strategy and restart, chosen by a holdout" in text
-    lines = (tmp_path / "out" / "leaderboard.md").read_text()
-    assert "| default | tuned (5) [95 %] |" in " ".join(lines.split()) and "| untuned |" in " ".join(lines.split())
+    assert "| default | tuned (5) [95 %] |" in markdown and "| untuned |" in markdown
+    for cell in section["cells"]:
+        assert f"{100 * cell['detectable']:.1f}" in cell["reach"] and cell["detectable"] > 0
+        assert " ".join(cell["reach"].split()) in markdown
 
 
 def test_a_tuned_board_verifies_and_a_forged_line_does_not(entries, store):
@@ -222,25 +234,14 @@ def test_rows_say_how_well_the_training_examples_are_fitted(record, arrange):
     assert line.forgetting == pytest.approx(0.5 + (0.96 + 0.9 + 1.0) / 3, abs=1e-6)
 
 
-def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, store, tmp_path, arrange):
+def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, built, arrange):
     """Fewer than half of the runs of `none` are fitted; half are enough."""
     weak, strong = fitted(record, [0.96, 0.9, 0.8]), fitted(record, [0.96, 0.99, 0.8, 0.7], task="mrpc", dev_hash="00")
-    text = build([store(weak, "weak")], tmp_path / "weak-out")
-    markdown = (tmp_path / "weak-out" / "leaderboard.md").read_text()
-    (document,) = json.loads((tmp_path / "weak-out" / "leaderboard.json").read_text())["sections"]
-    for shown in (text, markdown, document["cells"][0]["reach"]):  # terminal, Markdown, and what the page prints
-        assert "Undertrained (1 of 3 runs of none fit the examples" in " ".join(shown.split())
+    document, text, markdown = built(weak)
+    for shown in (text, markdown, " ".join(document["cells"][0]["reach"].split())):  # the last is what the page prints
+        assert "Undertrained (1 of 3 runs of none fit the examples" in shown
     (section,) = arrange(weak + strong)
     assert [cell.undertrained for cell in section.cells] == [False, True] and section.ranking.cells == 1
-
-
-def test_the_smallest_difference_stands_in_every_cells_header(entries, store, tmp_path):
-    build([store(entries)], tmp_path / "out")
-    markdown = " ".join((tmp_path / "out" / "leaderboard.md").read_text().split())
-    (section,) = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["sections"]
-    for cell in section["cells"]:
-        assert f"{100 * cell['detectable']:.1f}" in cell["reach"] and cell["detectable"] > 0
-        assert " ".join(cell["reach"].split()) in markdown
 
 
 @pytest.mark.parametrize("axis", ["steps", "epochs"])
