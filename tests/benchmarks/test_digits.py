@@ -104,10 +104,6 @@ def repack(name: str, content: Callable[[bytes], bytes]) -> Callable[[Path], Pat
     return change(name, lambda data: gzip.compress(content(gzip.decompress(data))))
 
 
-def missing(folder: Path) -> Path:
-    return folder / "nowhere"
-
-
 def empty(folder: Path) -> Path:
     folder.mkdir()
     return folder
@@ -118,15 +114,11 @@ def no_labels(folder: Path) -> Path:
     return folder
 
 
-def two_sets(folder: Path) -> Path:
-    return write_usps(write_idx(folder, MNIST))
-
-
 USPS_GOOD = "6.0 " + " ".join(["-1.0"] * 256)
 BAD_FOLDERS: list[tuple[Callable[[Path], Path], str]] = [
-    (missing, "a digit folder must be an existing folder, got"),
+    (lambda f: f / "nowhere", "a digit folder must be an existing folder, got"),
     (empty, "must hold one training set, .* got 0 among the 0 files"),
-    (two_sets, "must hold one training set, .* got 2 among the 3 files"),
+    (lambda f: write_usps(write_idx(f, MNIST)), "must hold one training set, .* got 2 among the 3 files"),
     (no_labels, "train-labels-idx1-ubyte.gz: must be a readable file, got No such file"),
     (repack(MNIST[0], lambda d: b"\0\0\10\1" + d[4:]), "the magic number of this IDX file must be 2051, got 2049"),
     (repack(MNIST[1], lambda d: b""), "the magic number of this IDX file must be 2049, got 0"),

@@ -110,25 +110,23 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path, refused: Ca
     assert "cannot be written" in message or "must be a folder that can be written" in message
 
 
-def test_lists_name_what_the_command_line_takes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--list", "tasks"]) == 0
-    tasks = capsys.readouterr().out
+def test_lists_name_what_the_command_line_takes(printed: Callable[..., str]) -> None:
+    tasks = printed(main, "--list", "tasks")
     assert all(
         name in tasks for name in ("cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "pocket-cola")
     )
-    assert main(["--list", "suites"]) == 0
-    assert "pocket" in capsys.readouterr().out
+    assert "pocket" in printed(main, "--list", "suites")
 
 
-def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--dry-run", "--offline", "--output", str(tmp_path / "out")]) == 0
-    shown = capsys.readouterr().out
+def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, printed: Callable[..., str]) -> None:
+    shown = printed(main, "--dry-run", "--offline", "--output", tmp_path / "out")
     assert "204 trials: 0 done, 204 left" in shown
     assert "by one training step measured now" in shown
     assert "lr 0.0001, 3 epochs, batch 16, 3 restarts on 3 splits\n" in shown
     assert "strategies = [" not in shown
-    assert main(["--dry-run", "--verbose", "--offline", "--output", str(tmp_path / "out")]) == 0
-    assert "strategies = [" in capsys.readouterr().out, "the resolved suite"
+    assert "strategies = [" in printed(main, "--dry-run", "--verbose", "--offline", "--output", tmp_path / "out"), (
+        "the resolved suite"
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -170,9 +168,7 @@ def write_plugin(folder: Path, name: str, line: str) -> Path:
     return path
 
 
-def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(tmp_path: Path, printed: Callable[..., str]) -> None:
     """SIGKILL of the whole group in the middle; then again; then once more: no new trials, identical files.
 
     A trial sends the signal, so that it always comes between the first trial and the last.
@@ -189,8 +185,7 @@ def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(
         assert main(command(output, plugin, *strategies)[3:]) == 0
     assert leaderboard(broken) == leaderboard(whole)
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
-    assert main(command(whole, plugin, *strategies)[3:]) == 0
-    assert "8 trials: 8 done, 0 left" in capsys.readouterr().out
+    assert "8 trials: 8 done, 0 left" in printed(main, *command(whole, plugin, *strategies)[3:])
     assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
 
 
@@ -276,12 +271,9 @@ def test_a_result_without_test_predictions_is_trained_again_for_them_and_scores_
     assert path.stat().st_mtime_ns == written, "now it is there"
 
 
-def test_a_suite_for_glue_runs_on_the_embedded_model_and_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_suite_for_glue_runs_on_the_embedded_model_and_says_so(tmp_path: Path, printed: Callable[..., str]) -> None:
     request = ["--suite", "glue", "--model", "pocket", "--strategies", "none", "--output", str(tmp_path / "out")]
-    assert main([*request, "--dry-run"]) == 0
-    shown = capsys.readouterr().out
+    shown = printed(main, *request, "--dry-run")
     assert "--model pocket: synthetic tasks in place of GLUE: rte -> pocket-rte, mrpc -> pocket-mrpc" in shown
     assert "12 trials: 0 done" in shown
 
@@ -319,7 +311,6 @@ def test_of_two_launchers_that_plan_at_a_time_none_loses_what_it_planned(
     other = {("m", "w", "{}", "rte", 1.0, "mixout(w_pre, 0.7)"): 3}
     with Leases(tmp_path) as leases:
         lease = leases.claim("plan.json")
-        assert lease is not None
 
         def wait(_: float) -> None:
             (tmp_path / "plan.json").write_bytes(encode_plan(other))
@@ -396,15 +387,15 @@ def test_after_a_narrower_request_the_table_still_has_all_records(
     tmp_path: Path,
     make_configs: Callable[..., list[TrialConfig]],
     untrained: Callable[[TrialConfig], dict[str, Any]],
-    capsys: pytest.CaptureFixture[str],
+    printed: Callable[..., str],
 ) -> None:
     """As `leaderboard.verify` wants it, to which a line too few is a trial that somebody dropped."""
     for config in make_configs("none", MIX):
         write_record(tmp_path / "records", untrained(config))
     for strategies in (["none", MIX], ["none"]):
-        assert main([*SMALL, "--strategies", *strategies, "--output", str(tmp_path)]) == 0
-        assert f"{len(strategies)} trials: {len(strategies)} done, 0 left" in capsys.readouterr().out
+        assert f"{len(strategies)} trials: {len(strategies)} done, 0 left" in printed(
+            main, *SMALL, "--strategies", *strategies, "--output", tmp_path
+        )
         assert list(disagreements(tmp_path, build)) == []
         assert MIX in (tmp_path / "leaderboard.csv").read_text()
-    assert main([*SMALL, "--strategies", "none", "--output", str(tmp_path), "--dry-run"]) == 0
-    assert "Nothing left to run." in capsys.readouterr().out
+    assert "Nothing left to run." in printed(main, *SMALL, "--strategies", "none", "--output", tmp_path, "--dry-run")

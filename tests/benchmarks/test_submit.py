@@ -159,40 +159,49 @@ def test_predictions_of_another_test_file_are_refused(
     assert not (tmp_path / "no").exists()
 
 
+RTE = {"task": "rte", "score": 0.6, "predictions": [1] * 3000}
+
+
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "flags", "message"),
     [
+        ({}, ["--fraction", "0.5"], "no test predictions are there for 50 %"),
+        ({}, ["--strategies", "none"], "for none; there are some for: mixout"),
+        ({"model": "bert-base-uncased"}, [], "a submission must come from one model and protocol, got 2"),
         (
             {"predictions": [1] * 9},
+            [],
             "RTE.tsv must have 3000 predictions, one per example of the official test set, got 9",
         ),
-        ({"predictions": [2] * 3000}, "RTE.tsv must have class ids below 2 as predictions, got another"),
-        ({"predictions": ["x"] * 3000}, "are damaged; run its trial again"),
-        ({"task": "pocket-rte"}, "no trial of a GLUE task has test predictions; run it with --set predict_test=true"),
+        ({"predictions": [2] * 3000}, [], "RTE.tsv must have class ids below 2 as predictions, got another"),
+        ({"predictions": ["x"] * 3000}, [], "are damaged; run its trial again"),
+        (
+            {"task": "pocket-rte"},
+            [],
+            "no trial of a GLUE task has test predictions; run it with --set predict_test=true",
+        ),
     ],
 )
 def test_what_cannot_be_submitted_is_one_sentence(
-    changes: dict[str, Any], message: str, run_folder: Write, tmp_path: Path, refused: Callable[..., str]
+    changes: dict[str, Any],
+    flags: list[str],
+    message: str,
+    run_folder: Write,
+    tmp_path: Path,
+    refused: Callable[..., str],
 ) -> None:
-    folder = run_folder(record(**({"task": "rte", "score": 0.6, "predictions": [1] * 3000} | changes)))
-    assert message in refused(main, str(folder), "--output", str(tmp_path / "out"))
+    others = [record(**RTE, restart=1)] if "model" in changes else []
+    folder = run_folder(record(**RTE | changes), *others)
+    assert message in refused(main, folder, "--output", tmp_path / "out", *flags)
 
 
-def test_a_submission_mixes_no_models_and_no_shares(
-    run_folder: Write, tmp_path: Path, refused: Callable[..., str]
-) -> None:
+def test_results_and_output_must_be_given(refused: Callable[..., str]) -> None:
+    assert "RESULTS and --output DIR must be given" in refused(main)
+
+
+def test_a_submission_mixes_no_shares(run_folder: Write, tmp_path: Path) -> None:
     folder = run_folder(record("rte", 0.6, [1] * 3000), record("cola", 0.9, [1] * 1063, fraction=0.1))
     assert set(submitted(folder, tmp_path / "out")["CoLA.tsv"][1:]) == {f"{i}\t0" for i in range(1063)}, "not mixed in"
-    assert "no test predictions are there for 50 %" in refused(
-        main, str(folder), "--output", str(tmp_path / "x"), "--fraction", "0.5"
-    )
-    assert "for none; there are some for: mixout" in refused(
-        main, str(folder), "--output", str(tmp_path / "x"), "--strategies", "none"
-    )
-    run_folder(record("rte", 0.6, [1] * 3000, model="bert-base-uncased"))
-    message = refused(main, str(folder), "--output", str(tmp_path / "x"))
-    assert "a submission must come from one model and protocol, got 2" in message
-    assert "RESULTS and --output DIR must be given" in refused(main)
 
 
 @pytest.fixture(scope="module")
@@ -225,17 +234,16 @@ def test_the_validator_finds_what_the_server_would_refuse(
     message: str,
     constant: dict[str, bytes],
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    printed: Callable[..., str],
 ) -> None:
     kept = {entry: data for entry, data in constant.items() if entry != name}
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         for entry, data in (kept | ({} if text is None else {name: text.encode()})).items():
             archive.writestr(entry, data)
-    assert main(["--check", str(tmp_path / "bad.zip")]) == 1
-    assert message in capsys.readouterr().out
+    assert message in printed(main, "--check", tmp_path / "bad.zip", code=1)
 
 
-def test_the_validator_reads_what_is_no_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_validator_reads_what_is_no_zip(tmp_path: Path, printed: Callable[..., str]) -> None:
     (tmp_path / "no.zip").write_text("no")
-    assert main(["--check", str(tmp_path / "no.zip"), str(tmp_path / "absent.zip")]) == 1
-    assert capsys.readouterr().out.count("cannot be read as a zip") == 2
+    said = printed(main, "--check", tmp_path / "no.zip", tmp_path / "absent.zip", code=1)
+    assert said.count("cannot be read as a zip") == 2

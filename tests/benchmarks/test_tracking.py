@@ -128,20 +128,18 @@ def test_a_damaged_memory_is_begun_anew(records: list[Record], tmp_path: Path, d
     "command", [(run, []), (choose, ["rows.csv", "--text", "t", "--label", "y", "--model", "pocket"])]
 )
 def test_a_missing_package_is_said_before_anything_starts(
-    command: tuple[Any, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    command: tuple[Any, list[str]], tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)  # as Python says that it has been looked for in vain
     module, words = command
-    assert module.main([*words, "--report-to", "wandb", "--output", str(tmp_path / "out")]) == 2
     said = "error: --report-to wandb needs wandb, which is not installed: pip install 'regbench[wandb]'\n"
-    assert capsys.readouterr().err == said
+    assert refused(module.main, *words, "--report-to", "wandb", "--output", tmp_path / "out") == said
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_sends_its_trials_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_sends_its_trials_at_the_end(tmp_path: Path, printed: Callable[..., str]) -> None:
     request = ["--tasks", "pocket-rte", "--fractions", "0.02", "--restarts", "1", "--strategies", "none"]
     request += ["--set", "epochs=1", "--workers", "1", "--report-to", "tensorboard", "--output", str(tmp_path)]
-    assert run.main(request) == 0
-    assert capsys.readouterr().out.rstrip().endswith("1 trials sent to tensorboard")
+    assert printed(run.main, *request).rstrip().endswith("1 trials sent to tensorboard")
     [record] = (tmp_path / "records").iterdir()
     assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == [record.stem]

@@ -93,7 +93,17 @@ def test_robertas_positions_start_after_its_padding_index(look_at, folder):
         look_at("rabbit " * 11, max_length=40)
 
 
+def edit_weights(folder, change):
+    state = load_file(folder / "model.safetensors")
+    change(state)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 DAMAGE = {
+    "weights that hold nan": (
+        lambda f: edit_weights(f, lambda state: state["bert.encoder.layer.1.output.dense.weight"].fill_(float("nan"))),
+        "must give finite numbers, but its weights make NaN or infinity of mine",
+    ),
     "no files": (
         lambda f: [(f / name).unlink() for name in ("tokenizer.json", "tokenizer_config.json")],
         r"must bring its tokenizer's files \(tokenizer.json, or vocab.txt",
@@ -117,7 +127,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage, sentence", DAMAGE.values(), ids=DAMAGE)
-def test_a_tokenizer_that_is_missing_or_anothers_is_refused(look_at, folder, damage, sentence):
+def test_a_model_that_is_not_whole_or_has_anothers_tokenizer_is_refused(look_at, folder, damage, sentence):
     damage(folder)
     with pytest.raises(InputError, match=sentence):
         look_at()
@@ -150,21 +160,12 @@ def test_texts_of_unknown_words_are_named_once_with_share_and_example(look_at):
 
 def test_segments_that_the_model_has_no_embedding_for_are_refused(folder):
     set_config(folder, type_vocab_size=1)
-    state = load_file(folder / "model.safetensors")
     name = "bert.embeddings.token_type_embeddings.weight"
-    save_file(state | {name: state[name][:1].clone()}, folder / "model.safetensors", metadata={"format": "pt"})
+    edit_weights(folder, lambda state: state.update({name: state[name][:1].clone()}))
     source = models.find_model(str(folder), offline=True)
     pairs = TaskData(TASK, rows := (Example(0, (WORDS, WORDS), 0), Example(1, (WORDS, WORDS), 1)), rows, "file")
     with pytest.raises(InputError, match="must number segments below 1, as the model does, and gives 1"):
         look(source, [("mine", 40)], lambda name: pairs, lambda name: {})
-
-
-def test_weights_that_hold_nan_are_refused(look_at, folder):
-    state = load_file(folder / "model.safetensors")
-    state["bert.encoder.layer.1.output.dense.weight"][0, 0] = float("nan")
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match="must give finite numbers, but its weights make NaN or infinity of mine"):
-        look_at()
 
 
 def test_whatever_else_a_model_cannot_compute_is_one_sentence(look_at, monkeypatch):

@@ -444,15 +444,19 @@ def test_the_checkpoint_is_gone_when_the_record_is_written(make: Make, plain: Re
     assert record["environment"]["resumed"] == [4] and record["environment"]["attempt"] == 2
 
 
-def test_after_a_gpus_memory_ran_out_the_smaller_micro_batches_start_anew(
-    make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("made_with", [None, 2], ids=["the whole batch", "small ones"])
+def test_a_trial_whose_memory_runs_out_keeps_its_small_micro_batches(
+    made_with: int | None, make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make("dropout(0.1)", plain)
-    resources = interrupted(config, plain, tmp_path, 4)
-    whole = outcome(execute(config, dataclasses.replace(plain, micro_batch=2)))
-    real = trial.run
+    """It starts anew after the whole batch failed, and goes on where a checkpoint was made with small ones."""
+    config, small = make("dropout(0.1)", plain), dataclasses.replace(plain, micro_batch=2)
+    whole = outcome(execute(config, small))
+    first = dataclasses.replace(plain, micro_batch=made_with)
+    resources = dataclasses.replace(interrupted(config, first, tmp_path, 4), micro_batch=None)
+    tried, real = [], trial.run
 
     def run(config: Any, given: Resources, *more: Any) -> Any:
+        tried.append(given.micro_batch)
         if given.micro_batch is None:
             raise torch.OutOfMemoryError("planted")
         return real(config, given, *more)
@@ -460,26 +464,9 @@ def test_after_a_gpus_memory_ran_out_the_smaller_micro_batches_start_anew(
     monkeypatch.setattr(trial, "run", run)
     record = execute_within_memory(config, resources)
     assert outcome(record) == whole and whole["micro_batch"] == 2
-    assert record["environment"]["notes"] == ["the checkpoint was made with another micro_batch; the trial starts anew"]
-
-
-def test_a_trial_that_went_on_with_smaller_micro_batches_keeps_them_when_it_is_interrupted(
-    make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = make("dropout(0.1)", plain)
-    small = dataclasses.replace(plain, micro_batch=2)
-    whole = outcome(execute(config, small))
-    resources = dataclasses.replace(interrupted(config, small, tmp_path, 4), micro_batch=None)
-    tried, real = [], trial.run
-
-    def run(config: Any, given: Resources, *more: Any) -> Any:
-        tried.append(given.micro_batch)
-        return real(config, given, *more)
-
-    monkeypatch.setattr(trial, "run", run)
-    record = execute_within_memory(config, resources)
-    assert tried == [2] and outcome(record) == whole
-    assert record["environment"]["resumed"] == [4] and "notes" not in record["environment"]
+    other = ["the checkpoint was made with another micro_batch; the trial starts anew"]
+    assert record["environment"].get("notes") == (other if made_with is None else None)
+    assert (tried, record["environment"].get("resumed")) == (([None, 2], None) if made_with is None else ([2], [4]))
 
 
 @pytest.mark.parametrize("what", ["", "empty", "folder", "text", "pipe"])
@@ -542,19 +529,6 @@ def test_the_display_counts_no_floor_as_failed_and_obeys_a_quiet_console(capsys:
                 display.end(config, Outcome(Status.FAILED))
         shown = capsys.readouterr().out
         assert shown == "" if quiet else shown.startswith("2/2 failed runs 1, errors 0, ")
-
-
-def test_trials_of_several_processes_have_no_checkpoints(
-    tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    launch = {"RANK": "0", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
-    for name, value in (launch | {"MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2"}).items():
-        monkeypatch.setenv(name, value)
-    assert refused(main, "--checkpoint-every", "50", "--output", tmp_path / "out") == (
-        "error: accelerate launch must come without --checkpoint-every, got 50; trials of several processes have no "
-        "checkpoints\n"
-    )
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_worker_and_then_the_whole_run_are_killed_and_the_next_run_ends_with_the_same_record(

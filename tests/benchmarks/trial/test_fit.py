@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -94,61 +95,55 @@ def test_heads_may_be_left_over_and_a_pooler_may_be_missing(checkpoint, change):
     assert template.head == {"classifier.weight", "classifier.bias"} | lost and not template.brought
 
 
-@pytest.mark.parametrize(
-    "config, sentence",
-    [
-        ({"is_decoder": True}, "must be an encoder, but its config.json says is_decoder"),
-        ({"position_embedding_type": "relative_key"}, "must have absolute positions"),
-    ],
-)
-def test_a_config_that_asks_for_other_attention_is_refused(checkpoint, config, sentence):
-    folder = checkpoint(**config)
-    with pytest.raises(InputError, match=sentence):
-        find_model(folder, offline=True)
-    with pytest.raises(InputError, match=sentence):
-        load_pretrained(folder, "mlm")
-
-
+READERS = {
+    "hash": checkpoint_hash,
+    "model": lambda folder: find_model(folder, offline=True),
+    "trial": lambda folder: load_template(find_model(folder, offline=True), 2),
+    "fisher": lambda folder: load_pretrained(folder, "mlm"),
+}
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
+NOT_WHOLE = r"model.safetensors must be a whole safetensors file.*git lfs pull"
+NO_CONFIG = {
+    "model": "could not be loaded; its files must be whole",
+    "fisher": "cannot be loaded from a folder or the hub",
+}
+GONE = b'{"weight_map": {"bert.x": "gone.safetensors"}}'
+# settings of the config, files with what they hold instead (None: removed), what each reader says
+DAMAGED = [
+    (
+        {"is_decoder": True},
+        {},
+        dict.fromkeys(("model", "fisher"), "must be an encoder, but its config.json says is_decoder"),
+    ),
+    (
+        {"position_embedding_type": "relative_key"},
+        {},
+        dict.fromkeys(("model", "fisher"), "must have absolute positions"),
+    ),
+    *(
+        ({}, {WEIGHTS: content}, dict.fromkeys(("hash", "trial", "fisher"), NOT_WHOLE))
+        for content in (POINTER, b"", (MODEL_DIR / WEIGHTS).read_bytes()[:9000])
+    ),
+    *(
+        ({}, {WEIGHTS: None, INDEX: index}, dict.fromkeys(("hash", "trial"), "must be a whole index"))
+        for index in (b"", b"[]", b'{"weight_map": 3}')
+    ),
+    (
+        {},
+        {WEIGHTS: None, INDEX: GONE},
+        dict.fromkeys(("hash", "trial"), "names gone.safetensors, which must be next to it"),
+    ),
+    *(({}, {CONFIG: content}, NO_CONFIG) for content in (b"", b"[]", b"{", b"3", POINTER)),
+]
 
 
-@pytest.mark.parametrize("damage", [POINTER, b"", None], ids=["a pointer", "empty", "half"])
-def test_damaged_weights_are_refused_wherever_they_are_read(checkpoint, tmp_path, damage):
-    folder = checkpoint()
-    file = tmp_path / "changed" / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:9000] if damage is None else damage)
-    for read in (
-        checkpoint_hash,
-        lambda folder: load_template(find_model(folder, offline=True), 2),
-        lambda folder: load_pretrained(folder, "mlm"),
-    ):
-        with pytest.raises(InputError, match=r"model.safetensors must be a whole safetensors file.*git lfs pull"):
-            read(folder)
-
-
-@pytest.mark.parametrize(
-    "index, sentence",
-    [
-        ("", "must be a whole index"),
-        ("[]", "must be a whole index"),
-        ('{"weight_map": 3}', "must be a whole index"),
-        ('{"weight_map": {"bert.x": "gone.safetensors"}}', "names gone.safetensors, which must be next to it"),
-    ],
-)
-def test_a_damaged_index_of_shards_is_refused(checkpoint, tmp_path, index, sentence):
-    folder = checkpoint()
-    (tmp_path / "changed" / "model.safetensors").unlink()
-    (tmp_path / "changed" / "model.safetensors.index.json").write_text(index)
-    for read in (checkpoint_hash, lambda folder: load_template(find_model(folder, offline=True), 2)):
+@pytest.mark.parametrize(("config", "files", "said"), DAMAGED)
+def test_damaged_files_are_refused_wherever_they_are_read(checkpoint, config, files, said):
+    folder = checkpoint(**config)
+    for name, content in files.items():
+        file = Path(folder, name)
+        file.unlink() if content is None else file.write_bytes(content)
+    for reader, sentence in said.items():
         with pytest.raises(InputError, match=sentence):
-            read(folder)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", "3", POINTER.decode()])
-def test_a_damaged_config_is_refused(checkpoint, tmp_path, text):
-    folder = checkpoint()
-    (tmp_path / "changed" / "config.json").write_text(text)
-    with pytest.raises(InputError, match="could not be loaded; its files must be whole"):
-        find_model(folder, offline=True)
-    with pytest.raises(InputError, match="cannot be loaded from a folder or the hub"):
-        load_pretrained(folder, "mlm")
+            READERS[reader](folder)

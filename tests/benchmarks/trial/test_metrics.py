@@ -1,5 +1,10 @@
 """Scores against slow or independent formulas, the floor of constant predictions, and the failed-run rule."""
 
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,18 +34,16 @@ def test_correlations_know_perfect_reversed_and_monotone() -> None:
     assert metrics.pearson([value**3 for value in labels], labels) < 1
 
 
-@pytest.mark.parametrize("function", [metrics.matthews, metrics.pearson, metrics.spearman])
-def test_an_undefined_correlation_is_zero(function: object) -> None:
-    assert callable(function)
-    assert function([1, 1, 1], [0, 1, 1]) == 0.0
-    assert function([0, 1, 1], [1, 1, 1]) == 0.0
-    assert function([1], [1]) == 0.0
+CONSTANT = (([1, 1, 1], [0, 1, 1]), ([0, 1, 1], [1, 1, 1]), ([1], [1]))
+NOT_FINITE = (([math.nan, 1, 2], [1, 2, 3]), ([math.inf, 1, 2], [1, 2, 3]))
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_non_finite_prediction_has_no_correlation(bad: float) -> None:
-    assert metrics.pearson([bad, 1.0, 2.0], [1.0, 2.0, 3.0]) == 0.0
-    assert metrics.spearman([bad, 1.0, 2.0], [1.0, 2.0, 3.0]) == 0.0
+@pytest.mark.parametrize(
+    ("function", "pairs"),
+    [(metrics.matthews, CONSTANT), *((f, CONSTANT + NOT_FINITE) for f in (metrics.pearson, metrics.spearman))],
+)
+def test_an_undefined_correlation_is_zero(function: Callable[..., float], pairs: Any) -> None:
+    assert {function(*pair) for pair in pairs} == {0.0}
 
 
 def test_scores_hold_the_task_s_own_and_their_mean() -> None:
@@ -51,21 +54,29 @@ def test_scores_hold_the_task_s_own_and_their_mean() -> None:
     assert set(scores(STSB, [1.0, 2.0], [0.5, 4.0])) == {"spearman", "pearson", "combined"}
 
 
-def test_scores_refuse_missing_predictions() -> None:
-    message = "rte: predictions and labels must be equally many and not none, got"
-    with pytest.raises(InputError, match=rf"^{message} 1 and 2\.$"):
-        scores(RTE, [1], [1, 0])
-    with pytest.raises(InputError, match=rf"^{message} 0 and 0\.$"):
-        scores(RTE, [], [])
-
-
 def test_a_metric_is_primary_combined_or_one_of_the_task_s() -> None:
     assert metric_name(MRPC, "primary") == "f1"
     assert metric_name(MRPC, "accuracy") == "accuracy"
     assert metric_name(RTE, "combined") == "combined"
-    with pytest.raises(InputError) as refused:
-        metric_name(MRPC, "spearman")
-    assert str(refused.value) == "mrpc: metric must be primary, combined or one of f1, accuracy, got 'spearman'."
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (
+            lambda: scores(RTE, [1], [1, 0]),
+            "rte: predictions and labels must be equally many and not none, got 1 and 2.",
+        ),
+        (lambda: scores(RTE, [], []), "rte: predictions and labels must be equally many and not none, got 0 and 0."),
+        (
+            lambda: metric_name(MRPC, "spearman"),
+            "mrpc: metric must be primary, combined or one of f1, accuracy, got 'spearman'.",
+        ),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(ask: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        ask()
 
 
 @settings(max_examples=60, deadline=None)
@@ -158,28 +169,26 @@ def test_a_run_above_floor_and_chance_did_not_fail() -> None:
     assert not verdict.imputed
 
 
-def test_a_lucky_coin_fails_by_chance_and_not_by_the_plain_rule() -> None:
+HALF = [0, 1] * 50
+
+
+@pytest.mark.parametrize(
+    ("task", "predictions", "labels", "score", "failed_by", "failed_plain"),
+    [
+        pytest.param(COLA, [0, 1] * 26 + [1, 0] * 24, HALF, 0.04, "chance", False, id="a lucky coin"),
+        pytest.param(COLA, HALF[::-1], HALF, -1, "rule", True, id="below the floor"),
+        pytest.param(RTE, [0, 0, 1, 0], [0, 0, 0, 1], 0.5, "rule", True, id="below the majority"),
+        pytest.param(RTE, [0, 0, 1, 1], [0, 1, 1, 1], 0.75, "rule", True, id="the floor itself"),
+        pytest.param(STSB, [math.nan, 1, 2], [1, 2, 3], 0.0, "diverged", True, id="an undefined prediction"),
+    ],
+)
+def test_what_fails_by_which_rule(
+    task: Task, predictions: list[float], labels: list[float], score: float, failed_by: str, failed_plain: bool
+) -> None:
     """Noise exceeds a Matthews of 0 about half of the time; the plain rule would call that a success."""
-    labels = [0, 1] * 50
-    predictions = [0, 1] * 26 + [1, 0] * 24
-    verdict = judge(COLA, "primary", predictions, labels, diverged=False, seed=0)
-    assert verdict.score == pytest.approx(0.04)
-    assert (verdict.failed, verdict.failed_by, verdict.failed_plain) == (True, "chance", False)
-
-
-def test_below_the_floor_the_rule_is_named_before_chance() -> None:
-    verdict = judge(COLA, "primary", [1, 0] * 50, [0, 1] * 50, diverged=False, seed=0)
-    assert verdict.score == pytest.approx(-1)
-    assert (verdict.failed_by, verdict.failed_plain) == ("rule", True)
-
-
-def test_the_floor_itself_fails_whatever_the_last_bits_say() -> None:
-    """An accuracy of exactly the majority share, by predictions that are not constant."""
-    verdict = judge(RTE, "primary", [0, 0, 1, 0], [0, 0, 0, 1], diverged=False, seed=0)
-    assert verdict.score == 0.5
-    assert verdict.failed_by == "rule"
-    tied = judge(RTE, "primary", [0, 0, 1, 1], [0, 1, 1, 1], diverged=False, seed=0)
-    assert (tied.score, tied.floor, tied.failed_by) == (0.75, 0.75, "rule")
+    verdict = judge(task, "primary", predictions, labels, diverged=False, seed=0)
+    assert verdict.score == pytest.approx(score) and verdict.failed and verdict.imputed == (failed_by == "diverged")
+    assert (verdict.failed_by, verdict.failed_plain) == (failed_by, failed_plain)
 
 
 @pytest.mark.parametrize("predictions", [[1, 1, 0, 0], None])
@@ -187,11 +196,6 @@ def test_a_diverged_run_is_imputed_with_the_floor_even_if_it_predicted_well(pred
     verdict = judge(MRPC, "primary", predictions, [1, 1, 0, 0], diverged=True, seed=0)
     assert verdict.score == verdict.floor == verdict.threshold == pytest.approx(2 / 3)
     assert (verdict.failed, verdict.failed_by, verdict.failed_plain, verdict.imputed) == (True, "diverged", True, True)
-
-
-def test_a_nan_prediction_is_a_diverged_run() -> None:
-    verdict = judge(STSB, "primary", [float("nan"), 1.0, 2.0], [1.0, 2.0, 3.0], diverged=False, seed=0)
-    assert (verdict.failed_by, verdict.score, verdict.imputed) == ("diverged", 0.0, True)
 
 
 @pytest.mark.parametrize("predictions", [None, [], [float("nan")] * 3, [1.0, 1.0, 1.0]])
@@ -213,5 +217,4 @@ def test_combined_is_judged_by_the_mean() -> None:
 def test_huge_predictions_do_not_overflow_the_chance_test() -> None:
     predictions = [value * 1e300 for value in (1.0, -2.0, 3.0, 0.5, 9.0, -4.0)]
     threshold = chance_threshold(STSB, "pearson", predictions, [1.0, 2.0, 3.0, 4.0, 5.0, 0.0], seed=0)
-    assert threshold is not None
     assert 0 < threshold <= 1

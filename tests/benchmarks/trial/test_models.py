@@ -47,12 +47,6 @@ def test_a_local_folder_is_labelled_by_its_name_and_a_package_folder_by_its_pare
     assert models.label("x", tmp_path / "bert-mini" / "model") == "bert-mini-model"
 
 
-def test_a_family_without_a_classifier_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
-    with pytest.raises(InputError, match=r"transformers has a sequence-classification head for, got vit"):
-        models.find_model(str(tmp_path), offline=True)
-
-
 @pytest.mark.parametrize(("end", "pad"), [(5, 5), ([7, 8], 7), (None, None)])
 def test_a_checkpoint_without_a_padding_token_pads_with_its_end_token(end: object, pad: object) -> None:
     config = LlamaConfig(eos_token_id=end)
@@ -63,17 +57,21 @@ def test_a_checkpoint_without_a_padding_token_pads_with_its_end_token(end: objec
     assert config.pad_token_id == 3
 
 
-@pytest.mark.parametrize("name", ["./absent", "/absent/model", "a/b/c"])
-def test_a_folder_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="--model must be a hub id or an existing folder, got"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        *((name, "--model must be a hub id or an existing folder, got") for name in ("./absent", "/absent/m", "a/b/c")),
+        ("nobody/no-such-model", "must be in the local cache when --offline is given"),
+        ("./empty", "could not be loaded"),
+        ("./vision", "transformers has a sequence-classification head for, got vit"),
+    ],
+)
+def test_what_is_no_model_for_texts_is_refused(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, config in (("empty", None), ("vision", {"model_type": "vit"})):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text(json.dumps(config)) if config else None
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
         models.find_model(name, offline=True)
-
-
-def test_a_hub_model_that_is_not_cached_is_refused_offline() -> None:
-    with pytest.raises(InputError, match="must be in the local cache when --offline is given"):
-        models.find_model("nobody/no-such-model", offline=True)
-
-
-def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="could not be loaded"):
-        models.find_model(str(tmp_path), offline=True)

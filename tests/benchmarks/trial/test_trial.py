@@ -185,13 +185,6 @@ def test_the_record_says_which_pass_was_used(
     assert "notes" not in by_forward[1] and by_forward[0]["train_loss"] == by_forward[1]["train_loss"]
 
 
-def test_an_exception_in_a_trial_is_an_error_record_with_its_reason(make_configs: Make, resources: Resources) -> None:
-    (config,) = make_configs("guided_dropout(0, 0.1)")  # no scores were given
-    result = execute(config, resources)["result"]
-    assert (result["status"], result["score"], result["failed"]) == ("error", None, None)
-    assert "must be given Fisher scores" in result["reason"]
-
-
 def test_pooled_data_trains_and_is_scored_on_other_rows(make_configs: Make, resources: Resources) -> None:
     (config,) = make_configs("none", protocol="sharma24", epochs=1)
     data = Origin(offline=True).load("pocket-rte")

@@ -47,7 +47,6 @@ def make(source: models.Source) -> Make:
 
 
 def place(config: TrialConfig) -> tuple[Any, ...]:
-    assert config.tuning is not None
     return config.tuning.family, config.tuning.draw, config.tuning.holdout
 
 
@@ -185,30 +184,24 @@ def test_scores_of_a_regression_have_fit_and_holdout_but_no_probabilities(make: 
     assert set(result["fit"]) == {"loss", "score", "spearman"} and -1 <= result["holdout"]["score"] <= 1
 
 
-def test_holdout_scores_are_verified(records: dict[str, Any], tmp_path: Any, capsys: Any) -> None:
-    def check() -> str:
-        for record in records.values():
-            write_record(tmp_path / "records", record)
-        code = verify.main([str(tmp_path), "--offline", "--allow-incomplete"])
-        return f"{code} {capsys.readouterr().out}"
-
-    assert check().startswith("0 ")
-    records["1 0.25"]["result"]["holdout"]["score"] = 0.99
-    assert "its holdout score is 0.99, its predictions and labels give" in check()
-    records["1 0.25"]["result"]["holdout"]["predictions"] = [0, 1]
-    assert "2 holdout predictions for 10 labels" in check()
-
-
-def test_calibration_is_verified_from_the_logits(records: dict[str, Any], tmp_path: Any, capsys: Any) -> None:
-    result = records["0 None"]["result"]
-    result["calibration"]["brier"] = 1.25
-    write_record(tmp_path / "records", records["0 None"])
-    assert verify.main([str(tmp_path), "--offline", "--allow-incomplete"]) == 1
-    assert "its brier is 1.25, its logits and the labels give 0." in capsys.readouterr().out
-    result["logits"] = encode_logits([[0.0, 1.0]])
-    write_record(tmp_path / "records", records["0 None"])
-    assert verify.main([str(tmp_path), "--offline", "--allow-incomplete"]) == 1
-    assert "logits of 1 examples for 400 labels" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("1 0.25", {}, ""),
+        ("1 0.25", {"holdout": {"score": 0.99}}, "its holdout score is 0.99, its predictions and labels give"),
+        ("1 0.25", {"holdout": {"predictions": [0, 1]}}, "2 holdout predictions for 10 labels"),
+        ("0 None", {"calibration": {"brier": 1.25}}, "its brier is 1.25, its logits and the labels give 0."),
+        ("0 None", {"logits": encode_logits([[0.0, 1.0]])}, "logits of 1 examples for 400 labels"),
+    ],
+)
+def test_holdout_scores_and_calibration_are_verified(
+    records: dict[str, Any], tmp_path: Any, printed: Callable[..., str], name: str, change: dict[str, Any], message: str
+) -> None:
+    for field, value in change.items():
+        records[name]["result"][field] |= value
+    for record in records.values():
+        write_record(tmp_path / "records", record)
+    assert message in printed(verify.main, tmp_path, "--offline", "--allow-incomplete", code=bool(message))
 
 
 def test_floors_are_tuned_like_families_on_the_same_splits(make: Make, resources: Resources) -> None:
