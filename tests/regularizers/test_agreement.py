@@ -47,17 +47,6 @@ class FirstRow(Regularizer):
         return list(context.parameters())
 
 
-class LateAttention(Regularizer):
-    """Chooses another attention in the second half of the training only."""
-
-    name = "late_attention"
-
-    def loss(self, compute, batch, context):
-        if 2 * context.training.step >= context.training.steps:
-            context.model.set_attn_implementation("eager")
-        return compute(batch)
-
-
 class MiddleAttention(Regularizer):
     """Chooses another attention for one step, `at`, and gives the first one back."""
 
@@ -152,15 +141,6 @@ def test_a_pass_that_does_not_fit_gives_way_to_stock(term, reason):
     reference = bind(way="stock").context
     batch = make_batch(1)
     assert torch.allclose(bound.context.compute(batch).loss, reference.compute(batch).loss, rtol=1e-5)
-
-
-def test_a_term_that_begins_late_is_compared_at_the_last_step_too():
-    bound = bind(LateAttention())
-    bound.context.training.steps = 10
-    found = settle_forward(bound, make_batch(0), "packed")
-    assert found == f"trained with the forward pass stock in place of packed: {REFUSED}"
-    assert bound.context.forward is stock and bound.context.training.step == 0
-    assert bound.context.model.config._attn_implementation == "sdpa"
 
 
 def test_a_term_of_the_middle_is_compared_there():

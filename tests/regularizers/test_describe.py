@@ -11,8 +11,7 @@ from fisher.pretraining.checkpoint import checkpoint_hash
 from fisher.scores import load_scores, save_scores
 from leaderboard.records.methods import encode_methods, read_methods
 from regularizers.__main__ import main
-from regularizers.base import Regularizer
-from regularizers.describe import KEPT_SCORES, condense, describe, explain, listing, requirement
+from regularizers.describe import KEPT_SCORES, condense, describe, explain, listing
 from regularizers.registry import methods
 from regularizers.strategy import parse
 from regularizers.testing.tiny_trial import tiny_bert
@@ -29,9 +28,8 @@ METADATA = {
 }
 
 
-def test_list_names_every_method_with_its_cost(capsys):
-    assert main(["list"]) == 0
-    shown = capsys.readouterr().out
+def test_list_names_every_method_with_its_cost(printed):
+    shown = printed(main, "list")
     for name in methods():
         assert name in shown
     assert "2+2" in shown and "Lee, Cho, Kang 2020" in shown
@@ -48,13 +46,7 @@ def test_describe_shows_ranges_defaults_deviations_and_places():
     text = describe("mixout")
     assert "in [0, 1)" in text and "paper, fed or all" in text and "exact gradient" in text
     assert "bert.encoder.layer.{0-1}.attention.self.query" in text
-
-
-def test_requirements_come_from_the_constructor():
-    example: Regularizer = parse("wdecay(w_pre, 0.1)").terms[0].regularizer
-    fields = {f.name: f for f in example.__dataclass_fields__.values()}
-    assert requirement(example, fields["strength"]) == ">= 0"
-    assert requirement(example, fields["form"]) == "decoupled or coupled"
+    assert ">= 0" in describe("wdecay") and "decoupled or coupled" in describe("wdecay")
 
 
 def test_a_strategy_is_explained_term_by_term():
@@ -77,10 +69,9 @@ def test_names_are_condensed_by_layer():
     assert condense(names) == ["encoder.layer.{0-2, 5}.output", "pooler"]
 
 
-def test_the_published_schedule_needs_no_model(tmp_path, capsys):
+def test_the_published_schedule_needs_no_model(tmp_path, printed):
     figure = tmp_path / "schedule.png"
-    assert main(["describe", "guided_dropout(0, 0.099, fisher=published)", "--plot", str(figure)]) == 0
-    shown = capsys.readouterr().out
+    shown = printed(main, "describe", "guided_dropout(0, 0.099, fisher=published)", "--plot", figure)
     assert "layer.7.attention.self     0                 0.09900" in shown and "mean p 0.04950" in shown
     assert figure.read_bytes().startswith(b"\x89PNG")
 
@@ -104,10 +95,9 @@ def rows_of(text):
     return {line[0]: float(line[-1]) for line in lines if line and line[0].startswith(("layer.", "embeddings"))}
 
 
-def test_the_embedded_model_brings_its_scores_along(tmp_path, capsys):
+def test_the_embedded_model_brings_its_scores_along(tmp_path, printed):
     figure = tmp_path / "schedule.png"
-    assert regbench(["describe", "guided_dropout", "--model", "pocket", "--plot", str(figure)]) == 0
-    rates = rows_of(capsys.readouterr().out)
+    rates = rows_of(printed(regbench, "describe", "guided_dropout", "--model", "pocket", "--plot", figure))
     assert len(rates) == 10 and sum(rates.values()) == pytest.approx(0.5, abs=1e-4)
     assert max(rates.values()) == 0.1 and rates["embeddings"] == 0.0
     assert figure.read_bytes().startswith(b"\x89PNG")
@@ -136,6 +126,5 @@ def test_wrong_requests_exit_with_two_and_one_sentence(refused, arguments, messa
     assert message in refused(main, *arguments)
 
 
-def test_without_scores_the_schedule_is_asked_for(capsys):
-    assert main(["describe", "guided_dropout"]) == 0
-    assert "the schedule needs scores: give --fisher FILE" in capsys.readouterr().out
+def test_without_scores_the_schedule_is_asked_for(printed):
+    assert "the schedule needs scores: give --fisher FILE" in printed(main, "describe", "guided_dropout")

@@ -69,8 +69,7 @@ def test_the_docs_hold_the_matrix_with_every_reason(monkeypatch):
     assert table in DOCS.read_text(encoding="utf-8"), "regbench matrix --markdown makes it"
 
 
-def test_the_command_prints_both_tables(monkeypatch, capsys):
+def test_the_command_prints_both_tables(monkeypatch, printed):
     monkeypatch.setattr(matrix, "act", lambda family, strategy: "+")
-    assert main(["matrix"]) == 0
-    out = capsys.readouterr().out
+    out = printed(main, "matrix")
     assert "layers.i.attention.output" in out and "variational_dropout" in out

@@ -89,20 +89,6 @@ def assert_same(one, two):
     assert all(torch.equal(a, b) for a, b in zip(one.generators, two.generators, strict=True))
 
 
-@pytest.mark.parametrize("every", [1, 3, 5])
-def test_a_training_that_is_killed_at_every_state_ends_like_one_that_is_not(every):
-    """At every step, also between two epochs; schedule, clipping, dropout, masks and a counter go on."""
-    strategy = of(Term_(), *(t.regularizer for t in parse("dropout(0.1) + mixout(w_pre, 0.5) + ema(0.9)").terms))
-    whole = Training(strategy, every=100)
-    assert not whole.kept and len(whole.history.losses) == EPOCHS * BATCHES
-    part, steps = Training(strategy, every=every, until=1), []
-    while part.kept:
-        steps.append(part.kept[0]["step"])
-        part = Training(strategy, part.kept[0], every=every, until=1)
-    assert steps == list(range(every, EPOCHS * BATCHES, every))
-    assert_same(part, whole)
-
-
 @pytest.mark.parametrize(("evaluate", "evaluations"), [("epoch", 2), ("last", 1)])
 def test_a_number_of_steps_cuts_the_last_epoch_short(evaluate, evaluations):
     """7 steps are one epoch of 5 and 2 more; the schedule ends with them, wherever a training was killed."""
@@ -129,14 +115,6 @@ def test_looking_does_not_disturb():
     looked, alone = Training(strategy, every=1), Training(strategy, every=100)
     assert len(looked.kept) == EPOCHS * BATCHES - 1 and not looked.refused
     assert_same(looked, alone)
-
-
-def test_a_diverged_training_keeps_no_state_and_diverges_at_the_same_step():
-    recipe = RECIPE.__class__(**vars(RECIPE) | {"lr": 1e30, "clip": 0.0, "warmup": 0.0})
-    looked, alone = Training(parse("none"), every=1, recipe=recipe), Training(parse("none"), every=99, recipe=recipe)
-    assert looked.history.diverged_at == alone.history.diverged_at is not None
-    assert len(looked.history.losses) == len(alone.history.losses)
-    assert len(looked.kept) == looked.history.diverged_at
 
 
 # --- what is not saved

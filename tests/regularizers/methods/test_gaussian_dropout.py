@@ -52,19 +52,13 @@ def test_the_noise_of_every_single_site_changes_the_output(family, family_model,
         holder(model, site).site_noise = None
 
 
-def test_evaluation_is_deterministic_and_leaves_the_mode_alone(family, family_model, batch):
+def test_evaluation_computes_what_the_model_does(family, family_model, batch):
     model, head = family_model(family)
-    model.double().eval()
-    clean = output(model, batch)
+    clean = output(model.double().eval(), batch)
     bound, _ = bound_to(model, head)
     bound.draw()
-    assert torch.equal(output(model, batch), output(model, batch))
     exact = 1e-6 if family == "gemma2" else 1e-9  # ours sums in another order than sdpa, its own softmax is float32
     assert torch.allclose(output(model, batch), clean, rtol=exact, atol=exact)
-    assert not any(module.training for module in model.modules())
-    model.train()
-    output(model, batch)
-    assert all(module.training for module in model.modules())
 
 
 def test_noise_acts_on_the_probabilities(numbers):

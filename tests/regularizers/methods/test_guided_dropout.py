@@ -5,7 +5,6 @@ import random
 import pytest
 import torch
 
-from fisher.common.errors import InputError
 from fisher.scores import Scores, published_ranking
 from regularizers.methods.guided_dropout import schedule
 from regularizers.strategy import parse
@@ -48,7 +47,7 @@ def test_schedule_refuses(scores, low, high, message):
         schedule(scores, low, high)
 
 
-def attached(lab, text, values=None):
+def attached(lab, text):
     """Rates by site of a three-layer BERT whose tensors have made-up scores."""
     generator = torch.Generator().manual_seed(2)
     made = {
@@ -56,7 +55,7 @@ def attached(lab, text, values=None):
         for n, p in lab("none").start.items()
         if n.startswith("bert.")
     }
-    trial = lab(text, fisher={"estimate": Scores(made if values is None else values)})
+    trial = lab(text, fisher={"estimate": Scores(made)})
     rates = {site.name: trial.model.get_submodule(site.module).p for site in trial.context.sites.dropouts}
     return rates, made, trial.touched
 
@@ -86,18 +85,6 @@ def test_shuffled_has_the_same_probabilities_elsewhere_and_always_the_same(lab):
     assert random.getstate() == state
     assert sorted(shuffled.values()) == sorted(ranked.values()) and shuffled != ranked
     assert shuffled == attached(lab, "guided_dropout(0, 0.2, order=shuffled)")[0]
-
-
-def test_the_published_ranking_needs_a_model_of_its_shape(lab):
-    with pytest.raises(
-        InputError, match=r"ranks the 37 sites of a 12-layer BERT .*, got 10 sites; use fisher=estimate"
-    ):
-        lab("guided_dropout(0, 0.1, fisher=published)")
-
-
-def test_it_needs_scores_of_its_tensors(lab):
-    with pytest.raises(InputError, match="site embeddings must have a score for each of its tensors, but there is no"):
-        attached(lab, "guided_dropout(0, 0.1)", values={})
 
 
 def test_methods_name_the_sources_of_their_scores():

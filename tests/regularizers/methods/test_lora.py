@@ -8,7 +8,6 @@ from fisher.common.errors import InputError
 from regularizers.context import Context, Training
 from regularizers.methods.lora import merged
 from regularizers.strategy import parse
-from regularizers.testing.conformance import CHECKS, Subject, run_check
 
 pytest.importorskip("peft", reason="lora is an extra: pip install 'regbench[lora]'")
 LAYERS = [f"bert.encoder.layer.{i}.attention.self.{part}" for i in range(3) for part in ("query", "value")]
@@ -189,23 +188,3 @@ def test_a_mask_evaluates_the_mean_of_its_weights(lab):
     with trial.bound.evaluation():
         evaluated = trial.model.get_submodule(LAYERS[0]).base_layer.weight
         torch.testing.assert_close(evaluated, frozen + 0.25 * (weight - frozen), rtol=1e-12, atol=1e-14)
-
-
-@pytest.mark.parametrize("text", ["lora(2, 4, dora=true)", "lora(2, 4, mask=0.5)", "lora(2, 4, dora=true, mask=0.3)"])
-def test_its_forms_pass_the_kit(text):
-    given = {"gradient": "DoRA takes the norm as given"} if "dora" in text else {}
-    subject = Subject("lora", parse(text), exempt=given)
-    findings = [run_check(name, subject) for name in CHECKS]
-    assert [f"{f.check}: {f.reason}" for f in findings if f.status == "fail"] == []
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("lora(mask=1)", r"mask of lora must be in \[0, 1\), got 1"),
-        ("lora(dora=2)", "dora of lora must be true or false, got 2"),
-    ],
-)
-def test_wrong_forms_are_refused(text, message):
-    with pytest.raises(InputError, match=message):
-        parse(text)

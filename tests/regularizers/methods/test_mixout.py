@@ -8,10 +8,8 @@ from transformers.pytorch_utils import Conv1D
 
 from fisher.common.errors import InputError
 from regularizers.methods.mixout import mixout
-from regularizers.strategy import parse
 from regularizers.surgery.mixing import MixedLinear, convert_to_mixed, set_mask
 from regularizers.surgery.mixing import mixconnect as mix
-from regularizers.testing.conformance import CHECKS, Subject, run_check
 
 
 def slow_mixout(weight, target, p, kept):
@@ -159,23 +157,30 @@ def test_a_stored_target_is_read_by_base_model_names(lab, tmp_path):
     assert torch.equal(head.mix_target, head.weight.detach() + 1)
 
 
-def test_a_stored_target_must_fit(lab, tmp_path):
-    name = "bert.encoder.layer.0.attention.self.key.weight"
-    short = stored(tmp_path, lab("none").model, lambda n, value: value[:1].clone() if n == name else value)
-    with pytest.raises(InputError, match=r"must hold bert.*key.weight in the shape \(16, 16\), got \(1, 16\)"):
-        lab(f"mixout({short}, 0.5)")
-    lacking = stored(tmp_path, lab("none").model, lambda n, value: None if n == name else value)
-    with pytest.raises(InputError, match=r"a target for every mixed weight, got none for encoder.*key.weight"):
-        lab(f"mixout({lacking}, 0.5)")
+KEY = "bert.encoder.layer.0.attention.self.key.weight"
 
 
-def test_a_stored_target_must_be_readable(lab, tmp_path):
-    with pytest.raises(InputError, match=r"an existing .safetensors file, got .*absent.safetensors"):
-        lab(f"mixout({tmp_path / 'absent.safetensors'}, 0.5)")
-    broken = tmp_path / "broken.safetensors"
-    broken.write_bytes(b"nothing of the kind")
-    with pytest.raises(InputError, match="must be a safetensors file, but it cannot be read"):
-        lab(f"mixout({broken}, 0.5)")
+def changed(replacement):
+    """Store the target with something else for one weight, or nothing."""
+    return lambda path, model: stored(path.parent, model, lambda n, value: replacement(value) if n == KEY else value)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (
+            changed(lambda value: value[:1].clone()),
+            r"must hold bert.*key.weight in the shape \(16, 16\), got \(1, 16\)",
+        ),
+        (changed(lambda value: None), r"a target for every mixed weight, got none for encoder.*key.weight"),
+        (lambda path, model: None, r"an existing .safetensors file, got .*target.safetensors"),
+        (lambda path, model: path.write_bytes(b"?"), "must be a safetensors file, but it cannot be read"),
+    ],
+)
+def test_a_stored_target_must_fit_and_be_readable(lab, tmp_path, write, message):
+    write(tmp_path / "target.safetensors", lab("none").model)
+    with pytest.raises(InputError, match=message):
+        lab(f"mixout({tmp_path / 'target.safetensors'}, 0.5)")
 
 
 @pytest.mark.parametrize("gradient", ["exact", "authors"])
@@ -200,14 +205,3 @@ def test_with_a_mask_of_single_weights_every_weight_is_kept_or_mixed(lab, gradie
     torch.testing.assert_close(layer.weight.grad, factor * mask.double() * x.sum(0), rtol=1e-12, atol=1e-12)
     trial.bound.draw()
     assert not torch.equal(layer.mix_mask, mask)
-
-
-def test_a_mask_of_single_weights_passes_the_kit():
-    subject = Subject("mixout", parse("mixout(w_pre, 0.5, mask=weight)"), off=("mixout(w_pre, 0, mask=weight)",))
-    findings = [run_check(name, subject) for name in CHECKS]
-    assert [f"{f.check}: {f.reason}" for f in findings if f.status == "fail"] == []
-
-
-def test_the_mask_must_be_known():
-    with pytest.raises(InputError, match=r"mask of mixout must be neuron or weight, got 0.5"):
-        parse("mixout(w_pre, 0.5, mask=0.5)")

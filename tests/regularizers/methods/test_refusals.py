@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from fisher.common.errors import InputError
+from fisher.scores import Scores
 from regularizers.context import Context, SkipTrial
 from regularizers.methods.gaussian_dropout import gaussian_dropout
 from regularizers.methods.mixconnect import mixconnect
@@ -94,6 +95,7 @@ WHOLE_MODEL = (
         ("mixout(w_post, 0.5)", "the target of mixout must be 0, w_pre, w_0 or a .safetensors file, got w_post"),
         ("mixout(w_pre, 1)", r"p of mixout must be in \[0, 1\), got 1"),
         ("mixout(w_pre, 0.5, layers=some)", "layers of mixout must be paper, fed or all, got some"),
+        ("mixout(w_pre, 0.5, mask=0.5)", r"mask of mixout must be neuron or weight, got 0.5"),
         ("mixout(w_pre, 0.5, gradient=half)", "gradient of mixout must be exact or authors, got half"),
         (
             "mixout(w_0, 0.5)",
@@ -152,6 +154,52 @@ def test_what_is_about_the_whole_model_is_refused_on_the_head(text):
     name = text.partition("(")[0]
     with pytest.raises(InputError, match=f"{name} must act outside the head, got head:{name}; leave out head:"):
         parse(f"head:{text}")
+
+
+def made_up(lab, change):
+    """Scores of a three-layer BERT, changed."""
+    values = {n.removeprefix("bert."): p.square() for n, p in lab("none").start.items() if n.startswith("bert.")}
+    return {"estimate": Scores(change(values))}
+
+
+def without(part):
+    return lambda values: {name: value for name, value in values.items() if part not in name}
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "message"),
+    [
+        (
+            "ewc(3)",
+            lambda values: {name: value.mean() for name, value in values.items()},
+            r"ewc must have a diagonal of shape \(60, 16\) for bert.embeddings.word_embed",
+        ),
+        (
+            "ewc(3)",
+            lambda values: {f"other.{name}": value for name, value in values.items()},
+            "ewc finds no weight of this model among the scores of estimate",
+        ),
+        ("surgical(4)", dict, "k of surgical must be at most 3, the layers of this model, got 4"),
+        (
+            "surgical(1)",
+            without("layer.2.output.dense.weight"),
+            r"the scores of estimate must cover every layer, got none of bert.*layer.2.out",
+        ),
+        (
+            "guided_dropout(0, 0.1)",
+            without(""),
+            "site embeddings must have a score for each of its tensors, but there is no",
+        ),
+        (
+            "guided_dropout(0, 0.1, fisher=published)",
+            dict,
+            r"ranks the 37 sites of a 12-layer BERT .*, got 10 sites; use fisher=estimate",
+        ),
+    ],
+)
+def test_scores_must_fit_the_model(text, change, message, lab):
+    with pytest.raises((InputError, SkipTrial), match=message):
+        lab(text, fisher={"published": None} if "published" in text else made_up(lab, change))
 
 
 @pytest.mark.parametrize("text", ["ewc(1)", "guided_dropout(0, 0.1)", "surgical(1)"])

@@ -8,22 +8,15 @@ from regularizers.strategy import parse
 LR, STRENGTH = 1e-2, 0.3
 
 
-@torch.no_grad()
-def shift(model, numbers):
-    """Move the weights off their start."""
-    for at, parameter in enumerate(model.parameters()):
-        parameter.add_(0.1 * numbers(*parameter.shape, seed=at))
-
-
 def expected_names(start, head):
     names = [n for n in start if not n.endswith("bias") and "LayerNorm" not in n]
     return [n for n in names if head or not n.startswith("classifier")]
 
 
 @pytest.mark.parametrize("target", ["0", "w_pre", "w_0"])
-def test_with_gradient_zero_one_step_moves_by_lr_lambda_distance_and_nothing_else(lab, target, numbers):
+def test_with_gradient_zero_one_step_moves_by_lr_lambda_distance_and_nothing_else(lab, target):
     trial = lab(f"{'head:' if target == 'w_0' else ''}wdecay({target}, {STRENGTH})", lr=LR)
-    shift(trial.model, numbers)
+    trial.shift()
     for parameter in trial.model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     trial.moved = trial.parameters()
@@ -52,12 +45,12 @@ def test_t5s_normalisation_layers_do_not_decay(family_model):
     assert not any("layer_norm" in name for name in touched) and "transformer.shared.weight" in touched
 
 
-def test_coupled_form_adds_to_the_gradient_and_does_not_decay_too(lab, numbers):
+def test_coupled_form_adds_to_the_gradient_and_does_not_decay_too(lab):
     """The sum is that which stands for L2-SP: toward the start in the body, toward 0 in the head."""
     trial = lab(f"wdecay(w_pre, {STRENGTH}, form=coupled) + head:wdecay(0, 0.2, form=coupled)", lr=LR)
     plain = lab("none", lr=LR)
     for each in (trial, plain):
-        shift(each.model, numbers)
+        each.shift()
         each.bound.gradients(lambda each=each: each.bound.loss(each.batches[0]).loss.backward())
     for (name, coupled), (_, own) in zip(trial.model.named_parameters(), plain.model.named_parameters(), strict=True):
         pull = STRENGTH * (own.detach() - trial.start[name]) if name in trial.touched else 0

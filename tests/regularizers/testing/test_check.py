@@ -1,5 +1,6 @@
 """The conformance kit: every planted defect is caught by the check that is meant to, every registered method passes."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -132,17 +133,25 @@ def test_every_registered_method_passes(name):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "declared"),
     [
-        "mixout(w_pre, 0.5) + head:mixout(w_0, 0.5)",
-        "wdecay(0, 0.01, form=coupled)",
-        "head:dropout(0.3)",
-        "child_tuning(0.4, variant=D)",
-        "hype(0.01, noise=uniform)",
+        ("mixout(w_pre, 0.5) + head:mixout(w_0, 0.5)", {}),
+        ("mixout(w_pre, 0.5, mask=weight)", {"off": ("mixout(w_pre, 0, mask=weight)",)}),
+        ("wdecay(0, 0.01, form=coupled)", {}),
+        ("head:dropout(0.3)", {}),
+        ("child_tuning(0.4, variant=D)", {}),
+        ("hype(0.01, noise=uniform)", {}),
+        ("lora(2, 4, mask=0.5)", {}),
+        *(
+            (f"lora(2, 4, dora=true{mask})", {"exempt": {"gradient": "DoRA takes the norm as given"}})
+            for mask in ("", ", mask=0.3")
+        ),
     ],
 )
-def test_variants_pass(text):
-    report = check(subjects(text)[0])
+def test_variants_pass(text, declared):
+    if text.startswith("lora"):
+        pytest.importorskip("peft", reason="lora is an extra: pip install 'regbench[lora]'")
+    report = check(dataclasses.replace(subjects(text)[0], **declared))
     assert not report.failures, render([report])
 
 
@@ -198,11 +207,10 @@ def test_an_exception_of_the_method_is_a_failure_with_its_text(defects, monkeypa
     assert (finding.status, finding.reason) == ("fail", "it raised ZeroDivisionError: division by zero")
 
 
-def test_a_cause_that_many_checks_run_into_stands_once_with_its_line(tmp_path, capsys):
+def test_a_cause_that_many_checks_run_into_stands_once_with_its_line(tmp_path, printed):
     plugin = tmp_path / "broken.py"
     plugin.write_text(GOOD.replace("halved_loss", "broken").replace("self.factor)", "self.facto)"))
-    assert main(["check", str(plugin)]) == 1
-    shown = capsys.readouterr().out
+    shown = printed(main, "check", plugin, code=1)
     at = plugin.read_text().splitlines().index("        return output._replace(loss=output.loss * self.facto)") + 1
     cause = f"it raised AttributeError: 'HalvedLoss' object has no attribute 'facto' (broken.py, line {at})"
     assert shown.count(cause) == 1
@@ -214,15 +222,13 @@ def test_a_schedule_over_the_steps_and_a_slow_average_pass(tmp_path, capsys):
     assert main(["check", str(plugin)]) == 0, capsys.readouterr().out
 
 
-def test_command_checks_a_file_and_exits_with_its_verdict(tmp_path, capsys):
+def test_command_checks_a_file_and_exits_with_its_verdict(tmp_path, printed):
     good, bad = tmp_path / "good.py", tmp_path / "bad.py"
     good.write_text(GOOD)
     bad.write_text(GOOD.replace("halved_loss", "ignored_factor").replace("* self.factor", "* 0.5"))
-    assert main(["check", str(good)]) == 0
-    shown = capsys.readouterr().out
+    shown = printed(main, "check", good)
     assert "halved_loss(0.5)" in shown and "1 of 1 methods pass" in shown
-    assert main(["check", str(bad), "--markdown"]) == 1
-    shown = capsys.readouterr().out
+    shown = printed(main, "check", bad, "--markdown", code=1)
     assert "| acts" in shown and "FAIL" in shown and "failed: ignored_factor (acts)" in shown
     assert all(name in shown for name in CHECKS)
 
