@@ -38,7 +38,11 @@ def own_files(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(("task", "files"), [("qqp", first_release), ("mine", own_files)])
 def test_from_the_message_to_verified_records(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str, files: Callable[[Path], list[str]]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    task: str,
+    files: Callable[[Path], list[str]],
+    printed: Callable[..., str],
 ) -> None:
     source, output = files(tmp_path), tmp_path / "out"
     request = [*source, "--tasks", task, "--strategies", "none", "--restarts", "1", "--fractions", "1"]
@@ -52,13 +56,13 @@ def test_from_the_message_to_verified_records(
     assert record["config"]["dropped"] == {"train": [22, 23, 24]} and not problems
 
     capsys.readouterr()
-    assert verify.main([str(output), *source, "--offline", "--rerun", "1"]) == 0
-    assert "10 of 10 predictions equal; losses differ by 0\n" in capsys.readouterr().out
+    assert "10 of 10 predictions equal; losses differ by 0\n" in printed(
+        verify.main, output, *source, "--offline", "--rerun", "1"
+    )
 
     assert main([*request, *drop, f"{task}:train:2"]) == 2, "another training set under the same names"
     assert "--output" in capsys.readouterr().err
     forged = copy.deepcopy(record)
     forged["config"]["dropped"] = {"train": [2, 22, 23, 24]}
     write_record(tmp_path / "forged", forged)
-    assert verify.main([str(tmp_path / "forged"), *source, "--offline"]) == 1
-    assert "it names the split" in capsys.readouterr().out
+    assert "it names the split" in printed(verify.main, tmp_path / "forged", *source, "--offline", code=1)

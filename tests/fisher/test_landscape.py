@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from fisher.pretraining.checkpoint import load_pretrained
 from fisher.pretraining.objectives import objective_loss
 from fisher.surfaces import landscape
 from fisher.surfaces.directions import Variant, chosen_tensors, directions, parse_variant
+from fisher.surfaces.landscape import Points
 from fisher.surfaces.plane import axis, loss_at, mean_loss, perturbation, sharpness
 
 SCORES = {"a": 4.0, "b": 3.0, "c": 2.0, "bias": 5.0}
@@ -166,24 +168,41 @@ def test_several_workers_give_the_same_values(flags, tmp_path):
     assert torch.allclose(torch.tensor(one[0]["losses"]), torch.tensor(two[0]["losses"]), rtol=1e-5)
 
 
-def test_bad_requests_have_their_sentences(flags, model_folder, tmp_path, refused):
-    other = tmp_path / "other"
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without room")
+def test_a_point_that_finds_no_room_is_said(tmp_path):
+    sentence = r"cannot be written \(No space left on device\): free some room and run the same command again"
+    with pytest.raises(InputError, match=sentence), Points(tmp_path / "points.jsonl", {"grid": 2}) as points:
+        points.file.close()
+        points.file = Path("/dev/full").open("a", encoding="utf-8")  # noqa: SIM115 (closed by Points)
+        points.add((0, "all", 0, 0), 1.0)
+
+
+@pytest.fixture
+def other(model_folder, tmp_path):
+    """The same model with other weights."""
     model, tokenizer = load_pretrained(model_folder("bert"), "mlm")
     with torch.no_grad():
         next(model.parameters()).add_(1)
-    model.save_pretrained(other)
-    tokenizer.save_pretrained(other)
-    cases = [
-        (flags("--grid", 1), "--grid must be at least 2, got 1"),
-        (flags("--workers", -2), "--workers must be at least 1, got -2"),
-        (flags("--extent", 0), "--extent must be above 0 and at most 1000, got 0"),
-        (flags("--extent", "nan"), "--extent must be above 0 and at most 1000, got nan"),
-        (flags("--extent", "1e300"), "--extent must be above 0 and at most 1000, got 1e+300"),
-        (flags("--variants", "most"), "a variant must be all, or top:N"),
-        (flags("--samples", 13), "samples must be in 1..12, the documents of the corpus, got 13"),
-        (flags("--scores", tmp_path / "none"), "there is no score file"),
-        (flags("--model", other), "holds scores of other weights"),
-        (flags(output="corpus.txt"), "cannot be written"),
-    ]
-    for request, sentence in cases:
-        assert sentence in refused(main, *request)
+    model.save_pretrained(tmp_path / "other")
+    tokenizer.save_pretrained(tmp_path / "other")
+    return tmp_path / "other"
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (("--grid", 1), "--grid must be at least 2, got 1"),
+        (("--workers", -2), "--workers must be at least 1, got -2"),
+        (("--extent", 0), "--extent must be above 0 and at most 1000, got 0"),
+        (("--extent", "nan"), "--extent must be above 0 and at most 1000, got nan"),
+        (("--extent", "1e300"), "--extent must be above 0 and at most 1000, got 1e+300"),
+        (("--variants", "most"), "a variant must be all, or top:N"),
+        (("--samples", 13), "samples must be in 1..12, the documents of the corpus, got 13"),
+        (("--scores", "none"), "there is no score file"),
+        (("--model", "other"), "holds scores of other weights"),
+        (("--output", "corpus.txt"), "cannot be written"),
+    ],
+)
+def test_bad_requests_have_their_sentences(flags, other, tmp_path, monkeypatch, refused, more, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in refused(main, *flags(*more))

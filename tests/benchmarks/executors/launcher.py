@@ -63,7 +63,6 @@ class Instant:
 
     def run(self, task: Work) -> Outcome:
         time.sleep(self.seconds * random.Random(str(task.config) + str(self.seconds)).random())
-        assert task.lease is not None
         if not task.lease.held():
             return Outcome(Status.OK, written=Written.OTHER)
         write_record(Path(task.folder), {"config": task.config, "result": RESULT, "environment": {}})

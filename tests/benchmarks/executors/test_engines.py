@@ -4,12 +4,13 @@ import contextlib
 import importlib.util
 import os
 import pickle
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,11 +28,8 @@ from benchmarks.trial.inputs import Resources
 from fisher.common.errors import InputError
 from leaderboard.records.identity import record_id
 from leaderboard.records.store import read_records, write_record
+from tests.benchmarks.executors import launcher
 
-spec = importlib.util.spec_from_file_location("launcher", Path(__file__).with_name("launcher.py"))
-assert spec is not None and spec.loader is not None
-launcher = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(launcher)
 ROOT = Path(__file__).parents[3]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--offline", "--set", "epochs=1")
 LAUNCH = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
@@ -68,14 +66,23 @@ def test_two_processes_train_a_trial_as_one_does(tmp_path: Path) -> None:
     assert not (tmp_path / "pair" / "leases").exists()
 
 
-def test_one_trial_over_several_processes_has_no_further_executor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("flags", "got"),
+    [
+        (["--executor", "ray"], "--executor, got --executor ray"),
+        (
+            ["--checkpoint-every", "50"],
+            "--checkpoint-every, got 50; trials of several processes have no checkpoints",
+        ),
+    ],
+)
+def test_one_trial_over_several_processes_has_no_further_executor_and_no_checkpoints(
+    flags: list[str], got: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     for name, value in LAUNCH.items():
         monkeypatch.setenv(name, value)
-    assert main([*TINY, "--strategies", "none", "--executor", "ray", "--output", str(tmp_path / "out")]) == 2
-    said = "error: accelerate launch must come without --executor, got --executor ray\n"
-    assert capsys.readouterr().err == said and not (tmp_path / "out").exists()
+    said = refused(main, *TINY, "--strategies", "none", *flags, "--output", tmp_path / "out")
+    assert said == f"error: accelerate launch must come without {got}\n" and not (tmp_path / "out").exists()
 
 
 def supersede(lease: Lease) -> None:
@@ -99,7 +106,6 @@ def test_a_process_that_ends_its_launch_writes_over_no_result_and_for_no_other_l
     team.resources = SimpleNamespace(threads=1)
     with Leases(tmp_path) as leases:
         lease = leases.claim(record_id(config))
-        assert lease is not None
         if result is not None:
             write_record(records, {"config": config, "result": result, "environment": {}})
         if superseded:
@@ -216,12 +222,18 @@ def test_a_lost_ray_node_costs_its_trial_one_attempt(
     print("Ray: 3 trials on two nodes, one node killed while it ran one: 1 tried again, 0 lost, 0 trained twice")
 
 
-def test_ray_that_is_not_installed_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("package", "flags", "message"),
+    [
+        ("ray", ["--executor", "ray"], r"pip install 'regbench\[ray\]'"),
+        ("submitit", ["--executor", "slurm"], r"--executor slurm needs submitit, .*: pip install 'regbench\[slurm\]'"),
+    ],
+)
+def test_an_engine_that_is_not_installed_is_asked_for(
+    package: str, flags: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Any
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    assert main([*TINY, "--strategies", "none", "--executor", "ray", "--output", str(tmp_path)]) == 2
-    assert "pip install 'regbench[ray]'" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, package, None)
+    assert re.search(message, refused(main, *TINY, "--strategies", "none", *flags, "--output", tmp_path / "out"))
 
 
 @pytest.mark.parametrize(
@@ -277,12 +289,6 @@ def test_wrong_slurm_options_are_one_sentence(texts: list[str], message: str) ->
     assert str(error.value) == message
 
 
-def test_submitit_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(InputError, match=r"--executor slurm needs submitit, .*: pip install 'regbench\[slurm\]'"):
-        slurm.make_engine(Path("logs"), {})
-
-
 @pytest.fixture
 def squeue(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, str]]:
     """What `squeue` answers (exit code, output, errors), the last again and again; at first it knows no job."""
@@ -317,28 +323,6 @@ def test_a_queue_that_does_not_answer_is_said_once_and_not_waited_for_for_ever(
     assert queue.over() == {"7_0"}
 
 
-def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path, squeue: list[tuple[int, str, str]]) -> None:
-    """As one that SLURM cancels before its node has started it; the second of three trials was done all the same."""
-
-    class Engine:
-        batch = contextlib.nullcontext
-
-        def submit(self, task: slurm.Batch) -> Any:
-            for config in list(task.configs.values())[1:]:
-                write_record(tmp_path / "records", {"config": config, "result": launcher.RESULT, "environment": {}})
-            return SimpleNamespace(job_id=len(task.configs))
-
-    configs = {record_id(config): config for config in map(launcher.config, range(3))}
-    how = {"per_device": 1, "threads": 1, "timeout": None}
-    more: dict[str, Any] = {"before": {}, "engine": Engine(), "size": 2, "how": how}
-    ended = slurm.submit_trials(configs, Job(None, tmp_path, 0, {}), **more)
-    assert [(outcome.status, outcome.reason) for _, outcome in ended] == [
-        ("ok", None),
-        ("killed", "SLURM job 2 ended without a record"),
-        ("killed", "SLURM job 1 ended without a record"),
-    ]
-
-
 def test_slurm_options_are_submitits_parameters() -> None:
     size, options = slurm.read_options(["partition=gpu", "time=60", "trials=5"], 4)
     assert size == 5 and options == {"cpus_per_task": 4, "partition": "gpu", "time": 60}
@@ -362,22 +346,23 @@ def test_what_slurm_does_not_have_is_refused_before_anything_is_written(
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refused: Callable[..., str],
 ) -> None:
     submitit = pytest.importorskip("submitit", reason="needs submitit: pip install 'regbench[slurm]'")
     monkeypatch.setattr(submitit.SlurmExecutor, "affinity", classmethod(lambda cls: srun))
     request = ["--strategies", "guided_dropout(0, 0.1)", "--executor", "slurm", "--slurm", option]
-    assert main([*TINY, *request, "--output", str(tmp_path / "out")]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: {message}") and said.count("\n") == 1
+    assert refused(main, *TINY, *request, "--output", tmp_path / "out").startswith(f"error: {message}")
     assert not (tmp_path / "out").exists(), "no folder, no Fisher scores"
 
 
-class Array:
-    """What stands for submitit's executor: it takes jobs that end without a record, or refuses them."""
+CONFIGS = {record_id(config): config for config in map(launcher.config, range(3))}
 
-    def __init__(self, refusal: str = "") -> None:
-        self.refusal, self.given = refusal, list[Any]()
+
+class Array:
+    """What stands for submitit's executor: it takes jobs that leave records of some trials, or refuses them."""
+
+    def __init__(self, folder: Path, done: Sequence[str], refusal: str) -> None:
+        self.folder, self.done, self.refusal, self.given = folder, done, refusal, list[Any]()
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
@@ -387,35 +372,50 @@ class Array:
 
     def submit(self, one: Any) -> Any:
         self.given.append(one)
-        return SimpleNamespace(job_id="7")
+        for name in one.configs.keys() & self.done:
+            record = {"config": CONFIGS[name], "result": launcher.RESULT, "environment": {}}
+            write_record(self.folder / "records", record)
+        return SimpleNamespace(job_id=len(self.given))
 
 
-def submitted(folder: Path, before: dict[str, str], refusal: str = "") -> list[Any]:
-    """What SLURM gets for three trials, two a job."""
-    array, job = Array(refusal), Job(None, folder, 0, {})
-    how = {"per_device": 1, "threads": 1, "timeout": None}
-    more: dict[str, Any] = {"engine": array, "size": 2, "how": how}
-    ended = list(slurm.submit_trials({name: launcher.Config() for name in "abc"}, job, before=before, **more))
-    assert {outcome.reason for _, outcome in ended} == {"SLURM job 7 ended without a record"}
-    return array.given
+def submitted(
+    folder: Path, before: dict[str, str], *, done: Sequence[str] = (), refusal: str = ""
+) -> tuple[list[Any], list[Any]]:
+    """What SLURM gets for three trials, two a job, and how they end."""
+    array, job = Array(folder, done, refusal), Job(None, folder, 0, {})
+    more: dict[str, Any] = {"engine": array, "size": 2, "how": {"per_device": 1, "threads": 1, "timeout": None}}
+    ended = slurm.submit_trials(CONFIGS, job, before=before, **more)
+    return array.given, [(outcome.status, outcome.reason) for _, outcome in ended]
+
+
+@pytest.mark.usefixtures("squeue")
+def test_a_job_that_ends_without_a_record_kills_its_trials(tmp_path: Path) -> None:
+    """As one that SLURM cancels before its node has started it; the second of three trials was done all the same."""
+    _, ended = submitted(tmp_path, {}, done=[*CONFIGS][1:2])
+    assert ended == [
+        ("ok", None),
+        ("killed", "SLURM job 1 ended without a record"),
+        ("killed", "SLURM job 2 ended without a record"),
+    ]
 
 
 @pytest.mark.usefixtures("squeue")
 def test_a_slurm_job_carries_the_checksums_of_its_own_records_alone(tmp_path: Path) -> None:
-    own = {"a": "00" * 32, "c": "11" * 32}
-    alone = submitted(tmp_path, own)
+    first, second, third = CONFIGS
+    own = {first: "00" * 32, third: "11" * 32}
+    alone, _ = submitted(tmp_path, own)
     assert [(list(batch.configs), batch.before) for batch in alone] == [
-        (["a", "b"], {"a": "00" * 32}),
-        (["c"], {"c": "11" * 32}),
+        ([first, second], {first: "00" * 32}),
+        ([third], {third: "11" * 32}),
     ]
-    among = submitted(tmp_path, own | {f"trial {number}": "22" * 32 for number in range(1000)})
+    among, _ = submitted(tmp_path, own | {f"trial {number}": "22" * 32 for number in range(1000)})
     assert [len(pickle.dumps(batch)) for batch in among] == [len(pickle.dumps(batch)) for batch in alone]
 
 
 def test_an_array_that_slurm_refuses_is_one_sentence(tmp_path: Path) -> None:
     said = "sbatch: error: invalid partition specified: gpus\nsbatch: error: Batch job submission failed"
     with pytest.raises(InputError) as error:
-        submitted(tmp_path, {}, said)
+        submitted(tmp_path, {}, refusal=said)
     first = said.splitlines()[0]
     assert str(error.value) == f"--slurm must name what this SLURM has, it refused the jobs: {first}"
 

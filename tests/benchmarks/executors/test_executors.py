@@ -1,7 +1,6 @@
 """Leases, the schedule and slots: no trial lost, none done twice, each attempt accounted for."""
 
 import importlib
-import importlib.util
 import json
 import os
 import random
@@ -10,10 +9,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,28 +22,18 @@ from benchmarks.executors import leases as lease_module
 from benchmarks.executors import local, scheduler, slot, worker
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.outcome import Device, Outcome, Status, Work, Written
-from benchmarks.executors.slot import Slot, _ended
+from benchmarks.executors.slot import Slot
 from benchmarks.trial.protocol import Protocol
 from leaderboard.records.identity import record_id
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import read_record, read_records, set_aside
+from tests.benchmarks.executors import launcher
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
-spec = importlib.util.spec_from_file_location("launcher", LAUNCHER)
-assert spec is not None and spec.loader is not None
-launcher = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(launcher)
 ROOT = Path(__file__).parents[3]
 NEVER = {
     "beat": 1e6,
     "stale": 1e6,
 }  # seconds: a launcher of this machine is stale when its process is gone, not when it waits
-
-
-@pytest.fixture(autouse=True)
-def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out fsync: nothing here has to survive a power cut."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 # --- leases
@@ -111,7 +99,6 @@ def test_a_launcher_elsewhere_is_stale_when_its_heartbeat_has_not_changed(
 def test_who_was_superseded_knows_it_and_cannot_remove_the_new_lease(tmp_path: Path) -> None:
     with Leases(tmp_path, beat=1e6) as old, Leases(tmp_path) as new:
         lease = old.claim("a")
-        assert lease is not None
         new.seen[old.token] = (old._alive(old.token).read_bytes(), time.monotonic() - 1e6)  # as after a long stop
         successor = new.claim("a")
         assert successor is not None and not lease.held()
@@ -141,7 +128,6 @@ def test_a_lease_of_the_same_name_is_not_the_one_that_was_superseded(
         assert lease is not None and not new.is_free("a")
         wait(60)
         between = new.claim("a")
-        assert between is not None
         new.release(between)
         successor = new.claim("a")
         assert successor is not None and successor.path == lease.path
@@ -183,7 +169,6 @@ def test_files_that_cannot_be_removed_at_the_end_do_not_end_the_run(
     (tmp_path / "leases" / "dead.alive").write_text("")
     with Leases(tmp_path, stale=0) as leases:
         lease = leases.claim("a")
-        assert lease is not None
         monkeypatch.setattr(os, "unlink", fail)
         monkeypatch.setattr(Path, "unlink", fail)
         leases.release(lease)
@@ -216,7 +201,7 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.
 # --- the schedule
 
 
-class Scripted(launcher.Instant):  # type: ignore[name-defined,misc]
+class Scripted(launcher.Instant):
     """An executor whose outcomes are written down: status by restart, one per attempt, `ok` after the last."""
 
     def __init__(self, script: dict[int, list[str]]) -> None:
@@ -280,13 +265,8 @@ def test_a_trial_whose_lease_was_superseded_is_done_again_if_the_other_launcher_
 @pytest.mark.parametrize("launchers", [2, 8])
 def test_launchers_on_one_folder_share_the_work(tmp_path: Path, launchers: int) -> None:
     executors = [launcher.Instant(2, 0.002) for _ in range(launchers)]
-    threads = [
-        threading.Thread(target=launcher.launch, args=(tmp_path, range(100), e), kwargs=NEVER) for e in executors
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(launchers) as pool:
+        list(pool.map(lambda executor: launcher.launch(tmp_path, range(100), executor, **NEVER), executors))
     done = [name for executor in executors for name in executor.done]
     assert len(done) == 100, "nothing is done twice"
     assert {record["id"] for record in read_records([tmp_path])[0]} == set(done)
@@ -295,7 +275,7 @@ def test_launchers_on_one_folder_share_the_work(tmp_path: Path, launchers: int) 
 
 def kill_and_restart(folder: Path, *, launchers: int, trials: int, kills: int, seconds: float) -> dict[str, int]:
     """Launchers of which one dies by SIGKILL and is restarted, `kills` times; what came of it."""
-    command = [sys.executable, str(LAUNCHER), str(folder), str(trials), str(seconds)]
+    command = [sys.executable, launcher.__file__, str(folder), str(trials), str(seconds)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
 
     def start() -> subprocess.Popen[str]:
@@ -464,11 +444,6 @@ def test_a_folder_of_temporary_files_that_is_gone_is_the_trial_s_error(
     assert outcome.status is Status.ERROR and outcome.device is not None and outcome.device.host == "host"
     assert outcome.reason.startswith("the folder of temporary files must take a named pipe, got: [Errno 2] No such")
     assert outcome.reason.endswith("; set TMPDIR to one that does")
-
-
-def test_how_a_process_ended_is_said_in_words() -> None:
-    assert _ended(-9) == "the worker process was ended by SIGKILL"
-    assert _ended(7) == "the worker process ended with exit code 7"
 
 
 def test_the_second_try_after_a_gpu_s_memory_ran_out_has_smaller_micro_batches() -> None:

@@ -180,22 +180,32 @@ def test_variants_of_a_strategy_are_rows_of_their_own(record, arrange):
 # --- several records of one trial
 
 
-def test_a_result_wins_over_an_error_of_the_same_trial(record, tmp_path):
-    write_record(tmp_path / "a", record(None, status="error"))
-    write_record(tmp_path / "b", record(0.7))
-    for order in (["a", "b"], ["b", "a"]):
-        found, _ = read_records([tmp_path / name for name in order])
-        rows, conflicts = trials.trials(found)
+@pytest.fixture
+def in_both_orders(tmp_path):
+    """Return a function from two records to (rows, conflicts), read in one order and in the other."""
+
+    def read(*entries):
+        for name, entry in zip("ab", entries, strict=True):
+            write_record(tmp_path / name, entry)
+        found, _ = read_records([tmp_path / "a", tmp_path / "b"])
+        return trials.trials(found), trials.trials(found[::-1])
+
+    return read
+
+
+def test_a_result_wins_over_an_error_of_the_same_trial(record, in_both_orders):
+    for rows, conflicts in in_both_orders(record(None, status="error"), record(0.7)):
         assert [row.score for row in rows] == [0.7] and not conflicts
 
 
-def test_of_equal_results_the_same_one_is_used_in_any_order(record, tmp_path):
-    write_record(tmp_path / "a", record(0.7, result={"seconds": {"total": 1.0}}))
-    write_record(tmp_path / "b", record(0.7, result={"seconds": {"total": 9.0}}))
-    found, _ = read_records([tmp_path / "a", tmp_path / "b"])
-    first, conflicts = trials.trials(found)
-    assert len(first) == 1 and not conflicts
-    assert trials.trials(found[::-1])[0] == first
+def test_of_equal_results_the_same_one_is_used_in_any_order(record, in_both_orders):
+    first, other = in_both_orders(*(record(0.7, result={"seconds": {"total": total}}) for total in (1.0, 9.0)))
+    assert first == other and len(first[0]) == 1 and not first[1]
+
+
+def test_records_of_one_trial_that_disagree_are_not_used(record, in_both_orders):
+    for rows, (conflict,) in in_both_orders(record(0.6), record(0.7)):
+        assert not rows and "2 records of this trial disagree; none of them is used" in str(conflict)
 
 
 def test_rows_are_equal_by_what_they_hold_also_where_a_number_is_undefined(record, tmp_path):
@@ -206,14 +216,6 @@ def test_rows_are_equal_by_what_they_hold_also_where_a_number_is_undefined(recor
     for change in ({"score": 0.8}, {"forgetting": 0.1}, {"score": math.nan}, {"rule": "oracle"}):
         assert replace(row, **change) != same
         assert replace(row, **change) == replace(same, **change)
-
-
-def test_records_of_one_trial_that_disagree_are_not_used(record, tmp_path):
-    write_record(tmp_path / "a", record(0.6))
-    write_record(tmp_path / "b", record(0.7))
-    lines, (conflict,) = trials.trials(read_records([tmp_path / "a", tmp_path / "b"])[0])
-    assert not lines
-    assert "2 records of this trial disagree; none of them is used" in str(conflict)
 
 
 # --- ranking
