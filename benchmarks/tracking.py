@@ -8,8 +8,10 @@ out.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -64,7 +66,8 @@ def send(records: Iterable[Mapping[str, Any]], service: str, folder: Path) -> in
     try:
         for record in records:
             if is_result(record) and sent.get(record["id"]) != record["checksum"]:
-                SENDERS[service](run_of(record), folder)
+                with _quiet() if count else contextlib.nullcontext():  # the first says where they go, or asks to log in
+                    SENDERS[service](run_of(record), folder)
                 sent[record["id"]] = record["checksum"]
                 count += 1
     except Exception as error:  # whatever its client, its login or the network raise
@@ -76,6 +79,14 @@ def send(records: Iterable[Mapping[str, Any]], service: str, folder: Path) -> in
         if count:
             write_file(folder / REPORTED, json.dumps(known, indent=1) + "\n")
     return count
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what a service prints, which is a screen for every run."""
+    unseen = io.StringIO()
+    with contextlib.redirect_stdout(unseen), contextlib.redirect_stderr(unseen):
+        yield
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:

@@ -44,6 +44,7 @@ class Service(ModuleType):
     def init(self, *, project: str, name: str, group: str, config: dict[str, Any]) -> "OpenRun":
         if self.refuses == name:
             raise RuntimeError("api_key not configured\nsee the manual")
+        print(f"a screen about {name}")
         self.runs.append(OpenRun(project, name, group, config))
         return self.runs[-1]
 
@@ -65,7 +66,11 @@ class OpenRun:
 
 @pytest.mark.parametrize("name", ["trackio", "wandb"])
 def test_a_trial_is_a_run_with_its_configuration_losses_and_scores(
-    name: str, records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    records: list[Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     service = Service(name, monkeypatch)
     tracking.check(name)
@@ -81,6 +86,7 @@ def test_a_trial_is_a_run_with_its_configuration_losses_and_scores(
         (5, {"trial/score": 0.7, "trial/failed": 0.0, "trial/seconds": 0.1, "trial/holdout": 0.65}),
     ]
     assert all(each.finished for each in service.runs)
+    assert capsys.readouterr().out == "a screen about trial-0\n", "where runs go is said by the first"
 
 
 def test_tensorboard_reads_what_was_written(records: list[Record], tmp_path: Path) -> None:
