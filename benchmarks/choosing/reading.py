@@ -235,7 +235,7 @@ def check_classes(
         if (word := word_of(row.cells[0])) and word not in words:
             raise InputError(
                 f"{question.dev}, line {row.line}: the label {word!r} must be one of those in {question.file} "
-                f"({', '.join(words)}), which nothing could learn otherwise"
+                f"({', '.join(map(repr, words))}), which nothing could learn otherwise"
             )
 
 
