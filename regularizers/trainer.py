@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
 
 from fisher.common.errors import InputError
 from regularizers.applying import OwnLoss, bind, head_of, require_labels, scores_of
@@ -86,7 +87,7 @@ class RegularizedTrainer(Trainer):
         given = self.optimizer is not None or self.lr_scheduler is not None
         groups = "choose one with optim or optimizer_cls_and_kwargs, so that the strategy sets its groups"
         require(not given, "optimizers must be left out", "one", groups)
-        self.callback_handler.callbacks.insert(0, _FoldAtTheEnd(self))
+        self.callback_handler.callbacks.insert(0, _Strategy(self))
 
     bound: BoundStrategy | None
 
@@ -169,19 +170,29 @@ class RegularizedTrainer(Trainer):
             state_dict = plain_weights(self.bound)
         super()._save(output_dir, state_dict)
 
-    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        super()._save_optimizer_and_scheduler(output_dir)
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **options: Any) -> Any:
+        """Train as the Trainer does. Raises InputError where there is nothing to resume the strategy from."""
+        folder: Any = resume_from_checkpoint or None
+        if folder is True:
+            folder = get_last_checkpoint(self.args.output_dir)  # without one the Trainer says so
+        self._resumed = None if folder is None else self._read(Path(folder) / STATE)
+        return super().train(resume_from_checkpoint, *args, **options)
+
+    def put_state(self) -> None:
+        """Give the strategy the state of the checkpoint that training resumes from, if it does."""
+        if self._resumed is not None:
+            self._technique.put(self._resumed)
+            self._resumed = None
+
+    def keep_state(self, folder: Path) -> None:
+        """Write what resuming needs next to a checkpoint. Raises InputError for terms that cannot be saved."""
         assert self.bound is not None
         try:
             state = self._technique.take()
         except CannotSave as reason:
             raise InputError(f"{reason}; or set save_only_model=True") from reason
         whole = {"strategy": str(self.strategy), "start": self.bound.context.initial, **state}
-        save_file(flatten(whole), Path(output_dir) / STATE)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        self._resumed = self._read(Path(resume_from_checkpoint) / STATE)
+        save_file(flatten(whole), folder / STATE)
 
     def _read(self, path: Path) -> dict[str, Any]:
         """What resuming needs. Raises InputError where a checkpoint has none of it or is of another strategy."""
@@ -194,22 +205,25 @@ class RegularizedTrainer(Trainer):
         require(same, f"resuming must be with the strategy of the checkpoint, {state['strategy']}", self.strategy)
         return dict(state)
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if self._resumed is not None:
-            self._technique.put(self._resumed)
-            self._resumed = None
-
     def _load_best_model(self) -> None:
         self.fold()
         super()._load_best_model()
 
 
-class _FoldAtTheEnd(TrainerCallback):
-    """Lets every other callback see the plain model at the end of the training."""
+class _Strategy(TrainerCallback):
+    """Resumes and keeps the strategy's state, and lets every other callback see the plain model at the end."""
 
     def __init__(self, trainer: RegularizedTrainer) -> None:
         self.trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Resume; optimizer and schedule are loaded by now."""
+        self.trainer.put_state()
+
+    def on_save(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        """Add the state to a checkpoint that training may be resumed from."""
+        if not args.save_only_model and not state.is_hyper_param_search:
+            self.trainer.keep_state(Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
         """Fold."""

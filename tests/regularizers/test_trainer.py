@@ -1,11 +1,13 @@
 """The Trainer with a strategy: its step is the loop's, it resumes bit for bit, saves plain weights, and says no."""
 
+import inspect
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from accelerate import Accelerator
 from transformers import (
     AutoModelForSequenceClassification,
@@ -328,3 +330,23 @@ def test_the_trainer_of_the_guide_runs(tmp_path):
     scope = {"model": tiny_bert(), "args": arguments(tmp_path, max_steps=1), "train": EXAMPLES, "dev": EXAMPLES}
     exec(code[1].replace('"model"', "folder"), scope | {"compute_metrics": None, "folder": tmp_path / "model"})
     assert BertForSequenceClassification.from_pretrained(tmp_path / "model").num_labels == 3
+
+
+PRIVATE = {  # what has no public way: {name of the Trainer's: (its first parameters, what it is for here)}
+    "_save": (("output_dir", "state_dict"), "save_model and checkpoints hold the weights it is given"),
+    "_load_best_model": ((), "the model is folded before the best weights are loaded into it"),
+    "_prepare_inputs": (("inputs",), "a batch is moved to the model's device"),
+}
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_what_is_private_to_transformers_is_still_there(name):
+    parameters, purpose = PRIVATE[name]
+    lost = f"transformers {transformers.__version__} has no Trainer.{name}{parameters}: {purpose}"
+    found = inspect.signature(getattr(Trainer, name, lambda: None)).parameters
+    assert name in vars(Trainer) and tuple(found)[1 : 1 + len(parameters)] == parameters, lost
+
+
+def test_no_other_private_method_of_transformers_is_overridden():
+    own = {name for name in vars(RegularizedTrainer) if name.startswith("_") and not name.startswith("__")}
+    assert own & set(vars(Trainer)) == {"_save", "_load_best_model"}
