@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import tracking
 from benchmarks.executors.data_parallel import processes
 from fisher.common.command import number
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 
 DEFAULT_OUTPUT = "results"
 MOST = 10_000  # workers, threads, trials on a GPU
@@ -117,10 +117,10 @@ def check(args: argparse.Namespace) -> None:
             raise InputError(f"{name} must come with --executor {executor}, got --executor {args.executor}")
     if processes() == 1:
         return
-    if args.executor != "local":
-        raise InputError(f"accelerate launch must come without --executor, got --executor {args.executor}")
-    if args.checkpoint_every:
-        raise InputError(
-            f"accelerate launch must come without --checkpoint-every, got {args.checkpoint_every}; trials of several "
-            "processes have no checkpoints"
-        )
+    require(args.executor == "local", "accelerate launch must come without --executor", f"--executor {args.executor}")
+    require(
+        not args.checkpoint_every,
+        "accelerate launch must come without --checkpoint-every",
+        args.checkpoint_every,
+        "trials of several processes have no checkpoints",
+    )

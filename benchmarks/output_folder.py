@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.data.official import SplitHash, TextHash, compare_hashes, remember_split_hashes
 from benchmarks.executors.leases import Leases
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import write_atomic
 from leaderboard.records.labels import LABELS, encode_labels, read_labels
 from leaderboard.records.methods import METHODS, encode_methods, read_methods
@@ -81,8 +81,11 @@ class OutputFolder:
 
     def check(self, new_hashes: Sequence[SplitHash], new_texts: Sequence[TextHash]) -> None:
         """Raise InputError where the folder is none, or began with other data."""
-        if os.path.lexists(self.path) and not os.path.isdir(self.path):
-            raise InputError(f"--output must be a folder that can be written, got {self.path}: Not a directory")
+        require(
+            not os.path.lexists(self.path) or os.path.isdir(self.path),
+            "--output must be a folder that can be written",
+            f"{self.path}: Not a directory",
+        )
         if new_hashes or new_texts:
             compare_hashes(self.path / HASHES, new_hashes, new_texts)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data.tasks import TASKS, Task
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 
 HEADER = "index\tprediction"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: equal predictions give equal bytes
@@ -39,17 +39,17 @@ class File:
 
     def format(self, predictions: Sequence[float]) -> str:
         """The file's text; numbers are clipped to the task's range. Raises InputError for predictions of other data."""
-        if len(predictions) != self.rows:
-            raise InputError(
-                f"{self.name} must have {self.rows} predictions, one per example of the official test set, got "
-                f"{len(predictions)}"
-            )
-        if self.words is not None and not set(predictions) <= set(range(len(self.words))):
-            raise InputError(f"{self.name} must have class ids below {len(self.words)} as predictions, got another")
-        low, high = self.task.score_range or (-math.inf, math.inf)
+        require(
+            len(predictions) == self.rows,
+            f"{self.name} must have {self.rows} predictions, one per example of the official test set",
+            len(predictions),
+        )
         if self.words is None:
+            low, high = self.task.score_range or (-math.inf, math.inf)
             texts = [f"{min(max(value, low), high):.{DECIMALS}f}" for value in predictions]
         else:
+            known = set(predictions) <= set(range(len(self.words)))
+            require(known, f"{self.name} must have class ids below {len(self.words)} as predictions", "another")
             texts = [self.words[int(value)] for value in predictions]
         return "\n".join([HEADER, *(f"{index}\t{text}" for index, text in enumerate(texts))]) + "\n"
 

@@ -25,7 +25,7 @@ from benchmarks.data.sources import examples_hash, load_test
 from benchmarks.data.tasks import TASKS
 from benchmarks.submission import FILES, check, pack
 from fisher.common.command import Command
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.records.identity import canonical
@@ -109,10 +109,9 @@ def choose(records: Iterable[Record], strategies: Sequence[str] | None, fraction
         known = "; ".join(names) if usable else "other shares"
         raise InputError(f"no test predictions are there for {wanted}; there are some for: {known}")
     settings = {canonical([r["config"][key] for key in ("model", "weights", "protocol")]) for r in usable}
-    if len(settings) > 1:
-        raise InputError(
-            f"a submission must come from one model and protocol, got {len(settings)}; give one run's folder"
-        )
+    require(
+        len(settings) <= 1, "a submission must come from one model and protocol", len(settings), "give one run's folder"
+    )
     return {name: best_of(r for r in usable if r["config"]["strategy"] == name) for name in asked}
 
 

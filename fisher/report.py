@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 from fisher.common.command import Command
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.common.files import write_file
 
 
@@ -34,8 +34,7 @@ def run(args: argparse.Namespace) -> None:
     from fisher.plots import plot_report
     from fisher.profile import markdown, profile
 
-    if not 0 < args.threshold <= 1:
-        raise InputError(f"threshold must be in (0, 1], got {args.threshold}")
+    require(0 < args.threshold <= 1, "threshold must be in (0, 1]", args.threshold)
     profiles = [profile(path, threshold=args.threshold) for path in args.files]
     text = markdown(profiles, threshold=args.threshold)
     write_file(args.output / "report.md", text.encode())

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fisher.common.command import Command
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.build import build
@@ -64,8 +64,9 @@ def merge(
     before = sum(1 for _ in _usable(old))
     places = set[PlanKey]()
     archive = pack(_noted(given, places))
-    if len(archive) > MAX_BOARD:
-        raise InputError(f"a board must not exceed {MAX_BOARD} bytes, got {len(archive)}; publish fewer restarts")
+    require(
+        len(archive) <= MAX_BOARD, f"a board must not exceed {MAX_BOARD} bytes", len(archive), "publish fewer restarts"
+    )
     (methods, faults), (plan, others) = read_methods([board, *given]), read_plan([board, *given])
     if faults or others:
         raise [*faults, *others][0]

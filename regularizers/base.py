@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from regularizers.context import Batch, Context, Output, SkipTrial, criterion, forward, linear_layers
 from regularizers.search import Search
 
@@ -206,12 +206,6 @@ def spell(value: Any) -> str:
     if isinstance(value, str) and not BARE.fullmatch(value):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return str(value)
-
-
-def require(condition: bool, must: str, got: object, do: str = "") -> None:
-    """Raise the one-sentence InputError `must, got ...; do` unless the condition holds."""
-    if not condition:
-        raise InputError(f"{must}, got {got}" + (f"; {do}" if do else ""))
 
 
 def outside_head(name: str, scope: str) -> None:

@@ -15,7 +15,7 @@ from benchmarks.data.sources import TaskData, examples_hash, load_task_data
 from benchmarks.data.splits import Size, paucity_split, split_hash
 from benchmarks.data.tasks import TASKS, Task
 from fisher.common.command import Command
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import read_regular, write_atomic, write_file
 
 FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
@@ -31,13 +31,11 @@ def check_split_hash(task: Task, amount: float | Size, split_seed: int, found: s
 
     Raises InputError on a difference: the training file is not the official one.
     """
-    expected = json.loads(EXPECTED_HASHES.read_text()).get(task.name, {}).get(key_of(amount, split_seed))
-    if expected is not None and expected != found:
-        raise InputError(
-            f"{task.name}: the split of {_called(amount)} and split seed {split_seed} must have the hash "
-            f"{expected[:12]}, got {found[:12]}: {_remedy(task, 'train')}."
-        )
-    return expected is not None
+    kept = json.loads(EXPECTED_HASHES.read_text()).get(task.name, {})
+    expected = kept.get(key_of(amount, split_seed), found)
+    must = f"{task.name}: the split of {_called(amount)} and split seed {split_seed} must have the hash {expected[:12]}"
+    require(expected == found, must, f"{found[:12]}: {_remedy(task, 'train')}")
+    return key_of(amount, split_seed) in kept
 
 
 def check_texts(data: TaskData) -> list[TextHash]:
@@ -88,11 +86,12 @@ def compare_hashes(
     known = _read_hashes(path)
     for task, key, what, value in found:
         first = known.setdefault(task, {}).setdefault(key, value)
-        if first != value:
-            raise InputError(
-                f"{task}: {what} had the hash {first[:12]} at first use here, got {value[:12]}: the "
-                f"{'dev' if key == 'dev' else 'training'} data changed; use another output folder (--output)."
-            )
+        require(
+            first == value,
+            f"{task}: {what} had the hash {first[:12]} at first use here",
+            f"{value[:12]}: the {('dev' if key == 'dev' else 'training')} data changed",
+            "use another output folder (--output)",
+        )
     return known
 
 

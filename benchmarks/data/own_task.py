@@ -4,13 +4,14 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.data.readers import load_toml
 from benchmarks.data.tasks import TASKS, OwnFiles, Task, key_of
-from fisher.common.errors import InputError, unknown
+from fisher.common.errors import InputError, named, require, unknown
 
-CLASSIFICATION_METRICS = ("accuracy", "f1", "macro_f1", "matthews")
-REGRESSION_METRICS = ("spearman", "pearson")
+CLASSIFICATION_METRICS: tuple[str, ...] = ("accuracy", "f1", "macro_f1", "matthews")
+REGRESSION_METRICS: tuple[str, ...] = ("spearman", "pearson")
 _KEYS = ("name", "train", "dev", "test", "text", "label", "labels", "regression", "metric")
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 
@@ -27,78 +28,78 @@ def task_from_file(path: str | Path) -> Task:
     Raises InputError that names the file and the key.
     """
     path = Path(path)
-    table: Mapping[str, object] = load_toml(path, "a task file")
+    table = load_toml(path, "a task file")
+    with named(path):
+        return _task(path, table)
+
+
+def _task(path: Path, table: Mapping[str, Any]) -> Task:
     for key in table:
         if key not in _KEYS:
-            raise InputError(f"{path}: {unknown('key', key, _KEYS)}")
-    labels = _own_labels(path, table)
-    dev, test = (_own_file(path, table, key) if key in table else None for key in ("dev", "test"))
-    label = _string(path, table, "label")
-    text = _own_text(path, table, label)
-    files = OwnFiles(path, _own_file(path, table, "train"), dev, test, label)
-    return Task(_own_name(path, table), text, labels, _own_metric(path, table, labels), own=files)
+            raise unknown("key", key, _KEYS)
+    label, labels = _string(table, "label"), _labels(table.get("labels"), table.get("regression", False))
+    dev, test = (_file(path, table, key) if key in table else None for key in ("dev", "test"))
+    files = OwnFiles(path, _file(path, table, "train"), dev, test, label)
+    return Task(_name(table), _text(table, label), labels, _metric(table, labels), own=files)
 
 
-def _string(path: Path, table: Mapping[str, object], key: str) -> str:
-    value = table.get(key)
-    if value is None:
-        raise InputError(f"{path}: key {key!r} is missing.")
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{path}: {key} must be a non-empty text, got {value!r}.")
-    return value
+def _needed(table: Mapping[str, Any], key: str) -> Any:
+    if key not in table:
+        raise InputError(f"key {key!r} is missing.")
+    return table[key]
 
 
-def _own_name(path: Path, table: Mapping[str, object]) -> str:
-    name = _string(path, table, "name")
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
-        raise InputError(f"{path}: name must be lower case letters, digits and single hyphens, got {name!r}.")
-    if any(key_of(name) == key_of(known) for known in TASKS):
-        raise InputError(f"{path}: name must not be that of a task this project knows, got {name!r}.")
+def _string(table: Mapping[str, Any], key: str) -> str:
+    value = _needed(table, key)
+    require(isinstance(value, str) and value.strip(), f"{key} must be a non-empty text", repr(value))
+    return str(value)
+
+
+def _name(table: Mapping[str, Any]) -> str:
+    name, known = _string(table, "name"), map(key_of, TASKS)
+    made_of = "lower case letters, digits and single hyphens"
+    require(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name), f"name must be {made_of}", repr(name))
+    require(key_of(name) not in known, "name must not be that of a task this project knows", repr(name))
     return name
 
 
-def _own_file(path: Path, table: Mapping[str, object], key: str) -> Path:
-    value = _string(path, table, key)
+def _file(path: Path, table: Mapping[str, Any], key: str) -> Path:
+    value = _string(table, key)
     file = path.parent / value
-    if file.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: {key} must be a file ending in {', '.join(SUFFIXES)}, got {value!r}.")
+    require(file.suffix.lower() in SUFFIXES, f"{key} must be a file ending in {', '.join(SUFFIXES)}", repr(value))
     if not os.path.isfile(file):  # False for a name too long to be one
-        raise InputError(f"{path}: {key} must be a file relative to the task file, but {file} does not exist.")
+        raise InputError(f"{key} must be a file relative to the task file, but {file} does not exist.")
     return file
 
 
-def _own_text(path: Path, table: Mapping[str, object], label: str) -> tuple[str, ...]:
-    value = table.get("text")
-    if value is None:
-        raise InputError(f"{path}: key 'text' is missing.")
+def _text(table: Mapping[str, Any], label: str) -> tuple[str, ...]:
+    value = _needed(table, "text")
     names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not _distinct_words(names) or len(names) not in (1, 2) or label in names:
-        raise InputError(f"{path}: text must be one or two column names other than the label's, got {value!r}.")
+    fit = _distinct_words(names) and len(names) in (1, 2) and label not in names
+    require(fit, "text must be one or two column names other than the label's", repr(value))
     return tuple(names)
 
 
-def _own_labels(path: Path, table: Mapping[str, object]) -> tuple[str, ...] | None:
-    regression, labels = table.get("regression", False), table.get("labels")
-    if not isinstance(regression, bool):
-        raise InputError(f"{path}: regression must be true or false, got {regression!r}.")
+def _labels(labels: Any, regression: Any) -> tuple[str, ...] | None:
+    require(isinstance(regression, bool), "regression must be true or false", repr(regression))
     if regression == (labels is not None):
-        raise InputError(f"{path}: give either labels = [...] or regression = true, not both and not neither.")
+        raise InputError("give either labels = [...] or regression = true, not both and not neither.")
     if regression:
         return None
-    if not isinstance(labels, list) or not _distinct_words(labels) or len(labels) < 2:
-        raise InputError(f"{path}: labels must be at least two different texts in quotes, got {labels!r}.")
+    several = _distinct_words(labels) and len(labels) >= 2
+    require(several, "labels must be at least two different texts in quotes", repr(labels))
     return tuple(labels)
 
 
-def _distinct_words(values: list[object]) -> bool:
-    return all(isinstance(value, str) and value.strip() for value in values) and len(set(values)) == len(values)
+def _distinct_words(values: Any) -> bool:
+    listed = isinstance(values, list) and all(isinstance(value, str) and value.strip() for value in values)
+    return listed and len(set(values)) == len(values)
 
 
-def _own_metric(path: Path, table: Mapping[str, object], labels: tuple[str, ...] | None) -> str:
-    metric = _string(path, table, "metric")
-    allowed: tuple[str, ...] = REGRESSION_METRICS if labels is None else CLASSIFICATION_METRICS
+def _metric(table: Mapping[str, Any], labels: tuple[str, ...] | None) -> str:
+    metric = _string(table, "metric")
+    allowed = REGRESSION_METRICS if labels is None else CLASSIFICATION_METRICS
     if labels is not None and len(labels) > 2:
         allowed = tuple(name for name in allowed if name != "f1")  # F1 is that of class 1 of two
-    if metric not in allowed:
-        raise InputError(f"{path}: metric must be one of {', '.join(allowed)} for these labels, got {metric!r}.")
+    require(metric in allowed, f"metric must be one of {', '.join(allowed)} for these labels", repr(metric))
     return metric

@@ -14,10 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.data.faults import FaultyRows, check_dropped
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import read_regular
 
 MAX_TOML = 1_000_000  # characters of a suite or of a task file
+KINDS: dict[str, tuple[Any, str, str]] = {  # type -> what may be in TOML, one of them and several in words
+    "Mapping": (dict, "a table of key = value", "tables"),
+    "int": (int, "a whole number", "whole numbers"),
+    "float": ((int, float), "a number", "numbers"),
+    "str": (str, "a text", "texts"),
+    "bool": (bool, "true or false", "truths"),
+}
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # its byte-order marks
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a text is cut to its first tokens anyway; the default is 131,072
@@ -74,6 +81,21 @@ def load_toml(path: Path, what: str) -> dict[str, Any]:
         raise InputError(f"{path}: {what} must be a TOML file: it nests too deep.") from None
     except ValueError as error:
         raise InputError(f"{path}: {what} must be a TOML file: {error}.") from None
+
+
+def typed(name: str, kind: str, value: Any) -> Any:
+    """A TOML value as a dataclass's field of type `kind` wants it; a list becomes a tuple. Raises InputError."""
+    listed = kind.startswith("tuple")
+    found = next(known for known in KINDS if known in kind)
+    types, one, several = KINDS[found]
+    items = value if listed else [value]
+    fit = isinstance(items, list) and all(
+        isinstance(item, types) and isinstance(item, bool) == (types is bool) for item in items
+    )
+    require(fit, f"{name} must be {f'a list of {several}' if listed else one}", repr(value))
+    if not listed:
+        return value
+    return tuple(map(float, items)) if found == "float" else tuple(items)
 
 
 def read_text(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.planning.suite import AUTO, FisherRecipe
 from benchmarks.pocket import CORPUS, MODEL_DIR
 from benchmarks.trial.models import Source, weights_of
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.estimation.estimate import estimate
 from fisher.pretraining.corpus import corpus_hash, read_corpus
 from fisher.pretraining.objectives import Text
@@ -68,10 +68,11 @@ class ScoreBook:
     def _plan_estimate(self) -> dict[str, Any]:
         self.texts = self._corpus()
         objective = self.recipe.objective
-        if self.recipe.samples > len(self.texts):
-            raise InputError(
-                f"fisher_samples must be at most {len(self.texts)}, the corpus' documents, got {self.recipe.samples}"
-            )
+        require(
+            self.recipe.samples <= len(self.texts),
+            f"fisher_samples must be at most {len(self.texts)}, the corpus' documents",
+            self.recipe.samples,
+        )
         return {
             "objective": own_objective(self.source) if objective == AUTO else objective,
             "samples": self.recipe.samples,

@@ -15,7 +15,7 @@ from benchmarks.data.batches import Encoded, collate, encode
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.trial.models import Source, Template, load_template
 from benchmarks.trial.tokenizer import check_tokenizer, load_tokenizer, unknown_words
-from fisher.common.errors import InputError, first_line
+from fisher.common.errors import InputError, first_line, require
 from fisher.pretraining.fit import position_limit
 from regularizers.base import forward
 
@@ -81,11 +81,11 @@ def _encode_longest(
     too_large = list(takewhile(lambda example: _size(example) + SPECIAL > limit, examples))
     for at in range(0, len(too_large), CHUNK):
         longest = max(map(_length, encode(too_large[at : at + CHUNK], tokenizer, max_length)))
-        if longest > limit:
-            raise InputError(
-                f"max_length must be at most {limit}, the positions of {source.label}, got {max_length}, and {task} "
-                f"has an example of {longest} tokens: --set max_length={limit}"
-            )
+        require(
+            longest <= limit,
+            f"max_length must be at most {limit}, the positions of {source.label}",
+            f"{max_length}, and {task} has an example of {longest} tokens: --set max_length={limit}",
+        )
     return rows
 
 

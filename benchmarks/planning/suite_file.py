@@ -11,25 +11,20 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.data.readers import typed
 from benchmarks.data.tasks import Task, find_task
 from benchmarks.planning.names import read_suite_toml
 from benchmarks.planning.suite import AUTO, FisherRecipe, Suite, Tuning, Variant
-from benchmarks.trial.protocol import FIELDS, PROTOCOLS, make_protocol
+from benchmarks.trial.protocol import FIELDS, PROTOCOLS, make_protocol, read
 from benchmarks.tuning.families import read_family
 from benchmarks.tuning.table import around, check_tuning, read_tuning
-from fisher.common.errors import InputError, unknown
+from fisher.common.errors import InputError, named, require, unknown
 from fisher.pretraining.objectives import OBJECTIVES
 from leaderboard.records.schema import MAX_RESTARTS, MIN_FRACTION
 from regularizers.strategy import parse
 
 TABLES = {"set": "settings", "fisher": "fisher", "tuning": "tuning", "variants": "variants"}  # key -> field
 TYPES = {f.name: str(f.type) for f in dataclasses.fields(Suite) if f.name not in TABLES.values()}
-KINDS: dict[str, tuple[Any, str, str]] = {  # type -> what may be in TOML, one of them and several in words
-    "int": (int, "a whole number", "whole numbers"),
-    "float": ((int, float), "a number", "numbers"),
-    "str": (str, "a text", "texts"),
-    "bool": (bool, "true or false", "truths"),
-}
 REQUIRED = ("tasks", "restarts")
 AMOUNTS = ("fractions", "sizes", "per_class")
 AXES = (*REQUIRED, "strategies", *AMOUNTS, "split_seeds", "protocol")
@@ -46,10 +41,8 @@ def load_suite(name: str, own: Task | None = None) -> Suite:
 
 def read_suite(content: Mapping[str, Any], file: str, name: str, own: Task | None = None) -> Suite:
     """A suite from parsed TOML, tasks and strategies in their canonical spelling; `file` stands in messages."""
-    try:
+    with named(file):
         return _read(content, name, own)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from None
 
 
 def _read(content: Mapping[str, Any], name: str, own: Task | None) -> Suite:
@@ -58,9 +51,9 @@ def _read(content: Mapping[str, Any], name: str, own: Task | None) -> Suite:
     for key in REQUIRED:
         if key not in content and not (variants and all(key in variant.values for variant in variants)):
             raise InputError(f"the key {key!r} is missing; a suite must have {', '.join(REQUIRED)}")
-    fisher = make_recipe(_table("fisher", content.get("fisher", {})))
-    settings = _table("set", content.get("set", {}))
-    tuning = read_tuning(_table("tuning", content["tuning"])) if "tuning" in content else None
+    fisher = make_recipe(typed("'fisher'", "Mapping", content.get("fisher", {})))
+    settings = typed("'set'", "Mapping", content.get("set", {}))
+    tuning = read_tuning(typed("'tuning'", "Mapping", content["tuning"])) if "tuning" in content else None
     values = {"name": name} | _values(content, own)
     return check_suite(Suite(**values, settings=settings, fisher=fisher, tuning=tuning, variants=variants))
 
@@ -72,12 +65,12 @@ def _variants(blocks: Any, own: Task | None) -> tuple[Variant, ...]:
         raise InputError("'variants' must be one or more tables, each under [[variants]]")
     variants = []
     for number, block in enumerate(blocks, start=1):
-        try:
+        with named(f"variant {number}"):
             _refuse_unknown(block, ("name", *AXES, "set"))
             values = _values(block, own)
-            variants.append(Variant(values.pop("name", str(number)), values, _table("set", block.get("set", {}))))
-        except InputError as error:
-            raise InputError(f"variant {number}: {error}") from None
+            variants.append(
+                Variant(values.pop("name", str(number)), values, typed("'set'", "Mapping", block.get("set", {})))
+            )
     return tuple(variants)
 
 
@@ -89,38 +82,16 @@ def _refuse_unknown(content: Mapping[str, Any], known: Iterable[str]) -> None:
 
 def _values(content: Mapping[str, Any], own: Task | None) -> dict[str, Any]:
     """Everything but tables, each of its type."""
-    values: dict[str, Any] = {key: _typed(key, content[key]) for key in TYPES if key in content}
+    values: dict[str, Any] = {key: typed(repr(key), TYPES[key], content[key]) for key in TYPES if key in content}
     spell = {"tasks": lambda text: _task_name(text, own), "strategies": lambda text: str(parse(text))}
     for key in spell.keys() & values.keys():
-        try:
+        with named(key):
             values[key] = tuple(dict.fromkeys(map(spell[key], values[key])))
-        except InputError as error:
-            raise InputError(f"{key}: {error}") from None
     return values
 
 
 def _task_name(text: str, own: Task | None) -> str:
     return own.name if own and own.name == text else find_task(text).name
-
-
-def _typed(key: str, value: Any) -> Any:
-    """A value as the suite's field of that name wants it; a list becomes a tuple."""
-    listed = TYPES[key].startswith("tuple")
-    name = next(name for name in KINDS if name in TYPES[key])
-    kind, one, several = KINDS[name]
-    items = value if listed else [value]
-    fits = isinstance(items, list) and all(isinstance(v, kind) and isinstance(v, bool) == (kind is bool) for v in items)
-    if not fits:
-        raise InputError(f"{key!r} must be {f'a list of {several}' if listed else one}, got {value!r}")
-    if not listed:
-        return value
-    return tuple(map(float, items)) if name == "float" else tuple(items)
-
-
-def _table(key: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{key!r} must be a table of key = value, got {type(value).__name__}")
-    return value
 
 
 def check_suite(suite: Suite) -> Suite:
@@ -133,23 +104,25 @@ def check_suite(suite: Suite) -> Suite:
 
 
 def _check_block(suite: Suite) -> None:
-    if not suite.tasks:
-        raise InputError("tasks must name at least one, got none: the grid would be empty")
-    if not suite.strategies and suite.tuning is None:
-        raise InputError("strategies must name at least one, got none: the grid would be empty")
-    if not suite.amounts():
-        raise InputError(f"one of {', '.join(AMOUNTS)} must name at least one, got none: the grid would be empty")
+    require(suite.tasks, "tasks must name at least one", "none: the grid would be empty")
+    require(
+        suite.strategies or suite.tuning is not None,
+        "strategies must name at least one",
+        "none: the grid would be empty",
+    )
+    require(suite.amounts(), f"one of {', '.join(AMOUNTS)} must name at least one", "none: the grid would be empty")
     for key in ("sizes", "per_class"):
-        if any(count < 1 for count in getattr(suite, key)):
-            raise InputError(f"{key} must be at least 1, got {min(getattr(suite, key))}")
+        least = min(getattr(suite, key), default=1)
+        require(least >= 1, f"{key} must be at least 1", least)
     for fraction in suite.fractions:
-        if not MIN_FRACTION <= fraction <= 1:
-            least = f" and at least {MIN_FRACTION:g}" if 0 < fraction < 1 else ""
-            raise InputError(f"fractions must be in (0, 1]{least}, got {fraction:g}")
-    if not 1 <= suite.restarts <= MAX_RESTARTS:
-        raise InputError(f"restarts must be in 1..{MAX_RESTARTS}, got {suite.restarts}")
-    if suite.split_seeds is not None and not 1 <= suite.split_seeds <= suite.restarts:
-        raise InputError(f"split_seeds must be in 1..restarts ({suite.restarts}), got {suite.split_seeds}")
+        limit = f" and at least {MIN_FRACTION:g}" if 0 < fraction < 1 else ""
+        require(MIN_FRACTION <= fraction <= 1, f"fractions must be in (0, 1]{limit}", f"{fraction:g}")
+    require(1 <= suite.restarts <= MAX_RESTARTS, f"restarts must be in 1..{MAX_RESTARTS}", suite.restarts)
+    require(
+        suite.split_seeds is None or 1 <= suite.split_seeds <= suite.restarts,
+        f"split_seeds must be in 1..restarts ({suite.restarts})",
+        suite.split_seeds,
+    )
     protocol = make_protocol(suite.protocol, suite.settings)
     if suite.tuning is not None:
         check_tuning(suite.tuning, protocol)
@@ -158,21 +131,15 @@ def _check_block(suite: Suite) -> None:
 def make_recipe(values: Mapping[str, Any]) -> FisherRecipe:
     """A Fisher recipe from a table or from `--set fisher_KEY=VALUE` texts."""
     kinds = {f.name: str(f.type) for f in dataclasses.fields(FisherRecipe)}
-    read: dict[str, Any] = {}
+    made: dict[str, Any] = {}
     for key, value in values.items():
         if key not in kinds:
             raise InputError(f"unknown key {f'fisher.{key}'!r}; available: {', '.join(kinds)}")
-        try:
-            read[key] = int(str(value)) if kinds[key] == "int" else str(value)
-        except ValueError:
-            raise InputError(f"fisher.{key} must be a whole number, got {value!r}") from None
+        made[key] = read(f"fisher.{key}", value, kinds[key])
         least = 1 if key == "samples" else 0
-        if kinds[key] == "int" and read[key] < least:
-            raise InputError(f"fisher.{key} must be at least {least}, got {read[key]}")
-    recipe = FisherRecipe(**read)
-    if recipe.objective not in (AUTO, *OBJECTIVES):
-        known = ", ".join((AUTO, *OBJECTIVES))
-        raise InputError(f"fisher.objective must be one of {known}, got {recipe.objective!r}")
+        require(kinds[key] == "str" or made[key] >= least, f"fisher.{key} must be at least {least}", made[key])
+    recipe, known = FisherRecipe(**made), (AUTO, *OBJECTIVES)
+    require(recipe.objective in known, f"fisher.objective must be one of {', '.join(known)}", repr(recipe.objective))
     return recipe
 
 
@@ -187,7 +154,7 @@ def override(suite: Suite, values: Mapping[str, Any], assignments: list[str]) ->
     for text in assignments:
         key, value = read_assignment(text)
         if key in ("predict_test", "forgetting"):
-            changed[key] = _truth(key, value)
+            changed[key] = read(key, value, "bool")
         elif key.startswith("fisher_"):
             fisher[key.removeprefix("fisher_")] = value
         else:
@@ -221,8 +188,7 @@ def tune(suite: Suite, budget: int | None, strategies: Sequence[str]) -> Suite:
 def read_assignment(text: str) -> tuple[str, str]:
     """Key and value of what stands after `--set`."""
     key, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--set must be given key=value, got {text!r}")
+    require(equals, "--set must be given key=value", repr(text))
     return key, value
 
 
@@ -242,9 +208,3 @@ def _override_variant(
     if "protocol" in values:
         return Variant(variant.name, values, _settings(values["protocol"], {**settings, **assigned}))
     return Variant(variant.name, values, {key: value for key, value in settings.items() if key not in assigned})
-
-
-def _truth(key: str, text: str) -> bool:
-    if text not in ("true", "false"):
-        raise InputError(f"{key} must be true or false, got {text!r}")
-    return text == "true"

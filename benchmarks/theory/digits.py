@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import read_regular
 from fisher.seeds import derive
 
@@ -73,19 +73,19 @@ def read_folder(folder: Path) -> Domain:
     Raises InputError for a folder that does not exist or holds neither kind or several sets, and for files that are
     not complete, not of their format, or no 28x28 (USPS 16x16) digits.
     """
-    if not os.path.isdir(folder):
-        raise InputError(f"a digit folder must be an existing folder, got {folder}")
+    require(os.path.isdir(folder), "a digit folder must be an existing folder", folder)
     names = sorted(path.name for path in folder.iterdir())
     prefixes = [match[1] for name in names if (match := IDX_IMAGES.fullmatch(name))]
     prefixes = [EMNIST_DIGITS] if EMNIST_DIGITS in prefixes else prefixes
-    if len(prefixes) + (USPS in names) != 1:
-        raise InputError(
-            f"a digit folder must hold one training set, *train-images-idx3-ubyte.gz (MNIST, EMNIST) or {USPS} (USPS),"
-            f" got {len(prefixes) + (USPS in names)} among the {len(names)} files of {folder}"
-        )
+    require(
+        len(prefixes) + (USPS in names) == 1,
+        f"a digit folder must hold one training set, *train-images-idx3-ubyte.gz (MNIST, EMNIST) or {USPS} (USPS)",
+        f"{len(prefixes) + (USPS in names)} among the {len(names)} files of {folder}",
+    )
     domain = _read_idx_pair(folder, prefixes[0]) if prefixes else _read_usps(folder / USPS)
-    if len(domain.labels) < FEWEST:
-        raise InputError(f"{folder}: a training set must hold at least {FEWEST} images, got {len(domain.labels)}")
+    require(
+        len(domain.labels) >= FEWEST, f"{folder}: a training set must hold at least {FEWEST} images", len(domain.labels)
+    )
     return domain
 
 
@@ -117,12 +117,17 @@ def _read_idx_pair(folder: Path, prefix: str) -> Domain:
     labels_path = images_path.with_name(images_path.name.replace("images", "labels").replace("idx3", "idx1"))
     stored = read_idx(images_path, IMAGES_MAGIC)  # (n, 28, 28)
     labels = read_idx(labels_path, LABELS_MAGIC)  # (n,)
-    if stored.shape[1:] != (SIDE, SIDE):
-        raise InputError(f"{images_path}: images must be {SIDE}x{SIDE}, got {stored.shape[1]}x{stored.shape[2]}")
-    if len(stored) != len(labels):
-        raise InputError(f"{labels_path}: must hold one label per image, got {len(labels)} for {len(stored)} images")
-    if len(labels) and labels.max() > 9:
-        raise InputError(f"{labels_path}: labels must be digits from 0 to 9, got {labels.max()}")
+    require(
+        stored.shape[1:] == (SIDE, SIDE),
+        f"{images_path}: images must be {SIDE}x{SIDE}",
+        f"{stored.shape[1]}x{stored.shape[2]}",
+    )
+    require(
+        len(stored) == len(labels),
+        f"{labels_path}: must hold one label per image",
+        f"{len(labels)} for {len(stored)} images",
+    )
+    require(not len(labels) or labels.max() <= 9, f"{labels_path}: labels must be digits from 0 to 9", labels.max())
     transposed = prefix.lower().startswith("emnist")
     upright = stored.transpose(0, 2, 1) if transposed else stored
     note = "IDX, stored transposed, transposed back" if transposed else "IDX, as stored"
@@ -137,14 +142,12 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     """
     data = _unzip(path)
     found = int.from_bytes(data[:4], "big")
-    if len(data) < 4 or found != magic:
-        raise InputError(f"{path}: the magic number of this IDX file must be {magic}, got {found}")
+    require(len(data) >= 4 and found == magic, f"{path}: the magic number of this IDX file must be {magic}", found)
     dimensions = magic % 256
     start = 4 + 4 * dimensions
     shape = struct.unpack(f">{dimensions}I", data[4:start]) if len(data) >= start else (0,) * dimensions
     wanted = start + math.prod(shape)
-    if len(data) != wanted:
-        raise InputError(f"{path}: its header announces {wanted} bytes, got {len(data)}; download it again")
+    require(len(data) == wanted, f"{path}: its header announces {wanted} bytes", len(data), "download it again")
     return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
 
 
@@ -177,6 +180,5 @@ def _usps_row(path: Path, number: int, line: str) -> np.ndarray:
     except ValueError:
         row = np.empty(0, dtype=np.float32)
     fits = row.size == 1 + USPS_SIDE**2 and row[0] in range(10) and bool((np.abs(row[1:]) <= 1).all())
-    if not fits:
-        raise InputError(f"{path}: line {number} must be a digit and 256 grey values in [-1, 1], got {line[:40]!r}")
+    require(fits, f"{path}: line {number} must be a digit and 256 grey values in [-1, 1]", f"{line[:40]!r}")
     return row

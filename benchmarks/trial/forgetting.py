@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.pocket import CORPUS, MODEL_DIR
 from benchmarks.trial.models import Source, load_template
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.estimation.estimate import draw_samples, resolve_length
 from fisher.pretraining.checkpoint import load_pretrained
 from fisher.pretraining.corpus import read_corpus
@@ -54,8 +54,11 @@ class Pretrained(NamedTuple):
 
 def find_texts(source: Source, *, corpus: str, samples: int, seed: int, max_length: int) -> Texts:
     """What forgetting is measured on, checked. Raises InputError for a model without a head, and for want of texts."""
-    if not corpus and source.reference != str(MODEL_DIR):
-        raise InputError("forgetting must have texts to be measured on: give --set fisher_corpus=FILE, got none")
+    require(
+        corpus or source.reference == str(MODEL_DIR),
+        "forgetting must have texts to be measured on: give --set fisher_corpus=FILE",
+        "none",
+    )
     place = str(Path(corpus).resolve()) if os.path.exists(corpus) else corpus
     for objective in OBJECTIVES:
         texts = Texts(objective, place or str(CORPUS), samples, seed, max_length)

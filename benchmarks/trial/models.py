@@ -17,7 +17,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from benchmarks.pocket import MODEL_DIR
-from fisher.common.errors import InputError, first_line
+from fisher.common.errors import InputError, first_line, require
 from fisher.pretraining.checkpoint import checkpoint_hash, require_whole
 from fisher.pretraining.fit import check_attention, check_fit, head_names
 
@@ -45,8 +45,11 @@ def find_model(name: str, *, offline: bool) -> Source:
     """
     folder = MODEL_DIR if name == "pocket" else Path(name)
     local = os.path.isdir(folder)
-    if not local and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise InputError(f"--model must be a hub id or an existing folder, got {name!r}")
+    require(
+        local or (not name.startswith((".", "/", "~")) and name.count("/") <= 1),
+        "--model must be a hub id or an existing folder",
+        repr(name),
+    )
     source = Source(str(folder.resolve()) if local else name, label(name, folder) if local else name, offline)
     config = load(AutoConfig, source)
     if type(config) not in AutoModelForSequenceClassification._model_mapping:

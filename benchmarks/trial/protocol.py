@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fisher.common.errors import InputError, unknown
+from fisher.common.errors import InputError, require, unknown
 from regularizers.loop import Recipe
 
 CHOICES = {
@@ -27,17 +27,17 @@ CHOICES = {
     "sites": ("table", "discovered"),
 }
 DISCOVER = "--set sites=discovered looks for them by structure"  # what helps a family without a site table
-AT_LEAST = {"epochs": 1, "steps": 0, "batch_size": 1, "max_length": 8, "micro_batch": 0, "clip": 0.0, "warmup": 0.0}
-AT_MOST = {
-    "epochs": 10**5,
-    "steps": 10**7,
-    "batch_size": 10**6,
-    "max_length": 10**6,
-    "micro_batch": 10**6,
-    "warmup": 1.0,
+RANGES = {  # the least and the largest value of a field
+    "epochs": (1, 10**5),
+    "steps": (0, 10**7),
+    "batch_size": (1, 10**6),
+    "max_length": (8, 10**6),
+    "micro_batch": (0, 10**6),
+    "clip": (0.0, math.inf),
+    "warmup": (0.0, 1.0),
 }
-BELOW = {"beta1": 1.0, "beta2": 1.0}
 POSITIVE = ("lr", "eps")
+SHARES = ("beta1", "beta2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +112,7 @@ def make_protocol(name: str, settings: Mapping[str, Any]) -> Protocol:
 
     Raises InputError for an unknown protocol or field and for a value out of its range.
     """
-    if name not in PROTOCOLS:
-        raise InputError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
+    require(name in PROTOCOLS, f"protocol must be one of {', '.join(PROTOCOLS)}", repr(name))
     values = {}
     for key, value in settings.items():
         if key not in FIELDS:
@@ -122,16 +121,14 @@ def make_protocol(name: str, settings: Mapping[str, Any]) -> Protocol:
     return dataclasses.replace(PROTOCOLS[name], **values)
 
 
-def read(key: str, value: Any) -> Any:
-    """A value as the field's type wants it, from TOML or from text."""
-    kind = str(FIELDS[key].type)
+def read(key: str, value: Any, kind: str = "") -> Any:
+    """A value as its type wants it, from TOML or from text; `kind`: the type's name, by default that of the field."""
+    kind = kind or str(FIELDS[key].type)
     text = str(value).strip()
     try:
         if kind == "bool":
             return {"true": True, "false": False}[text.lower()]
-        if kind == "int":
-            return int(text)
-        return float(text) if kind == "float" else text
+        return {"int": int, "float": float}.get(kind, str)(text)
     except (KeyError, ValueError):
         wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind]
         raise InputError(f"{key} must be {wanted}, got {text!r}") from None
@@ -139,16 +136,11 @@ def read(key: str, value: Any) -> Any:
 
 def check(key: str, value: Any) -> Any:
     """The value itself if it is in the field's range."""
-    if key in CHOICES and value not in CHOICES[key]:
-        raise InputError(f"{key} must be one of {', '.join(CHOICES[key])}, got {value!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{key} must be finite, got {value}")
-    if key in AT_LEAST and value < AT_LEAST[key]:
-        raise InputError(f"{key} must be at least {AT_LEAST[key]}, got {value}")
-    if key in AT_MOST and value > AT_MOST[key]:
-        raise InputError(f"{key} must be at most {AT_MOST[key]}, got {value}")
-    if key in POSITIVE and value <= 0:
-        raise InputError(f"{key} must be positive, got {value}")
-    if key in BELOW and not 0 <= value < BELOW[key]:
-        raise InputError(f"{key} must be in [0, 1), got {value}")
+    known, (least, most) = CHOICES.get(key, (value,)), RANGES.get(key, (value, value))
+    require(value in known, f"{key} must be one of {', '.join(map(str, known))}", repr(value))
+    require(not isinstance(value, float) or math.isfinite(value), f"{key} must be finite", value)
+    require(value >= least, f"{key} must be at least {least}", value)
+    require(value <= most, f"{key} must be at most {most}", value)
+    require(key not in POSITIVE or value > 0, f"{key} must be positive", value)
+    require(key not in SHARES or 0 <= value < 1, f"{key} must be in [0, 1)", value)
     return value

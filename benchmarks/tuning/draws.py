@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from benchmarks.tuning.families import Family
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.seeds import derive
 from regularizers.search import Search, Value
 
@@ -81,10 +81,12 @@ def _draw(family: Family, number: int, point: NDArray[np.float64], shared: Mappi
 
 def check_dimension(family: Family, shared: Mapping[str, Search], own: int) -> None:
     """Raise InputError unless there is something to search, and not more than the sequence has columns."""
-    if not shared and not own:
-        raise InputError(
-            f"a family must have something to search, got {family} without a free hyperparameter and no shared axis; "
-            "add an axis to tuning.shared, such as lr, or leave the family out"
-        )
-    if len(shared) + own > DIMENSION:
-        raise InputError(f"a family must have at most {DIMENSION} axes, shared ones included, got {family}")
+    require(
+        shared or own,
+        "a family must have something to search",
+        f"{family} without a free hyperparameter and no shared axis",
+        "add an axis to tuning.shared, such as lr, or leave the family out",
+    )
+    require(
+        len(shared) + own <= DIMENSION, f"a family must have at most {DIMENSION} axes, shared ones included", family
+    )

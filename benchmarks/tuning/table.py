@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.data.holdout import check_share
+from benchmarks.data.readers import typed
 from benchmarks.planning.suite import Tuning
 from benchmarks.trial.protocol import FIELDS, Protocol, check, read
 from benchmarks.tuning.draws import MAX_BUDGET, check_dimension
 from benchmarks.tuning.families import read_family
 from benchmarks.tuning.floors import FLOORS
-from fisher.common.errors import InputError, unknown
+from fisher.common.errors import named, require, unknown
 from regularizers.loop import Recipe
 from regularizers.search import Choice, Linear, Log, Search, Value, Whole
 
-KEYS = tuple(field.name for field in dataclasses.fields(Tuning))
+TYPES = {field.name: str(field.type) for field in dataclasses.fields(Tuning)}
 SEARCHABLE = ("batch_size", *(f.name for f in dataclasses.fields(Recipe) if f.name not in ("micro_batch", "evaluate")))
 SCALES = ("linear", "log")
 AROUND = 10.0  # without a suite's own axes the rate is searched from a tenth to ten times the protocol's
@@ -38,38 +39,23 @@ class WholeLog(Log):
 def read_tuning(table: Mapping[str, Any]) -> Tuning:
     """The table as it stands in a suite, families in their canonical spelling. Raises InputError."""
     for key in table:
-        if key not in KEYS:
-            raise unknown("key of tuning", key, KEYS)
-    values = dict(table)
-    for key in ("families", "floors"):
-        texts = values.get(key, [])
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise InputError(f"tuning.{key} must be a list of texts, got {texts!r}")
-        values[key] = tuple(texts)
-    for key in ("default", "shared"):
-        if not isinstance(values.get(key, {}), dict):
-            raise InputError(f"tuning.{key} must be a table of key = value, got {values[key]!r}")
-    for key in ("same_draws", "control"):
-        if not isinstance(values.get(key, False), bool):
-            raise InputError(f"tuning.{key} must be true or false, got {values[key]!r}")
+        if key not in TYPES:
+            raise unknown("key of tuning", key, TYPES)
+    values = {key: typed(f"tuning.{key}", TYPES[key], value) for key, value in table.items()}
     families = tuple(dict.fromkeys(str(read_family(text)) for text in values["families"]))
     return Tuning(**{**values, "families": families})
 
 
 def check_tuning(tuning: Tuning, protocol: Protocol) -> None:
     """Raise InputError unless every family can be tuned as the table says."""
-    if not _is_whole(tuning.budget) or not 1 <= tuning.budget <= MAX_BUDGET:
-        raise InputError(f"tuning.budget must be a whole number in 1..{MAX_BUDGET}, got {tuning.budget!r}")
-    if not isinstance(tuning.holdout, (int, float)) or isinstance(tuning.holdout, bool):
-        raise InputError(f"tuning.holdout must be a number, got {tuning.holdout!r}")
+    must = f"tuning.budget must be a whole number in 1..{MAX_BUDGET}"
+    require(1 <= tuning.budget <= MAX_BUDGET, must, tuning.budget)
     check_share(tuning.holdout)
-    if not tuning.families:
-        raise InputError("tuning.families must name at least one, got none")
+    require(tuning.families, "tuning.families must name at least one", "none")
     for floor in tuning.floors:
         if floor not in FLOORS:
             raise unknown("floor", floor, FLOORS)
-    if protocol.selection != "last":
-        raise InputError(f"tuning must go with selection=last: dev never chooses, got {protocol.selection}")
+    require(protocol.selection == "last", "tuning must go with selection=last: dev never chooses", protocol.selection)
     shared = spaces(tuning)
     default_of(tuning)
     for text in tuning.families:
@@ -90,10 +76,8 @@ def spaces(tuning: Tuning) -> dict[str, Search]:
     found = {}
     for key, value in sorted(tuning.shared.items()):
         _field("shared", key)
-        try:
+        with named(f"tuning.shared.{key}"):
             found[key] = _space(key, value)
-        except InputError as error:
-            raise InputError(f"tuning.shared.{key}: {error}") from None
     return found
 
 
@@ -112,11 +96,13 @@ def _field(table: str, key: str) -> str:
 def _space(key: str, value: Any) -> Search:
     if isinstance(value, list):
         return Choice(tuple(_value(key, item) for item in value))
-    if not isinstance(value, dict) or not {"low", "high"} <= value.keys() <= {"low", "high", "scale"}:
-        raise InputError(f"an axis must be a list of values or {{low, high, scale}}, got {value!r}")
+    require(
+        isinstance(value, dict) and {"low", "high"} <= value.keys() <= {"low", "high", "scale"},
+        "an axis must be a list of values or {low, high, scale}",
+        repr(value),
+    )
     scale = value.get("scale", "linear")
-    if scale not in SCALES:
-        raise InputError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
+    require(scale in SCALES, f"scale must be one of {', '.join(SCALES)}", repr(scale))
     low, high = _value(key, value["low"]), _value(key, value["high"])
     whole = FIELDS[key].type == "int"
     kinds = {"linear": Whole if whole else Linear, "log": WholeLog if whole else Log}
@@ -125,7 +111,3 @@ def _space(key: str, value: Any) -> Search:
 
 def _value(key: str, value: Any) -> Any:
     return check(key, read(key, value))
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

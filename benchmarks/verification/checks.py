@@ -20,7 +20,7 @@ from benchmarks.trial.failed_run import judge
 from benchmarks.trial.inputs import Labels, labels_of, parts_of
 from benchmarks.trial.metrics import metric_name, scores
 from benchmarks.verification.retraining import Retrainer, sample
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.seeds import derive
 from leaderboard.audit import CHECKS, Finding
 from leaderboard.records.logits import decode_logits
@@ -173,8 +173,9 @@ def _core(record: Record) -> Record:
 
 def run(given: argparse.Namespace) -> int:
     """Check records, data and code, train some again, print the report; 1 if there is a problem."""
-    if given.data_dir is not None and not Path(given.data_dir).is_dir():
-        raise InputError(f"--data-dir must be an existing folder, got {given.data_dir}")
+    require(
+        given.data_dir is None or Path(given.data_dir).is_dir(), "--data-dir must be an existing folder", given.data_dir
+    )
     for problem in load_plugins(given.plugin):
         print(f"warning: {problem}", file=sys.stderr)
     check = Check(Origin(given.data_dir, given.task_file, given.offline), keep=given.rerun > 0)

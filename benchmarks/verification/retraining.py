@@ -18,7 +18,7 @@ from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources
 from benchmarks.trial.trial import execute
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from leaderboard.audit import Finding
 from leaderboard.records.schema import Record, is_result, shown
 
@@ -104,8 +104,11 @@ def micro_batch_of(record: Record) -> int | None:
     size, most = record["result"].get("micro_batch"), record["config"]["protocol"].get("batch_size")
     if size is None:
         return None
-    if type(size) is not int or type(most) is not int or not 0 <= size <= most:
-        raise InputError(f"micro_batch must be a whole number from 0 to batch_size ({shown(most)}), got {shown(size)}")
+    require(
+        type(size) is int and type(most) is int and 0 <= size <= most,
+        f"micro_batch must be a whole number from 0 to batch_size ({shown(most)})",
+        shown(size),
+    )
     return size or None
 
 

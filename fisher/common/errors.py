@@ -1,7 +1,8 @@
 """The one exception that a user is meant to read, and the nearest known name for a mistyped one."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +11,21 @@ from fisher.common.text import shorten
 
 class InputError(ValueError):
     """A request that cannot be carried out: one sentence on what must hold, what came and what to do."""
+
+
+def require(condition: object, must: str, got: object, do: str = "") -> None:
+    """Raise the one-sentence InputError `must, got ...; do` unless the condition holds."""
+    if not condition:
+        raise InputError(f"{must}, got {got}" + (f"; {do}" if do else ""))
+
+
+@contextmanager
+def named(where: object) -> Iterator[None]:
+    """Let an InputError raised within begin with where it arose: `where: ...`."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def hint(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:

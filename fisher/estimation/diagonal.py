@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import torch
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.pretraining.objectives import Batch, Loss, Sample, collate
 
 
@@ -47,8 +47,7 @@ def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
 
 
 def require_samples(samples: Sequence[Sample]) -> None:
-    if not samples:
-        raise InputError("a Fisher estimate needs at least one sample, got none")
+    require(samples, "a Fisher estimate needs at least one sample", "none")
 
 
 def require_finite(losses: torch.Tensor, numbers: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import require_writable
 from fisher.estimation.accumulate import Report, unchanged
 from fisher.estimation.kinds import draw_labels, exact_fisher
@@ -135,8 +135,7 @@ def draw_samples(
     tokenizer: Any, texts: Sequence[Text], objective: str, *, samples: int, seed: int, max_length: int, sentinels: str
 ) -> Drawn:
     """The first n documents of the seeded permutation that leave something to predict, as samples."""
-    if not 1 <= samples <= len(texts):
-        raise InputError(f"samples must be in 1..{len(texts)}, the documents of the corpus, got {samples}")
+    require(1 <= samples <= len(texts), f"samples must be in 1..{len(texts)}, the documents of the corpus", samples)
     drawn = Drawn([], [], 0)
     for tried, document in enumerate(subsample_order(len(texts), seed), start=1):
         rng = generator(seed, objective, document)
@@ -176,9 +175,9 @@ def number_of_samples(available: int, samples: int | None, share: float | None) 
     """N itself, or the share of the corpus, rounded to the nearest document but at least 1."""
     if samples is not None:
         return samples
-    if share is None or not 0 < share <= 1:
-        raise InputError(f"share must be in (0, 1], got {share}")
-    return max(1, round(share * available))
+    part = share or 0.0
+    require(0 < part <= 1, "share must be in (0, 1]", share)
+    return max(1, round(part * available))
 
 
 def means_of(scores: Scores) -> Scores:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.options import OBJECTIVES, REDUCTIONS
 from fisher.pretraining.corruption import draw_single_tokens, draw_spans, mask_tokens, replace_spans
 
@@ -31,8 +31,7 @@ Logits = Callable[[torch.nn.Module, Batch], torch.Tensor]
 
 def choose(name: str, value: str, choices: Sequence[str]) -> str:
     """`value` itself, or a sentence that names the choices."""
-    if value not in choices:
-        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    require(value in choices, f"{name} must be one of {', '.join(choices)}", repr(value))
     return value
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.seeds import generator
 
 CHOICES = ("top", "bottom", "random")
@@ -38,8 +38,11 @@ def parse_variant(text: str) -> Variant:
         variant = Variant(choice, float(percent))
     except ValueError:
         variant = Variant(choice, -1.0)
-    if choice not in CHOICES or not 0 < variant.percent <= 100:
-        raise InputError(f"a variant must be all, or top:N, bottom:N or random:N with N in (0, 100], got {text!r}")
+    require(
+        choice in CHOICES and 0 < variant.percent <= 100,
+        "a variant must be all, or top:N, bottom:N or random:N with N in (0, 100]",
+        repr(text),
+    )
     return variant
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import read_regular, write_file
 from fisher.common.progress import progress
 from fisher.pretraining.checkpoint import checkpoint_hash
@@ -153,8 +153,7 @@ def run(args: argparse.Namespace) -> None:
 
 def request_of(args: argparse.Namespace) -> Request:
     """The request with what the score file says where the command line is silent."""
-    if not 0 < args.extent <= MAX_EXTENT:
-        raise InputError(f"--extent must be above 0 and at most {MAX_EXTENT}, got {args.extent:g}")
+    require(0 < args.extent <= MAX_EXTENT, f"--extent must be above 0 and at most {MAX_EXTENT}", f"{args.extent:g}")
     weights = checkpoint_hash(args.model)
     metadata = load_scores(args.scores, weights=weights).metadata
     return Request(

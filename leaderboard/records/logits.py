@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -27,6 +27,5 @@ def decode_logits(stored: Any) -> Array:
         logits = values.reshape(rows, classes).astype(np.float64)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"logits must be a shape and as many float16 values in base64: {error}") from None
-    if not np.isfinite(logits).all():
-        raise InputError("logits must be finite, got one that is not")
+    require(np.isfinite(logits).all(), "logits must be finite", "one that is not")
     return logits
