@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.official import SplitHash, TextHash, compare_hashes, remember_split_hashes
+from benchmarks.data.official import DataHash, compare_hashes, remember_hashes
 from benchmarks.executors.leases import Leases
 from fisher.common.errors import InputError, require
 from fisher.common.files import write_atomic
@@ -79,23 +79,19 @@ class OutputFolder:
         """How many of these trials have a result or were skipped."""
         return sum(map(is_done, self.read(names)))
 
-    def check(self, new_hashes: Sequence[SplitHash], new_texts: Sequence[TextHash]) -> None:
+    def check(self, new_hashes: Sequence[DataHash]) -> None:
         """Raise InputError where the folder is none, or began with other data."""
-        require(
-            not os.path.lexists(self.path) or os.path.isdir(self.path),
-            "--output must be a folder that can be written",
-            f"{self.path}: Not a directory",
-        )
-        if new_hashes or new_texts:
-            compare_hashes(self.path / HASHES, new_hashes, new_texts)
+        usable = os.path.isdir(self.path) or not os.path.lexists(self.path)
+        require(usable, "--output must be a folder that can be written", f"{self.path}: Not a directory")
+        if new_hashes:
+            compare_hashes(self.path / HASHES, new_hashes)
 
     def keep_request(
         self,
         suite: str,
         methods: Mapping[str, Any],
         configs: Iterable[Mapping[str, Any]],
-        new_hashes: Sequence[SplitHash],
-        new_texts: Sequence[TextHash],
+        new_hashes: Sequence[DataHash],
         labels: Mapping[str, Sequence[Any]],
     ) -> None:
         """Make the folder and store the request: suite, methods, plan, hashes of data seen for the first time, labels.
@@ -107,8 +103,8 @@ class OutputFolder:
             with Leases(self.path) as leases:
                 while leases.claim(PLAN) is None:  # another launcher adds to the same files
                     time.sleep(WAIT)
-                if new_hashes or new_texts:  # first: they may refuse the request
-                    remember_split_hashes(self.path / HASHES, new_hashes, new_texts)
+                if new_hashes:  # first: they may refuse the request
+                    remember_hashes(self.path / HASHES, new_hashes)
                 write_atomic(self.path / "suite.toml", suite.encode("utf-8"))
                 self._extend(methods, configs, labels)
         except OSError as error:

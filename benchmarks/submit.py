@@ -52,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the zips, or check those given; 1 if one is not valid."""
     if args.check:
         return check_all([Path(path) for path in args.check])
-    if not args.results or not args.output:
-        raise InputError("RESULTS and --output DIR must be given, or --check ZIP")
+    require(args.results and args.output, "RESULTS and --output DIR must be given, or --check ZIP")
     submit(args)
     return 0
 
@@ -96,8 +95,7 @@ def choose(records: Iterable[Record], strategies: Sequence[str] | None, fraction
     """
     usable = [r for r in records if is_result(r) and r["result"].get("test") and TASKS.get(r["config"]["task"])]
     usable = [r for r in usable if TASKS[r["config"]["task"]].kind == "glue"]
-    if not usable:
-        raise InputError("no trial of a GLUE task has test predictions; run it with --set predict_test=true")
+    require(usable, "no trial of a GLUE task has test predictions; run it with --set predict_test=true")
     share = max(r["config"]["fraction"] for r in usable) if fraction is None else fraction
     usable = [r for r in usable if r["config"]["fraction"] == share]
     names = sorted({r["config"]["strategy"] for r in usable})

@@ -22,7 +22,7 @@ from benchmarks.trial import models
 from benchmarks.trial.config import Seeds
 from benchmarks.trial.inputs import Part, encode_all, part_of
 from benchmarks.trial.protocol import Protocol, make_protocol
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.common.files import require_writable
 from fisher.estimation.accumulate import Report
 from fisher.estimation.output import accumulate_resumably, measured_of, produce
@@ -98,8 +98,10 @@ def prepare(args: argparse.Namespace, protocol: Protocol) -> Request:
 def find_source(args: argparse.Namespace, origin: Origin) -> models.Source:
     """The model asked for; the embedded one where the task is embedded too."""
     embedded = origin.task(args.task).kind == "embedded"
-    if args.model is None and not embedded:
-        raise InputError(f"--model must be given for {args.task}: a hub id such as bert-large-uncased, or a folder")
+    require(
+        args.model is not None or embedded,
+        f"--model must be given for {args.task}: a hub id such as bert-large-uncased, or a folder",
+    )
     return models.find_model(args.model or "pocket", offline=args.offline)
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.scores import layers_of, load_scores, site_scores
 
 Values = TypeVar("Values", torch.Tensor, np.ndarray)
@@ -35,8 +35,10 @@ def profile(path: Path | str, *, threshold: float) -> Profile:
         InputError: the file holds no diagonal; see `load_scores` for the rest.
     """
     scores = load_scores(path)
-    if not any(value.ndim for value in scores.values.values()):
-        raise InputError(f"{path} must hold a diagonal to report parameters, but it holds tensor scores only")
+    require(
+        any(value.ndim for value in scores.values.values()),
+        f"{path} must hold a diagonal to report parameters, but it holds tensor scores only",
+    )
     flat = torch.cat([value.flatten().float() for value in scores.values.values()])
     above = float((normalised(flat) >= threshold).double().mean())
     flat = flat.sort(descending=True).values

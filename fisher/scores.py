@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import write_file
 
 FORMAT = 1
@@ -86,8 +86,7 @@ def save_scores(path: Path | str, values: Mapping[str, torch.Tensor], metadata: 
     """
     known = {**metadata, "format": FORMAT, "tensors": list(values)}
     missing = [name for name in REQUIRED if name not in known]
-    if missing:
-        raise InputError(f"the metadata of scores must have {', '.join(REQUIRED)}: {', '.join(missing)} missing")
+    require(not missing, f"the metadata of scores must have {', '.join(REQUIRED)}: {', '.join(missing)} missing")
     tensors = {name: value.detach().cpu().contiguous() for name, value in values.items()}
     write_file(Path(path), save(tensors, metadata={"fisher": json.dumps(known, sort_keys=True)}))
 
@@ -98,8 +97,7 @@ def load_scores(path: Path | str, *, weights: str | None = None) -> Scores:
     Raises:
         InputError: the file is absent, no score file, of another format, damaged, or of other weights.
     """
-    if not os.path.isfile(path):
-        raise InputError(f"there is no score file {path}: estimate one with `regbench fisher estimate`")
+    require(os.path.isfile(path), f"there is no score file {path}: estimate one with `regbench fisher estimate`")
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = parse_metadata(path, file.metadata() or {})
@@ -131,11 +129,11 @@ def parse_metadata(path: Path | str, stored: Mapping[str, str]) -> dict[str, Any
         raise InputError(
             f"{path} is a safetensors file but holds no Fisher scores: its metadata says nothing of them"
         ) from None
-    if missing or metadata["format"] != FORMAT:
-        raise InputError(
-            f"{path} must hold Fisher scores of format {FORMAT}, but it is of format {metadata.get('format')} "
-            f"without {', '.join(missing) or 'nothing'}: estimate them again"
-        )
+    require(
+        not missing and metadata["format"] == FORMAT,
+        f"{path} must hold Fisher scores of format {FORMAT}, but it is of format {metadata.get('format')} without "
+        f"{', '.join(missing) or 'nothing'}: estimate them again",
+    )
     return metadata
 
 

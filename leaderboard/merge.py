@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fisher.common.command import Command
-from fisher.common.errors import InputError, require
+from fisher.common.errors import require
 from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.build import build
@@ -59,8 +59,7 @@ def merge(
     board = Path(board)
     old = [board / NAME] if (board / NAME).is_file() else []
     given = [*old, *map(Path, submissions)]
-    if not given:
-        raise InputError(f"{escape(str(board))} holds no {NAME} yet; name what to merge into it")
+    require(given, f"{escape(str(board))} holds no {NAME} yet; name what to merge into it")
     before = sum(1 for _ in _usable(old))
     places = set[PlanKey]()
     archive = pack(_noted(given, places))

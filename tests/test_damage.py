@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from benchmarks.data.official import remember_split_hashes
+from benchmarks.data.official import DataHash, remember_hashes
 from benchmarks.data.own_task import task_from_file
 from benchmarks.data.sources import load_task_data
 from benchmarks.data.tasks import TASKS
@@ -293,7 +293,7 @@ TARGETS: dict[str, Target] = {
     "corpus": stored("corpus.txt", "one two\nfirst\tsecond\n\u00e4\u2028b\n".encode(), read_corpus),
     "target": stored("target.safetensors", save(TENSORS), lambda path: read_target(path, ["a", "b"])),
     "split_hashes": stored(
-        "hashes.json", SPLITS, lambda path: remember_split_hashes(path, [(TASKS["qnli"], 0.1, 0, "a" * 64)])
+        "hashes.json", SPLITS, lambda path: remember_hashes(path, [DataHash(TASKS["qnli"], "0.1/0", "a" * 64)])
     ),
     "submission": stored("submission.zip", submission(), check),
     **{f.__name__: f for f in (task, glue, signed_record, recount, points)},

@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.data.sources import TaskData, examples_hash, load_task_data
 from benchmarks.data.splits import Size, paucity_split, split_hash
@@ -21,77 +22,71 @@ from fisher.common.files import read_regular, write_atomic, write_file
 FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
 SPLIT_SEEDS = range(5)
 EXPECTED_HASHES = Path(__file__).with_name("split_hashes.json")
-SplitHash = tuple[Task, float | Size, int, str]  # task, fraction or size, split seed, hash
-TextHash = tuple[str, str, str]  # task, part, hash
 _RECORDED_TASKS = ("cola", "rte", "mrpc", "stsb", "sst2", "pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb")
 
 
-def check_split_hash(task: Task, amount: float | Size, split_seed: int, found: str) -> bool:
-    """Compare a split's hash with the one this project keeps; True if it keeps one, False if it knows none.
+class DataHash(NamedTuple):
+    """The hash of a split (key: how much of the data and split seed, `0.1/3`) or of a part's texts (`train`, `dev`)."""
 
-    Raises InputError on a difference: the training file is not the official one.
+    task: Task
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        amount, _, seed = self.key.partition("/")
+        called = amount if " " in amount or not seed else f"fraction {float(amount):g}"
+        what = f"the split of {called} and split seed {seed}" if seed else f"the {amount} texts"
+        return f"{self.task.name}: {what}"
+
+    @property
+    def part(self) -> str:
+        """What of the data it is made of, in words."""
+        return "dev" if self.key == "dev" else "training"
+
+
+def is_official(found: DataHash) -> bool:
+    """Compare a hash with the one this project keeps; True if it keeps one, False if it knows none.
+
+    Raises InputError on a difference: the data are not the official ones.
     """
-    kept = json.loads(EXPECTED_HASHES.read_text()).get(task.name, {})
-    expected = kept.get(key_of(amount, split_seed), found)
-    must = f"{task.name}: the split of {_called(amount)} and split seed {split_seed} must have the hash {expected[:12]}"
-    require(expected == found, must, f"{found[:12]}: {_remedy(task, 'train')}")
-    return key_of(amount, split_seed) in kept
+    kept = json.loads(EXPECTED_HASHES.read_text()).get(found.task.name, {})
+    expected, remedy = (
+        kept.get(found.key, found.value),
+        f"use the official {found.part} file, all its rows in their order",
+    )
+    if found.task.kind == "embedded":
+        remedy = "install this package anew, its pocket tasks were changed"
+    require(expected == found.value, f"{found} must have the hash {expected[:12]}", f"{found.value[:12]}: {remedy}")
+    return found.key in kept
 
 
-def check_texts(data: TaskData) -> list[TextHash]:
-    """Compare labels and texts of both parts with the hashes kept here; (task, part, hash) of those without one.
+def new_texts(data: TaskData) -> list[DataHash]:
+    """Hashes of labels and texts of both parts that this project does not keep. Raises InputError as `is_official`.
 
-    Raises InputError on a difference. The hub's are not compared: it may write a text in another way.
+    The hub's are not compared: it may write a text in another way.
     """
-    known = {} if data.source == "hub" else json.loads(EXPECTED_HASHES.read_text()).get(data.task.name, {})
-    unknown = []
-    for part, examples in (("train", data.train), ("dev", data.dev)):
-        found = examples_hash(examples)
-        if part not in known:
-            unknown.append((data.task.name, part, found))
-        elif known[part] != found:
-            raise InputError(
-                f"{data.task.name}: the {part} texts must have the hash {known[part][:12]}, got {found[:12]}: "
-                f"{_remedy(data.task, part)}."
-            )
-    return unknown
+    found = [DataHash(data.task, part, examples_hash(getattr(data, part))) for part in ("train", "dev")]
+    return [text for text in found if data.source == "hub" or not is_official(text)]
 
 
-def _remedy(task: Task, part: str) -> str:
-    if task.kind == "embedded":
-        return "install this package anew, its pocket tasks were changed"
-    file = "training file" if part == "train" else f"{part} file"
-    return f"use the official {file}, all its rows in their order"
-
-
-def remember_split_hashes(path: Path, splits: Iterable[SplitHash], texts: Iterable[TextHash] = ()) -> None:
+def remember_hashes(path: Path, found: Iterable[DataHash]) -> None:
     """Keep the hashes of data in the JSON file `path`; later uses must agree.
 
     They are those of data whose official hashes the project does not keep. The caller holds the lease of what it writes
     there. Raises OSError, and InputError, with nothing written, when the data changed since their first use or `path`
     is not such a file.
     """
-    write_atomic(path, _encoded(compare_hashes(path, splits, texts)))
+    write_atomic(path, _encoded(compare_hashes(path, found)))
 
 
-def compare_hashes(
-    path: Path, splits: Iterable[SplitHash], texts: Iterable[TextHash] = ()
-) -> dict[str, dict[str, str]]:
+def compare_hashes(path: Path, found: Iterable[DataHash]) -> dict[str, dict[str, str]]:
     """What `path` holds, joined with these hashes. Raises InputError where they differ, or it is not such a file."""
-    found = [
-        (task.name, key_of(amount, seed), f"the split of {_called(amount)} and split seed {seed}", value)
-        for task, amount, seed, value in splits
-    ]
-    found += [(task, part, f"the {part} texts", value) for task, part, value in texts]
     known = _read_hashes(path)
-    for task, key, what, value in found:
-        first = known.setdefault(task, {}).setdefault(key, value)
-        require(
-            first == value,
-            f"{task}: {what} had the hash {first[:12]} at first use here",
-            f"{value[:12]}: the {('dev' if key == 'dev' else 'training')} data changed",
-            "use another output folder (--output)",
-        )
+    for item in found:
+        first = known.setdefault(item.task.name, {}).setdefault(item.key, item.value)
+        came = f"{item.value[:12]}: the {item.part} data changed"
+        must, do = f"{item} had the hash {first[:12]} at first use here", "use another output folder (--output)"
+        require(first == item.value, must, came, do)
     return known
 
 
@@ -121,10 +116,6 @@ def _task_hashes(data: TaskData) -> dict[str, str]:
 def key_of(amount: float | Size, split_seed: int) -> str:
     """What a split is called in a file of hashes."""
     return f"{amount if isinstance(amount, Size) else repr(float(amount))}/{split_seed}"
-
-
-def _called(amount: float | Size) -> str:
-    return str(amount) if isinstance(amount, Size) else f"fraction {amount:g}"
 
 
 def _encoded(hashes: object) -> bytes:

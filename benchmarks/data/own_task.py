@@ -44,8 +44,7 @@ def _task(path: Path, table: Mapping[str, Any]) -> Task:
 
 
 def _needed(table: Mapping[str, Any], key: str) -> Any:
-    if key not in table:
-        raise InputError(f"key {key!r} is missing.")
+    require(key in table, f"key {key!r} is missing.")
     return table[key]
 
 
@@ -82,8 +81,9 @@ def _text(table: Mapping[str, Any], label: str) -> tuple[str, ...]:
 
 def _labels(labels: Any, regression: Any) -> tuple[str, ...] | None:
     require(isinstance(regression, bool), "regression must be true or false", repr(regression))
-    if regression == (labels is not None):
-        raise InputError("give either labels = [...] or regression = true, not both and not neither.")
+    require(
+        regression == (labels is None), "give either labels = [...] or regression = true, not both and not neither."
+    )
     if regression:
         return None
     several = _distinct_words(labels) and len(labels) >= 2

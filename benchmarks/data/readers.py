@@ -62,8 +62,7 @@ def read_table(
         rows = list(_select(path, records, wanted, columns, collected, dropped))
     if faults is None:
         collected.refuse()
-    if not rows and not collected.found:
-        raise InputError(f"{path}: holds no examples.")
+    require(rows or collected.found, f"{path}: holds no examples.")
     return rows
 
 

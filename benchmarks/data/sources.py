@@ -20,7 +20,7 @@ from typing import Any, Literal
 from benchmarks.data.faults import Dropped, FaultyRows, check_dropped
 from benchmarks.data.readers import quoted_as_csv, read_table
 from benchmarks.data.tasks import HUB_DATASET, HubColumns, Task
-from fisher.common.errors import InputError, first_line
+from fisher.common.errors import InputError, first_line, require
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # possible only where an escape made it, as in JSON
@@ -83,8 +83,10 @@ def load_test(
     Arguments and errors otherwise as for `load_task_data`.
     """
     reader = _Reader(task, data_dir, offline, {})
-    if name != "test" and name not in reader.extra:
-        raise InputError(f"{task.name} has no test set {name!r}, it has: {', '.join(('test', *reader.extra))}.")
+    require(
+        name == "test" or name in reader.extra,
+        f"{task.name} has no test set {name!r}, it has: {', '.join(('test', *reader.extra))}.",
+    )
     return reader.read(name, labelled=False)
 
 
@@ -146,10 +148,10 @@ class _Reader:
         files = self.task.glue
         assert files is not None and self.data_dir is not None
         folder = Path(self.data_dir, files.folder)
-        if not os.path.isdir(folder):
-            raise InputError(
-                f"{folder}: no such folder; the data folder must hold {files.folder}/ as GLUE's release does."
-            )
+        require(
+            os.path.isdir(folder),
+            f"{folder}: no such folder; the data folder must hold {files.folder}/ as GLUE's release does.",
+        )
         names = {"train": "train.tsv", "dev": files.dev, "test": files.test}
         names |= {name: dev if labelled else test for name, dev, test in files.extra}
         label, columns = (files.label, files.columns) if labelled else (None, None)
@@ -217,12 +219,12 @@ def offline_hub(offline: bool) -> Iterator[None]:
 
 def _hub_columns(task: Task, splits: Mapping[str, Any], name: str, where: str) -> Mapping[str, list[Any]]:
     """The columns of one split of the hub. Raises InputError where they are not those of the task."""
-    if name not in splits:
-        raise InputError(f"{where}: no such split, found {', '.join(splits)}.")
+    require(name in splits, f"{where}: no such split, found {', '.join(splits)}.")
     rows = splits[name]
     for column in (*task.text, "label"):
-        if column not in rows.column_names:
-            raise InputError(f"{where}: column {column!r} is missing, found {', '.join(rows.column_names)}.")
+        require(
+            column in rows.column_names, f"{where}: column {column!r} is missing, found {', '.join(rows.column_names)}."
+        )
     words = getattr(rows.features["label"], "names", None)
     if words is not None and tuple(words) != task.labels:
         raise InputError(f"{where}: the classes must be {', '.join(task.labels or ())}, found {', '.join(words)}.")

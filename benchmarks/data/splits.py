@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.data.tasks import Task
-from fisher.common.errors import InputError, require
+from fisher.common.errors import require
 from fisher.seeds import derive
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def make_split(
     """
     if protocol.data != "pooled":
         rest, test = sources_of(data, protocol, split_seed)
-        if not test:
-            raise InputError(f"{data.task.name}: a task without a dev file must go with --set data=resampled")
+        require(test, f"{data.task.name}: a task without a dev file must go with --set data=resampled")
         if size is None:
             kept = set(paucity_split(data.task, rest, fraction=fraction, split_seed=split_seed))
         else:
@@ -167,8 +166,9 @@ def per_class_split(task: Task, train: Sequence[Example], *, per_class: int, spl
 
     Raises InputError for a regression task and for a class that has fewer examples.
     """
-    if task.regression:
-        raise InputError(f"{task.name}: per_class must be used with classes, but its labels are scores; use sizes.")
+    require(
+        not task.regression, f"{task.name}: per_class must be used with classes, but its labels are scores; use sizes."
+    )
     permuted = _permuted_strata(task, train, split_seed)
     smallest = min(map(len, permuted))
     require(

@@ -85,11 +85,11 @@ class ScoreBook:
         }
 
     def _corpus(self) -> list[Text]:
-        if not self.recipe.corpus and self.source.reference != str(MODEL_DIR):
-            raise InputError(
-                "guided strategies must have Fisher scores: give --set fisher_corpus=FILE (one document a line), or "
-                "write fisher=FILE or fisher=published in the strategy; got none of these"
-            )
+        require(
+            self.recipe.corpus or self.source.reference == str(MODEL_DIR),
+            "guided strategies must have Fisher scores: give --set fisher_corpus=FILE (one document a line), or "
+            "write fisher=FILE or fisher=published in the strategy; got none of these",
+        )
         return read_corpus(self.recipe.corpus or CORPUS)
 
 

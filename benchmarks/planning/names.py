@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.data.origin import Origin
 from benchmarks.data.readers import load_toml
-from fisher.common.errors import InputError, unknown
+from fisher.common.errors import require, unknown
 
 FOLDER = Path(__file__).parents[1] / "suites"
 ENTRY_POINTS = "regbench.regularizers"  # installed plugins, which may bring further names
@@ -50,8 +50,9 @@ def read_suite_toml(name: str) -> tuple[Path, dict[str, Any]]:
     """File and content of a built-in suite by name or of a user's by its path."""
     suites = builtin_suites()
     path = suites.get(name, Path(name))
-    if name not in suites and path.suffix != ".toml":
-        raise InputError(f"{unknown('suite', name, suites)}, or give a file that ends in .toml")
+    require(
+        name in suites or path.suffix == ".toml", f"{unknown('suite', name, suites)}, or give a file that ends in .toml"
+    )
     return path, load_toml(path, "a suite")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data.faults import Dropped, parse_dropped
-from benchmarks.data.official import SplitHash, TextHash, check_split_hash, check_texts
+from benchmarks.data.official import DataHash, is_official, key_of, new_texts
 from benchmarks.data.origin import Origin
 from benchmarks.data.sources import TaskData
 from benchmarks.data.splits import split_hash
@@ -106,16 +106,15 @@ class Plan:
     grid: Mapping[str, TrialConfig]
     known: Known
     left: Mapping[str, TrialConfig]
-    new_hashes: list[SplitHash]
-    new_texts: list[TextHash]
+    new_hashes: list[DataHash]
 
     def keep(self, request: Request) -> None:
         """Store the request in its output folder."""
         named = {str(strategy): strategy for strategy in request.strategies} | dict(request.families)
         methods = {text: explain(strategy) for text, strategy in named.items()}
         blocks = (config.to_json() for config in self.grid.values())
-        known = (self.new_hashes, self.new_texts, self.labels(request))
-        request.folder.keep_request(request.suite.to_toml(), methods, blocks, *known)
+        labels = self.labels(request)
+        request.folder.keep_request(request.suite.to_toml(), methods, blocks, self.new_hashes, labels)
 
     def labels(self, request: Request) -> dict[str, Labels]:
         """The labels of the dev sets of tuned families, by hash: `leaderboard.tables.ensembles` scores with them."""
@@ -173,15 +172,15 @@ def make_plan(request: Request) -> Plan:
             fisher=request.scores.of,
         )
         by_name = dict(zip(record_ids(config.to_json() for config in grid), grid, strict=True))
-    new_hashes = _check_splits(request, grid)
-    new_texts = [text for task in request.tasks for text in check_texts(request.load(task.name))]
-    request.folder.check(new_hashes, new_texts)
+    new_hashes = _new_splits(request, grid)
+    new_hashes += [text for task in request.tasks for text in new_texts(request.load(task.name))]
+    request.folder.check(new_hashes)
     known = request.folder.known(request.suffices)
     left = {name: by_name[name] for name in known.left(by_name)}
     if archives := request.folder.archives():
         names = escape(", ".join(archives))
         request.notes.append(f"not used: {names}; move it out of records/, regbench build reads it")
-    return Plan(by_name, known, left, new_hashes, new_texts)
+    return Plan(by_name, known, left, new_hashes)
 
 
 @contextlib.contextmanager
@@ -250,15 +249,15 @@ def _say_sites(request: Request, task: str) -> list[str]:
     return [listing(discover(template.model, template.head))]
 
 
-def _check_splits(request: Request, grid: list[TrialConfig]) -> list[SplitHash]:
+def _new_splits(request: Request, grid: list[TrialConfig]) -> list[DataHash]:
     """Hashes of splits that are seen for the first time. Raises InputError where official data give other splits."""
     for task in request.tasks:
-        check_split_hash(task, 1.0, 0, split_hash(task, request.load(task.name).train))
+        is_official(DataHash(task, key_of(1.0, 0), split_hash(task, request.load(task.name).train)))
     tasks = {task.name: task for task in request.tasks}
     official = [config for config in grid if config.protocol.data == "official"]
     seen = {(config.task, config.amount, config.split_seed): config.split_hash for config in official}
-    found = [(tasks[name], amount, seed, digest) for (name, amount, seed), digest in seen.items()]
-    return [split for split in found if not check_split_hash(*split)]
+    found = [DataHash(tasks[name], key_of(amount, seed), digest) for (name, amount, seed), digest in seen.items()]
+    return [split for split in found if not is_official(split)]
 
 
 def _headline(block: Suite) -> str:

@@ -93,18 +93,19 @@ def _check_types(source: Source, rows: Encoded, template: Template) -> None:
     """Raise InputError for a segment number that the model has no embedding for."""
     types = getattr(template.model.config, "type_vocab_size", 0)
     most = max(max(row.get("token_type_ids", [0])) for row in rows)
-    if types and most >= types:
-        raise InputError(
-            f"the tokenizer of {source.reference!r} must number segments below {types}, as the model does, and gives "
-            f"{most}: it is that of another model"
-        )
+    require(
+        not types or most < types,
+        f"the tokenizer of {source.reference!r} must number segments below {types}, as the model does, and gives "
+        f"{most}: it is that of another model",
+    )
 
 
 def _compute(source: Source, task: str, rows: Encoded, template: Template) -> None:
     """One forward pass of a batch of two, the longest example and the shortest."""
     pad = template.model.config.pad_token_id
-    if pad is None:
-        raise InputError(f"{source.label} must have a pad_token_id or an eos_token_id in its config.json, to pad with")
+    require(
+        pad is not None, f"{source.label} must have a pad_token_id or an eos_token_id in its config.json, to pad with"
+    )
     batch = collate(rows, [0] * len(rows), pad)
     try:
         with torch.inference_mode():
@@ -114,8 +115,10 @@ def _compute(source: Source, task: str, rows: Encoded, template: Template) -> No
             f"{source.label} must compute the longest example of {task} ({_length(rows[0])} tokens), but fails with "
             f"{type(error).__name__}: {first_line(error)}"
         ) from error
-    if not torch.isfinite(logits).all():
-        raise InputError(f"{source.label} must give finite numbers, but its weights make NaN or infinity of {task}")
+    require(
+        torch.isfinite(logits).all(),
+        f"{source.label} must give finite numbers, but its weights make NaN or infinity of {task}",
+    )
 
 
 def brought_head(source: Source, outputs: int) -> list[str]:

@@ -49,8 +49,10 @@ def _read(content: Mapping[str, Any], name: str, own: Task | None) -> Suite:
     _refuse_unknown(content, (*TYPES, *TABLES))
     variants = _variants(content.get("variants"), own)
     for key in REQUIRED:
-        if key not in content and not (variants and all(key in variant.values for variant in variants)):
-            raise InputError(f"the key {key!r} is missing; a suite must have {', '.join(REQUIRED)}")
+        require(
+            key in content or (variants and all(key in variant.values for variant in variants)),
+            f"the key {key!r} is missing; a suite must have {', '.join(REQUIRED)}",
+        )
     fisher = make_recipe(typed("'fisher'", "Mapping", content.get("fisher", {})))
     settings = typed("'set'", "Mapping", content.get("set", {}))
     tuning = read_tuning(typed("'tuning'", "Mapping", content["tuning"])) if "tuning" in content else None
@@ -61,8 +63,10 @@ def _read(content: Mapping[str, Any], name: str, own: Task | None) -> Suite:
 def _variants(blocks: Any, own: Task | None) -> tuple[Variant, ...]:
     if blocks is None:
         return ()
-    if not isinstance(blocks, list) or not blocks or not all(isinstance(block, dict) for block in blocks):
-        raise InputError("'variants' must be one or more tables, each under [[variants]]")
+    require(
+        isinstance(blocks, list) and blocks and all(isinstance(block, dict) for block in blocks),
+        "'variants' must be one or more tables, each under [[variants]]",
+    )
     variants = []
     for number, block in enumerate(blocks, start=1):
         with named(f"variant {number}"):
@@ -133,8 +137,7 @@ def make_recipe(values: Mapping[str, Any]) -> FisherRecipe:
     kinds = {f.name: str(f.type) for f in dataclasses.fields(FisherRecipe)}
     made: dict[str, Any] = {}
     for key, value in values.items():
-        if key not in kinds:
-            raise InputError(f"unknown key {f'fisher.{key}'!r}; available: {', '.join(kinds)}")
+        require(key in kinds, f"unknown key {f'fisher.{key}'!r}; available: {', '.join(kinds)}")
         made[key] = read(f"fisher.{key}", value, kinds[key])
         least = 1 if key == "samples" else 0
         require(kinds[key] == "str" or made[key] >= least, f"fisher.{key} must be at least {least}", made[key])

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from benchmarks.trial.models import Source, load
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from regularizers.surgery.site_tables import FAMILIES
 
 SMALLEST_SHARE = 0.6  # of the embedding's rows that a tokenizer has words for (ByT5: 259 of 384)
@@ -24,11 +24,15 @@ READS_FIRST = {name for name, family in FAMILIES.items() if family.reads == "fir
 def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
     """The model's tokenizer. Raises InputError where its files are missing: transformers would make an empty one."""
     tokenizer: PreTrainedTokenizerBase = load(AutoTokenizer, source)
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise InputError(f"the model {source.reference!r} must bring its tokenizer's files ({FILES}), and has no words")
+    require(
+        len(tokenizer) > len(tokenizer.all_special_tokens),
+        f"the model {source.reference!r} must bring its tokenizer's files ({FILES}), and has no words",
+    )
     content = backend(tokenizer).get("model", {})
-    if content.get("type") == "BPE" and not content.get("merges"):
-        raise InputError(f"the tokenizer of {source.reference!r} must have merges, and has none: is merges.txt there?")
+    require(
+        content.get("type") != "BPE" or content.get("merges"),
+        f"the tokenizer of {source.reference!r} must have merges, and has none: is merges.txt there?",
+    )
     return tokenizer
 
 
@@ -40,10 +44,11 @@ def check_tokenizer(source: Source, tokenizer: PreTrainedTokenizerBase, model: A
     rows = model.get_input_embeddings().weight.shape[0]
     size = 1 + max(tokenizer.get_vocab().values())
     its = f"the tokenizer of {source.reference!r}"
-    if size > rows:
-        raise InputError(f"{its} must have at most the {rows} tokens of the model's embedding, and has {size}")
-    if size < SMALLEST_SHARE * rows:
-        raise InputError(f"{its} must be the model's own: it has {size} tokens, the model's embedding {rows}")
+    require(size <= rows, f"{its} must have at most the {rows} tokens of the model's embedding, and has {size}")
+    require(
+        size >= SMALLEST_SHARE * rows,
+        f"{its} must be the model's own: it has {size} tokens, the model's embedding {rows}",
+    )
     _check_special(its, source, tokenizer, model)
     short = size < 0.9 * rows and "byt5" not in type(tokenizer).__name__.lower()
     return [f"{its} has {size} tokens, the model's embedding {rows}: is its file whole?"] if short else []
@@ -53,11 +58,15 @@ def _check_special(its: str, source: Source, tokenizer: PreTrainedTokenizerBase,
     """Raise InputError where padding or first token are not those that the model was made for."""
     if source.family in READS_FIRST:
         pads, wanted = tokenizer.pad_token_id, model.config.pad_token_id
-        if pads is not None and wanted is not None and pads != wanted:
-            raise InputError(f"{its} must pad with the model's token {wanted}, and pads with {pads}: it is another's")
+        require(
+            pads is None or wanted is None or pads == wanted,
+            f"{its} must pad with the model's token {wanted}, and pads with {pads}: it is another's",
+        )
         first = tokenizer("a")["input_ids"][:1]
-        if tokenizer.cls_token_id is None or first != [tokenizer.cls_token_id]:
-            raise InputError(f"{its} must put a class token first, which {source.family} reads, and puts none")
+        require(
+            tokenizer.cls_token_id is not None and first == [tokenizer.cls_token_id],
+            f"{its} must put a class token first, which {source.family} reads, and puts none",
+        )
 
 
 def unknown_words(tokenizer: PreTrainedTokenizerBase, texts: Sequence[tuple[str, ...]]) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.data.official import check_split_hash, check_texts
+from benchmarks.data.official import DataHash, is_official, key_of, new_texts
 from benchmarks.data.origin import Origin, freeze
 from benchmarks.data.sources import TaskData, examples_hash
 from benchmarks.data.splits import split_hash
@@ -105,9 +105,9 @@ class Check:
 def _against(data: TaskData, config: TrialConfig, found: str) -> str:
     """What speaks against the data: it is not the official one, as its hashes tell."""
     try:
-        check_texts(data)
+        new_texts(data)
         if config.protocol.data == "official":
-            check_split_hash(data.task, config.amount, config.split_seed, found)
+            is_official(DataHash(data.task, key_of(config.amount, config.split_seed), found))
     except InputError as error:
         return str(error)
     return ""

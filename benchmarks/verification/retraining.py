@@ -60,8 +60,10 @@ class Retrainer:
                 return _finding(record, f"its {text.format(named[:12], found[:12])}; not trained again")
         try:
             trial = TrialConfig.from_json(config)
-            if file_hashes(trial.strategy) != (trial.files or {}):
-                raise InputError("the files that its strategy names hold something else here")
+            require(
+                file_hashes(trial.strategy) == (trial.files or {}),
+                "the files that its strategy names hold something else here",
+            )
             resources = Resources(
                 model=self.model,
                 data=Origin(given.data_dir, given.task_file, given.offline),
@@ -89,8 +91,10 @@ class Retrainer:
             asked = FisherRecipe(corpus=self.given.fisher_corpus, **own)
         book = ScoreBook(Path(self.folder.name), self.model, asked)
         book.plan([config.strategy])
-        if book.of(config.strategy) != wanted:
-            raise InputError("its Fisher scores have another corpus or recipe here; give its --fisher-corpus")
+        require(
+            book.of(config.strategy) == wanted,
+            "its Fisher scores have another corpus or recipe here; give its --fisher-corpus",
+        )
         book.estimate(print)
         return book.files
 

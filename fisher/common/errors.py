@@ -13,10 +13,10 @@ class InputError(ValueError):
     """A request that cannot be carried out: one sentence on what must hold, what came and what to do."""
 
 
-def require(condition: object, must: str, got: object, do: str = "") -> None:
-    """Raise the one-sentence InputError `must, got ...; do` unless the condition holds."""
+def require(condition: object, must: str, got: object = ..., do: str = "") -> None:
+    """Raise the one-sentence InputError `must, got ...; do` unless the condition holds; without `got` it is `must`."""
     if not condition:
-        raise InputError(f"{must}, got {got}" + (f"; {do}" if do else ""))
+        raise InputError(must if got is ... else f"{must}, got {got}" + (f"; {do}" if do else ""))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 
 
 def read_regular(path: Path) -> bytes:
@@ -63,8 +63,7 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 def require_writable(path: Path) -> None:
     """Refuse an output that could not be written in the end, before any work is done."""
-    if os.path.isdir(path):
-        raise InputError(f"{path} must be a file to write, but it is a folder")
+    require(not os.path.isdir(path), f"{path} must be a file to write, but it is a folder")
     probe = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write_file(probe, b"")

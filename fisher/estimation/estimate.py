@@ -165,10 +165,10 @@ def model_label(model: str | Path) -> str:
 def check_vocabulary(model: Any, samples: Sequence[Sample]) -> None:
     rows = model.get_input_embeddings().weight.shape[0]
     largest = max(int(sample["input_ids"].max()) for sample in samples)
-    if largest >= rows:
-        raise InputError(
-            f"token ids must be below {rows}, the rows of the model's embeddings, but the tokenizer gives {largest}"
-        )
+    require(
+        largest < rows,
+        f"token ids must be below {rows}, the rows of the model's embeddings, but the tokenizer gives {largest}",
+    )
 
 
 def number_of_samples(available: int, samples: int | None, share: float | None) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import torch
 
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.estimation.diagonal import evaluation_mode, pad_id, require_samples, to_model, trainable
 from fisher.pretraining.objectives import IGNORE, Batch, Sample, TokenLoss, collate
 
@@ -57,8 +57,7 @@ def exact_fisher(model: torch.nn.Module, samples: Sequence[Sample], loss: TokenL
 
 
 def require_few_passes(passes: int) -> None:
-    if passes > MOST_PASSES:
-        raise InputError(
-            f"kind exact is for tiny models: at most {MOST_PASSES} backward passes, but about {passes} are needed; "
-            "use mc"
-        )
+    require(
+        passes <= MOST_PASSES,
+        f"kind exact is for tiny models: at most {MOST_PASSES} backward passes, but about {passes} are needed; use mc",
+    )

@@ -12,7 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import write_file
 from fisher.common.progress import progress
 from fisher.estimation.accumulate import Prepare, Report, State, accumulate, unchanged
@@ -54,10 +54,10 @@ def existing(output: Path, wanted: Mapping[str, Any]) -> Scores | None:
         return None
     scores = load_scores(output)
     changed = sorted(name for name, value in wanted.items() if scores.metadata.get(name) != value)
-    if changed:
-        raise InputError(
-            f"{output} holds scores of another request ({', '.join(changed)} differ): remove it or choose another"
-        )
+    require(
+        not changed,
+        f"{output} holds scores of another request ({', '.join(changed)} differ): remove it or choose another",
+    )
     return scores
 
 
@@ -90,11 +90,11 @@ def load_state(path: Path, recipe: Mapping[str, Any], device: str) -> State | No
         state = State(total, note["done"], note["loss"], noted)
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} should hold an unfinished estimate but cannot be read: remove it") from error
-    if changed:
-        raise InputError(
-            f"{path} holds an unfinished estimate of another request ({', '.join(changed)} differ): finish that one, "
-            "remove the file, or choose another output"
-        )
+    require(
+        not changed,
+        f"{path} holds an unfinished estimate of another request ({', '.join(changed)} differ): finish that one, "
+        "remove the file, or choose another output",
+    )
     return state
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import read_regular
 from fisher.pretraining.objectives import Text
 from fisher.seeds import generator
@@ -24,8 +24,7 @@ def read_corpus(source: str | Path) -> list[Text]:
     """
     path = Path(source)
     documents = read_lines(path) if os.path.exists(path) else read_hub(str(source))
-    if not documents:
-        raise InputError(f"corpus {source} holds no text: give a file with one document a line")
+    require(documents, f"corpus {source} holds no text: give a file with one document a line")
     return documents
 
 
@@ -36,8 +35,9 @@ def read_lines(path: Path) -> list[Text]:
         raise InputError(f"corpus {path} must be a text file, but it cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise InputError(f"corpus {path} must be UTF-8 text, but byte {error.start} is not: is it binary?") from error
-    if "\0" in text:
-        raise InputError(f"corpus {path} must be UTF-8 text, but byte {text.index(chr(0))} is zero: is it binary?")
+    require(
+        "\x00" not in text, f"corpus {path} must be UTF-8 text, but byte {text.find(chr(0))} is zero: is it binary?"
+    )
     return [as_text(line) for line in (line.strip() for line in text.split("\n")) if line]
 
 
@@ -49,8 +49,10 @@ def as_text(line: str) -> Text:
 def read_hub(name: str) -> list[Text]:
     """Documents of a hub data set; `datasets` is only needed here."""
     identifier, config, split = [*name.split(":"), "", ""][:3]
-    if "/" not in identifier or identifier.startswith((".", "/")) or identifier.endswith(".txt"):
-        raise InputError(f"there is no corpus file {name}: give a text file or a hub data set HUB_ID[:config:split]")
+    require(
+        "/" in identifier and not identifier.startswith((".", "/")) and not identifier.endswith(".txt"),
+        f"there is no corpus file {name}: give a text file or a hub data set HUB_ID[:config:split]",
+    )
     from datasets import load_dataset
 
     try:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import torch
 
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 
 RATE = 0.15  # share of the tokens to predict, in both objectives
 SPAN_LENGTH = 3.0  # mean length of a corrupted span
@@ -64,10 +64,10 @@ def draw_single_tokens(length: int, rng: torch.Generator) -> list[tuple[int, int
 
 def replace_spans(ids: list[int], spans: list[tuple[int, int]], sentinels: list[int]) -> tuple[list[int], list[int]]:
     """(inputs with one sentinel for each span, targets: each sentinel followed by the tokens of its span)."""
-    if len(spans) > len(sentinels):
-        raise InputError(
-            f"a text needs {len(spans)} sentinels but the tokenizer has {len(sentinels)}: lower the maximal length"
-        )
+    require(
+        len(spans) <= len(sentinels),
+        f"a text needs {len(spans)} sentinels but the tokenizer has {len(sentinels)}: lower the maximal length",
+    )
     inputs, targets, position = [], [], 0
     for sentinel, (start, end) in zip(sentinels, spans, strict=False):
         inputs += [*ids[position:start], sentinel]

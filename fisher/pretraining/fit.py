@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 
 SHOWN = 3
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet", "roberta-prelayernorm")
@@ -50,16 +50,17 @@ def head_names(model: Any) -> frozenset[str]:
 
 def check_attention(name: str | Path, config: Any, *, causal: bool = False) -> None:
     """Raise InputError for a config that asks for attention that is not computed, or (unless `causal`) not meant."""
-    if getattr(config, "position_embedding_type", None) not in (None, "absolute"):
-        raise InputError(
-            f"{name} must have absolute positions, but its config.json says position_embedding_type = "
-            f"{config.position_embedding_type!r}, which this version of transformers does not compute"
-        )
-    if not causal and getattr(config, "is_decoder", False) and not config.is_encoder_decoder:
-        raise InputError(
-            f"{name} must be an encoder, but its config.json says is_decoder = true, so that no token would see those "
-            "after it: set it to false if it was trained as an encoder"
-        )
+    kind = getattr(config, "position_embedding_type", None)
+    require(
+        kind in (None, "absolute"),
+        f"{name} must have absolute positions, but its config.json says position_embedding_type = {kind!r}, which "
+        "this version of transformers does not compute",
+    )
+    require(
+        causal or not getattr(config, "is_decoder", False) or config.is_encoder_decoder,
+        f"{name} must be an encoder, but its config.json says is_decoder = true, so that no token would see those "
+        "after it: set it to false if it was trained as an encoder",
+    )
 
 
 def position_limit(config: Any) -> int | None:

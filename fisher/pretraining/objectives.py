@@ -154,8 +154,10 @@ def build_sample(
 
 def masked_sample(tokenizer: Any, inputs: Batch, rng: torch.Generator) -> Sample | None:
     """BERT's masking; special tokens (unknown ones included) are never chosen."""
-    if tokenizer.mask_token_id is None:
-        raise InputError("a masked-LM objective needs a tokenizer with a mask token, and this one has none")
+    require(
+        tokenizer.mask_token_id is not None,
+        "a masked-LM objective needs a tokenizer with a mask token, and this one has none",
+    )
     ids = inputs["input_ids"]
     maskable = ~torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
     if not maskable.any():
@@ -188,8 +190,5 @@ def sentinel_ids(tokenizer: Any) -> list[int]:
     found: list[int] = []
     while f"<extra_id_{len(found)}>" in vocabulary:
         found.append(vocabulary[f"<extra_id_{len(found)}>"])
-    if not found:
-        raise InputError(
-            "objective seq2seq needs a tokenizer with sentinel tokens <extra_id_0> ..., and this one has none"
-        )
+    require(found, "objective seq2seq needs a tokenizer with sentinel tokens <extra_id_0> ..., and this one has none")
     return found

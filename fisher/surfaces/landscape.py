@@ -49,10 +49,10 @@ class Points:
             raise InputError(
                 f"{self.path} should hold the points of landscapes but cannot be read: remove it"
             ) from None
-        if changed:
-            raise InputError(
-                f"{self.path} holds points of another request ({', '.join(changed)} differ): choose another folder"
-            )
+        require(
+            not changed,
+            f"{self.path} holds points of another request ({', '.join(changed)} differ): choose another folder",
+        )
         kept = []
         for line in rest:
             try:

@@ -18,6 +18,7 @@ import pytest
 
 import benchmarks.run
 from benchmarks import output_folder
+from benchmarks.data.official import DataHash
 from benchmarks.data.origin import load_data
 from benchmarks.data.tasks import TASKS
 from benchmarks.executors.launch import Launch
@@ -329,8 +330,8 @@ def test_of_two_launchers_with_own_tasks_none_loses_the_hash_of_its_split(
     """The second comes when the first is about to rename the file; both have one process id, as in two containers."""
     request = ["--tasks", "pocket-rte", "--strategies", "none", "--output", str(tmp_path)]
     wanted, plan = planned(*request)
-    one = dataclasses.replace(plan, new_hashes=[(TASKS["qnli"], 0.1, 0, "a" * 64)])
-    two = dataclasses.replace(plan, new_hashes=[(TASKS["sst2"], 0.1, 0, "b" * 64)])
+    one = dataclasses.replace(plan, new_hashes=[DataHash(TASKS["qnli"], "0.1/0", "a" * 64)])
+    two = dataclasses.replace(plan, new_hashes=[DataHash(TASKS["sst2"], "0.1/0", "b" * 64)])
     waits, began, replace, sleep = threading.Event(), list[threading.Thread](), os.replace, time.sleep
 
     def wait(seconds: float) -> None:

@@ -19,9 +19,11 @@ from benchmarks.data.official import (
     EXPECTED_HASHES,
     FRACTIONS,
     SPLIT_SEEDS,
-    check_split_hash,
-    check_texts,
-    remember_split_hashes,
+    DataHash,
+    is_official,
+    key_of,
+    new_texts,
+    remember_hashes,
 )
 from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data
 from benchmarks.data.splits import (
@@ -150,57 +152,58 @@ def test_pocket_gives_the_hashes_kept_in_the_project(name: str, tmp_path: Path) 
 
 def test_a_training_file_that_is_not_the_official_one_is_refused() -> None:
     good = json.loads(EXPECTED_HASHES.read_text())["rte"]["0.1/0"]
-    assert check_split_hash(RTE, 0.1, 0, good)
+    assert is_official(DataHash(RTE, key_of(0.1, 0), good))
     with pytest.raises(InputError) as refused:
-        check_split_hash(RTE, 0.1, 0, "f" * 64)
+        is_official(DataHash(RTE, key_of(0.1, 0), "f" * 64))
     assert str(refused.value) == (
         f"rte: the split of fraction 0.1 and split seed 0 must have the hash {good[:12]}, got ffffffffffff: "
-        "use the official training file, all its rows in their order."
+        "use the official training file, all its rows in their order"
     )
-    with pytest.raises(InputError, match=r"install this package anew, its pocket tasks were changed\.$"):
-        check_split_hash(TASKS["pocket-rte"], 0.1, 0, "f" * 64)
-    assert check_split_hash(RTE, 1, 0, json.loads(EXPECTED_HASHES.read_text())["rte"]["1.0/0"])  # 1 and 1.0 are one
-    assert not check_split_hash(RTE, 0.33, 0, "f" * 64)  # no standard fraction: nothing is known
-    assert not check_split_hash(TASKS["qnli"], 0.1, 0, "f" * 64)
+    with pytest.raises(InputError, match=r"install this package anew, its pocket tasks were changed$"):
+        is_official(DataHash(TASKS["pocket-rte"], key_of(0.1, 0), "f" * 64))
+    assert key_of(1, 0) == key_of(1.0, 0) == "1.0/0"  # 1 and 1.0 are one
+    assert not is_official(DataHash(RTE, key_of(0.33, 0), "f" * 64))  # no standard fraction: nothing is known
+    assert not is_official(DataHash(TASKS["qnli"], key_of(0.1, 0), "f" * 64))
 
 
 def test_texts_that_are_not_the_official_ones_are_refused() -> None:
     data = load_task_data(TASKS["pocket-rte"])
-    assert check_texts(data) == []
+    assert new_texts(data) == []
     edited = dataclasses.replace(data.dev[3], texts=("another", "text"))
     for part in ("train", "dev"):
         kept = getattr(data, part)
         with pytest.raises(InputError, match=f"pocket-rte: the {part} texts must have .* install this package"):
-            check_texts(dataclasses.replace(data, **{part: (*kept[:3], edited, *kept[4:])}))
+            new_texts(dataclasses.replace(data, **{part: (*kept[:3], edited, *kept[4:])}))
 
 
 def test_texts_whose_hash_is_not_kept_are_returned_to_be_remembered(tmp_path: Path) -> None:
     """Those of a hub, which may write a text in another way, and of every other task."""
     some = tuple(rows([0, 1]))
     data = TaskData(TASKS["qnli"], some, some[:1], "folder")
-    hashes = [("qnli", "train", examples_hash(some)), ("qnli", "dev", examples_hash(some[:1]))]
-    assert check_texts(data) == hashes
-    assert [name for name, _, _ in check_texts(dataclasses.replace(data, task=RTE, source="hub"))] == ["rte", "rte"]
+    qnli = TASKS["qnli"]
+    hashes = [DataHash(qnli, "train", examples_hash(some)), DataHash(qnli, "dev", examples_hash(some[:1]))]
+    assert new_texts(data) == hashes
+    assert [item.task.name for item in new_texts(dataclasses.replace(data, task=RTE, source="hub"))] == ["rte", "rte"]
     path = tmp_path / "split_hashes.json"
-    remember_split_hashes(path, [], hashes)
-    remember_split_hashes(path, [], hashes)
+    remember_hashes(path, hashes)
+    remember_hashes(path, hashes)
     for part, kind in (("train", "training"), ("dev", "dev")):
         with pytest.raises(InputError, match=rf"^qnli: the {part} texts had .* the {kind} data changed; use another"):
-            remember_split_hashes(path, [], [("qnli", part, "c" * 64)])
+            remember_hashes(path, [DataHash(qnli, part, "c" * 64)])
 
 
 def test_the_first_use_of_another_task_records_its_hash(tmp_path: Path) -> None:
     path, task = tmp_path / "split_hashes.json", TASKS["qnli"]
-    remember_split_hashes(path, [(task, 0.1, 0, "a" * 64)])
-    remember_split_hashes(path, [(task, 0.1, 0, "a" * 64), (task, 0.1, 1, "b" * 64)])
+    remember_hashes(path, [DataHash(task, "0.1/0", "a" * 64)])
+    remember_hashes(path, [DataHash(task, "0.1/0", "a" * 64), DataHash(task, "0.1/1", "b" * 64)])
     assert json.loads(path.read_text()) == {"qnli": {"0.1/0": "a" * 64, "0.1/1": "b" * 64}}
     assert [file.name for file in path.parent.iterdir()] == ["split_hashes.json"]  # no temporary file stays
     with pytest.raises(InputError) as refused:
-        remember_split_hashes(path, [(task, 0.25, 0, "d" * 64), (task, 0.1, 0, "c" * 64)])
+        remember_hashes(path, [DataHash(task, "0.25/0", "d" * 64), DataHash(task, "0.1/0", "c" * 64)])
     assert json.loads(path.read_text()) == {"qnli": {"0.1/0": "a" * 64, "0.1/1": "b" * 64}}, "nothing is written"
     assert str(refused.value) == (
         "qnli: the split of fraction 0.1 and split seed 0 had the hash aaaaaaaaaaaa at first use here, "
-        "got cccccccccccc: the training data changed; use another output folder (--output)."
+        "got cccccccccccc: the training data changed; use another output folder (--output)"
     )
 
 
@@ -211,7 +214,7 @@ def test_a_spoiled_file_of_hashes_is_named(tmp_path: Path, content: str) -> None
     with pytest.raises(
         InputError, match=r"split_hashes\.json: must be the JSON file of split hashes; delete it to start"
     ):
-        remember_split_hashes(path, [(TASKS["qnli"], 0.1, 0, "a" * 64)])
+        remember_hashes(path, [DataHash(TASKS["qnli"], "0.1/0", "a" * 64)])
 
 
 def test_the_command_refuses_a_folder_without_the_tasks(tmp_path: Path, refused: Callable[..., str]) -> None:
