@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.record_audit import SOFTWARE, TrialSummary
+from leaderboard.records.grouping import run_name
 from leaderboard.records.plan import Plan, expected, place_of
 from leaderboard.records.schema import ERRORS, RESULTS
-from leaderboard.records.tuning import run_name
 from leaderboard.render.text import percent, ranges
 
 

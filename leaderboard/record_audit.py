@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from leaderboard.records.grouping import cell_of
 from leaderboard.records.identity import canonical
 from leaderboard.records.plan import Plan, place_of
 from leaderboard.records.schema import RESULTS, Record, is_result
-from leaderboard.records.tuning import cell_of
 from leaderboard.render.text import percent
 
 TIE = 1e-9  # as the failed-run rule has it

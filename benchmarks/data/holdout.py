@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.data.splits import Split, in_split_order, stratifier
 from benchmarks.data.tasks import Task
-from fisher.common.errors import InputError, require
+from fisher.common.errors import InputError
 
 if TYPE_CHECKING:
     from benchmarks.trial.protocol import Protocol
@@ -58,7 +58,8 @@ def holdout_ids(order: Iterable[Example], stratum: Callable[[Example], int], sha
 
 def check_share(share: float) -> None:
     """Raise InputError unless 0 < share < 1."""
-    require(0 < share < 1, "holdout must be in (0, 1), a share of the labelled examples", f"{share:g}")
+    if not 0 < share < 1:
+        raise InputError(f"holdout must be in (0, 1), a share of the labelled examples, got {share:g}")
 
 
 def check_classes(task: Task, fitted: Sequence[Example], held_out: Sequence[Example]) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.data.tasks import Task
-from fisher.common.errors import require
+from fisher.common.errors import InputError
 from fisher.seeds import derive
 
 if TYPE_CHECKING:
@@ -81,13 +81,15 @@ def make_split(
     """
     if protocol.data != "pooled":
         rest, test = sources_of(data, protocol, split_seed)
-        require(test, f"{data.task.name}: a task without a dev file must go with --set data=resampled")
+        if not test:
+            raise InputError(f"{data.task.name}: a task without a dev file must go with --set data=resampled")
         if size is None:
             kept = set(paucity_split(data.task, rest, fraction=fraction, split_seed=split_seed))
         else:
             kept = set(size.ids(data.task, rest, split_seed))
         return Split(tuple(e for e in rest if e.id in kept), test)
-    require(size is None, "sizes in examples must go with data=official", f"data={protocol.data}", "use fractions")
+    if size is not None:
+        raise InputError(f"sizes in examples must go with data=official, got data={protocol.data}; use fractions")
     pool = [dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev))]
     train, dev = pooled_split(len(data.train), len(data.dev), seed=pooled_seed(data.task, restart), fraction=fraction)
     return Split(tuple(pool[i] for i in train), tuple(pool[i] for i in dev))
@@ -157,7 +159,8 @@ def size_split(task: Task, train: Sequence[Example], *, size: int, split_seed: i
     holds n / N of every stratum but for less than one example and half a stratum's rounding.
     Raises InputError unless 1 <= size <= len(train).
     """
-    require(1 <= size <= len(train), f"{task.name}: size must be in 1..{len(train)}, the training set's examples", size)
+    if not 1 <= size <= len(train):
+        raise InputError(f"{task.name}: size must be in 1..{len(train)}, the training set's examples, got {size}.")
     return tuple(sorted(split_order(task, train, split_seed)[:size]))
 
 
@@ -166,14 +169,12 @@ def per_class_split(task: Task, train: Sequence[Example], *, per_class: int, spl
 
     Raises InputError for a regression task and for a class that has fewer examples.
     """
-    require(
-        not task.regression, f"{task.name}: per_class must be used with classes, but its labels are scores; use sizes."
-    )
+    if task.regression:
+        raise InputError(f"{task.name}: per_class must be used with classes, but its labels are scores; use sizes.")
     permuted = _permuted_strata(task, train, split_seed)
     smallest = min(map(len, permuted))
-    require(
-        1 <= per_class <= smallest, f"{task.name}: per_class must be in 1..{smallest}, its smallest class", per_class
-    )
+    if not 1 <= per_class <= smallest:
+        raise InputError(f"{task.name}: per_class must be in 1..{smallest}, its smallest class, got {per_class}.")
     return tuple(sorted(id for members in permuted for id in members[:per_class]))
 
 
@@ -184,7 +185,8 @@ def split_order(task: Task, train: Sequence[Example], split_seed: int) -> list[i
 
 def check_fraction(fraction: float) -> None:
     """Raises InputError unless 0 < fraction <= 1."""
-    require(0 < fraction <= 1, "fraction must be in (0, 1]", fraction)
+    if not 0 < fraction <= 1:
+        raise InputError(f"fraction must be in (0, 1], got {fraction}.")
 
 
 def split_hash(task: Task, examples: Iterable[Example]) -> str:

@@ -5,7 +5,7 @@ numbers; scores are fractions (correlations in [-1, 1]).
 """
 
 from benchmarks.data.tasks import Task
-from fisher.common.errors import require
+from fisher.common.errors import InputError
 from leaderboard.stats.metrics import METRICS, Values
 
 
@@ -17,11 +17,8 @@ def metric_name(task: Task, metric: str) -> str:
     own = (task.primary, *task.secondary)
     if metric == "primary":
         return task.primary
-    require(
-        metric == "combined" or metric in own,
-        f"{task.name}: metric must be primary, combined or one of {', '.join(own)}",
-        repr(metric),
-    )
+    if metric != "combined" and metric not in own:
+        raise InputError(f"{task.name}: metric must be primary, combined or one of {', '.join(own)}, got {metric!r}.")
     return metric
 
 
@@ -36,10 +33,10 @@ def scores(task: Task, predictions: Values, labels: Values) -> dict[str, float]:
     MNLI's two sections are two dev sets and are scored one at a time. Raises InputError unless there are as many
     predictions as labels and at least one.
     """
-    require(
-        len(predictions) == len(labels) and len(labels) != 0,
-        f"{task.name}: predictions and labels must be equally many and not none",
-        f"{len(predictions)} and {len(labels)}",
-    )
+    if len(predictions) != len(labels) or len(labels) == 0:
+        raise InputError(
+            f"{task.name}: predictions and labels must be equally many and not none, "
+            f"got {len(predictions)} and {len(labels)}."
+        )
     values = {name: METRICS[name](predictions, labels) for name in (task.primary, *task.secondary)}
     return values | {"combined": sum(values.values()) / len(values)}

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.records.files import read_companion
+from leaderboard.records.grouping import protocol_of, run_name
 from leaderboard.records.schema import MAX_RESTARTS, RecordError
-from leaderboard.records.tuning import protocol_of, run_name
 
 PLAN = "plan.json"
 

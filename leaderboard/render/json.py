@@ -21,12 +21,12 @@ from leaderboard.stats.intervals import CONFIDENCE, RESAMPLES
 from leaderboard.stats.rounding import rounded
 from leaderboard.stats.significance import ALPHA, MINIMUM, POWER
 from leaderboard.tables.cells import Cell, Pair, is_synthetic
+from leaderboard.tables.choices import Choice
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_tables
 from leaderboard.tables.ranking import RankedStrategy
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 from leaderboard.tables.trials import TrialRow
-from leaderboard.tables.tuning import Choice
 
 SCHEMA = 4
 

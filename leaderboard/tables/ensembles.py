@@ -21,7 +21,7 @@ from scipy.special import log_softmax, logsumexp
 
 from fisher.common.text import escape
 from leaderboard.records.schema import RecordError
-from leaderboard.stats import tuning
+from leaderboard.stats import choosing
 from leaderboard.stats.calibration import calibration
 from leaderboard.tables.trials import TrialRow
 
@@ -44,7 +44,7 @@ def ensemble(configurations: Sequence[TrialRow]) -> TrialRow | None:
     known = all(len(trial.outputs) == len(trial.labels) > 0 for trial in configurations if not trial.imputed)
     if len(configurations) == 1 or first.is_floor or not known or not len(first.labels):
         return None
-    order = tuning.best_first(np.array([trial.held_out for trial in configurations]))
+    order = choosing.best_first(np.array([trial.held_out for trial in configurations]))
     members = [configurations[draw] for draw in order if not configurations[draw].imputed][:MEMBERS]
     return _joined(members) if members else configurations[order[0]]
 

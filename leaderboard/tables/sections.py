@@ -16,13 +16,13 @@ from typing import Any
 from fisher.common.errors import InputError, hint
 from fisher.common.text import escape, shorten
 from leaderboard.records.identity import canonical
-from leaderboard.stats.tuning import RULES
+from leaderboard.stats.choosing import RULES
 from leaderboard.tables.cells import Cell, make_cell
+from leaderboard.tables.choices import Choice, choice_of, choose
 from leaderboard.tables.curves import Curve, curves
 from leaderboard.tables.ranking import RankedStrategy, Ranking, rank
 from leaderboard.tables.rows import Row
 from leaderboard.tables.trials import VERSIONS, TrialRow, grouped
-from leaderboard.tables.tuning import Choice, choice_of, choose
 
 DEVLIN = tuple(f"dropout(0.1) + wdecay(0{decay})" for decay in (", 0.01", ", 0.01, form=coupled", "", ", form=coupled"))
 BASELINES = (DEVLIN[0], "none")

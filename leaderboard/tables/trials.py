@@ -37,7 +37,7 @@ class TrialRow:
     forgetting: rise of the pretraining loss.
 
     Of a tuned family `strategy` is the family, `config` what the configuration `draw` sets, `held_out` its score on the
-    examples held out, `rule` how it comes to be in a table (see `leaderboard.tables.tuning`), of `budget` many;
+    examples held out, `rule` how it comes to be in a table (see `leaderboard.tables.choices`), of `budget` many;
     is_floor: nothing was trained (`benchmarks.tuning.floors`). outputs: of a configuration on the dev set, logits
     (examples, classes) or the values of a regression, empty where they are not known; labels: of the dev set, likewise.
     """

@@ -21,9 +21,9 @@ from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, load_inputs
 from benchmarks.trial.trial import execute, passes
 from fisher.common.errors import InputError
+from leaderboard.records.grouping import protocol_of
 from leaderboard.records.logits import decode_logits, encode_logits
 from leaderboard.records.store import write_record
-from leaderboard.records.tuning import protocol_of
 from regularizers.strategy import parse
 
 SHARED = {"lr": {"low": 1e-4, "high": 1e-3, "scale": "log"}, "steps": [4, 8]}

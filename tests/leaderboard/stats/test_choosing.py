@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from fisher.common.errors import InputError
+from leaderboard.stats.choosing import agreement, budget_curve, choice_probabilities, chosen, expected_score
 from leaderboard.stats.significance import sign_flips
-from leaderboard.stats.tuning import agreement, budget_curve, choice_probabilities, chosen, expected_score
 
 FEW_SCORES = st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.3, math.nan]), st.floats(-1, 1)), min_size=1, max_size=7)
 

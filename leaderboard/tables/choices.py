@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leaderboard.stats import aggregates, tuning
+from leaderboard.stats import aggregates, choosing
 from leaderboard.stats.rounding import rounded
 from leaderboard.tables.cells import compare_rows
 from leaderboard.tables.ensembles import ensemble
@@ -48,9 +48,9 @@ def _chosen(configurations: Sequence[TrialRow], budget: int) -> list[TrialRow]:
         return [replace(first, rule=rule) for rule in rules]
     scores = [trial.score for trial in configurations]
     found = {
-        "holdout": configurations[tuning.chosen(_held(configurations))],
+        "holdout": configurations[choosing.chosen(_held(configurations))],
         "ensemble": ensemble(configurations),
-        "oracle": configurations[tuning.chosen(scores)],
+        "oracle": configurations[choosing.chosen(scores)],
     }
     return [
         replace(
@@ -99,13 +99,13 @@ def choice_of(row: Row, default: Row | None, ensemble: Row | None) -> Choice:
     gain = compare_rows(row, default) if default else None
     done = [trial for trial in row.trials if trial.configurations]
     pairs = [(_held(trial.configurations), [one.score for one in trial.configurations]) for trial in done]
-    best = [scores[tuning.chosen(held)] == max(scores) for held, scores in pairs]
+    best = [scores[choosing.chosen(held)] == max(scores) for held, scores in pairs]
     budget = max((len(held) for held, _ in pairs), default=0)
     return Choice(
         strategy=row.strategy,
-        curve=_means(tuning.budget_curve(held, scores) for held, scores in pairs),
-        oracle=_means(tuning.budget_curve(scores, scores) for _, scores in pairs),
-        agreement=rounded(aggregates.mean([tuning.agreement(held, scores) for held, scores in pairs])),
+        curve=_means(choosing.budget_curve(held, scores) for held, scores in pairs),
+        oracle=_means(choosing.budget_curve(scores, scores) for _, scores in pairs),
+        agreement=rounded(aggregates.mean([choosing.agreement(held, scores) for held, scores in pairs])),
         found_best=rounded(aggregates.mean([float(one) for one in best])),
         draws=tuple(sum(trial.draw == draw for trial in done) for draw in range(budget)),
         default=default.mean if default else math.nan,
