@@ -1,7 +1,5 @@
 """`regbench describe`: `python -m regularizers describe` to which the name `pocket` is known."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The command line of `benchmarks.run`: its flags, their texts, and what each of them may be."""
 
-from __future__ import annotations
-
 import argparse
 import math
 from typing import Any

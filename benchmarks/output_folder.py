@@ -1,7 +1,5 @@
 """What lies in the output folder of a run: records, the request, the plan, and what was set aside."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -11,11 +11,8 @@ Tasks that were not run get a constant prediction.
 exit codes: 0 made, or every zip is valid; 1 a zip is not valid; 2 the request was wrong
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,7 +25,7 @@ from fisher.common.command import Command
 from fisher.common.errors import InputError, require
 from fisher.common.files import write_file
 from fisher.common.text import escape
-from leaderboard.records.identity import canonical
+from leaderboard.records.identity import canonical, slug
 from leaderboard.records.schema import Record, is_result
 from leaderboard.records.store import read_records
 from leaderboard.render.text import percent
@@ -157,8 +154,7 @@ def check_examples(record: Record, data_dir: str) -> None:
 
 def file_name(strategy: str) -> str:
     """A readable name, made unique by eight digits of the strategy's hash."""
-    slug = re.sub(r"[^a-z0-9._]+", "-", strategy.lower())[:80].strip("-._")
-    return f"{slug}-{hashlib.sha256(strategy.encode()).hexdigest()[:8]}.zip"
+    return f"{slug(strategy, 80)}-{hashlib.sha256(strategy.encode()).hexdigest()[:8]}.zip"
 
 
 main = Command("regbench submit", __doc__, add_flags, run)

@@ -48,11 +48,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def needs_data(args: argparse.Namespace) -> bool:
-    """Whether a flag asks for more than the records."""
-    return bool(args.data or args.data_dir or args.task_file or args.plugin or args.offline or args.rerun)
-
-
 def check_with_data(args: argparse.Namespace) -> int:
     """Check records, data and code; 1 if there is a problem."""
     if args.rerun:
@@ -66,7 +61,8 @@ def check(args: argparse.Namespace) -> int:
     """Check the records, and what else the flags ask for; 1 if there is a problem."""
     from leaderboard import verify
 
-    return check_with_data(args) if needs_data(args) else verify.run(args)
+    asked = args.data or args.data_dir or args.task_file or args.plugin or args.offline or args.rerun
+    return check_with_data(args) if asked else verify.run(args)
 
 
 main = Command("regbench verify", __doc__, add_flags, check_with_data)  # whether or not a flag asks for it

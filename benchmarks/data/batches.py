@@ -1,7 +1,5 @@
 """From examples to batches: tokenised once, order from the restart's seed alone, padded to the longest of the batch."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Rows that cannot be used: all of a file named in one refusal, or left out by number where the user says so."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 

@@ -4,8 +4,6 @@
 (`split_hashes.json`): only hashes are kept of the official files.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Where the data of tasks come from, and the examples read from there, once per process."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ class Origin:
     task_file: str | None = None
     offline: bool = False
 
-    def absolute(self) -> Origin:
+    def absolute(self) -> "Origin":
         """The same origin, with paths that mean the same in every process."""
         data_dir, task_file = (path and str(Path(path).resolve()) for path in (self.data_dir, self.task_file))
         return Origin(data_dir, task_file, self.offline)
@@ -33,8 +31,7 @@ class Origin:
 
     def task(self, name: str) -> Task:
         """A task by name, or the user's own where it is of that name."""
-        own = self.own()
-        return own if own is not None and own.name == name else find_task(name)
+        return find_task(name, self.own())
 
     def load(self, name: str, dropped: Mapping[str, Sequence[int]] | None = None) -> TaskData:
         """The examples of a task without the dropped rows."""

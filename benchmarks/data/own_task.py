@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.data.readers import load_toml
 from benchmarks.data.tasks import TASKS, OwnFiles, Task, key_of
-from fisher.common.errors import InputError, named, require, unknown
+from fisher.common.errors import InputError, named, require, require_known
 
 CLASSIFICATION_METRICS: tuple[str, ...] = ("accuracy", "f1", "macro_f1", "matthews")
 REGRESSION_METRICS: tuple[str, ...] = ("spearman", "pearson")
@@ -34,9 +34,7 @@ def task_from_file(path: str | Path) -> Task:
 
 
 def _task(path: Path, table: Mapping[str, Any]) -> Task:
-    for key in table:
-        if key not in _KEYS:
-            raise unknown("key", key, _KEYS)
+    require_known("key", table, _KEYS)
     label, labels = _string(table, "label"), _labels(table.get("labels"), table.get("regression", False))
     dev, test = (_file(path, table, key) if key in table else None for key in ("dev", "test"))
     files = OwnFiles(path, _file(path, table, "train"), dev, test, label)

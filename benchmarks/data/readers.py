@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.data.faults import FaultyRows, check_dropped
 from fisher.common.errors import InputError, require
-from fisher.common.files import read_regular
+from fisher.common.files import read_text
 
 MAX_TOML = 1_000_000  # characters of a suite or of a task file
 KINDS: dict[str, tuple[Any, str, str]] = {  # type -> what may be in TOML, one of them and several in words
@@ -25,8 +25,6 @@ KINDS: dict[str, tuple[Any, str, str]] = {  # type -> what may be in TOML, one o
     "str": (str, "a text", "texts"),
     "bool": (bool, "true or false", "truths"),
 }
-_BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # its byte-order marks
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a text is cut to its first tokens anyway; the default is 131,072
 
 
@@ -95,28 +93,6 @@ def typed(name: str, kind: str, value: Any) -> Any:
     if not listed:
         return value
     return tuple(map(float, items)) if found == "float" else tuple(items)
-
-
-def read_text(path: Path) -> str:
-    """The file as text: UTF-8, with or without a byte-order mark, no NUL; InputError otherwise."""
-    try:
-        data = read_regular(path).removeprefix(_BOM)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        remedy = f"it looks like {'UTF-16' if data.startswith(_UTF16) else 'another encoding'}, save it as UTF-8"
-        raise InputError(f"{path}, line {_line_at(data, error.start)}: is not UTF-8; {remedy}.") from None
-    if (nul := data.find(b"\0")) >= 0:
-        raise InputError(f"{path}, line {_line_at(data, nul)}: holds a NUL byte, so it is not a text file in UTF-8.")
-    return text
-
-
-def _line_at(data: bytes, offset: int) -> int:
-    return data.count(b"\n", 0, offset) + 1
 
 
 def _lines(text: str) -> list[str]:

@@ -205,11 +205,13 @@ TASKS: dict[str, Task] = {task.name: task for task in _GLUE}
 TASKS |= {f"pocket-{name}": _pocket(TASKS[name]) for name in ("cola", "rte", "mrpc", "stsb")}
 
 
-def find_task(name: str) -> Task:
-    """The task called `name`; case, hyphens and underscores do not matter ("SST-2" is sst2).
+def find_task(name: str, own: Task | None = None) -> Task:
+    """The task called `name`; case, hyphens and underscores do not matter ("SST-2" is sst2). `own`: the user's.
 
     Raises InputError, with the nearest name and the whole list, when there is none.
     """
+    if own and own.name == name:
+        return own
     by_key = {key_of(known): task for known, task in TASKS.items()}
     if task := by_key.get(key_of(name)):
         return task

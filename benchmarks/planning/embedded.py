@@ -1,7 +1,5 @@
 """A suite made for GLUE on the embedded model: every task is replaced by its embedded counterpart, and said so."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable
 

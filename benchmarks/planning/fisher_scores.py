@@ -1,7 +1,5 @@
 """Fisher scores for the strategies that want them: found or estimated once, before the first trial, and recorded."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +7,9 @@ from typing import Any
 
 from benchmarks.planning.suite import AUTO, FisherRecipe
 from benchmarks.pocket import CORPUS, MODEL_DIR
+from benchmarks.trial.forgetting import has_head
 from benchmarks.trial.models import Source, weights_of
-from fisher.common.errors import InputError, require
+from fisher.common.errors import require
 from fisher.estimation.estimate import estimate
 from fisher.pretraining.corpus import corpus_hash, read_corpus
 from fisher.pretraining.objectives import Text
@@ -68,13 +67,15 @@ class ScoreBook:
     def _plan_estimate(self) -> dict[str, Any]:
         self.texts = self._corpus()
         objective = self.recipe.objective
+        if objective == AUTO:
+            objective = "mlm" if has_head(self.source, "mlm") else "mlm-tied"
         require(
             self.recipe.samples <= len(self.texts),
             f"fisher_samples must be at most {len(self.texts)}, the corpus' documents",
             self.recipe.samples,
         )
         return {
-            "objective": own_objective(self.source) if objective == AUTO else objective,
+            "objective": objective,
             "samples": self.recipe.samples,
             "seed": self.recipe.seed,
             "max_length": self.recipe.max_length,
@@ -91,17 +92,6 @@ class ScoreBook:
             "write fisher=FILE or fisher=published in the strategy; got none of these",
         )
         return read_corpus(self.recipe.corpus or CORPUS)
-
-
-def own_objective(source: Source) -> str:
-    """`mlm` where the checkpoint holds a masked-LM head, else `mlm-tied`."""
-    from fisher.pretraining.checkpoint import load_pretrained
-
-    try:
-        load_pretrained(source.reference, "mlm")
-    except InputError:
-        return "mlm-tied"
-    return "mlm"
 
 
 def short_hash(recipe: dict[str, Any]) -> str:

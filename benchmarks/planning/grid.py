@@ -1,7 +1,5 @@
 """From a suite to the configs of its trials: the cross product, with everything that determines each result."""
 
-from __future__ import annotations
-
 import dataclasses
 import errno
 import functools

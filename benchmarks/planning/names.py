@@ -3,8 +3,6 @@
 Strategies whose techniques all exist are then read as a whole, which takes torch but no model.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.metadata
 import importlib.util
@@ -16,7 +14,7 @@ from typing import Any
 
 from benchmarks.data.origin import Origin
 from benchmarks.data.readers import load_toml
-from fisher.common.errors import require, unknown
+from fisher.common.errors import require, require_known, unknown
 
 FOLDER = Path(__file__).parents[1] / "suites"
 ENTRY_POINTS = "regbench.regularizers"  # installed plugins, which may bring further names
@@ -67,6 +65,5 @@ def builtin_methods() -> list[str]:
 def _check_methods(strategies: Iterable[str]) -> None:
     known = builtin_methods()
     for text in strategies:
-        for name in NAME.findall(QUOTED_OR_ARGUMENTS.sub("", QUOTED_OR_ARGUMENTS.sub("", text))):
-            if name not in known:
-                raise unknown("regularizer", name, known)
+        names = NAME.findall(QUOTED_OR_ARGUMENTS.sub("", QUOTED_OR_ARGUMENTS.sub("", text)))
+        require_known("regularizer", names, known)

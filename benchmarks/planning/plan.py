@@ -1,7 +1,5 @@
 """From a command line to the trials to run: names resolved, inputs checked, the grid held against what is done."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import gc

@@ -1,7 +1,5 @@
 """Whether a request can find anything: how many comparisons it makes, and how many independent restarts those take."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple

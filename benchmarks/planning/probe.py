@@ -4,8 +4,6 @@ One forward pass of the longest example of each task finds what would end every 
 the padding token, damaged values. The remedy stands in the sentence.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 

@@ -5,10 +5,8 @@ A table that mixes protocols has `[[variants]]`: each sets some of `AXES` in pla
 protocol starts from that protocol, without the suite's settings, which were made for its own.
 """
 
-from __future__ import annotations
-
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.data.readers import typed
@@ -18,7 +16,7 @@ from benchmarks.planning.suite import AUTO, FisherRecipe, Suite, Tuning, Variant
 from benchmarks.trial.protocol import FIELDS, PROTOCOLS, make_protocol, read
 from benchmarks.tuning.families import read_family
 from benchmarks.tuning.table import around, check_tuning, read_tuning
-from fisher.common.errors import InputError, named, require, unknown
+from fisher.common.errors import InputError, named, require, require_known
 from fisher.pretraining.objectives import OBJECTIVES
 from leaderboard.records.schema import MAX_RESTARTS, MIN_FRACTION
 from regularizers.strategy import parse
@@ -31,22 +29,17 @@ AXES = (*REQUIRED, "strategies", *AMOUNTS, "split_seeds", "protocol")
 
 
 def load_suite(name: str, own: Task | None = None) -> Suite:
-    """A built-in suite by name or a user's by its path; `own` is a task of the user's that it may name.
+    """A built-in suite by name or a user's by its path, tasks and strategies in their canonical spelling.
 
-    Raises InputError that names file and key.
+    `own` is a task of the user's that it may name. Raises InputError that names file and key.
     """
     path, content = read_suite_toml(name)
-    return read_suite(content, str(path), path.stem, own)
-
-
-def read_suite(content: Mapping[str, Any], file: str, name: str, own: Task | None = None) -> Suite:
-    """A suite from parsed TOML, tasks and strategies in their canonical spelling; `file` stands in messages."""
-    with named(file):
-        return _read(content, name, own)
+    with named(path):
+        return _read(content, path.stem, own)
 
 
 def _read(content: Mapping[str, Any], name: str, own: Task | None) -> Suite:
-    _refuse_unknown(content, (*TYPES, *TABLES))
+    require_known("key", content, (*TYPES, *TABLES))
     variants = _variants(content.get("variants"), own)
     for key in REQUIRED:
         require(
@@ -70,7 +63,7 @@ def _variants(blocks: Any, own: Task | None) -> tuple[Variant, ...]:
     variants = []
     for number, block in enumerate(blocks, start=1):
         with named(f"variant {number}"):
-            _refuse_unknown(block, ("name", *AXES, "set"))
+            require_known("key", block, ("name", *AXES, "set"))
             values = _values(block, own)
             variants.append(
                 Variant(values.pop("name", str(number)), values, typed("'set'", "Mapping", block.get("set", {})))
@@ -78,24 +71,14 @@ def _variants(blocks: Any, own: Task | None) -> tuple[Variant, ...]:
     return tuple(variants)
 
 
-def _refuse_unknown(content: Mapping[str, Any], known: Iterable[str]) -> None:
-    for key in content:
-        if key not in known:
-            raise unknown("key", key, known)
-
-
 def _values(content: Mapping[str, Any], own: Task | None) -> dict[str, Any]:
     """Everything but tables, each of its type."""
     values: dict[str, Any] = {key: typed(repr(key), TYPES[key], content[key]) for key in TYPES if key in content}
-    spell = {"tasks": lambda text: _task_name(text, own), "strategies": lambda text: str(parse(text))}
+    spell = {"tasks": lambda text: find_task(text, own).name, "strategies": lambda text: str(parse(text))}
     for key in spell.keys() & values.keys():
         with named(key):
             values[key] = tuple(dict.fromkeys(map(spell[key], values[key])))
     return values
-
-
-def _task_name(text: str, own: Task | None) -> str:
-    return own.name if own and own.name == text else find_task(text).name
 
 
 def check_suite(suite: Suite) -> Suite:
@@ -135,12 +118,10 @@ def _check_block(suite: Suite) -> None:
 def make_recipe(values: Mapping[str, Any]) -> FisherRecipe:
     """A Fisher recipe from a table or from `--set fisher_KEY=VALUE` texts."""
     kinds = {f.name: str(f.type) for f in dataclasses.fields(FisherRecipe)}
-    made: dict[str, Any] = {}
-    for key, value in values.items():
-        require(key in kinds, f"unknown key {f'fisher.{key}'!r}; available: {', '.join(kinds)}")
-        made[key] = read(f"fisher.{key}", value, kinds[key])
-        least = 1 if key == "samples" else 0
-        require(kinds[key] == "str" or made[key] >= least, f"fisher.{key} must be at least {least}", made[key])
+    require_known("key of fisher", values, kinds)
+    made = {key: read(f"fisher.{key}", value, kinds[key]) for key, value in values.items()}
+    for key, least in (("samples", 1), ("seed", 0), ("max_length", 0)):
+        require(made.get(key, least) >= least, f"fisher.{key} must be at least {least}", made.get(key))
     recipe, known = FisherRecipe(**made), (AUTO, *OBJECTIVES)
     require(recipe.objective in known, f"fisher.objective must be one of {', '.join(known)}", repr(recipe.objective))
     return recipe

@@ -1,7 +1,5 @@
 """How long trials may take: from what was measured here before, or from one training step of the model at hand."""
 
-from __future__ import annotations
-
 import math
 import statistics
 import time

@@ -10,8 +10,6 @@ Every domain ends as images (n, 784) in [0, 1] with 0 for the background: the tr
    Transposing is the shift that raw EMNIST has against MNIST.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import math
@@ -127,7 +125,8 @@ def _read_idx_pair(folder: Path, prefix: str) -> Domain:
         f"{labels_path}: must hold one label per image",
         f"{len(labels)} for {len(stored)} images",
     )
-    require(not len(labels) or labels.max() <= 9, f"{labels_path}: labels must be digits from 0 to 9", labels.max())
+    largest = labels.max(initial=0)
+    require(largest <= 9, f"{labels_path}: labels must be digits from 0 to 9", largest)
     transposed = prefix.lower().startswith("emnist")
     upright = stored.transpose(0, 2, 1) if transposed else stored
     note = "IDX, stored transposed, transposed back" if transposed else "IDX, as stored"

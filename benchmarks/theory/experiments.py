@@ -1,7 +1,5 @@
 """The experiments of [Lee20] in turn, and their report: the work of `benchmarks.theory`."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """Figures of the theory report: matplotlib, the colour-blind-safe palette of Okabe and Ito, no global state."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

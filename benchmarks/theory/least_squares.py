@@ -12,8 +12,6 @@ standard deviation 0.2, u ~ N(0, 2^2), from a seed at which u lies far from w*, 
 inputs are not centred, so that H is not diagonal and the minimiser is not simply (1-p) w* + p u.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Curves over p with their bands, and whether the directions published in [Lee20 §4] hold on them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The theory report: Markdown for people, JSON with every number behind it."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ Deviations: p reaches beyond the published 0.3; Adam's eps is 1e-6 and gradients
 "1..20 epochs" is read as one training, with its own linear decay, per number of epochs.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -9,8 +9,6 @@ Corollary 1.1 is checked on the project's `mixout`, Theorem 1 on its `mixconnect
 each with one entry per input feature. A finite sum over all masks replaces the expectation: no sampling error is left.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence

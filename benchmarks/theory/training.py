@@ -1,7 +1,5 @@
 """Training of bare modules with the project's own strategies and loop, on the CPU."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from accelerate import Accelerator

@@ -6,8 +6,6 @@ that made it, because on others the rest of the training would not end bit for b
 `Plan` neither reads nor writes one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import platform

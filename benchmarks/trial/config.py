@@ -1,7 +1,5 @@
 """What a trial is: everything that determines its result, as one object from the grid to the record."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence, Set
@@ -33,7 +31,7 @@ class Seeds:
         return dataclasses.asdict(self)
 
     @classmethod
-    def of(cls, restart: int, split_seed: int) -> Seeds:
+    def of(cls, restart: int, split_seed: int) -> "Seeds":
         """The seeds of a restart; its split has a seed of its own, which several restarts may share."""
         return cls(split_seed, *(derive(purpose, restart) for purpose in ("init", "order", "noise")))
 
@@ -115,7 +113,7 @@ class TrialConfig:
         return block | ({"tuning": self.tuning.to_json()} if self.tuning else {})
 
     @classmethod
-    def from_json(cls, block: Mapping[str, Any]) -> TrialConfig:
+    def from_json(cls, block: Mapping[str, Any]) -> "TrialConfig":
         """The trial of a record. Raises InputError for one of another version, or whose strategy is unknown here."""
         _check_names("config", block, set(REQUIRED), set(OPTIONAL))
         _check_names("protocol", block["protocol"], {"name", *FIELDS} - ADDED, ADDED)

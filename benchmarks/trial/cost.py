@@ -1,7 +1,5 @@
 """What a trial costs: seconds by phase and the peak of its memory, over all parts of one that was interrupted."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

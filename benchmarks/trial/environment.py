@@ -1,7 +1,5 @@
 """What runs a trial: versions, device and commit for its record, and torch's global state while it runs."""
 
-from __future__ import annotations
-
 import functools
 import os
 import platform

@@ -1,7 +1,5 @@
 """How a trial is scored: predictions on dev after every epoch and, at the end, the verdict."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping

@@ -8,8 +8,6 @@ head that is tied to the word embeddings moves with them. It is measured after a
 nothing of it, so it is no part of a trial's identity.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 from dataclasses import dataclass
@@ -62,7 +60,7 @@ def find_texts(source: Source, *, corpus: str, samples: int, seed: int, max_leng
     place = str(Path(corpus).resolve()) if os.path.exists(corpus) else corpus
     for objective in OBJECTIVES:
         texts = Texts(objective, place or str(CORPUS), samples, seed, max_length)
-        if _has_head(source, objective):
+        if has_head(source, objective):
             body = _body(load(source, texts).model)
             if lost := sorted(body - load_template(source, 2).model.state_dict().keys()):
                 raise InputError(f"forgetting must find the whole body in the classifier, which lacks {lost[0]}")
@@ -73,7 +71,8 @@ def find_texts(source: Source, *, corpus: str, samples: int, seed: int, max_leng
     )
 
 
-def _has_head(source: Source, objective: str) -> bool:
+def has_head(source: Source, objective: str) -> bool:
+    """Whether the checkpoint holds the head that an objective needs."""
     try:
         load_pretrained(source.reference, objective)
     except InputError:

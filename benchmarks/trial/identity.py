@@ -1,7 +1,5 @@
 """What of a pretrained model decides a result, as hashes: weights, tokenizer, effective configuration."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

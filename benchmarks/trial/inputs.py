@@ -1,7 +1,5 @@
 """What a trial reads: the parts of its split as labelled token ids, and Fisher scores; each read once per process."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

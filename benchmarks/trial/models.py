@@ -1,7 +1,5 @@
 """Pretrained models: loaded once per process, copied per trial, with a head drawn anew for every restart."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import functools

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fisher.common.errors import InputError, require, unknown
+from fisher.common.errors import InputError, require, require_known
 from regularizers.loop import Recipe
 
 CHOICES = {
@@ -113,11 +113,8 @@ def make_protocol(name: str, settings: Mapping[str, Any]) -> Protocol:
     Raises InputError for an unknown protocol or field and for a value out of its range.
     """
     require(name in PROTOCOLS, f"protocol must be one of {', '.join(PROTOCOLS)}", repr(name))
-    values = {}
-    for key, value in settings.items():
-        if key not in FIELDS:
-            raise unknown("protocol field", key, FIELDS)
-        values[key] = check(key, read(key, value))
+    require_known("protocol field", settings, FIELDS)
+    values = {key: check(key, read(key, value)) for key, value in settings.items()}
     return dataclasses.replace(PROTOCOLS[name], **values)
 
 

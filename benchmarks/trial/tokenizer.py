@@ -1,7 +1,5 @@
 """The tokenizer of a model: loaded whole or refused, and checked against the model and the texts."""
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """One trial: a config in, a record out. Everything that determines the result stands in the config."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math
@@ -21,7 +19,7 @@ from benchmarks.trial.environment import environment, isolated
 from benchmarks.trial.evaluation import DIGITS, Evaluation
 from benchmarks.trial.inputs import Inputs, Resources, encode_tests, load_inputs
 from benchmarks.trial.protocol import DISCOVER
-from benchmarks.tuning.floor_trials import measure
+from benchmarks.tuning.floors import measure
 from fisher.seeds import derive
 from regularizers.agreement import settle_forward
 from regularizers.base import Context, SkipTrial

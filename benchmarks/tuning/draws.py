@@ -5,8 +5,6 @@ gives draw j: the first columns are the shared axes, the next the family's own. 
 number of steps in every family, and a larger budget adds draws and changes none.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass

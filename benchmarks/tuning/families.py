@@ -4,8 +4,6 @@ What is written is fixed. What is not written and stands in the technique's `sea
 else keeps the technique's default.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """The `[tuning]` table of a suite: read, checked, and what it makes of a protocol."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from benchmarks.trial.protocol import FIELDS, Protocol, check, read
 from benchmarks.tuning.draws import MAX_BUDGET, check_dimension
 from benchmarks.tuning.families import read_family
 from benchmarks.tuning.floors import FLOORS
-from fisher.common.errors import named, require, unknown
+from fisher.common.errors import named, require, require_known
 from regularizers.loop import Recipe
 from regularizers.search import Choice, Linear, Log, Search, Value, Whole
 
@@ -38,9 +36,7 @@ class WholeLog(Log):
 
 def read_tuning(table: Mapping[str, Any]) -> Tuning:
     """The table as it stands in a suite, families in their canonical spelling. Raises InputError."""
-    for key in table:
-        if key not in TYPES:
-            raise unknown("key of tuning", key, TYPES)
+    require_known("key of tuning", table, TYPES)
     values = {key: typed(f"tuning.{key}", TYPES[key], value) for key, value in table.items()}
     families = tuple(dict.fromkeys(str(read_family(text)) for text in values["families"]))
     return Tuning(**{**values, "families": families})
@@ -52,9 +48,7 @@ def check_tuning(tuning: Tuning, protocol: Protocol) -> None:
     require(1 <= tuning.budget <= MAX_BUDGET, must, tuning.budget)
     check_share(tuning.holdout)
     require(tuning.families, "tuning.families must name at least one", "none")
-    for floor in tuning.floors:
-        if floor not in FLOORS:
-            raise unknown("floor", floor, FLOORS)
+    require_known("floor", tuning.floors, FLOORS)
     require(protocol.selection == "last", "tuning must go with selection=last: dev never chooses", protocol.selection)
     shared = spaces(tuning)
     default_of(tuning)
@@ -65,7 +59,8 @@ def check_tuning(tuning: Tuning, protocol: Protocol) -> None:
 
 def default_of(tuning: Tuning) -> dict[str, Value]:
     """Protocol fields of draw 0, each of its type. Raises InputError for a field that has no place there."""
-    return {_field("default", key): _value(key, value) for key, value in tuning.default.items()}
+    require_known("field in tuning.default", tuning.default, SEARCHABLE)
+    return {key: _value(key, value) for key, value in tuning.default.items()}
 
 
 def spaces(tuning: Tuning) -> dict[str, Search]:
@@ -73,9 +68,9 @@ def spaces(tuning: Tuning) -> dict[str, Search]:
 
     Raises InputError for a range that is none.
     """
+    require_known("field in tuning.shared", tuning.shared, SEARCHABLE)
     found = {}
     for key, value in sorted(tuning.shared.items()):
-        _field("shared", key)
         with named(f"tuning.shared.{key}"):
             found[key] = _space(key, value)
     return found
@@ -85,12 +80,6 @@ def around(protocol: Protocol) -> dict[str, Any]:
     """The shared axes of a request without axes of its own: the learning rate around the protocol's."""
     low, high = (float(f"{protocol.lr * factor:.3g}") for factor in (1 / AROUND, AROUND))
     return {"lr": {"low": low, "high": high, "scale": "log"}}
-
-
-def _field(table: str, key: str) -> str:
-    if key not in SEARCHABLE:
-        raise unknown(f"field in tuning.{table}", key, SEARCHABLE)
-    return key
 
 
 def _space(key: str, value: Any) -> Search:

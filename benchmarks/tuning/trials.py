@@ -1,7 +1,5 @@
 """The trials by which families are tuned: every configuration of every restart, and the default on all examples."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Checks of records against data, code and training: the work of `benchmarks.verify`."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import secrets

@@ -1,7 +1,5 @@
 """Train trials of records once more and compare: the last word of `benchmarks.verify`."""
 
-from __future__ import annotations
-
 import argparse
 import random
 import tempfile

@@ -1,7 +1,5 @@
 """Records of earlier versions under the identity that they have today: the work of `benchmarks.upgrade`."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import sys

@@ -40,6 +40,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}; {hint(name, names)}available: {', '.join(names)}")
 
 
+def require_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise the error of `unknown` for the first name that is not among `known`."""
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of another library's error, or the error's name where it says nothing."""
     return shorten(str(error), 200) or type(error).__name__

@@ -8,20 +8,43 @@ from pathlib import Path
 
 from fisher.common.errors import InputError, require
 
+_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # its byte-order marks
+
+
+def open_at_once(path: str, flags: int) -> int:
+    """The opener of a file that is never waited for, as a pipe would be."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
 
 def read_regular(path: Path) -> bytes:
     """The bytes of a regular file. Raises OSError, also for a folder, a pipe or a device: none is waited for."""
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    try:
-        mode = os.fstat(file).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(mode):
+    with open(path, "rb", opener=open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it must be a regular file", str(path))
-        with open(file, "rb", closefd=False) as stream:
-            return stream.read()
-    finally:
-        os.close(file)
+        return file.read()
+
+
+def read_text(path: Path) -> str:
+    """The file as text: UTF-8, with or without a byte-order mark, no NUL; InputError otherwise."""
+    try:
+        data = read_regular(path).removeprefix(_BOM)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        remedy = f"it looks like {'UTF-16' if data.startswith(_UTF16) else 'another encoding'}, save it as UTF-8"
+        raise InputError(f"{path}, line {_line_at(data, error.start)}: is not UTF-8; {remedy}.") from None
+    if (nul := data.find(b"\0")) >= 0:
+        raise InputError(f"{path}, line {_line_at(data, nul)}: holds a NUL byte, so it is not a text file in UTF-8.")
+    return text
+
+
+def _line_at(data: bytes, offset: int) -> int:
+    return data.count(b"\n", 0, offset) + 1
 
 
 def write_atomic(path: Path, data: bytes) -> None:

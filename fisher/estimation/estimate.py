@@ -11,7 +11,7 @@ import torch
 from fisher.common.errors import InputError, require
 from fisher.common.files import require_writable
 from fisher.estimation.accumulate import Report, unchanged
-from fisher.estimation.kinds import draw_labels, exact_fisher
+from fisher.estimation.diagonal import draw_labels, exact_fisher
 from fisher.estimation.output import accumulate_resumably, measured_of, produce
 from fisher.options import BATCH_TOKENS
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained, require_device
@@ -59,7 +59,7 @@ def estimate(
     Args:
         texts: the whole corpus, of which `samples` documents are drawn without replacement.
         max_length: default 512, or what the model's positions allow when that is less.
-        kind: see `fisher.estimation.kinds`.
+        kind: see `fisher.estimation.diagonal`.
         corpus: what the metadata calls the corpus.
         batch_tokens: padded tokens of a batch; changes speed and memory, not the definition.
         partial: where unfinished work is kept and looked for.

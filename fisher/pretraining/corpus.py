@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from fisher.common.errors import InputError, require
-from fisher.common.files import read_regular
+from fisher.common.errors import InputError, named, require
+from fisher.common.files import read_text
 from fisher.pretraining.objectives import Text
 from fisher.seeds import generator
 
@@ -29,15 +29,8 @@ def read_corpus(source: str | Path) -> list[Text]:
 
 
 def read_lines(path: Path) -> list[Text]:
-    try:
-        text = read_regular(path).decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"corpus {path} must be a text file, but it cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"corpus {path} must be UTF-8 text, but byte {error.start} is not: is it binary?") from error
-    require(
-        "\x00" not in text, f"corpus {path} must be UTF-8 text, but byte {text.find(chr(0))} is zero: is it binary?"
-    )
+    with named("corpus"):
+        text = read_text(path)
     return [as_text(line) for line in (line.strip() for line in text.split("\n")) if line]
 
 

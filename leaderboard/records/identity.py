@@ -77,13 +77,14 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 
 @functools.lru_cache(maxsize=10_000)
-def _slug(text: str, limit: int) -> str:
+def slug(text: str, limit: int) -> str:
+    """Return a text as a readable part of a file's name: at most `limit` of `a-z 0-9 . _ -`."""
     return re.sub(r"[^a-z0-9._]+", "-", text.lower())[:limit].strip("-._")
 
 
 @functools.lru_cache(maxsize=100)
 def _slug_of_model(model: str) -> str:
-    return _slug(re.split(r"[/\\]", model.rstrip("/\\"))[-1], 24)
+    return slug(re.split(r"[/\\]", model.rstrip("/\\"))[-1], 24)
 
 
 def record_id(config: Mapping[str, Any]) -> str:
@@ -124,6 +125,6 @@ def _field(key: str, value: Any) -> str:
 
 def name_of(config: Mapping[str, Any], digits: str) -> str:
     """Return the id of a checked config; `digits` are those of its `config_hash`."""
-    parts = [_slug(config["task"], 24), _slug_of_model(config["model"]), _slug(config["strategy"], 56)]
+    parts = [slug(config["task"], 24), _slug_of_model(config["model"]), slug(config["strategy"], 56)]
     parts += [f"f{config['fraction']:g}", f"r{config['restart']}", digits[:12]]
     return "-".join(filter(None, parts))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fisher.common.errors import InputError
-from fisher.common.files import write_atomic
+from fisher.common.files import open_at_once, write_atomic
 from fisher.common.text import escape
 from leaderboard.records import schema
 from leaderboard.records.identity import MAX_DEPTH, canonical, digest, dump, name_of, record_id
@@ -73,17 +73,13 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
 def _read_bytes(path: str) -> bytes:
     """Read a regular file of bounded size; a pipe or a device from strangers must not block the reader."""
     try:
-        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+        with open(path, "rb", buffering=0, opener=open_at_once) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise RecordError("a record must be a regular file")
             return _bounded(file.read(min(found.st_size, MAX_BYTES) + 1))
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror}") from None
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

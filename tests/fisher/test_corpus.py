@@ -27,9 +27,9 @@ def test_the_subsample_is_seeded_and_a_permutation():
     [
         (b"", "corpus .*corpus.txt holds no text: give a file with one document a line"),
         (b" \n\n\t\n", "corpus .*corpus.txt holds no text"),
-        (b"ab\xff\xfe", "corpus .*corpus.txt must be UTF-8 text, but byte 2 is not: is it binary"),
-        (b"ab\0c", "corpus .*corpus.txt must be UTF-8 text, but byte 2 is zero: is it binary"),
-        (".", r"must be a text file, but it cannot be read \(Is a directory\)"),
+        (b"ab\xff\xfe", "corpus: .*corpus.txt, line 1: is not UTF-8; it looks like another encoding, save it as UTF-8"),
+        (b"ab\0c", "corpus: .*corpus.txt, line 1: holds a NUL byte, so it is not a text file in UTF-8"),
+        (".", r"corpus: .*: cannot be read \(Is a directory\)"),
         ("absent", "there is no corpus file .*absent: give a text file or a hub data set"),
         ("nothing.txt", "there is no corpus file .*nothing.txt"),
     ],

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fisher.common.errors import InputError
-from fisher.estimation.kinds import draw_labels, exact_fisher, require_few_passes
+from fisher.estimation.diagonal import draw_labels, exact_fisher, require_few_passes
 from fisher.pretraining.objectives import TokenLoss, collate
 from fisher.seeds import generator
 

@@ -85,7 +85,7 @@ def test_a_wrong_table_is_one_sentence(tmp_path: Path, table: dict[str, Any], me
         ({"sizes": []}, "one of fractions, sizes, per_class must name at least one, got none"),
         ({"sizes": [0]}, "sizes must be at least 1, got 0"),
         ({"sizes": [1.5]}, "'sizes' must be a list of whole numbers"),
-        ({"tuning": 3}, "'tuning' must be a table of key = value, got int"),
+        ({"tuning": 3}, "'tuning' must be a table of key = value, got 3"),
     ],
 )
 def test_a_suite_that_cannot_be_tuned_is_one_sentence(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
