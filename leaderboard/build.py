@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from fisher.common.command import Command
 from fisher.common.errors import InputError
 from fisher.common.files import write_file
+from fisher.common.memory import kept_objects
 from fisher.common.text import escape
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import read_plan
@@ -130,7 +131,8 @@ def load(results: Iterable[Path | str]) -> "tuple[list[TrialRow], list[RecordErr
 
     given = [Path(path) for path in results]
     (plan, problems), (labels, faults) = read_plan(given), read_labels(given)
-    found, conflicts = trials.trials(good_records(given, problems), plan, labels)
+    with kept_objects():
+        found, conflicts = trials.trials(good_records(given, problems), plan, labels)
     found, wrong = ensembles.check_labels(found)
     problems += [*faults, *conflicts, *wrong]
     if not found:

@@ -1,10 +1,8 @@
 """From a command line to the trials to run: names resolved, inputs checked, the grid held against what is done."""
 
 import argparse
-import contextlib
-import gc
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from benchmarks.trial.protocol import DISCOVER, make_protocol
 from benchmarks.tuning.table import spaces
 from benchmarks.tuning.trials import first_strategies
 from fisher.common.errors import InputError
+from fisher.common.memory import kept_objects
 from fisher.common.text import escape
 from leaderboard.records.identity import record_ids
 from leaderboard.records.schema import is_result
@@ -160,7 +159,7 @@ def make_plan(request: Request) -> Plan:
     """The grid and what is left of it. Raises InputError where model, tokenizer, texts or splits do not fit."""
     request.scores.plan(request.strategies)
     _look(request)
-    with _kept_objects():
+    with kept_objects():
         grid = make_grid(
             request.suite,
             request.load,
@@ -179,19 +178,6 @@ def make_plan(request: Request) -> Plan:
         names = escape(", ".join(archives))
         request.notes.append(f"not used: {names}; move it out of records/, regbench build reads it")
     return Plan(by_name, known, left, new_hashes)
-
-
-@contextlib.contextmanager
-def _kept_objects() -> Iterator[None]:
-    """Make what stays to the end, such as a large grid, without looking through it again and again for garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if enabled:
-            gc.enable()
 
 
 def _suite(args: argparse.Namespace, data: Origin) -> tuple[Suite, list[str]]:

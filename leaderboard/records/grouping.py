@@ -9,7 +9,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from leaderboard.records.identity import canonical, dump
+from leaderboard.records.identity import dump
 
 Config = Mapping[str, Any]
 ADDED = ("steps", "evaluate")  # fields of a protocol that are left out of it at their default
@@ -19,21 +19,22 @@ def protocol_of(config: Config) -> str:
     """Return the canonical JSON of what the trials of one table share: the protocol, less what is tuned."""
     protocol, tuning = config["protocol"], config.get("tuning")
     if not tuning:
-        return canonical(protocol)
+        return dump(protocol)
     fields = dict(protocol)
     if times := tuning.get("times"):
         length = "steps" if protocol.get("steps") else "epochs"
         fields[length] = protocol.get(length, 0) // times
     fields |= {key: text for key, text in tuning["axes"].items() if key in protocol or key in ADDED}
     try:
-        return _written(tuple(fields.items()))
+        return _written(tuple(fields.items()), tuple(map(type, fields.values())))
     except TypeError:  # fields that are lists or objects, which no run writes
-        return canonical(fields)
+        return dump(fields)
 
 
 @functools.lru_cache(maxsize=1000)
-def _written(fields: tuple[tuple[str, Any], ...]) -> str:
-    return canonical(dict(fields))
+def _written(fields: tuple[tuple[str, Any], ...], types: tuple[type, ...]) -> str:
+    """Return the canonical JSON of fields; their types tell 1, 1.0 and true apart, which are equal as keys."""
+    return dump(dict(fields))
 
 
 def run_name(config: Config) -> str:

@@ -6,12 +6,11 @@ and its dev score counts. The expectation over subsets is exact: a hypergeometri
 their holdout scores.
 """
 
+import functools
 import math
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from fisher.common.errors import InputError
 from leaderboard.stats.aggregates import UNDEFINED
@@ -20,32 +19,25 @@ RULES = ("default", "holdout", "ensemble", "oracle")
 FEWEST = 3  # configurations that a correlation is computed of
 
 
-def choice_probabilities(criterion: ArrayLike, budget: int) -> NDArray[np.float64]:
-    """Return the probability of each draw to be chosen at a budget; `criterion` has one score per draw, 0 first.
+@functools.lru_cache(maxsize=2048)
+def choice_probabilities(count: int, better: int, budget: int) -> tuple[float, ...]:
+    """Return the probability of each draw to be chosen at a budget, from the best to draw 0, which `better` are above.
 
-    Draw j, with i_j of the n = B - 1 others better, is chosen with C(n - 1 - i_j, k - 2) / C(n, k - 1), draw 0 with
-    C(n - i_0, k - 1) / C(n, k - 1), and what is worse than draw 0 never. An undefined score (NaN) is below every other.
-    Raises InputError unless 1 <= budget <= the number of draws.
+    Of the n = count - 1 others, the one with i better ones is chosen with C(n - 1 - i, k - 2) / C(n, k - 1) at budget
+    k, draw 0 with C(n - better, k - 1) / C(n, k - 1), and what is worse than draw 0 never.
+    Raises InputError unless 1 <= budget <= count, the number of draws.
     """
-    scores = np.asarray(criterion, dtype=np.float64)
-    if not 1 <= budget <= len(scores):
-        raise InputError(f"budget must be in 1..{len(scores)}, the number of configurations, got {budget}")
-    others = len(scores) - 1
-    subsets = math.comb(others, budget - 1)
-    shares = np.zeros(len(scores))
-    for better, draw in enumerate(best_first(scores)):
-        if draw == 0:
-            shares[0] = Fraction(math.comb(others - better, budget - 1), subsets)
-            break
-        if budget > 1:
-            shares[draw] = Fraction(math.comb(others - 1 - better, budget - 2), subsets)
-    return shares
+    if not 1 <= budget <= count:
+        raise InputError(f"budget must be in 1..{count}, the number of configurations, got {budget}")
+    others, subsets = count - 1, math.comb(count - 1, budget - 1)
+    above = [math.comb(others - 1 - i, budget - 2) / subsets if budget > 1 else 0.0 for i in range(better)]
+    return *above, math.comb(others - better, budget - 1) / subsets
 
 
 def best_first(scores: NDArray[np.float64]) -> list[int]:
     """Return the draws by falling score, ties by number, undefined ones last."""
-    filled = np.where(np.isnan(scores), -math.inf, scores)
-    return sorted(range(len(scores)), key=lambda draw: (-filled[draw], draw))
+    order: list[int] = np.argsort(-np.where(np.isnan(scores), -math.inf, scores), kind="stable").tolist()
+    return order
 
 
 def chosen(criterion: ArrayLike) -> int:
@@ -58,13 +50,25 @@ def expected_score(criterion: ArrayLike, scores: ArrayLike, budget: int) -> floa
 
     Choosing by the scores themselves (`criterion = scores`) is the oracle, which nobody can do.
     """
-    shares, values = choice_probabilities(criterion, budget), np.asarray(scores, dtype=np.float64)
-    return math.fsum(share * value for share, value in zip(shares, values, strict=True) if share > 0)
+    return _expected(_best_scores(criterion, scores), len(np.asarray(scores)), budget)
 
 
 def budget_curve(criterion: ArrayLike, scores: ArrayLike) -> list[float]:
     """Return the expected score at every budget 1..B."""
-    return [expected_score(criterion, scores, budget) for budget in range(1, len(np.asarray(scores)) + 1)]
+    count, best = len(np.asarray(scores)), _best_scores(criterion, scores)
+    return [_expected(best, count, budget) for budget in range(1, count + 1)]
+
+
+def _best_scores(criterion: ArrayLike, scores: ArrayLike) -> list[float]:
+    """Return the scores of what can be chosen at all, best by `criterion` first: draw 0 is the last."""
+    order = best_first(np.asarray(criterion, dtype=np.float64))
+    best: list[float] = np.asarray(scores, dtype=np.float64)[order[: order.index(0) + 1]].tolist()
+    return best
+
+
+def _expected(best: list[float], count: int, budget: int) -> float:
+    shares = choice_probabilities(count, len(best) - 1, budget)
+    return math.fsum(share * score for share, score in zip(shares, best, strict=True) if share > 0)
 
 
 def agreement(criterion: ArrayLike, scores: ArrayLike) -> float:
@@ -73,7 +77,12 @@ def agreement(criterion: ArrayLike, scores: ArrayLike) -> float:
     NaN where fewer than FEWEST configurations have both, or one of the two is constant.
     """
     pairs = np.array([criterion, scores], dtype=np.float64)
-    ranks = [rankdata(side) for side in pairs[:, ~np.isnan(pairs).any(axis=0)]]
-    if len(ranks[0]) < FEWEST or any(len(np.unique(side)) == 1 for side in ranks):
-        return UNDEFINED
-    return float(np.corrcoef(ranks)[0, 1])
+    x, y = map(_centred_ranks, pairs[:, ~np.isnan(pairs).any(axis=0)])
+    spread = int(x @ x) * int(y @ y)
+    return int(x @ y) / math.sqrt(spread) if len(x) >= FEWEST and spread else UNDEFINED
+
+
+def _centred_ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return twice the ranks, ties sharing their mean, less their mean: whole numbers, whose sums are exact."""
+    ranks: NDArray[np.int64] = np.sign(values[:, None] - values).astype(np.int64).sum(axis=1)
+    return ranks

@@ -1,5 +1,6 @@
 """From records to trials: one flat row each, of several records of one trial the one that counts."""
 
+import functools
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisher.common.text import shorten
-from leaderboard.records.identity import canonical
+from leaderboard.records.identity import dump
 from leaderboard.records.labels import Labels
 from leaderboard.records.logits import decode_logits
 from leaderboard.records.plan import Plan, place_of
@@ -121,6 +122,7 @@ def _compared(row: TrialRow) -> list[Any]:
     return [None if isinstance(value, float) and math.isnan(value) else value for value in values]
 
 
+@functools.lru_cache(maxsize=1000)
 def short(text: str) -> str:
     """Return eight digits that stand for a text."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
@@ -178,14 +180,14 @@ def _row(record: Mapping[str, Any], plan: Plan, labels: Labels) -> TrialRow:
         fraction=float(config["fraction"]),
         strategy=config["tuning"]["family"] if "tuning" in config else config["strategy"],
         size=_size(config),
-        variant=short(canonical({name: value for name, value in config.items() if name not in _PLACED})),
+        variant=short(dump({name: value for name, value in config.items() if name not in _PLACED})),
         restart=config["restart"],
         planned=plan.get(place, 0),
         split_seed=config["split_seed"],
         split=config["split_hash"],
         key=repr([*key, sorted(config["seeds"].items())]),
         status=result["status"],
-        reason=shorten(result["reason"] or "", 160),
+        reason=shorten(result["reason"], 160) if result["reason"] else "",
         about=_about(record),
         versions=_versions(record["environment"]),
         **(_numbers(result) if result["status"] in RESULTS else {}),
@@ -281,7 +283,7 @@ def _about(record: Mapping[str, Any]) -> str:
     """Return what the record says of its strategy as canonical JSON: versions of methods, Fisher recipe, modules."""
     config, touched = record["config"], record["result"].get("touched")
     known = {"strategy": config["strategy"], "methods": config["methods"], "fisher": config["fisher"]}
-    return canonical(known | {"touched": touched if isinstance(touched, dict) else {}})
+    return dump(known | {"touched": touched if isinstance(touched, dict) else {}})
 
 
 def _labelled(rows: list[TrialRow]) -> list[TrialRow]:
