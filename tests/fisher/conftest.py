@@ -8,7 +8,7 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from fisher.pretraining.checkpoint import quiet_loading
-from fisher.pretraining.objectives import build_sample
+from fisher.pretraining.objectives import build_sample, objective_loss
 from fisher.seeds import generator
 from regularizers.testing.tiny_trial import tiny_config
 
@@ -107,6 +107,20 @@ def family_objective():
 @pytest.fixture
 def random_texts():
     return texts
+
+
+@pytest.fixture
+def case():
+    """Return a function from a family to its model in float64, samples of random texts, and their loss."""
+
+    def make(family, count, *, attention="sdpa"):
+        model = build_model(family).double().eval()
+        model.set_attn_implementation(attention)
+        drawn = texts(count, longest=14 if family != "t5" else 20)
+        samples = build_samples(TOKENIZERS[family](), drawn, OBJECTIVE[family], max_length=32, seed=3)
+        return model, samples, objective_loss(OBJECTIVE[family])
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ from fisher.estimation import batched
 from fisher.estimation.accumulate import accumulate, batches_agree, plan
 from fisher.estimation.batched import Unbatchable, add_squares
 from fisher.estimation.diagonal import empirical_fisher
-from fisher.pretraining.objectives import collate, objective_loss
-from tests.fisher.conftest import build_samples
+from fisher.pretraining.objectives import collate
 
 
 def batched_fisher(model, samples, loss, **options):
@@ -20,19 +19,6 @@ def assert_same(found, expected):
     largest = max(float(value.max()) for value in expected.values())
     for name, value in expected.items():
         assert torch.allclose(found[name], value, rtol=1e-10, atol=1e-14 * largest), name
-
-
-@pytest.fixture
-def case(family_model, family_tokenizer, family_objective, random_texts):
-    def make(family, count, *, attention="sdpa"):
-        model = family_model(family).double().eval()
-        model.set_attn_implementation(attention)
-        objective = family_objective[family]
-        texts = random_texts(count, longest=14 if family != "t5" else 20)
-        samples = build_samples(family_tokenizer(family), texts, objective, max_length=32, seed=3)
-        return model, samples, objective_loss(objective)
-
-    return make
 
 
 def squares(model, batches, loss):

@@ -5,8 +5,6 @@ import torch
 
 from fisher.common.errors import InputError
 from fisher.estimation.diagonal import empirical_fisher, require_finite
-from fisher.pretraining.objectives import objective_loss
-from tests.fisher.conftest import build_samples
 
 FAMILIES = ["bert", "gpt2", "t5"]
 
@@ -20,14 +18,9 @@ def own_loss(model, sample):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_equals_the_squared_jacobian_of_single_losses(
-    family, family_model, family_tokenizer, family_objective, random_texts
-):
-    model = family_model(family).double()
-    objective = family_objective[family]
-    samples = build_samples(family_tokenizer(family), random_texts(5), objective, max_length=32, seed=1)
-    diagonal = empirical_fisher(model, samples, objective_loss(objective))
-    model.eval()
+def test_equals_the_squared_jacobian_of_single_losses(family, case):
+    model, samples, loss = case(family, 5)
+    diagonal = empirical_fisher(model, samples, loss)
     parameters = dict(model.named_parameters())
     rows = [torch.autograd.grad(own_loss(model, s), parameters.values(), allow_unused=True) for s in samples]
     for number, (name, parameter) in enumerate(parameters.items()):
@@ -35,24 +28,21 @@ def test_equals_the_squared_jacobian_of_single_losses(
         assert torch.allclose(diagonal[name], sum(squares) / 5, rtol=1e-10, atol=1e-18), name
 
 
-def test_tied_parameters_stand_once_and_no_gradient_is_zero(family_model, family_tokenizer, random_texts):
-    model = family_model("bert")
+def test_tied_parameters_stand_once_and_no_gradient_is_zero(case):
+    model, samples, loss = case("bert", 2)
     model.bert.extra = torch.nn.Parameter(torch.ones(3))
-    samples = build_samples(family_tokenizer("bert"), random_texts(2), "mlm", max_length=32, seed=1)
-    diagonal = empirical_fisher(model, samples, objective_loss("mlm"))
+    diagonal = empirical_fisher(model, samples, loss)
     assert "bert.embeddings.word_embeddings.weight" in diagonal
     assert "cls.predictions.decoder.weight" not in diagonal
     assert torch.equal(diagonal["bert.extra"], torch.zeros(3, dtype=torch.float64))
 
 
-def test_dropout_is_off_and_modes_and_gradients_stay_as_they_were(family_model, family_tokenizer, random_texts):
-    model = family_model("bert")
-    samples = build_samples(family_tokenizer("bert"), random_texts(3), "mlm", max_length=32, seed=1)
+def test_dropout_is_off_and_modes_and_gradients_stay_as_they_were(case):
+    model, samples, loss = case("bert", 3)
     model.train()
     model.bert.encoder.layer[0].eval()
     modes = [module.training for module in model.modules()]
-    first = empirical_fisher(model, samples, objective_loss("mlm"))
-    second = empirical_fisher(model, samples, objective_loss("mlm"))
+    first, second = (empirical_fisher(model, samples, loss) for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert [module.training for module in model.modules()] == modes
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -102,9 +102,8 @@ def test_span_samples_of_t5_end_both_sides_and_start_the_decoder(family_tokenize
     assert len(single["labels"]) == 5  # two sentinels, a token behind each, the end
 
 
-def test_reductions(family_model, family_tokenizer, random_texts):
-    model = family_model("bert").eval()
-    samples = build_samples(family_tokenizer("bert"), random_texts(4), "mlm", max_length=32, seed=1)
+def test_reductions(case):
+    model, samples, _ = case("bert", 4)
     batch = collate(samples)
     counts = torch.tensor([len(sample["labels"]) for sample in samples])
     mean, total = (objective_loss("mlm", reduction=name)(model, batch) for name in ("mean", "sum"))

@@ -34,7 +34,15 @@ class Lab(Trial):
     def __init__(
         self, strategy, *, outputs=3, dtype=torch.float64, lr=1e-2, clip=0.0, micro_batch=0, start=True, **fields
     ):
-        settings = {"outputs": outputs, "dtype": dtype, "layers": 3, "noise": 31, "default": 21, "fisher": {}}
+        settings = {
+            "outputs": outputs,
+            "dtype": dtype,
+            "layers": 3,
+            "noise": 31,
+            "default": 21,
+            "fisher": {},
+            "steps": 5,
+        }
         super().__init__(parse(strategy), **settings | fields)
         self.recipe = recipe(lr, micro_batch, clip, eps=1e-8)
         plain = tiny_bert(outputs, layers=3).to(dtype)
@@ -49,6 +57,7 @@ class Lab(Trial):
         self.model.train()
         losses = []
         for batch in self.batches[self.done : self.done + steps]:
+            self.context.training.step = self.done
             losses.append(float(step(self.bound, batch, self.recipe, ACCELERATOR)))
             self.done += 1
         return losses

@@ -21,17 +21,23 @@ def model() -> torch.nn.Module:
     return tiny_bert(2).double()
 
 
-@pytest.fixture
-def batch() -> Batch:
-    generator = torch.Generator().manual_seed(1)
+def family_rows() -> Batch:
+    """Sequences of several lengths, two of them equal, in a batch wider than its longest row."""
+    generator = torch.Generator().manual_seed(4)
     lengths = torch.tensor([5, 3, 9, 3, 1, 9])
-    mask = (torch.arange(12)[None] < lengths[:, None]).long()  # the batch is wider than its longest row
+    mask = (torch.arange(11)[None] < lengths[:, None]).long()
     return {
-        "input_ids": torch.randint(1, 50, mask.shape, generator=generator) * mask,
-        "token_type_ids": torch.randint(0, 2, mask.shape, generator=generator) * mask,
+        "input_ids": torch.randint(3, 30, mask.shape, generator=generator) * mask,
         "attention_mask": mask,
         "labels": torch.tensor([0, 1, 1, 0, 1, 0]),
     }
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """The same with a second segment, as a BERT reads it."""
+    rows = family_rows()
+    return rows | {"token_type_ids": rows["input_ids"] % 2}
 
 
 @pytest.mark.parametrize("way", ["packed", "padded"])
@@ -88,18 +94,6 @@ def test_other_families_have_the_stock_pass_alone() -> None:
         prepare(model, "packed")
 
 
-def family_rows(family: str) -> Batch:
-    """Sequences of several lengths, two of them equal, in a batch wider than its longest row."""
-    generator = torch.Generator().manual_seed(4)
-    lengths = torch.tensor([5, 3, 9, 3, 1, 9])
-    mask = (torch.arange(11)[None] < lengths[:, None]).long()
-    return {
-        "input_ids": torch.randint(3, 30, mask.shape, generator=generator) * mask,
-        "attention_mask": mask,
-        "labels": torch.tensor([0, 1, 1, 0, 1, 0]),
-    }
-
-
 CASES = [
     *(("packed", family, {}) for family in PACKINGS),
     ("packed", "modernbert", {"classifier_pooling": "mean"}),
@@ -118,7 +112,7 @@ def test_every_family_computes_what_it_computes_stock(
     """Global and local layers, grouped queries, windows shorter than the rows, first, last and mean of the tokens."""
     model, head = tiny_family(family, **changes)
     other = copy.deepcopy(model.double())
-    batch, run = family_rows(family), prepare(other, way)
+    batch, run = family_rows(), prepare(other, way)
     for each in (model, other):
         parse("none").bind(Context(each, head)).attach()
         for site in find_sites(each, head).dropouts if noisy else ():
@@ -147,7 +141,7 @@ def test_a_technique_that_calls_the_packed_model_itself_gets_what_stock_gives(fa
     changes = {"sliding_window": 3} if family == "mistral" else {}
     own, eager, ours = (tiny_family(family, attn_implementation=way, **changes)[0] for way in ("sdpa", "eager", "sdpa"))
     prepare(ours, "packed")
-    asked = {name: family_rows(family)[name] for name in ("input_ids", "attention_mask")[: 1 + masked]}
+    asked = {name: family_rows()[name] for name in ("input_ids", "attention_mask")[: 1 + masked]}
     expected, probabilities = (
         own.double().eval()(**asked).logits,
         eager.double().eval()(**asked, output_attentions=True),
@@ -163,7 +157,7 @@ def test_a_technique_that_calls_the_packed_model_itself_gets_what_stock_gives(fa
 def test_a_text_that_ends_with_the_padding_token_is_read_where_stock_reads_it() -> None:
     model, _ = tiny_family("llama", pad_token_id=1)
     model.double().eval()
-    batch = family_rows("llama")
+    batch = family_rows()
     batch["input_ids"] = torch.where(batch["attention_mask"] == 0, 1, batch["input_ids"])
     batch["input_ids"][2, 7:9] = 1  # end tokens, which pad as well
     expected = stock(model, batch)

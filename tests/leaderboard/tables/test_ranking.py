@@ -14,6 +14,7 @@ DRAW = np.random.Generator(np.random.PCG64(31))
 CELLS = [("cola", 0.1), ("cola", 1.0), ("rte", 0.1)]
 BASE = {cell: DRAW.normal(0.5, 0.02, 12) for cell in CELLS}
 BETTER = {cell: scores + DRAW.normal(0.02, 0.01, 12) for cell, scores in BASE.items()}
+POOLED = pooled([Sides(BETTER[cell], BASE[cell], tuple(map(str, range(12)))) for cell in CELLS])
 
 
 def records(record, table, restarts=12, **config):
@@ -35,10 +36,8 @@ def section(record, arrange):
 def test_the_pooled_comparison_is_that_of_the_cells(section):
     first, second = section.ranking.strategies
     assert (first.strategy, second.strategy) == ("a", "none")
-    units = tuple(str(r) for r in range(12))
-    expected = pooled([Sides(BETTER[cell], BASE[cell], units) for cell in CELLS])
     found = first.pooled
-    assert (found.improvement, found.p, found.units) == (expected.improvement, expected.p, 12)
+    assert (found.improvement, found.p, found.units) == (POOLED.improvement, POOLED.p, 12)
     assert found.low <= found.improvement <= found.high
     assert math.isnan(second.pooled.p) and math.isnan(second.pooled.improvement)
 
@@ -105,10 +104,8 @@ def test_strategies_are_also_compared_with_a_second_reference(record, arrange):
     (section,) = arrange(records(record, {"none": BASE, "dropout(0.1) + wdecay(0, 0.01)": devlin, "a": BETTER}))
     assert (section.baseline, section.ranking.reference) == ("dropout(0.1) + wdecay(0, 0.01)", "none")
     by_name = {entry.strategy: entry for entry in section.ranking.strategies}
-    units = tuple(str(r) for r in range(12))
-    expected = pooled([Sides(BETTER[cell], BASE[cell], units) for cell in CELLS])
-    assert by_name["a"].reference.improvement == expected.improvement
-    assert by_name["a"].reference.p_holm == 2 * expected.p
+    assert by_name["a"].reference.improvement == POOLED.improvement
+    assert by_name["a"].reference.p_holm == 2 * POOLED.p
     assert math.isnan(by_name["none"].reference.p) and math.isnan(by_name[section.baseline].pooled.p)
 
 

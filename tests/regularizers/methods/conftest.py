@@ -33,7 +33,6 @@ def replay():
         adam = SlowAdam()
         for step in range(steps):
             before = {name: p.numpy().copy() for name, p in trial.parameters().items()}
-            trial.context.training.step = step
             trial.run(1)
             yield (
                 step,

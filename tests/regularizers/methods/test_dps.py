@@ -17,10 +17,8 @@ def full_gradients(trial, batch):
 @pytest.mark.parametrize(("ratio", "length"), [(0.4, 2), (0.05, 1), (0.2, 1)])
 def test_gradients_equal_a_slow_reference(ratio, length, lab):
     trial = lab(f"dps(0.3, ratio={ratio})")
-    trial.context.training.steps = 5
     scores, masks = {}, {}
     for step in range(5):
-        trial.context.training.step = step
         trial.model.train()
         full = full_gradients(trial, trial.batches[step])
         trial.run(1)

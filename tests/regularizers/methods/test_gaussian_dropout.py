@@ -8,9 +8,7 @@ import torch
 from regularizers.base import Context
 from regularizers.methods.gaussian_dropout import gaussian_dropout
 from regularizers.strategy import parse
-from regularizers.surgery.forward import IMPLEMENTATION as PACKED
-from regularizers.surgery.forward import prepare
-from regularizers.surgery.noise import attach_noise, attention, holder
+from regularizers.surgery.noise import attention, holder
 from regularizers.surgery.sites import find_sites
 from regularizers.testing.tiny_families import OWN_ATTENTION
 
@@ -83,21 +81,3 @@ def test_head_alone(lab):
     trial = lab("head:gaussian_dropout(0.5)")
     assert trial.touched == ["dropout"]
     assert trial.model.config._attn_implementation == "sdpa"
-
-
-def test_packed_attention_applies_the_noise(family_model, batch):
-    model, head = family_model("bert")
-    forward = prepare(model, "packed")
-    clean = forward(model.eval(), batch)
-    bound, _ = bound_to(model, head)
-    assert model.config._attn_implementation == PACKED, "an attention that knows of the noise stays"
-    sites = find_sites(model, head).dropouts
-    for site in sites:
-        if site.kind != "attention":
-            holder(model, site).site_noise = None
-    bound.draw()
-    noisy = forward(model.train(), batch)
-    assert not torch.equal(clean, noisy)
-    for site in sites:
-        attach_noise(model, site, lambda module, x: x)  # noise that does nothing: the same function as without
-    assert torch.allclose(forward(model, batch), clean, atol=1e-6)

@@ -13,17 +13,21 @@ pytest.importorskip("peft", reason="lora is an extra: pip install 'regbench[lora
 LAYERS = [f"bert.encoder.layer.{i}.attention.self.{part}" for i in range(3) for part in ("query", "value")]
 
 
-def dense_weights(trial, alpha_over_r):
-    """The weights of a model without LoRA that computes the same: W_0 + alpha / r * B A, element by element."""
+def slow_correction(trial, layer, columns=1.0, rows=1.0):
+    """W_0 + 3 diag(rows) B A diag(columns) of one layer, and W_0."""
+    parameters = dict(trial.model.named_parameters())
+    a, b = (parameters[f"{layer}.lora_{x}.default.weight"] for x in "AB")
+    frozen = trial.start[f"{layer}.weight"]
+    return frozen + 3.0 * (b * rows) @ (a * columns), frozen
+
+
+def dense_weights(trial):
+    """The weights of a model without LoRA that computes the same."""
     parameters = trial.parameters()
     plain = {name: p for name, p in parameters.items() if "lora_" not in name and "base_layer" not in name}
     for layer in LAYERS:
-        weight = trial.start[f"{layer}.weight"].clone()
-        a, b = (parameters[f"{layer}.lora_{x}.default.weight"] for x in "AB")
-        for row in range(weight.shape[0]):
-            for column in range(weight.shape[1]):
-                weight[row, column] += alpha_over_r * sum(b[row, k] * a[k, column] for k in range(a.shape[0]))
-        plain |= {f"{layer}.weight": weight, f"{layer}.bias": parameters[f"{layer}.base_layer.bias"]}
+        plain |= {f"{layer}.weight": slow_correction(trial, layer)[0].detach()}
+        plain |= {f"{layer}.bias": parameters[f"{layer}.base_layer.bias"]}
     return plain
 
 
@@ -48,7 +52,7 @@ def test_only_corrections_and_head_train_and_the_model_starts_as_it_was(lab):
 def test_it_computes_with_the_corrected_weights(lab):
     trial = lab("lora(2, 6, lr=0.05)")
     trial.run(3)
-    expected = dense_logits(trial, lab, dense_weights(trial, 3.0))
+    expected = dense_logits(trial, lab, dense_weights(trial))
     torch.testing.assert_close(trial.evaluate(), expected, rtol=1e-10, atol=1e-13)
     trial.model.eval()
     apart = trial.context.compute(trial.batches[0]).logits  # the corrections next to the frozen weights, as in training
@@ -58,7 +62,7 @@ def test_it_computes_with_the_corrected_weights(lab):
 def test_the_distance_from_w_pre_and_wise_ft_are_about_the_corrected_weights(lab):
     trial = lab("lora(2, 6, lr=0.05) + wise_ft(0.3)")
     trial.run(3)
-    end = dense_weights(trial, 3.0)
+    end = dense_weights(trial)
     start = {name: (end if name.startswith("classifier") else trial.start)[name] for name in end}
     expected = {name: 0.7 * start[name] + 0.3 * end[name] for name in end}
     torch.testing.assert_close(trial.evaluate(), dense_logits(trial, lab, expected), rtol=1e-10, atol=1e-13)
@@ -99,14 +103,6 @@ def test_its_dropout_drops_the_input_of_the_correction_alone(lab):
         expected = x @ frozen.weight.T + frozen.bias + 3.0 * (dropped @ a.T) @ b.T
     torch.testing.assert_close(noisy, expected, rtol=1e-12, atol=1e-12)
     assert torch.equal(trial.evaluate(), trial.evaluate())
-
-
-def slow_correction(trial, layer, columns=1.0, rows=1.0):
-    """W_0 + 3 diag(rows) B A diag(columns) of one layer, and W_0."""
-    parameters = dict(trial.model.named_parameters())
-    a, b = (parameters[f"{layer}.lora_{x}.default.weight"] for x in "AB")
-    frozen = trial.start[f"{layer}.weight"]
-    return frozen + 3.0 * (b * rows) @ (a * columns), frozen
 
 
 def test_dora_trains_the_length_of_every_row_apart_from_its_direction(lab):

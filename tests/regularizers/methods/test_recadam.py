@@ -18,7 +18,6 @@ def test_the_task_fades_in_around_the_midpoint():
 )
 def test_steps_equal_a_slow_reference(gamma, rates, lab, replay):
     trial = lab(f"{rates}recadam({gamma}, k=0.4, t0=0.5)")
-    trial.context.training.steps = 5
     for step, weights in replay(trial, 5):
         s = 1 / (1 + math.exp(-0.4 * (step + 1 - 0.5 * 5)))
         for name, (before, _, move, after) in weights.items():
