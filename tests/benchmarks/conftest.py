@@ -16,6 +16,7 @@ from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources
 from regularizers.strategy import parse
+from tests.benchmarks.executors.launcher import RESULT
 
 SMALL = {"lr": 3e-4, "batch_size": 16, "max_length": 40, "epochs": 2}
 
@@ -80,10 +81,7 @@ def untrained() -> Callable[[TrialConfig], dict[str, Any]]:
     """A record of a config's trial, of which nothing was trained."""
 
     def make(config: TrialConfig) -> dict[str, Any]:
-        verdict = {"status": "ok", "reason": None, "score": 0.7, "failed": False, "failed_by": None}
-        flags = {"failed_plain": False, "collapsed": False, "imputed": False, "floor": 0.5, "threshold": 0.5}
-        rest = {"epochs": [], "predictions": [0, 1], "seconds": {"total": 0.1}, "peak_memory": None}
-        return {"config": config.to_json(), "result": verdict | flags | rest, "environment": {}}
+        return {"config": config.to_json(), "result": dict(RESULT), "environment": {}}
 
     return make
 

@@ -126,6 +126,35 @@ def realistic(restarts: int = 3, fractions: tuple[float, ...] = (0.1, 0.25)) -> 
     return records
 
 
+def tuned_trials(
+    families: dict[str, dict[str, str]],
+    outcome: Callable[[random.Random], tuple[float, dict[str, Any]]],
+    *,
+    sizes: tuple[int, ...],
+    restarts: int,
+    budget: int,
+    **config: Any,
+) -> list[dict[str, Any]]:
+    """Return the trials of families (with their axes): the default on all examples, then draws that have a holdout.
+
+    `outcome` draws a trial's score and what else its result holds; scores on the holdout are coarse, so that some tie.
+    """
+    draw, entries = random.Random(3), []
+    grid = itertools.product(families.items(), sizes, range(restarts), (None, *range(budget)))
+    for (family, axes), examples, restart, number in grid:
+        place = {"size": {"examples": examples}, "fraction": examples / 1000, "restart": restart}
+        place |= {"split_seed": restart, "split_hash": f"{examples}-{restart}"}
+        tuning = {"family": family, "draw": number or 0, "axes": dict(axes), "holdout": None, "holdout_hash": None}
+        lr = 1e-4 if not number else float(f"{10 ** draw.uniform(-5, -3):.3g}")
+        score, own = outcome(draw)
+        if number is not None:
+            tuning |= {"holdout": 0.25, "holdout_hash": f"{examples}-{restart}"}
+            own |= {"holdout": {"score": round(draw.randrange(8) / 8, 3), "predictions": []}}
+        given = place | config
+        entries.append(make(score, strategy=family, protocol={"lr": lr}, tuning=tuning, result=own, **given))
+    return entries
+
+
 @pytest.fixture
 def record() -> Callable[..., dict[str, Any]]:
     """Return the factory of one record."""

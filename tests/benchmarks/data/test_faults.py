@@ -46,21 +46,25 @@ def test_the_first_ten_and_the_count_are_shown_and_all_can_be_left_out(own):
 
 
 @pytest.mark.parametrize(
-    "suffix, rows",
+    "suffix, rows, dev, line, kept",
     [
-        ("csv", ("a,yes", '"b\nc",no', "d,")),
-        ("tsv", ("a\tyes", "broken", "d\tno")),
-        ("jsonl", ('{"text": "a", "label": "yes"}', "{", '{"text": "d", "label": "no"}')),
+        ("csv", ("a,yes", '"b\nc",no', "d,"), "a,no", 5, ("a", "b\nc")),
+        ("tsv", ("a\tyes", "broken", "d\tno"), "a,no", 3, ("a", "d")),
+        (
+            "jsonl",
+            ('{"text": "a", "label": "yes"}', "{", '{"text": "d", "label": "no"}'),
+            '{"text": "a", "label": "no"}',
+            2,
+            ("a", "d"),
+        ),
     ],
 )
-def test_rows_are_left_out_by_the_line_that_a_message_names_and_those_after_them_move_up(own, suffix, rows):
-    task = own(*rows, suffix=suffix, dev='{"text": "a", "label": "no"}' if suffix == "jsonl" else "a,no")
-    if suffix == "jsonl":
-        task.own.dev.write_text('{"text": "a", "label": "no"}\n')
-    line = {"csv": 5, "tsv": 3, "jsonl": 2}[suffix]
+def test_rows_are_left_out_by_the_line_that_a_message_names_and_those_after_them_move_up(
+    own, suffix, rows, dev, line, kept
+):
+    task = own(*rows, suffix=suffix, dev=dev)
     with pytest.raises(InputError, match=rf", line {line}: .* --drop-rows mine:train:{line}$"):
         load_task_data(task)
-    kept = {"csv": ("a", "b\nc"), "tsv": ("a", "d"), "jsonl": ("a", "d")}[suffix]
     data = load_task_data(task, dropped={"train": (line,)})
     assert [(example.id, example.texts) for example in data.train] == [(at, (text,)) for at, text in enumerate(kept)]
 

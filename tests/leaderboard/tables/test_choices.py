@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import random
 from typing import Any
 
 import pandas as pd
@@ -12,41 +11,24 @@ from leaderboard.build import build
 from leaderboard.render import wording
 from leaderboard.render.csv import to_frame
 from leaderboard.verify import verify
+from tests.leaderboard.conftest import tuned_trials
 
 FAMILIES = ("none", "mixout(w_pre)")
 BUDGET = 5
 AXES = {"lr": "1e-05 to 0.001, log; default 0.0001", "mixout.p": "0.1 to 0.9, linear; default 0.7"}
 
 
-def tuned(record: Any, restarts: int = 12) -> list[dict[str, Any]]:
-    """Records of two families at two sizes; holdout scores are coarse, so that some tie."""
-    draw, entries = random.Random(3), []
-    for (family, examples), restart in itertools.product(itertools.product(FAMILIES, (100, 250)), range(restarts)):
-        place = {"size": {"examples": examples}, "fraction": examples / 1000, "restart": restart}
-        place |= {"split_seed": restart, "split_hash": f"{examples}-{restart}"}
-        for number in (None, *range(BUDGET)):
-            held = None if number is None else round(draw.randrange(8) / 8, 3)
-            tuning = {"family": family, "draw": number or 0, "axes": AXES if family != "none" else {"lr": AXES["lr"]}}
-            tuning |= {"holdout": None, "holdout_hash": None} if held is None else {}
-            tuning |= {"holdout": 0.25, "holdout_hash": f"{examples}-{restart}"} if held is not None else {}
-            own = {"holdout": {"score": held, "predictions": []}} if held is not None else {}
-            lr = 1e-4 if not number else float(f"{10 ** draw.uniform(-5, -3):.3g}")
-            strategy = family if family == "none" else f"mixout(w_pre, {0.7 if not number else lr:g})"
-            entry = record(
-                round(draw.uniform(0.5, 0.9), 4),
-                strategy=strategy,
-                protocol={"lr": lr},
-                tuning=tuning,
-                result=own,
-                **place,
-            )
-            entries.append(entry)
-    return entries
+def tuned(restarts: int = 12) -> list[dict[str, Any]]:
+    """Records of two families at two sizes."""
+    axes = {"none": {"lr": AXES["lr"]}, "mixout(w_pre)": AXES}
+    return tuned_trials(
+        axes, lambda draw: (round(draw.uniform(0.5, 0.9), 4), {}), sizes=(100, 250), restarts=restarts, budget=BUDGET
+    )
 
 
 @pytest.fixture
-def entries(record):
-    return tuned(record)
+def entries():
+    return tuned()
 
 
 def raw(entries: list[dict[str, Any]]) -> pd.DataFrame:
@@ -157,8 +139,8 @@ def test_a_configuration_that_ended_in_an_error_is_named(entries, record, built,
     assert frame[(frame.rule == "holdout") & (frame.strategy == "none")].errors.tolist() == [1, 0]
 
 
-def test_a_diverged_configuration_is_chosen_only_where_there_is_no_other(record, arrange):
-    entries = tuned(record, restarts=1)
+def test_a_diverged_configuration_is_chosen_only_where_there_is_no_other(arrange):
+    entries = tuned(restarts=1)
     for entry in entries:
         if entry["config"]["tuning"]["draw"] != 2:
             entry["result"]["holdout"] = None
@@ -167,9 +149,9 @@ def test_a_diverged_configuration_is_chosen_only_where_there_is_no_other(record,
     assert sorted(frame[frame.rule == "holdout"]["mean"]) == sorted(second)
 
 
-def test_floors_are_shown_and_have_no_part_in_ranks_and_tests(record, arrange):
-    entries = tuned(record)
-    for entry in tuned(record):
+def test_floors_are_shown_and_have_no_part_in_ranks_and_tests(arrange):
+    entries = tuned()
+    for entry in tuned():
         if entry["config"]["tuning"]["family"] == "none":
             entry["config"]["tuning"]["family"] = "floor: tfidf"
             entry["config"] |= {"floor": {"name": "tfidf", "c": 1.0}}
@@ -245,9 +227,9 @@ def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, built, ar
 
 
 @pytest.mark.parametrize("axis", ["steps", "epochs"])
-def test_a_tuned_cell_is_undertrained_where_none_is_tuned_to_the_most_steps(record, arrange, axis):
+def test_a_tuned_cell_is_undertrained_where_none_is_tuned_to_the_most_steps(arrange, axis):
     def with_steps(best: int, most: int = 100) -> str:
-        entries = tuned(record, restarts=2)
+        entries = tuned(restarts=2)
         for entry in entries:
             config = entry["config"]
             draw, axes = config["tuning"]["draw"], {**config["tuning"]["axes"], axis: "one of 50, 100; default 50"}

@@ -1,8 +1,6 @@
 """Ensembles against a recomputation from the records in a few lines of NumPy, and what keeps them out of a table."""
 
-import itertools
 import json
-import random
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from leaderboard.build import build
 from leaderboard.records.labels import encode_labels, read_labels
 from leaderboard.records.logits import encode_logits
 from leaderboard.verify import verify
+from tests.leaderboard.conftest import tuned_trials
 
 BUDGET, EXAMPLES, RESTARTS = 7, 40, 3
 DEV = "ef" * 32
@@ -23,29 +22,21 @@ SCORES = [at * 7 % 11 / 4 for at in range(EXAMPLES)]
 AXES = {"lr": "1e-05 to 0.001, log; default 0.0001"}
 
 
-def tuned(record: Any, *, regression: bool = False) -> list[dict[str, Any]]:
-    """Records of two families whose scores are those of their predictions; holdout scores are coarse, so some tie."""
-    numbers, draw, entries = np.random.default_rng(1), random.Random(5), []
-    for family, restart, number in itertools.product(("none", "dropout"), range(RESTARTS), (None, *range(BUDGET))):
-        held = None if number is None else round(draw.randrange(6) / 6, 3)
-        tuning = {"family": family, "draw": number or 0, "axes": AXES, "holdout": None, "holdout_hash": None}
-        tuning |= {} if held is None else {"holdout": 0.25, "holdout_hash": f"h{restart}"}
+def tuned(*, regression: bool = False) -> list[dict[str, Any]]:
+    """Records of two families whose scores are those of their predictions."""
+    numbers = np.random.default_rng(1)
+
+    def outcome(_: Any) -> tuple[float, dict[str, Any]]:
         if regression:
-            predictions: list[Any] = [
-                round(float(v), 6) for v in np.array(SCORES) + numbers.normal(scale=2, size=EXAMPLES)
-            ]
-            own: dict[str, Any] = {"floor": 0.0}
-            score = float(spearmanr(predictions, SCORES).statistic)
-        else:
-            logits = (np.eye(3)[LABELS] + numbers.normal(scale=1.5, size=(EXAMPLES, 3))).astype(np.float16)
-            predictions, own = logits.argmax(1).tolist(), {"logits": encode_logits(logits), "floor": 0.35}
-            score = float(np.mean(np.array(predictions) == LABELS))
-        own |= {"predictions": predictions} | ({} if held is None else {"holdout": {"score": held, "predictions": []}})
-        place = {"restart": restart, "split_seed": restart, "split_hash": f"s{restart}", "size": {"examples": 100}}
-        place |= {"metric": "spearman" if regression else "accuracy", "dev_hash": DEV}
-        lr = 1e-4 if not number else float(f"{10 ** draw.uniform(-5, -3):.3g}")
-        entries.append(record(score, strategy=family, protocol={"lr": lr}, tuning=tuning, result=own, **place))
-    return entries
+            values = [round(float(v), 6) for v in np.array(SCORES) + numbers.normal(scale=2, size=EXAMPLES)]
+            return float(spearmanr(values, SCORES).statistic), {"predictions": values, "floor": 0.0}
+        logits = (np.eye(3)[LABELS] + numbers.normal(scale=1.5, size=(EXAMPLES, 3))).astype(np.float16)
+        predictions, stored = logits.argmax(1).tolist(), {"logits": encode_logits(logits), "floor": 0.35}
+        return float(np.mean(np.array(predictions) == LABELS)), {"predictions": predictions, **stored}
+
+    shape: dict[str, Any] = {"sizes": (100,), "restarts": RESTARTS, "budget": BUDGET, "dev_hash": DEV}
+    metric = "spearman" if regression else "accuracy"
+    return tuned_trials(dict.fromkeys(("none", "dropout"), AXES), outcome, metric=metric, **shape)
 
 
 def lines(folder: Any) -> pd.DataFrame:
@@ -73,14 +64,14 @@ def probabilities(results: list[dict[str, Any]]) -> np.ndarray:
 
 
 @pytest.fixture
-def folder(record, store):
-    found = store(tuned(record))
+def folder(store):
+    found = store(tuned())
     (found / "labels.json").write_bytes(encode_labels({DEV: LABELS}))
     return found
 
 
-def test_probabilities_of_the_five_best_by_holdout_are_averaged(record, folder):
-    frame, entries = lines(folder), tuned(record)
+def test_probabilities_of_the_five_best_by_holdout_are_averaged(folder):
+    frame, entries = lines(folder), tuned()
     assert sorted(frame.index) == ["ensemble(dropout, 5)", "ensemble(none, 5)"]
     for family in ("none", "dropout"):
         joined = [probabilities(members(entries, family, restart)) for restart in range(RESTARTS)]
@@ -92,8 +83,8 @@ def test_probabilities_of_the_five_best_by_holdout_are_averaged(record, folder):
         assert (line.restarts, line.seconds, line.budget) == (RESTARTS, 2.0 * BUDGET, BUDGET)
 
 
-def test_values_of_a_regression_are_averaged(record, store):
-    entries = tuned(record, regression=True)
+def test_values_of_a_regression_are_averaged(store):
+    entries = tuned(regression=True)
     folder = store(entries)
     (folder / "labels.json").write_bytes(encode_labels({DEV: SCORES}))
     for family in ("none", "dropout"):
@@ -105,8 +96,8 @@ def test_values_of_a_regression_are_averaged(record, store):
         assert lines(folder).loc[f"ensemble({family}, 5)"]["mean"] == pytest.approx(wanted, abs=1e-9)
 
 
-def test_a_diverged_configuration_is_no_member(record, store):
-    entries = tuned(record)
+def test_a_diverged_configuration_is_no_member(store):
+    entries = tuned()
     for entry in entries:
         tuning = entry["config"]["tuning"]
         if tuning["draw"] in (0, 3) and tuning["holdout"] is not None:
@@ -133,10 +124,10 @@ def test_a_file_that_holds_no_labels_is_named(folder, content):
     assert found == {} and "labels.json: must be an object of lists of labels, one for each dev set" in str(fault)
 
 
-def test_without_labels_or_logits_there_are_no_ensembles(record, store, folder):
+def test_without_labels_or_logits_there_are_no_ensembles(store, folder):
     (folder / "labels.json").unlink()
     assert lines(folder).empty
-    bare = tuned(record)
+    bare = tuned()
     for entry in bare:
         entry["result"].pop("logits")
     folder = store(bare)
