@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import NamedTuple
 
+from benchmarks.pocket import MODEL_DIR
 from fisher.common.command import Command
 from fisher.common.errors import unknown
 
@@ -35,7 +36,7 @@ COMMANDS = {
     "list": SubCommand("every regularizer in one line", "regularizers.__main__", ("list",)),
     "list suites": SubCommand("every suite, what it reproduces and costs", "benchmarks.run", ("--list", "suites")),
     "list tasks": SubCommand("every task and its metric", "benchmarks.run", ("--list", "tasks")),
-    "describe": SubCommand("equation, parameters and sites of a regularizer", "benchmarks.describe", ("describe",)),
+    "describe": SubCommand("equation, parameters and sites of a regularizer", "regularizers.__main__", ("describe",)),
     "check": SubCommand("the conformance checks on a regularizer of your own", "regularizers.__main__", ("check",)),
     "matrix": SubCommand("every regularizer on a tiny model of every family", "regularizers.__main__", ("matrix",)),
     "build": SubCommand("the leaderboard's files from records alone", "leaderboard.build"),
@@ -54,6 +55,8 @@ COMMANDS = {
     "speed": SubCommand("what a step and a trial cost on this machine", "benchmarks.speed.__main__"),
 }
 
+EMBEDDED = {"pocket": str(MODEL_DIR), "--model=pocket": f"--model={MODEL_DIR}"}  # which regularizers does not know
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sub-command that the first words name and return its exit code."""
@@ -62,8 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         complete()
     for length in (2, 1):
         if command := COMMANDS.get(" ".join(words[:length])):
-            work = getattr(import_module(command.module), command.main)
-            return int(work([*command.words, *words[length:]]))
+            work, rest = getattr(import_module(command.module), command.main), words[length:]
+            if command.words == ("describe",):
+                rest = [EMBEDDED.get(word, word) for word in rest]
+            return int(work([*command.words, *rest]))
     group = words[0] if words and _within(words[0]) else ""
     overview = Command(f"regbench {group}".strip(), __doc__, partial(list_commands, group), _refuse)
     return overview(words[bool(group) :] or ["--help"])

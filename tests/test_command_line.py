@@ -99,7 +99,6 @@ def test_the_documented_table_of_commands_is_complete() -> None:
     forms = {
         name: " ".join([command.module.removesuffix(".__main__"), *command.words]) for name, command in COMMANDS.items()
     }
-    forms["describe"] = "regularizers describe"  # but for the name pocket, which only benchmarks knows
     assert rows == forms
 
 

@@ -231,8 +231,7 @@ def points(folder: Path) -> tuple[bytes, Read]:
     whole = "\n".join([json.dumps(recipe), *(json.dumps([0, "all", row, 1, 0.5]) for row in range(3)), ""]).encode()
 
     def read(path: Path) -> None:
-        with Points(path, recipe) as found:
-            assert all(isinstance(value, float) for value in found.known.values())
+        assert all(isinstance(value, float) for value in Points(path, recipe).known.values())
 
     return whole, written(folder / "points.jsonl", read)
 

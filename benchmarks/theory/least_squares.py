@@ -40,10 +40,6 @@ class Problem:
     true: Tensor
     target: Tensor
 
-    def loss(self, weight: Tensor) -> Tensor:
-        """Mean squared error (1/n) ||X w - y||^2 of the line `weight` (2,)."""
-        return (self.inputs @ weight - self.y).square().mean()
-
 
 @dataclass(frozen=True)
 class Line:

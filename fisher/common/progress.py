@@ -12,15 +12,6 @@ SECONDS = 10.0  # between plain lines
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Advance]:
     """Show how many of `total` are done, the rate and the time left."""
-    if sys.stderr.isatty():
-        with bar(label, total) as advance:
-            yield advance
-    else:
-        yield plain_lines(label, total)
-
-
-@contextmanager
-def bar(label: str, total: int) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -32,9 +23,10 @@ def bar(label: str, total: int) -> Iterator[Advance]:
     )
 
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as display:
-        task = display.add_task(label, total=total)
-        yield lambda done: display.update(task, completed=done)
+    live = sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), disable=not live) as bar:
+        task = bar.add_task(label, total=total)
+        yield (lambda done: bar.update(task, completed=done)) if live else plain_lines(label, total)
 
 
 def plain_lines(label: str, total: int) -> Advance:

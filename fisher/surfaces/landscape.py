@@ -4,7 +4,6 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,13 @@ MAX_EXTENT = 1000  # a row moved by a thousand times its own norm
 
 
 class Points:
-    """The losses that are known; a line that an interruption cut off is dropped. To be used in a `with` statement."""
+    """The losses that are known; a line that an interruption cut off is dropped."""
 
     def __init__(self, path: Path, recipe: Mapping[str, Any]) -> None:
         self.path = path
         self.known: dict[Key, float] = {}
         lines = [json.dumps(recipe, sort_keys=True), *self.read(recipe)]
         write_file(path, "".join(line + "\n" for line in lines).encode())
-        self.file = path.open("a", encoding="utf-8")
-
-    def __enter__(self) -> "Points":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        with suppress(OSError):  # of a line that found no room, which `add` has reported
-            self.file.close()
 
     def read(self, recipe: Mapping[str, Any]) -> list[str]:
         """Known points; those of another request are refused."""
@@ -66,8 +57,8 @@ class Points:
     def add(self, key: Key, loss: float) -> None:
         self.known[key] = loss
         try:
-            self.file.write(json.dumps([*key, loss]) + "\n")
-            self.file.flush()
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([*key, loss]) + "\n")
         except OSError as error:
             raise InputError(
                 f"{self.path} cannot be written ({error.strerror}): free some room and run the same command again"
@@ -134,7 +125,8 @@ def run(args: argparse.Namespace) -> None:
     recipe = {name: value for name, value in asdict(request).items() if name not in ("model", "corpus", "scores")}
     recipe["score_file"] = load_scores(request.scores).metadata
     keys = keys_of(seeds, variants, request.grid)
-    with Points(args.output / "points.jsonl", recipe) as points, progress("points", len(keys)) as advance:
+    points = Points(args.output / "points.jsonl", recipe)
+    with progress("points", len(keys)) as advance:
         left = [key for key in keys if key not in points.known]
         for number, (key, loss) in enumerate(compute(plane, left, args.workers), start=1):
             points.add(key, loss)

@@ -171,9 +171,9 @@ def test_several_workers_give_the_same_values(flags, tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without room")
 def test_a_point_that_finds_no_room_is_said(tmp_path):
     sentence = r"cannot be written \(No space left on device\): free some room and run the same command again"
-    with pytest.raises(InputError, match=sentence), Points(tmp_path / "points.jsonl", {"grid": 2}) as points:
-        points.file.close()
-        points.file = Path("/dev/full").open("a", encoding="utf-8")  # noqa: SIM115 (closed by Points)
+    points = Points(tmp_path / "points.jsonl", {"grid": 2})
+    points.path = Path("/dev/full")
+    with pytest.raises(InputError, match=sentence):
         points.add((0, "all", 0, 0), 1.0)
 
 
