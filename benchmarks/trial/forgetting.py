@@ -19,6 +19,7 @@ import torch
 from benchmarks.pocket import CORPUS, MODEL_DIR
 from benchmarks.trial.models import Source, load_template
 from fisher.common.errors import InputError, require
+from fisher.estimation.diagonal import to_model
 from fisher.estimation.estimate import draw_samples, resolve_length
 from fisher.pretraining.checkpoint import load_pretrained
 from fisher.pretraining.corpus import read_corpus
@@ -101,9 +102,8 @@ def load(source: Source, texts: Texts) -> Pretrained:
 @torch.no_grad()
 def loss(model: Any, batches: tuple[Batch, ...], objective: str) -> float:
     """Mean over samples of the mean loss of their predicted tokens."""
-    device = next(model.parameters()).device
     compute = objective_loss(objective)
-    each = [compute(model, {name: value.to(device) for name, value in batch.items()}) for batch in batches]
+    each = [compute(model, to_model(batch, model)) for batch in batches]
     return float(torch.cat(each).double().mean())
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,10 @@ def checkpoint_hash(model: str | Path) -> str:
     Buffers are included, and nothing that a head class adds at random: so the hash does not depend on the class that a
     checkpoint is loaded into.
     """
-    files: dict[str, Path] = {}
-    for file in weight_files(model):
-        with open_weights(file) as tensors:
-            files.update(dict.fromkeys(tensors.keys(), file))
-    return weights_hash((name, read_tensor(files[name], name)) for name in sorted(files))
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_weights(file)) for file in weight_files(model)]
+        held_by = {name: file for file in files for name in file.keys()}  # noqa: SIM118 (safetensors has no iterator)
+        return weights_hash((name, held_by[name].get_tensor(name)) for name in sorted(held_by))
 
 
 def require_whole(model: str | Path) -> None:
@@ -47,11 +46,6 @@ def require_whole(model: str | Path) -> None:
     for file in weight_files(model):
         with open_weights(file):
             pass
-
-
-def read_tensor(file: Path, name: str) -> torch.Tensor:
-    with open_weights(file) as tensors:
-        return tensors.get_tensor(name)
 
 
 @contextmanager
