@@ -60,7 +60,11 @@ def _scores(section: Section, cells: list[Cell], notes: words.Notes) -> Table:
         Columns(["data"], lambda cell, row: [cell.amount], shown=len(cells) > 1),
         Columns(["tier"], lambda cell, row: [str(row.tier or "-")], shown=any(row.tier for _, row in rows)),
         Columns(["strategy"], lambda cell, row: [_name(row) + notes.mark(words.remarks(row, cell))], align="left"),
-        Columns(["default"], lambda cell, row: [points(section.mean_by("default", cell, row))], shown=tuned),
+        Columns(
+            ["default"],
+            lambda cell, row: [points(section.mean_by("default", cell, row))],
+            shown="default" in section.others,
+        ),
         Columns([f"tuned ({section.budget}) [95 %]" if tuned else "mean [95 %]"], _mean),
         Columns(["max"], lambda cell, row: [points(row.max) if row.restarts else "-"]),
         Columns(

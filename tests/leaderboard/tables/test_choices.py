@@ -174,6 +174,11 @@ def test_markdown_shows_default_and_tuned_next_to_each_other_and_the_smallest_di
         assert " ".join(cell["reach"].split()) in markdown
 
 
+def test_without_trials_of_the_default_there_is_no_column_of_it(entries, built):
+    _, _, markdown = built([entry for entry in entries if entry["config"]["tuning"]["holdout"] is not None])
+    assert "| tuned (5) [95 %] |" in markdown and "| default |" not in markdown
+
+
 def test_a_tuned_board_verifies_and_a_forged_line_does_not(entries, store):
     folder = store(entries)
     build([folder], folder)
