@@ -24,6 +24,7 @@ from scipy.special import stdtrit
 from benchmarks.choosing.rules import PLAIN, Standing, finalists, strategy_of
 from benchmarks.tuning.trials import FLOOR
 from leaderboard.stats.significance import ALPHA, POWER
+from leaderboard.tables.rows import FITTED
 
 FOLDS = 20
 WITHOUT_TRAINING = {
@@ -152,6 +153,7 @@ def sentences(
         lines.append(f"No regularizer was left to compare; use `{PLAIN}` with {settings}.")
     else:
         lines.append(_not_better(answer, found, settings, rows))
+    lines += _undertrained(plain)
     floor = best_floor(floors or {})
     if floor is not None:
         lines.append(_next_to_floor(answer.standing, floor))
@@ -164,6 +166,17 @@ def sentences(
         listed = "; ".join(f"{family} ({why})" for family, why in dropped.items())
         lines.append(f"No longer ranked: {listed}.")
     return lines
+
+
+def _undertrained(plain: Standing) -> list[str]:
+    """Say that the families are compared by how fast they train, as the page does; nothing where they are not."""
+    known = [trial.fit >= FITTED for trial in plain.chosen if not math.isnan(trial.fit)]
+    if 2 * sum(known) >= len(known):
+        return []
+    return [
+        f"Undertrained: {sum(known)} of {len(known)} runs of `{PLAIN}` fit the rows that they are trained on, so that "
+        "families are compared by how fast they train; allow more epochs (--epochs) or higher rates (--lr)."
+    ]
 
 
 def _next_to_floor(chosen: Standing, floor: Standing) -> str:

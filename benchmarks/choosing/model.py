@@ -129,6 +129,8 @@ def model_card(
     labels = f"classes {classes}" if classes else "scores"
     rows = len(data.train) + len(data.dev)
     protocol = config.protocol
+    folded = "The regularizer is folded in: these" if str(config.strategy) != "none" else "These"
+    columns = " and ".join(f"`{name}`" for name in data.task.text)
     settings = f"lr {protocol.lr:g}, {protocol.epochs} epochs, batch {protocol.batch_size}".replace("e-0", "e-")
     lines = [
         "---",
@@ -139,8 +141,8 @@ def model_card(
         "",
         f"# {name}",
         "",
-        f"{config.model}, fine-tuned with `{config.strategy}` ({settings}) on {rows} rows with {labels}, text columns "
-        f"{', '.join(data.task.text)}. The regularizer is folded in: these are plain weights.",
+        f"{config.model}, fine-tuned with `{config.strategy}` ({settings}) on {rows} rows with {labels}; the text is "
+        f"{columns}. {folded} are plain weights.",
         "",
         "## How it was chosen",
         "",

@@ -89,6 +89,7 @@ def facts(data: TaskData, outcome: Outcome, answer: Answer) -> dict[str, str]:
         "holdout": f"about {held} of the {rows - tested} other rows, which choose; the remaining ones are fitted on",
         "restarts": f"{played.restarts}, with {played.budget} configuration{'s' * (played.budget > 1)} per family",
         "intervals": "for other rows like these; those of index.html are over these restarts alone, and narrower",
+        "configuration": "one for all restarts; on index.html every restart chooses its own",
         "failed": "a run that is no better than a constant prediction",
         "score of this configuration on the test rows": f"{100 * sum(scores) / len(scores):.1f} (mean over restarts)",
     }

@@ -1,5 +1,6 @@
 """The answer: which family, what it gains and how surely, in sentences."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -81,6 +82,20 @@ def test_where_plain_fine_tuning_fails_nothing_is_judged() -> None:
     rescued = alone | {"mixout": standing("mixout", 0.9, [0.90, 0.91, 0.90, 0.90])}
     text = "\n".join(sentences(choose(rescued, compare), rescued, {}, rows=500))
     assert text.startswith("Use `mixout(0.5)`") and "Nothing can be judged" not in text, "a regularizer that trains"
+
+
+def test_families_that_are_compared_by_how_fast_they_train_are_said_to_be() -> None:
+    def fitted(*fits: float) -> str:
+        trials = tuple(dataclasses.replace(trial, fit=fit) for trial, fit in zip(NONE.chosen, fits, strict=True))
+        found = {"none": Standing("none", (trials,))}
+        return "\n".join(sentences(choose(found, compare), found, {}, rows=500))
+
+    sentence = (
+        "Undertrained: 1 of 4 runs of `none` fit the rows that they are trained on, so that families are compared"
+    )
+    assert sentence in fitted(0.5, 0.6, 0.97, 0.7)
+    assert "Undertrained" not in fitted(0.5, 0.96, 0.97, 0.7)
+    assert "Undertrained" not in fitted(*[math.nan] * 4), "records of old do not know"
 
 
 def test_the_interval_is_the_corrected_resampled_t() -> None:

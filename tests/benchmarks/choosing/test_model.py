@@ -8,10 +8,27 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from benchmarks.choosing.model import fit_on_all, save
+from benchmarks.choosing.model import Fitted, fit_on_all, model_card, save
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.inputs import Resources
 from fisher.common.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        ("mixout(w_pre, 0.5)", " text is `sentence1` and `sentence2`. The regularizer is folded in: these are plain"),
+        ("none", " text is `sentence1` and `sentence2`. These are plain weights."),
+    ],
+)
+def test_the_card_says_what_was_fitted(
+    strategy: str, expected: str, resources: Resources, make_configs: Callable[..., list[TrialConfig]]
+) -> None:
+    [config] = make_configs(strategy)
+    fitted = Fitted(None, None, seed=1, score=0.75)  # type: ignore[arg-type]
+    card = model_card("reviews", config, resources.data.load(config.task, None), fitted, ["Use it."], {"metric": "f1"})
+    assert expected in card and "- Use it." in card and "- metric: f1" in card
+    assert "with seed 1; its score on these rows is 75.0, which says nothing of new ones" in card
 
 
 @pytest.mark.parametrize("strategy", ["mixout(w_pre, 0.5)", "ema(0.5)", "gaussian_dropout(0.1)", "lora(lr=0.01)"])
