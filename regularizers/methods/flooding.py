@@ -43,6 +43,7 @@ class Flooding(Regularizer):
     off: ClassVar[tuple[str, ...]] = ("flooding(0)",)
     search: ClassVar = {"b": Log(0.01, 0.3)}
     body_only: ClassVar[bool] = True
+    exempt: ClassVar = {"accumulation": "every micro-batch is flooded by itself, as a mini-batch is in the paper"}
     lowest = torch.tensor(torch.inf)  # loss of all batches
 
     def __post_init__(self) -> None:

@@ -126,7 +126,7 @@ def _check_variance(subject: Subject, name: str, x: Any, clean: Tensor, samples:
 @check("mean over examples")
 def mean_over_examples(subject: Subject) -> str:
     """The loss is a mean: duplicating the batch leaves it as it is."""
-    trial = Trial(subject.noisy(), dtype=torch.float64, attention="eager").shift().begin()
+    trial = subject.trial(subject.noisy(), dtype=torch.float64, attention="eager").shift().begin()
     share_noise(trial)
     trial.bound.draw()
     batch = trial.batch(0)
@@ -143,7 +143,7 @@ def accumulation(subject: Subject) -> str:
     """Micro-batches give the gradient of the large batch, in float64 and with the same noise for every example."""
     gradients = []
     for micro_batch in (0, 9):
-        trial = Trial(subject.noisy(), dtype=torch.float64, attention="eager").shift().begin()
+        trial = subject.trial(subject.noisy(), dtype=torch.float64, attention="eager").shift().begin()
         share_noise(trial)
         trial.step(trial.batch(0, size=14), micro_batch=micro_batch)
         gradients.append({n: p.grad for n, p in trial.model.named_parameters() if p.grad is not None})

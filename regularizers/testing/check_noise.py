@@ -7,8 +7,8 @@ import random
 import numpy as np
 import torch
 
-from regularizers.testing.checks import Subject, check, common_difference, expect, trained
-from regularizers.testing.tiny_trial import HEAD, SIZE, bits, first_difference, tiny_bert
+from regularizers.testing.checks import Subject, check, common_difference, expect
+from regularizers.testing.tiny_trial import SIZE, bits, first_difference, tiny_model
 from regularizers.testing.watching import DefaultDraws
 
 EXACT = 1e-9  # what float64 arithmetic in another order may differ by here
@@ -26,10 +26,11 @@ def pairing(subject: Subject) -> str:
     )
     if any(term.scope == "head" for _, term in subject.terms()):
         return "default generator untouched"
-    start, now = dict(tiny_bert().named_parameters()), dict(trial.model.named_parameters())
-    changed = common_difference(
-        {n: p for n, p in start.items() if n in HEAD}, {n: p for n, p in now.items() if n in HEAD}
+    start, now = (
+        {name: p.detach() for name, p in model.named_parameters() if name in trial.context.head}
+        for model in (tiny_model(subject.family), trial.model)
     )
+    changed = common_difference(start, now)
     expect(changed is None, f"attaching changes the head's start in {changed}")
     return "default generator, head and batch order as with none"
 
@@ -53,7 +54,7 @@ def random_sources(subject: Subject) -> str:
 @check("reproducible")
 def reproducible(subject: Subject) -> str:
     """Two runs with the same seeds agree bit for bit; setting the generators back repeats the noise."""
-    different = first_difference(subject.trial().begin().train(3).outcome(), trained(str(subject.strategy)))
+    different = first_difference(subject.trial().begin().train(3).outcome(), subject.trained(subject.strategy))
     expect(different is None, f"two runs with the same seeds differ in {different}")
     trial = subject.trial().shift().begin()
     states, losses = trial.generators(), []

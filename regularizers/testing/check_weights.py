@@ -7,12 +7,7 @@ from torch import Tensor, nn
 
 from regularizers.base import Batch, forward
 from regularizers.testing.checks import NotApplicable, Subject, check, expect
-from regularizers.testing.tiny_trial import (
-    HEAD,
-    Trial,
-    first_difference,
-    tiny_bert,
-)
+from regularizers.testing.tiny_trial import Trial, first_difference, tiny_model
 
 
 @check("decay")
@@ -76,11 +71,11 @@ def head_start(subject: Subject) -> str:
     for seed in (1, 11):
         trial = subject.trial(head=seed)
         parameters = dict(trial.model.named_parameters())
-        if not parameters.keys() >= HEAD:
+        if not parameters.keys() >= trial.context.head:
             raise NotApplicable("the head is wrapped")
         with torch.no_grad():
-            for name in sorted(HEAD):
-                parameters[name].fill_(0.05).add_(tiny_bert(head=9).get_parameter(name))
+            for name in sorted(trial.context.head):
+                parameters[name].fill_(0.05).add_(tiny_model(subject.family, head=9).get_parameter(name))
         results.append(trial.begin().train(3).weights())
     different = first_difference(*results)
     expect(different is None, f"training depends on the head's random start, which pulls or mixes {different}")
@@ -117,7 +112,7 @@ def _modes(model: nn.Module) -> dict[str, bool]:
 
 def _check_plain(trial: Trial, batch: Batch) -> None:
     """Where the parameters are the model's own, the evaluated model is the plain one with the same weights."""
-    plain, now = tiny_bert(), trial.weights()
+    plain, now = tiny_model(trial.family), trial.weights()
     if dict(plain.named_parameters()).keys() != now.keys():
         return
     plain.load_state_dict(now, strict=False)

@@ -37,16 +37,20 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """A strategy under test: `name` is the regularizer it stands for, `off` equals none, `exempt` {check: reason}."""
+    """A strategy under test on a small model of a `family`.
+
+    `name` is the regularizer it stands for, `off` equals none, `exempt` {check: reason}.
+    """
 
     name: str
     strategy: Strategy
     off: tuple[str, ...] = ()
     exempt: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    family: str = "bert"
 
-    def trial(self, **options: Any) -> Trial:
-        """A fresh trial of the strategy, attached."""
-        return Trial(self.strategy, **options)
+    def trial(self, strategy: Strategy | None = None, **options: Any) -> Trial:
+        """A fresh trial of the strategy, or of another one on the same model, attached."""
+        return Trial(strategy or self.strategy, family=self.family, **options)
 
     def terms(self) -> Iterator[tuple[int, Term]]:
         """The terms of the method itself, with their places in the sum."""
@@ -64,6 +68,21 @@ class Subject:
             return parse(f"{self.strategy} + dropout(0.3)")
         except InputError:
             return self.strategy
+
+    def trained(self, strategy: Strategy | str, steps: int = SHORT) -> dict[str, Tensor]:
+        """Outcome of a short training with a strategy under fixed seeds."""
+        return _trained(str(strategy), steps, self.family)
+
+    def lead_apart(self, one: Strategy | str, other: Strategy | str) -> bool:
+        """Whether two strategies lead to different bits; a few steps tell, but an average needs more."""
+        pairs = ((self.trained(one, steps), self.trained(other, steps)) for steps in (SHORT, LONG))
+        return any(common_difference(*pair) is not None for pair in pairs)
+
+
+@functools.cache
+def _trained(strategy: str, steps: int, family: str) -> dict[str, Tensor]:
+    trial = Trial(parse(strategy), family=family, steps=max(steps, STEPS))
+    return trial.begin().train(steps).outcome()
 
 
 CHECKS: dict[str, Callable[[Subject], str]] = {}
@@ -84,17 +103,6 @@ def expect(condition: bool, problem: str) -> None:
     """Raise Failure unless the condition holds."""
     if not condition:
         raise Failure(problem)
-
-
-@functools.cache
-def trained(strategy: str, steps: int = SHORT) -> dict[str, Tensor]:
-    """Outcome of a short training under fixed seeds."""
-    return Trial(parse(strategy), steps=max(steps, STEPS)).begin().train(steps).outcome()
-
-
-def lead_apart(one: str, other: str) -> bool:
-    """Whether two strategies lead to different bits; a few steps tell, but an average of the weights needs more."""
-    return any(common_difference(trained(one, steps), trained(other, steps)) is not None for steps in (SHORT, LONG))
 
 
 def common_difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> str | None:

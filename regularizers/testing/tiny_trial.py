@@ -1,4 +1,4 @@
-"""What the conformance kit trains: tiny random BERTs, a few fixed token batches, and one small trial under control.
+"""What the conformance kit trains: tiny random models, a few fixed token batches, and one small trial under control.
 
 Nothing is read from disk or network. Everything that a trial depends on (weights of the body, start of the head, noise,
 torch's default generator) has a seed of its own here, so that a check changes exactly one of them.
@@ -14,14 +14,16 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from fisher.pretraining.fit import head_names
 from fisher.scores import Scores
 from regularizers.context import Batch, Context, Output, Training
 from regularizers.loop import Recipe, make_optimizer, step
 from regularizers.strategy import Strategy
 from regularizers.surgery.forward import prepare
 from regularizers.surgery.sites import base_prefix
+from regularizers.testing.tiny_families import SPECIAL
 
 CLASSES = 3
 VOCABULARY = 60
@@ -64,8 +66,8 @@ class SingleProcessAccelerator:
         loss.backward()
 
 
-def tiny_config(**changes: Any) -> BertConfig:
-    """The shape of a BERT of two layers and width 16, with some fields set anew."""
+def tiny_config(family: str = "bert", **changes: Any) -> Any:
+    """The shape of a model of two layers and width 16, with some fields set anew."""
     shape = {
         "vocab_size": VOCABULARY,
         "hidden_size": 16,
@@ -75,29 +77,39 @@ def tiny_config(**changes: Any) -> BertConfig:
         "max_position_embeddings": 12,
         "num_labels": CLASSES,
     }
-    return BertConfig(**shape | changes)
+    return AutoConfig.for_model(family, **shape | changes)
 
 
 @functools.cache
-def _template(outputs: int, attention: str, layers: int) -> BertForSequenceClassification:
-    config = tiny_config(num_labels=outputs, num_hidden_layers=layers, attn_implementation=attention)
+def _template(family: str, outputs: int, attention: str, layers: int) -> nn.Module:
+    config = tiny_config(family, num_labels=outputs, num_hidden_layers=layers, **SPECIAL)
     with torch.random.fork_rng(devices=[]):
-        return BertForSequenceClassification(config)
+        return AutoModelForSequenceClassification.from_config(config, attn_implementation=attention)
 
 
-def tiny_bert(
-    outputs: int = CLASSES, *, body: int = 0, head: int = 1, attention: str = "sdpa", layers: int = LAYERS
+def tiny_model(
+    family: str,
+    outputs: int = CLASSES,
+    *,
+    body: int = 0,
+    head: int = 1,
+    attention: str = "sdpa",
+    layers: int = LAYERS,
 ) -> nn.Module:
-    """A BERT of width 16; `body` and `head` seed their weights, one output is a regression head."""
-    model = copy.deepcopy(_template(outputs, attention, layers))
+    """A classifier of width 16; `body` and `head` seed their weights, one output is a regression head."""
+    model = copy.deepcopy(_template(family, outputs, attention, layers))
     generators = {False: torch.Generator().manual_seed(body), True: torch.Generator().manual_seed(head)}
+    outside = head_names(model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             scale = 0.3 if parameter.dim() > 1 else 0.1
-            parameter.normal_(0.0, scale, generator=generators[name in HEAD])
-            if "LayerNorm.weight" in name:
+            parameter.normal_(0.0, scale, generator=generators[name in outside])
+            if name.endswith("weight") and ("LayerNorm" in name or ".ln_" in name):
                 parameter.add_(1.0)
     return model
+
+
+tiny_bert = functools.partial(tiny_model, "bert")
 
 
 def make_batch(seed: int, outputs: int = CLASSES, size: int = SIZE) -> Batch:
@@ -116,11 +128,11 @@ def make_batch(seed: int, outputs: int = CLASSES, size: int = SIZE) -> Batch:
 
 def example_scores(model: nn.Module, strategy: Strategy) -> dict[str, Scores]:
     """Made-up Fisher scores for every source that the strategy names: positive, different for every entry."""
-    generator, prefix = torch.Generator().manual_seed(77), base_prefix(model)
+    generator, prefix, head = torch.Generator().manual_seed(77), base_prefix(model), head_names(model)
     values = {
         name.removeprefix(prefix): torch.rand(p.shape, generator=generator)
         for name, p in model.named_parameters()
-        if name not in HEAD
+        if name not in head
     }
     return {source: Scores(values) for source in strategy.fisher_sources()}
 
@@ -129,7 +141,7 @@ class Trial:
     """One small training with one strategy; every step goes through the loop that real trials use.
 
     Args:
-        outputs, attention: of the model; body, head: seeds of its weights; noise: seed of `context.generator`.
+        family, outputs, attention: of the model; body, head: seeds of its weights; noise: seed of `context.generator`.
         default: seed of torch's default generator, set before the strategy attaches.
         fisher: scores by source, made up for all that the strategy names unless given.
         dtype: of the model when the strategy attaches; layers: how many it has; way: its forward pass.
@@ -141,6 +153,7 @@ class Trial:
         self,
         strategy: Strategy,
         *,
+        family: str = "bert",
         outputs: int = CLASSES,
         attention: str = "sdpa",
         body: int = 0,
@@ -154,14 +167,14 @@ class Trial:
         way: str = "stock",
         steps: int = STEPS,
     ) -> None:
-        self.strategy, self.outputs = strategy, outputs
+        self.strategy, self.family, self.outputs = strategy, family, outputs
         self.forwards = self.backwards = 0
-        self.model = tiny_bert(outputs, body=body, head=head, attention=attention, layers=layers).to(dtype)
+        self.model = tiny_model(family, outputs, body=body, head=head, attention=attention, layers=layers).to(dtype)
         self.run_model = prepare(self.model, way)
         torch.manual_seed(default)
         self.context = Context(
             self.model,
-            HEAD,
+            head_names(self.model),
             torch.Generator().manual_seed(noise),
             fisher=example_scores(self.model, strategy) if fisher is None else fisher,
             examples=SIZE * STEPS,
@@ -193,6 +206,8 @@ class Trial:
         """The batch of step `at`, where the model is and with its precision."""
         weight = next(self.model.parameters())
         batch = make_batch(at, self.outputs, size)
+        if self.family != "bert":
+            del batch["token_type_ids"]
         return {k: v.to(weight if v.is_floating_point() else weight.device) for k, v in batch.items()}
 
     def train(self, steps: int) -> Trial:

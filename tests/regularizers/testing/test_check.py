@@ -185,10 +185,18 @@ def test_exempt_checks_are_shown_with_their_reason(defects, monkeypatch):
     assert (finding.status, finding.reason) == ("skip", "declared: summed on purpose")
 
 
-def test_a_step_that_does_nothing_on_a_decoder_is_a_failure(monkeypatch):
-    monkeypatch.setattr("regularizers.testing.matrix.step", lambda *_: None)
-    finding = run_check("decoder", subject_of("sam"))
-    assert (finding.status, finding.reason) == ("fail", "sam(0.05) on gpt2: no step")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("touches_nothing", "touched on gpt2: attach lists nothing"),
+        ("kl_sum", "mean over examples on gpt2: the loss of a duplicated batch is"),
+        ("loses_state", "resume on gpt2: a resumed run differs"),
+        ("other_attention", "packed on gpt2: "),
+    ],
+)
+def test_a_defect_is_caught_on_a_decoder_too(defects, name, reason):
+    finding = run_check("decoder", subject_of(name))
+    assert finding.status == "fail" and finding.reason.startswith(reason)
 
 
 def test_what_cannot_act_on_a_decoder_is_skipped_with_its_reason(defects, monkeypatch):
