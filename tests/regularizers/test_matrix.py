@@ -14,17 +14,21 @@ from regularizers.testing import matrix
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 BUILT_IN = sorted(methods())
 SHARED = "what differs by layer needs layers of their own: ALBERT's layers share one set of weights"
+NO_BIASES = (
+    *("eurobert", "gemma2", "llama", "modernbert", "t5"),
+    *("gemma", "gemma3_text", "mistral", "mt5", "qwen3", "smollm3"),  # aliases; Qwen2 has biases
+)
 SKIPPED = {
     ("albert", name): SHARED
     for name in ("dps", "freeze", "gradual_unfreezing", "hype", "layerwise_lr", "reinit", "surgical")
 } | {
     (family, "bitfit"): f"bitfit needs a model with biases, and {family} has none outside the head"
-    for family in ("eurobert", "gemma2", "llama", "modernbert", "t5")
+    for family in NO_BIASES
 }
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("family", TABLES)
+@pytest.mark.parametrize("family", [*TABLES, *ALIASES])
 def test_every_method_acts_or_says_why_not(family):
     cells = {name: matrix.act(family, matrix.example(name)) for name in BUILT_IN}
     skipped = {(family, name): cell for name, cell in cells.items() if cell != matrix.ACTS}
