@@ -1,10 +1,13 @@
 """The registry: names, plugins from files, modules and distributions, and what identifies their code."""
 
 import importlib.metadata
+import json
+import os
 from pathlib import Path
 
 import pytest
 
+from benchmarks.run import main
 from fisher.common.errors import InputError
 from regularizers.base import Regularizer
 from regularizers.describe import first_line
@@ -51,6 +54,18 @@ def test_every_registered_class_says_what_it_is():
         assert cls.name == name and 0 < len(cls.summary) <= 70 and cls.equation, name
         assert cls.paper or name in ("none", "model_default"), name
         assert cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}("), name
+
+
+@pytest.mark.long
+def test_everything_registered_runs_on_pocket_in_two_minutes_of_one_core(tmp_path):
+    strategies = [cls.example or name for name, cls in methods().items()]
+    before = sum(os.times()[:4])  # of this process and of its workers
+    words = ["--suite", "smoke", "--workers", "1", "--output", str(tmp_path)]
+    assert main([*words, "--strategies", *strategies]) == 0
+    assert sum(os.times()[:4]) - before < 120
+    records = [json.loads(path.read_text()) for path in (tmp_path / "records").glob("*.json")]
+    assert {r["config"]["strategy"] for r in records} == {str(parse(text)) for text in strategies}
+    assert {r["result"]["status"] for r in records} <= {"ok", "failed"}  # a run that learned nothing is a result
 
 
 @pytest.mark.parametrize(
