@@ -24,8 +24,6 @@ from benchmarks.trial import failed_run, metrics, models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import Clock
 from benchmarks.trial.inputs import Inputs, Resources, load_inputs
-from fisher.estimation.diagonal import to_model
-from fisher.pretraining.objectives import model_inputs
 from fisher.seeds import derive
 from leaderboard.stats.metrics import METRICS
 from regularizers.search import Log
@@ -61,9 +59,10 @@ def states(model: Any, rows: Encoded, pad: int) -> NDArray[np.float64]:
     """The encoder's last states, averaged over the tokens of each example: (examples, width)."""
     base = model.base_model
     encoder = base.encoder if model.config.is_encoder_decoder else base
+    device = next(model.parameters()).device
     found: list[Any] = [None] * len(rows)
     for positions, batch in evaluation_batches(rows, BATCH, pad):
-        given = model_inputs(to_model(batch, model))
+        given = {name: value.to(device) for name, value in batch.items() if name != "labels"}
         mask = given["attention_mask"].unsqueeze(-1)
         hidden = encoder(**given).last_hidden_state * mask  # (batch, tokens, width)
         means = (hidden.sum(1) / mask.sum(1)).double().cpu().numpy()
