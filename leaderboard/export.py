@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from fisher.common.command import Command
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.build import report
@@ -134,11 +134,8 @@ def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any], p
     Of an earlier submission there, one that says nothing any more is removed. Raises InputError if the folder cannot be
     written or is that of a run: whoever reads it finds the records there, not the archive.
     """
-    if os.path.lexists(folder / "records"):
-        where = escape(str(folder))
-        raise InputError(
-            f"{NAME} must go to a folder without records/, got {where}, which is that of a run; name another"
-        )
+    taken, where = os.path.lexists(folder / "records"), f"{escape(str(folder))}, which is that of a run"
+    require(not taken, f"{NAME} must go to a folder without records/", where, "name another")
     write_file(folder / NAME, archive)
     if methods:
         write_file(folder / METHODS, encode_methods(methods))

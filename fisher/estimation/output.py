@@ -33,31 +33,18 @@ def produce(output: Path, wanted: Mapping[str, Any], samples: int, make: Make) -
     Raises:
         InputError: `output` holds something else, or cannot be written; what `make` raises.
     """
-    scores = existing(output, wanted)
-    if scores is None:
+    if output.exists():
+        scores = load_scores(output)
+        changed = sorted(name for name, value in wanted.items() if scores.metadata.get(name) != value)
+        differ = f"{output} holds scores of another request ({', '.join(changed)} differ)"
+        require(not changed, f"{differ}: remove it or choose another")
+    else:
         partial = output.with_name(output.name + ".partial")
         with progress("samples", samples) as advance:
             scores = make(partial, lambda state: advance(state.done))
         save_scores(output, scores.values, scores.metadata)
         partial.unlink(missing_ok=True)
     print("\n".join(convergence_lines(scores.metadata.get("convergence", []))))
-    return scores
-
-
-def existing(output: Path, wanted: Mapping[str, Any]) -> Scores | None:
-    """Scores that the output holds already, if they are those that are asked for.
-
-    Raises:
-        InputError: the output holds something else.
-    """
-    if not output.exists():
-        return None
-    scores = load_scores(output)
-    changed = sorted(name for name, value in wanted.items() if scores.metadata.get(name) != value)
-    require(
-        not changed,
-        f"{output} holds scores of another request ({', '.join(changed)} differ): remove it or choose another",
-    )
     return scores
 
 
