@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from leaderboard import merge
+from leaderboard.build import load
 from leaderboard.export import NAME, export
 from leaderboard.records.store import read_records
+from leaderboard.render.text import points
+from leaderboard.tables.sections import sections
 from leaderboard.verify import verify
 
 ROOT = Path(__file__).parents[2]
@@ -101,3 +104,20 @@ def test_the_published_board_is_what_its_records_make():
     text = (ROOT / merge.PAGE).read_text(encoding="utf-8")
     assert text == merge.page(board) and len(text.split()) <= 1500, "one table over all tasks, one per task, no more"
     assert not [finding.text for finding in verify([board], allow_incomplete=True)[0] if finding.problem]
+
+
+def test_the_archive_makes_the_table_of_its_page():
+    """The first board is readable, passes the checks, and gives the means and failures in docs/first-board.md."""
+    archive = ROOT / "leaderboard" / "archive"
+    first, _ = sections(load([archive])[0])
+    lines = (ROOT / "docs" / "first-board.md").read_text(encoding="utf-8").splitlines()
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")]
+    order = ("rte", "mrpc", "cola", "stsb")
+    told = {name.split("`")[1]: (*scores, failed) for name, *scores, failed, _ in table}
+    made = {}
+    for name in {row.strategy for cell in first.cells for row in cell.rows}:
+        rows = {cell.task: cell.row(name) for cell in first.cells}
+        failed = f"{sum(row.failed for row in rows.values())}/{sum(row.restarts for row in rows.values())}"
+        made[name] = (*(points(rows[task].mean) for task in order), failed)
+    assert made == told
+    assert not [finding.text for finding in verify([archive], allow_incomplete=True)[0] if finding.problem]

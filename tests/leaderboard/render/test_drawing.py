@@ -1,4 +1,4 @@
-"""The critical-difference diagram: names, ranks, intervals and bars stand where the ranking says."""
+"""Drawings: in the critical-difference diagram names, ranks, intervals and bars stand where the ranking says."""
 
 from leaderboard.render.drawing import ranks as rank_diagram
 from leaderboard.render.look import LIGHT, themed, to_files
