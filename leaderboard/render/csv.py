@@ -28,9 +28,9 @@ def csv(sections: Iterable[Section], *, without_cost: bool = False) -> str:
 def to_frame(parts: Iterable[Section], *, without_cost: bool = False) -> pd.DataFrame:
     """Return one line per model, protocol, task, fraction and strategy: the content of `leaderboard.csv`.
 
-    Scores are fractions, times seconds, `peak_memory` bytes. Tuned families have a line per `rule`: `default` (they are
-    not tuned), `holdout` (chosen from `budget` configurations), `ensemble` (the best of these together; the strategy is
-    called `ensemble(none, 5)` there), `oracle` (chosen by dev, which nobody can do).
+    Scores are fractions, `seconds` medians over restarts, `peak_memory` bytes. Tuned families have a line per `rule`:
+    `default` (they are not tuned), `holdout` (chosen from `budget` configurations), `ensemble` (the best of these
+    together; the strategy is called `ensemble(none, 5)` there), `oracle` (chosen by dev, which nobody can do).
     """
     ruled = [one for section in parts for one in (section, *section.others.values())]
     lines = [_csv_line(section, cell, row) for section in ruled for cell in section.cells for row in cell.rows]

@@ -38,8 +38,9 @@ ABOUT_SAME = (
     "method under several names, ranked and tested as one."
 )
 ABOUT_COST = (
-    "time = mean seconds per trial as a ratio to the baseline's. Wall-clock under the load of that moment: rows that "
-    "ran at another time (often those planned with fewer restarts) are not comparable."
+    "time = seconds of a trial as a ratio to the baseline's on the same restart, the median over restarts. Wall-clock "
+    "under the load of that moment: rows that ran at another time (often those planned with fewer restarts) are not "
+    "comparable."
 )
 ABOUT_GAPS = "n = 2/3: only 2 of 3 expected restarts have a result; such rows are shown, but neither ranked nor tested."
 ABOUT_FIT = (

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -170,15 +171,15 @@ def _against(rows: list[Row], pairs: Iterable[Pair], base: int) -> list[Row]:
         with_failures.append(replace(found, failures_p=p))
     final = dict(zip(made, comparison.corrected(with_failures), strict=True))
     return [
-        replace(row, relative_seconds=_cost(row, rows[base]), comparison=final.get(at)) for at, row in enumerate(rows)
+        replace(row, relative_seconds=relative_seconds(common(row, rows[base])), comparison=final.get(at))
+        for at, row in enumerate(rows)
     ]
 
 
-def _cost(row: Row, base: Row) -> float:
-    """Return the row's seconds in those of the baseline, on the restarts that both have."""
-    pairs = common(row, base)
-    cost = sum(other.seconds for _, other in pairs)
-    return sum(trial.seconds for trial, _ in pairs) / cost if cost > 0 else math.nan
+def relative_seconds(pairs: Iterable[tuple[TrialRow, TrialRow]]) -> float:
+    """Return the median of the seconds of a trial in those of the other: one that was held up does not move it."""
+    ratios = [trial.seconds / other.seconds for trial, other in pairs if other.seconds > 0]
+    return median(ratios) if ratios else math.nan
 
 
 def _tiers(rows: Sequence[Row], pairs: Iterable[Pair]) -> list[int | None]:

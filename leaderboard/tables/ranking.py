@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from leaderboard.stats import aggregates, ranking, significance
+from leaderboard.stats import ranking, significance
 from leaderboard.stats.comparison import Pooled, Sides
 from leaderboard.stats.comparison import pooled as pool
 from leaderboard.stats.intervals import Values, by_unit
 from leaderboard.stats.rounding import rounded, rounded_p
 from leaderboard.stats.significance import ALPHA
-from leaderboard.tables.cells import Cell, common, sides, unit_over_cells
+from leaderboard.tables.cells import Cell, common, relative_seconds, sides, unit_over_cells
 from leaderboard.tables.rows import Row
 
 Table = Mapping[str, list[Row]]  # by strategy: its rows, one per cell
@@ -30,8 +30,8 @@ class RankedStrategy:
     """A strategy over all ranked cells of a section.
 
     rank_low, rank_high: interval of the mean rank, NaN where cells have different units; pooled: how it compares with
-    the baseline over all cells, reference: with the ranking's second reference; relative_seconds: the ratio of the sums
-    over cells of seconds per trial. All are NaN for the baseline, and without a complete one. tier: as in a cell, over
+    the baseline over all cells, reference: with the ranking's second reference; relative_seconds: its median over
+    the restarts of all cells. All are NaN for the baseline, and without a complete one. tier: as in a cell, over
     all cells. same: strategies with its predictions in every cell, which are ranked as this one. rank is None where the
     strategy was planned with fewer restarts: mean_rank is NaN, wins is 0, and comparisons and seconds are over the
     restarts that the baseline has too.
@@ -188,12 +188,11 @@ def _rank_intervals(cells: Sequence[list[Row]]) -> tuple[Values, Values]:
 
 def _totals(rows: list[Row], base: list[Row]) -> dict[str, Any]:
     """Return the counts of a strategy over cells, and its seconds in those of the baseline."""
-    pairs = [common(row, other) for row, other in zip(rows, base, strict=True)] if base else []
-    own, cost = (sum(aggregates.mean([pair[side].seconds for pair in some]) for some in pairs) for side in (0, 1))
+    pairs = [pair for row, other in zip(rows, base, strict=True) for pair in common(row, other)] if base else []
     return {
         "failed": sum(row.failed for row in rows),
         "restarts": sum(row.restarts for row in rows),
-        "relative_seconds": own / cost if cost > 0 else math.nan,
+        "relative_seconds": relative_seconds(pairs),
     }
 
 

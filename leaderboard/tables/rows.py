@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,12 +28,12 @@ class Row:
 
     expected = restarts (with a result) + missing (no record) + errors + skipped; `cell_restarts` is what is expected of
     a row unless its plan says less; `units` how many of the restarts are independent. mean_low and mean_high bound the
-    mean (bootstrap), failure_low and failure_high the failure rate (Wilson). relative_seconds is over the restarts that
-    the baseline has too. fit, gap, ece, brier, nll, passes and forgetting are means over the restarts that know
-    them, fitted counts those with a fit of at least FITTED. `trials` stand in the order of restarts. `same_as` is
-    the strategy whose predictions these are; `comparison` how the row compares with the baseline (None for the
-    baseline and where one of the two is not compared); `tier` groups strategies that do not differ significantly
-    from the best of the tier (None: not tested).
+    mean (bootstrap), failure_low and failure_high the failure rate (Wilson). seconds is a median over trials,
+    relative_seconds that of their ratios to the baseline on the restarts of both. fit, gap, ece, brier, nll, passes and
+    forgetting are means over the restarts that know them, fitted counts those with a fit of at least FITTED. `trials`
+    stand in the order of restarts. `same_as` is the strategy whose predictions these are;
+    `comparison` how the row compares with the baseline (None for the baseline and where one of the two is not
+    compared); `tier` groups strategies that do not differ significantly from the best of the tier (None: not tested).
     """
 
     strategy: str
@@ -193,7 +194,7 @@ def make_row(strategy: str, trials: list[TrialRow], restarts: Restarts) -> Row:
         failure_high=high,
         mean_not_failed=aggregates.mean_not_failed(scores, failures),
         imputed=sum(trial.imputed for trial in done),
-        seconds=aggregates.mean([trial.seconds for trial in done]),
+        seconds=median([trial.seconds for trial in done]) if done else math.nan,
         relative_seconds=math.nan,
         peak_memory=aggregates.maximum([trial.peak_memory for trial in done]),
         fitted=sum(trial.fit >= FITTED for trial in done),

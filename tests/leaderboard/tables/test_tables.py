@@ -247,11 +247,20 @@ def test_the_baseline_is_devlins_else_none_else_nothing(record, arrange):
     assert math.isnan(only_cell(arrange(grid(record, {MIX: [0.5]}))).rows[0].relative_seconds)
 
 
-def test_relative_cost_is_the_ratio_of_means(record, arrange):
-    slow = {"seconds": {"total": 5.0}}
-    entries = [record(strategy=BASE), record(strategy=BASE, restart=1, result={"seconds": {"total": 4.0}})]
-    entries += [record(strategy=MIX, restart=restart, result=slow) for restart in (0, 1)]
-    assert only_cell(arrange(entries)).row(MIX).relative_seconds == pytest.approx(5 / 3)
+@pytest.mark.parametrize("stalled", [BASE, MIX])
+def test_a_trial_that_was_held_up_does_not_move_the_cost(record, arrange, stalled):
+    entries = []
+    for task, factor in (("rte", 1), ("cola", 10)):
+        for restart, (base, mix) in enumerate([(1.0, 1.5), (2.0, 3.0), (4.0, 6.4)]):
+            for name, seconds in ((BASE, base), (MIX, mix)):
+                held_up = 2000.0 if restart == 0 and name == stalled else 0.0
+                own = {"seconds": {"total": factor * seconds + held_up}}
+                entries.append(record(strategy=name, restart=restart, task=task, result=own))
+    (section,) = arrange(entries)
+    wanted = 1.5 if stalled == BASE else 1.6
+    assert [cell.row(MIX).relative_seconds for cell in section.cells] == pytest.approx([wanted, wanted])
+    assert next(one for one in section.ranking.strategies if one.strategy == MIX).relative_seconds == wanted
+    assert section.cells[1].row(BASE).seconds == (4.0 if stalled == BASE else 2.0)
 
 
 def test_an_unknown_baseline_is_refused_with_a_suggestion(record, arrange):
