@@ -1,12 +1,14 @@
 """Pack the records of runs into one file that can be handed in, without the names of machines, users and folders.
 
 example:
-  regbench export RESULTS... --output submission/
+  regbench export RESULTS... --output submission/ [--with-labels]
 
 Writes records.jsonl.gz: one record a line, sorted by id, the same bytes for the same records, readable wherever a
 folder of records is. What may tell of a machine is left out (traceback, output, unknown fields of the environment;
 paths in reasons), and test predictions, which no table needs; such a record gets a new checksum, every other keeps its
-own. Ids never change. Beside it methods.json and plan.json, of what is in it, if the runs wrote them.
+own. Ids never change. Beside it methods.json and plan.json, of what is in it, if the runs wrote them; and labels.json,
+with which ensembles are scored: of the embedded tasks, of others only with --with-labels, for whoever publishes labels
+must be allowed to.
 
 exit codes: 0 all was packed; 1 packed, but some files could not be used; 2 the request was wrong,
 nothing was written
@@ -26,10 +28,12 @@ from fisher.common.errors import require
 from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.build import report
+from leaderboard.records.labels import LABELS, Labels, encode_labels, read_labels
 from leaderboard.records.methods import METHODS, encode_methods, read_methods
 from leaderboard.records.plan import PLAN, Plan, PlanKey, encode_plan, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError, is_result
 from leaderboard.records.store import ARCHIVE, encode_record, good_records, none_found
+from leaderboard.tables.cells import is_synthetic
 
 NAME = f"records{ARCHIVE}"
 DIGITS = 6
@@ -103,33 +107,39 @@ def pack(records: Iterable[Record]) -> bytes:
     return packed.getvalue()
 
 
-def export(results: Iterable[Path | str], output: Path | str) -> tuple[int, int, list[RecordError]]:
+def export(
+    results: Iterable[Path | str], output: Path | str, *, with_labels: bool = False
+) -> tuple[int, int, list[RecordError]]:
     """Write the archive of all records below `results` into `output`; return their number, its bytes and what was left.
 
-    Raises InputError if there is no record, one may not be published, two disagree or the folder cannot be written.
+    with_labels: also the labels of tasks that are not embedded. Raises InputError if there is no record, one may not be
+    published, two disagree or the folder cannot be written.
     """
     given, problems = [Path(path) for path in results], list[RecordError]()
-    names, strategies, places = set[str](), set[str](), set[PlanKey]()
+    names, strategies, places, public = set[str](), set[str](), set[PlanKey](), set[str]()
 
     def usable() -> Iterable[Record]:
         for record in good_records(given, problems):
             names.add(record["id"])
             strategies.add(record["config"]["strategy"])
             places.add(place_of(record["config"]))
+            if with_labels or is_synthetic(record["config"]["task"]):
+                public.add(record["config"]["dev_hash"])
             yield portable(record)
 
     data = pack(usable())
     if not names:
         raise none_found(given)
-    (methods, faults), (plan, others) = read_methods(given), read_plan(given)
+    (methods, faults), (plan, others), (labels, wrong) = read_methods(given), read_plan(given), read_labels(given)
     methods = {key: value for key, value in methods.items() if key in strategies}
     plan = {key: value for key, value in plan.items() if key in places}
-    write_submission(Path(output), data, methods, plan)
-    return len(names), len(data), [*problems, *faults, *others]
+    labels = {key: value for key, value in labels.items() if key in public}
+    write_submission(Path(output), data, methods, plan, labels)
+    return len(names), len(data), [*problems, *faults, *others, *wrong]
 
 
-def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any], plan: Plan) -> None:
-    """Write an archive, and what says anything of `methods.json` and `plan.json`, into a folder.
+def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any], plan: Plan, labels: Labels) -> None:
+    """Write an archive, and what says anything of `methods.json`, `plan.json` and `labels.json`, into a folder.
 
     Of an earlier submission there, one that says nothing any more is removed. Raises InputError if the folder cannot be
     written or is that of a run: whoever reads it finds the records there, not the archive.
@@ -137,25 +147,30 @@ def write_submission(folder: Path, archive: bytes, methods: Mapping[str, Any], p
     taken, where = os.path.lexists(folder / "records"), f"{escape(str(folder))}, which is that of a run"
     require(not taken, f"{NAME} must go to a folder without records/", where, "name another")
     write_file(folder / NAME, archive)
-    if methods:
-        write_file(folder / METHODS, encode_methods(methods))
-    elif not read_methods([folder])[1]:
-        (folder / METHODS).unlink(missing_ok=True)
-    if plan:
-        write_file(folder / PLAN, encode_plan(plan))
-    elif not read_plan([folder])[1]:
-        (folder / PLAN).unlink(missing_ok=True)
+    companions = (
+        (METHODS, encode_methods(methods) if methods else b"", read_methods),
+        (PLAN, encode_plan(plan) if plan else b"", read_plan),
+        (LABELS, encode_labels(labels) if labels else b"", read_labels),
+    )
+    for name, content, read in companions:
+        if content:
+            write_file(folder / name, content)
+        elif not read([folder])[1]:
+            (folder / name).unlink(missing_ok=True)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
     parser.add_argument("--output", required=True, metavar="DIR", help=f"where {NAME} goes")
+    parser.add_argument(
+        "--with-labels", action="store_true", help=f"dev labels of every task in {LABELS}, not of the embedded alone"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Pack the records and name what was left out; 1 if anything was."""
-    count, size, problems = export(args.results, args.output)
+    count, size, problems = export(args.results, args.output, with_labels=args.with_labels)
     report(problems)
     print(f"{count} records in {escape(str(Path(args.output) / NAME))} ({size} bytes)")
     return 1 if problems else 0

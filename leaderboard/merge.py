@@ -22,6 +22,8 @@ from fisher.common.files import write_file
 from fisher.common.text import escape
 from leaderboard.build import build
 from leaderboard.export import NAME, pack, portable, write_submission
+from leaderboard.records.files import is_run
+from leaderboard.records.labels import read_labels
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import PlanKey, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError
@@ -61,29 +63,33 @@ def merge(
     given = [*old, *map(Path, submissions)]
     require(given, f"{escape(str(board))} holds no {NAME} yet; name what to merge into it")
     before = sum(1 for _ in _usable(old))
-    places = set[PlanKey]()
-    archive = pack(_noted(given, places))
+    places, sets = set[PlanKey](), set[str]()
+    archive = pack(_noted(given, places, sets))
     require(
         len(archive) <= MAX_BOARD, f"a board must not exceed {MAX_BOARD} bytes", len(archive), "publish fewer restarts"
     )
-    (methods, faults), (plan, others) = read_methods([board, *given]), read_plan([board, *given])
-    if faults or others:
-        raise [*faults, *others][0]
+    folders = [board, *given]
+    (methods, faults), (plan, others) = read_methods(folders), read_plan(folders)
+    labels, wrong = read_labels(path for path in folders if not is_run(path))
+    if faults or others or wrong:
+        raise [*faults, *others, *wrong][0]
     plan = {place: count for place, count in plan.items() if place in places}
+    labels = {name: values for name, values in labels.items() if name in sets}
     with tempfile.TemporaryDirectory() as folder:
-        write_submission(Path(folder), archive, methods, plan)
+        write_submission(Path(folder), archive, methods, plan, labels)
         findings, after = verify([folder], allow_incomplete=allow_incomplete)
     if any(finding.problem for finding in findings):
         names = dict.fromkeys(finding.check for finding in findings)
         return before, before, report(findings, after, list(names))
-    write_submission(board, archive, methods, plan)
+    write_submission(board, archive, methods, plan, labels)
     return before, after, None
 
 
-def _noted(given: Iterable[Path], places: set[PlanKey]) -> Iterator[Record]:
-    """Yield the records as they may be published, and note what numbers of restarts can be planned for."""
+def _noted(given: Iterable[Path], places: set[PlanKey], sets: set[str]) -> Iterator[Record]:
+    """Yield the records as they may be published; note what restarts can be planned for, and their dev sets."""
     for record in _usable(given):
         places.add(place_of(record["config"]))
+        sets.add(record["config"]["dev_hash"])
         yield portable(record)
 
 

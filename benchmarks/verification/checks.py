@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from benchmarks.verification.retraining import Retrainer, sample
 from fisher.common.errors import InputError, require
 from fisher.seeds import derive
 from leaderboard.audit import CHECKS, Finding
+from leaderboard.records.labels import LABELS, read_labels
 from leaderboard.records.logits import decode_logits
 from leaderboard.records.schema import Record, is_result
 from leaderboard.stats.calibration import calibration
@@ -163,6 +164,16 @@ def _holdout_faults(config: TrialConfig, stored: Record | None, made: Made) -> I
             yield "predictions", f"its holdout score is {stored['score']}, its predictions and labels give {score}"
 
 
+def _label_faults(results: Iterable[str], made: Iterable[Made]) -> Iterator[Finding]:
+    """Compare the labels that ensembles are scored with to those of the data."""
+    known, faults = read_labels(results)
+    yield from (Finding("data", str(fault)) for fault in faults)
+    found = {one.hashes["dev_hash"]: list(one.labels) for one in made}
+    for name, labels in known.items():
+        if name in found and labels.tolist() != found[name]:
+            yield Finding("data", f"{LABELS}: the labels of dev set {name[:12]} are not those of this data")
+
+
 def _core(record: Record) -> Record:
     """What training again takes and is compared with."""
     result = {key: record["result"].get(key) for key in _COMPARED}
@@ -178,7 +189,7 @@ def run(given: argparse.Namespace) -> int:
         print(f"warning: {problem}", file=sys.stderr)
     check = Check(Origin(given.data_dir, given.task_file, given.offline), keep=given.rerun > 0)
     findings, count = verify(given.results, allow_incomplete=given.allow_incomplete, also=check)
-    findings += check.findings
+    findings += [*check.findings, *_label_faults(given.results, check.made.values())]
     names = ["records", *CHECKS, "tables", "data", "predictions", "code"]
     if given.rerun:
         findings += _train_again(given, check.results)

@@ -44,6 +44,11 @@ def _json(path: Path) -> Any:
     return json.loads(data.decode("utf-8"))
 
 
+def is_run(given: Path) -> bool:
+    """Return whether a path stands for the folder of a run, and not for what `leaderboard.export` wrote."""
+    return (_folder_of(given) / "records").is_dir()
+
+
 def _folder_of(given: Path) -> Path:
     """Return the folder of a run for what stands for its records: itself, its `records` folder, or one of them."""
     folder = given if given.is_dir() else given.parent

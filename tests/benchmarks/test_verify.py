@@ -9,10 +9,12 @@ import pytest
 
 from benchmarks import verify
 from benchmarks.data.origin import Origin
+from benchmarks.trial.inputs import labels_of
 from benchmarks.trial.trial import execute
 from benchmarks.verification import checks as verification
 from benchmarks.verification import retraining as rerun
 from leaderboard.export import export
+from leaderboard.records.labels import LABELS, encode_labels
 from leaderboard.records.store import write_record
 
 MIX = "mixout(w_pre, 0.7)"
@@ -62,6 +64,17 @@ def test_an_archive_is_checked_like_a_folder(records, check, tmp_path):
     assert check(records)[0] == 0
     export([tmp_path / "records"], tmp_path / "out")
     assert verify.main([str(tmp_path / "out"), "--offline"]) == 0
+
+
+def test_labels_next_to_records_are_compared_with_the_data(records, check, tmp_path):
+    config = next(iter(records.values()))["config"]
+    labels = list(labels_of(Origin(None, None, offline=True).load(config["task"], ()).dev))
+    (tmp_path / LABELS).write_bytes(encode_labels({config["dev_hash"]: labels}))
+    assert check(records)[0] == 0
+    (tmp_path / LABELS).write_bytes(encode_labels({config["dev_hash"]: [1 - labels[0], *labels[1:]]}))
+    code, out, _ = check(records)
+    assert code == 1
+    assert f"labels.json: the labels of dev set {config['dev_hash'][:12]} are not those of this data" in out
 
 
 GOOD = {"status": "ok", "failed": False, "failed_by": None, "failed_plain": False}

@@ -9,7 +9,9 @@ import pytest
 from fisher.common.errors import InputError
 from leaderboard import export
 from leaderboard.build import build
+from leaderboard.merge import merge
 from leaderboard.records import store as records
+from leaderboard.records.labels import LABELS, encode_labels, read_labels
 from leaderboard.records.logits import encode_logits
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import PLAN, encode_plan, plan_of
@@ -238,3 +240,36 @@ def test_of_two_descriptions_the_first_is_kept(tmp_path):
         changed["mixout(w_pre, 0.7)"][0]["summary"] = name
         (tmp_path / name / "methods.json").write_text(json.dumps(changed))
     assert read_methods([tmp_path / "b", tmp_path / "a"])[0]["mixout(w_pre, 0.7)"][0]["summary"] == "b"
+
+
+@pytest.fixture
+def labelled(honest_record, store):
+    """A run on an embedded task and on another, each with the labels of its dev set, and with those of no record."""
+    folder = store([honest_record(task="pocket-rte", dev_hash="a" * 64), honest_record(dev_hash="b" * 64)])
+    (folder / LABELS).write_bytes(encode_labels({"a" * 64: [0, 1], "b" * 64: [1, 1], "c" * 64: [0, 0]}))
+    return folder
+
+
+def published(folder):
+    return {name[0]: values.tolist() for name, values in read_labels([folder])[0].items()}
+
+
+def test_labels_of_embedded_tasks_are_published_and_others_only_on_request(labelled, tmp_path):
+    out = tmp_path / "out"
+    assert export.main([str(labelled), "--output", str(out), "--with-labels"]) == 0
+    assert published(out) == {"a": [0, 1], "b": [1, 1]}
+    assert export.main([str(labelled), "--output", str(out)]) == 0
+    assert published(out) == {"a": [0, 1]}
+    (labelled / LABELS).unlink()
+    assert export.main([str(labelled), "--output", str(out)]) == 0
+    assert not (out / LABELS).exists(), "what an earlier export wrote"
+
+
+def test_a_board_takes_the_labels_of_submissions_and_none_of_a_run(labelled, tmp_path):
+    assert merge([labelled], tmp_path / "board")[2] is None
+    assert published(tmp_path / "board") == {}
+    export.export([labelled], tmp_path / "out")
+    assert merge([tmp_path / "out"], tmp_path / "board")[2] is None
+    assert published(tmp_path / "board") == {"a": [0, 1]}
+    assert merge([labelled], tmp_path / "board")[2] is None
+    assert published(tmp_path / "board") == {"a": [0, 1]}, "the board keeps its own"
