@@ -33,7 +33,7 @@ from leaderboard.records.methods import METHODS, encode_methods, read_methods
 from leaderboard.records.plan import PLAN, Plan, PlanKey, encode_plan, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError, is_result
 from leaderboard.records.store import ARCHIVE, encode_record, good_records, none_found
-from leaderboard.tables.cells import is_synthetic
+from leaderboard.tables.names import is_synthetic
 
 NAME = f"records{ARCHIVE}"
 DIGITS = 6

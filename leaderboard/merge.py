@@ -20,7 +20,7 @@ from fisher.common.command import Command
 from fisher.common.errors import require
 from fisher.common.files import write_file
 from fisher.common.text import escape
-from leaderboard.build import build
+from leaderboard.build import load
 from leaderboard.export import NAME, pack, portable, write_submission
 from leaderboard.records.files import is_run
 from leaderboard.records.labels import read_labels
@@ -42,12 +42,10 @@ ABOUT = (
 
 def page(board: Path | str) -> str:
     """Return the text of the page that a board makes. Raises InputError if the board has no records."""
-    from leaderboard.render.markdown import EXPLAINED
+    from leaderboard.render import markdown
+    from leaderboard.tables.sections import sections
 
-    with tempfile.TemporaryDirectory() as folder:
-        build([board], folder)
-        text = (Path(folder) / "leaderboard.md").read_text(encoding="utf-8")
-    return text.replace(EXPLAINED, ABOUT)
+    return markdown.brief(sections(load([board])[0]), ABOUT)
 
 
 def merge(

@@ -1,4 +1,4 @@
-"""What the page shows of `leaderboard.json`: less than all, usual names of tasks and metrics, what tuning chose."""
+"""What the page shows of `leaderboard.json`: less than all, and what tuning chose."""
 
 import re
 from collections import Counter
@@ -9,13 +9,17 @@ from typing import Any
 from leaderboard.records.methods import Methods
 from leaderboard.render.json import plain
 
-TASKS = {"cola": "CoLA", "sst2": "SST-2", "mrpc": "MRPC", "stsb": "STS-B", "qqp": "QQP"}
-TASKS |= {"mnli": "MNLI", "qnli": "QNLI", "rte": "RTE", "wnli": "WNLI"}
-METRICS = {"matthews": "Matthews correlation", "f1": "F1", "macro_f1": "macro F1", "spearman": "Spearman correlation"}
-METRICS |= {"pearson": "Pearson correlation", "combined": "mean of the task's metrics"}
 NOT_SHOWN = ["curves", "split", "failed_plain", "imputed", "collapsed", "expected_max", "iqm", "mean_not_failed"]
 NOT_SHOWN += ["smallest_p", "failures_p", "failures_p_holm", "fit", "fitted", "ece", "brier", "nll"]
+NOT_FACTS = ("protocol", "selection", "metric", "precision", "differs in")  # in the heading, and at the page's end
 PLACE = ("task", "metric", "data", "fraction", "size")
+GROUPS = (
+    "ranked",
+    "planned with fewer restarts: shown, not ranked; compared on the restarts of both",
+    "floors that fine-tuning has to beat: shown, not ranked",
+    "same predictions as another strategy, and ranked as it",
+    "restarts missing: shown, neither ranked nor compared",
+)
 NO_AXES = ("restart", "draw", "held_out", "score")
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -27,33 +31,27 @@ def page_data(document: Mapping[str, Any], methods: Methods, records: str | None
     """Return what the scripts read; arguments as those of `leaderboard.page.html`."""
     shown: Json = plain(dict(document), NOT_SHOWN)
     for section in shown["sections"]:
+        section["facts"] = {name: text for name, text in section["facts"].items() if name not in NOT_FACTS}
         choices = {(*_place(choice), choice["strategy"]): choice for choice in section.pop("tuning")}
         for cell in section["cells"]:
-            cell |= {"title": _title(cell, section["cells"]), "measure": METRICS.get(cell["metric"], cell["metric"])}
             for row in cell["rows"]:
                 choice = choices.get((*_place(cell), row["strategy"]))
                 row["tuning"] = choice and _tuning(choice)
-        titles, amounts = (dict.fromkeys(cell[key] for cell in section["cells"]) for key in ("title", "amount"))
-        section["facts"]["tasks"] = f"{', '.join(titles)} at {', '.join(amounts)}"
-    return shown | {"methods": methods, "records": records}
+                row["group"] = _group(row)
+    return shown | {"methods": methods, "records": records, "groups": GROUPS}
+
+
+def _group(row: Mapping[str, Any]) -> int:
+    """Return which of `GROUPS` a row belongs to."""
+    if row["ranked"] or row["same_as"] is not None:
+        return 0 if row["ranked"] else 3
+    if not row["complete"]:
+        return 4
+    return 1 if row["short"] else 2
 
 
 def _place(item: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(item[key] for key in PLACE)
-
-
-def _title(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str:
-    """Return a task's usual name, with the metric or dev set where the section holds several of one name."""
-    others = [other for other in cells if other["task"] == cell["task"]]
-    metrics, sets = ({other[key] for other in others} for key in ("metric", "data"))
-    extra = [cell["metric"]] * (len(metrics) > 1) + [f"dev set {cell['data'][:8]}"] * (len(sets) > 1)
-    return task_title(cell["task"]) + (f" ({', '.join(extra)})" if extra else "")
-
-
-def task_title(task: str) -> str:
-    """Return a task's name as people write it; a synthetic one says so."""
-    kind, _, name = task.rpartition("pocket-")
-    return f"pocket-{TASKS.get(name, name)} (synthetic)" if kind == "" and task != name else TASKS.get(task, task)
 
 
 def _tuning(choice: Json) -> Json:

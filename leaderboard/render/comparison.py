@@ -9,6 +9,7 @@ from leaderboard.render.text import bounds, points
 from leaderboard.render.wording import Columns, Table, count, draw, failed, table
 from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_table
+from leaderboard.tables.names import task_title
 from leaderboard.tables.published import Figure, Reference
 from leaderboard.tables.sections import Section
 
@@ -67,7 +68,7 @@ def _scores(matches: Sequence[Match]) -> Table:
 
 
 def _place(match: Match) -> list[str]:
-    return [_safe(match.cell.task), match.cell.amount, _safe(match.row.strategy)]
+    return [_safe(task_title(match.cell.task)), match.cell.amount, _safe(match.row.strategy)]
 
 
 def _failed_there(figure: Figure) -> str:

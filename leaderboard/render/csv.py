@@ -10,7 +10,8 @@ from fisher.common.text import escape
 from leaderboard.records.identity import canonical
 from leaderboard.stats.rounding import rounded
 from leaderboard.tables import ensembles
-from leaderboard.tables.cells import Cell, is_synthetic
+from leaderboard.tables.cells import Cell
+from leaderboard.tables.names import is_synthetic
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 from leaderboard.tables.trials import short

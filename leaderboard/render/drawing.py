@@ -18,7 +18,8 @@ from matplotlib.ticker import MaxNLocator
 from leaderboard.render.look import WRAP, Theme, named, plain, titled
 from leaderboard.render.text import fixed, percent
 from leaderboard.render.wording import reading
-from leaderboard.tables.cells import Cell, is_synthetic
+from leaderboard.tables.cells import Cell
+from leaderboard.tables.names import task_title
 from leaderboard.tables.ranking import Ranking
 from leaderboard.tables.rows import Row
 from leaderboard.tables.trials import TrialRow
@@ -35,7 +36,7 @@ DISTANCE = r"$\|w - w_{pre}\|^2$"
 
 
 def _heading(axes: Axes, cell: Cell) -> None:
-    axes.set_title(named(cell.task) + (" (synthetic)" if is_synthetic(cell.task) else ""))
+    axes.set_title(named(task_title(cell.task)))
 
 
 def _rows(cells: Sequence[Cell], strategies: Sequence[str]) -> Iterator[tuple[int, Cell, Row]]:

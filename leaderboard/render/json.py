@@ -20,9 +20,10 @@ from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.intervals import CONFIDENCE, RESAMPLES
 from leaderboard.stats.rounding import rounded
 from leaderboard.stats.significance import ALPHA, MINIMUM, POWER
-from leaderboard.tables.cells import Cell, Pair, is_synthetic
+from leaderboard.tables.cells import Cell, Pair
 from leaderboard.tables.choices import Choice
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_tables
+from leaderboard.tables.names import is_synthetic, measure
 from leaderboard.tables.ranking import RankedStrategy
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
@@ -47,6 +48,7 @@ def document(sections: Sequence[Section], *, without_cost: bool = False, problem
         "minimum_units": MINIMUM,
         "wording": glossary(without_cost=without_cost, tuned=words.tuned(sections)),
         "problems": problems,
+        "notes": list(words.general_notes(sections, problems)),
         "sections": [_section(section, without_cost) for section in sections],
     }
     return plain(content, (*COST_COLUMNS, "commit") if without_cost else ())
@@ -92,6 +94,7 @@ def plain(value: Any, left_out: Sequence[str]) -> Any:
 def _section(section: Section, without_cost: bool) -> dict[str, Any]:
     return {
         "title": section.title,
+        "heading": section.heading,
         "model": section.model,
         "weights": section.weights,
         "protocol": dict(section.protocol),
@@ -107,7 +110,7 @@ def _section(section: Section, without_cost: bool) -> dict[str, Any]:
         "strategies": _strategies(section.cells),
         "ranking": _ranking(section),
         "curves": [asdict(curve) for curve in section.curves],
-        "cells": [_cell(cell) for cell in section.cells],
+        "cells": [_cell(section, cell) for cell in section.cells],
         "rule": section.rule,
         "budget": section.budget,
         "tuning": [_choice(cell, choice) for cell, choice in section.choices],
@@ -187,10 +190,12 @@ def _ranking(section: Section) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(section: Section, cell: Cell) -> dict[str, Any]:
     return {
         "task": cell.task,
+        "title": words.task_name(section, cell),
         "metric": cell.metric,
+        "measure": measure(cell.metric),
         "data": cell.data,
         "fraction": cell.fraction,
         "size": cell.size,

@@ -10,6 +10,7 @@ from fisher.common.text import escape
 from leaderboard.render import wording as words
 from leaderboard.render.text import points, ranges
 from leaderboard.tables.cells import Cell
+from leaderboard.tables.names import measure
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 
@@ -70,7 +71,7 @@ def _line(entries: Sequence[str]) -> str:
 def _caption(section: Section, cells: list[Cell], share: str) -> str:
     restarts = sorted({row.restarts for cell in cells for row in cell.ranked})
     over = f" over {ranges(restarts)} restart{'s' if restarts != [1] else ''}" if restarts else ""
-    metrics = ", ".join(f"{words.task_name(section, cell)} {cell.metric}" for cell in cells)
+    metrics = ", ".join(f"{words.task_name(section, cell)} {measure(cell.metric)}" for cell in cells)
     rules = f"selection {section.protocol['selection']}, {section.protocol['precision']}"
     text = f"Mean (max){over} with {share} of the training data: {section.title}; {rules}; {metrics}."
     return escape_tex(text) + " Superscripts count failed runs."

@@ -1,47 +1,75 @@
-"""`leaderboard.md`: per section the verdict, one table over all tasks, and one table per task."""
+"""`leaderboard.md`: per section the verdict, one table over all tasks, and one table per task.
 
-from collections.abc import Iterator, Sequence
+`brief` is the page of a published board, which has few words: a section of one cell has no table over all tasks, the
+tables of tasks have their sizes side by side and of each the means and what they gain, and of the floors the best.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 from fisher.common.text import escape
 from leaderboard.render import summary
 from leaderboard.render import wording as words
-from leaderboard.render.text import bounds, points
+from leaderboard.render.text import bounds, points, quantity
 from leaderboard.render.wording import Columns, Table, draw, failed, table
+from leaderboard.stats.significance import ALPHA
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.ensembles import MEMBERS
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 
 EXPLAINED = "index.html, next to this file, explains every column and has the rest."
-
+BRIEFLY = f"Each cell: {{what}} (difference to the baseline, \\* where p (Holm) < {ALPHA}); bold: the best mean."
+ARROW = "\N{RIGHTWARDS ARROW}"
+FEW = 4  # cells with so many say what the default comes to, too
 IN_TITLE = ("tasks", "protocol", "differs in")
+NOT_BRIEF = ("selection", "metric", "precision")
 
 
 def text(sections: Sequence[Section], *, without_cost: bool = False, problems: int = 0) -> str:
     """Return `leaderboard.md`."""
     blocks = ["# Leaderboard", EXPLAINED, *words.general_notes(sections, problems)]
     for section in sections:
-        blocks += _summary(section, without_cost)
+        blocks += [*_summary(section, without_cost), *_over_all(section, without_cost)]
         for cells in words.by_task(section):
             blocks += _task(section, cells)
     return "\n\n".join(blocks) + "\n"
 
 
-def _summary(section: Section, without_cost: bool) -> Iterator[str]:
-    yield f"## {escape(section.title, 'markdown')}"
+def brief(sections: Sequence[Section], about: str) -> str:
+    """Return the page of a published board; `about` says where the rest is."""
+    blocks = ["# Leaderboard", about, *words.general_notes(sections, 0)]
+    for section in sections:
+        blocks += _summary(section, False, brief=True)
+        if len(section.cells) == 1:
+            blocks += _task(section, list(section.cells), alone=True)
+            continue
+        blocks += [*_over_all(section, False, brief=True), BRIEFLY.format(what=_brief_head(section))]
+        for cells in words.by_task(section):
+            blocks += _brief_task(section, cells)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _summary(section: Section, without_cost: bool, *, brief: bool = False) -> Iterator[str]:
+    yield f"## {escape(section.heading, 'markdown')}"
     yield f"**{' '.join(summary.verdict(section, 'markdown', without_cost))}**"
-    facts = [(name, value) for name, value in words.facts(section) if name not in IN_TITLE]
+    left_out = (*IN_TITLE, *NOT_BRIEF) if brief else IN_TITLE
+    facts = [(name, value) for name, value in words.facts(section) if name not in left_out]
     yield "; ".join(f"{name} {escape(value, 'markdown')}" for name, value in facts) + "."
-    if len(section.ranking.strategies) > 1:
-        yield draw(summary.ranking(section, "markdown", without_cost), "markdown")
-    notes = list(summary.notes(section, "markdown"))
+    notes = list(summary.notes(section, "markdown", findings=not brief))
     if notes:
         yield "\n".join(f"- {line}" for line in notes)
 
 
-def _task(section: Section, cells: list[Cell]) -> Iterator[str]:
+def _over_all(section: Section, without_cost: bool, *, brief: bool = False) -> Iterator[str]:
+    if len(section.ranking.strategies) > 1:
+        yield draw(summary.ranking(section, "markdown", without_cost, brief=brief), "markdown")
+
+
+def _task(section: Section, cells: list[Cell], *, alone: bool = False) -> Iterator[str]:
     notes = words.Notes()
-    scores = draw(_scores(section, cells, notes), "markdown")
+    scores = draw(_scores(section, cells, notes, alone), "markdown")
     amount = f" at {cells[0].amount}" if len(cells) == 1 else ""
     yield f"### {escape(words.task_heading(section, cells[0]), 'markdown')}{amount}"
     reach = [(cell.amount, text) for cell in cells if (text := words.reach(cell))]
@@ -52,9 +80,11 @@ def _task(section: Section, cells: list[Cell]) -> Iterator[str]:
         yield "\n".join(f"- {line}" for line in notes.lines("markdown"))
 
 
-def _scores(section: Section, cells: list[Cell], notes: words.Notes) -> Table:
+def _scores(section: Section, cells: list[Cell], notes: words.Notes, alone: bool) -> Table:
     base, tuned = section.baseline is not None, section.budget > 0
     rows = [(cell, row) for cell in cells for row in words.shown(cell)]
+    if alone:
+        rows = [item for item in rows if not item[1].is_floor] + [item for item in rows if item[1].is_floor][:1]
     tested = any(row.comparison and not row.comparison.too_few for _, row in rows)
     columns = (
         Columns(["data"], lambda cell, row: [cell.amount], shown=len(cells) > 1),
@@ -66,7 +96,7 @@ def _scores(section: Section, cells: list[Cell], notes: words.Notes) -> Table:
             shown="default" in section.others,
         ),
         Columns([f"tuned ({section.budget}) [95 %]" if tuned else "mean [95 %]"], _mean),
-        Columns(["max"], lambda cell, row: [points(row.max) if row.restarts else "-"]),
+        Columns(["max"], lambda cell, row: [points(row.max) if row.restarts else "-"], shown=not alone),
         Columns(
             [f"ensemble ({min(MEMBERS, section.budget)})"],
             lambda cell, row: [points(section.mean_by("ensemble", cell, row))],
@@ -75,8 +105,60 @@ def _scores(section: Section, cells: list[Cell], notes: words.Notes) -> Table:
         Columns(["failed"], lambda cell, row: [failed(row) if row.restarts else "-"]),
         Columns(["vs base [95 %]"], lambda cell, row: words.against(row)[:1], shown=base),
         Columns(["p (Holm)"], lambda cell, row: words.against(row)[1:], shown=base and tested),
+        *(_alone(section) if alone else ()),
     )
     return table(columns, rows)
+
+
+def _alone(section: Section) -> Iterator[Columns]:
+    """Yield what the table over all tasks has besides, for the table of the only cell there is."""
+    made = section.ranking
+    entries = {entry.strategy: entry for entry in (*made.strategies, *made.short)}
+
+    def of(show: Callable[..., Sequence[str]]) -> Callable[..., Sequence[str]]:
+        return lambda cell, row: show(entries[row.strategy]) if row.strategy in entries else ["-"]
+
+    time = Columns(["time"], lambda entry: [quantity(entry.relative_seconds, "x")], shown=section.baseline is not None)
+    for column in (*summary.beaten(made.reference, "reference", made, brief=True), time):
+        yield Columns(column.heads, of(column.cells), column.shown)
+
+
+def _brief_task(section: Section, cells: list[Cell]) -> Iterator[str]:
+    yield f"### {escape(words.task_heading(section, cells[0]), 'markdown')}"
+    said = [(cell, words.undertrained(cell) if cell.learned else words.nothing_learned([cell])) for cell in cells]
+    found = [f"{points(cell.detectable)} ({cell.amount})" for cell in cells if not math.isnan(cell.detectable)]
+    lines = [f"{cell.amount}: {text}" for cell, text in said if text]
+    lines += [f"Differences found with a power of 80 %: {', '.join(found)}."] if found else []
+    if lines:
+        yield "\n".join(f"- {line}" for line in lines)
+    rows = [row for cell in cells for row in words.shown(cell)]
+    floors = dict.fromkeys(row.strategy for row in rows if row.is_floor)
+    order = [entry.strategy for entry in section.ranking.strategies]
+    names = dict.fromkeys(name for name in (*order, *(row.strategy for row in rows)) if name not in floors)
+    columns = [Columns(["strategy"], lambda name: [escape(name, "markdown")], align="left")]
+    columns += [Columns([cell.amount], functools.partial(_brief_cell, section, cell)) for cell in cells]
+    yield draw(table(columns, [(name,) for name in (*names, *list(floors)[:1])]), "markdown")
+
+
+def _brief_cell(section: Section, cell: Cell, name: str) -> list[str]:
+    """Return mean and difference to the baseline: nothing of a row with the predictions of another."""
+    row = cell.row(name)
+    if row is None or row.same_as is not None:
+        return ["-"]
+    mark = "" if row.complete else f", {words.count(row)} restarts"
+    found = row.comparison
+    star = "\\*" if found and found.significant else ""
+    gain = f" ({points(found.difference, sign=True)}{star})" if found else ""
+    default = section.mean_by("default", cell, row) if len(section.cells) <= FEW else math.nan
+    before = "" if math.isnan(default) else f"{points(default)} {ARROW} "
+    return [before + _score(cell, row) + gain + mark]
+
+
+def _brief_head(section: Section) -> str:
+    """Say which means these tables show."""
+    if not section.budget:
+        return "mean"
+    return f"{f'default {ARROW} ' if len(section.cells) <= FEW else ''}tuned ({section.budget})"
 
 
 def _name(row: Row) -> str:
@@ -84,8 +166,12 @@ def _name(row: Row) -> str:
 
 
 def _mean(cell: Cell, row: Row) -> list[str]:
-    """Return the mean with its interval, bold where it is the best of the cell."""
+    """Return the mean with its interval."""
+    return [_score(cell, row) + bounds(row.mean_low, row.mean_high)]
+
+
+def _score(cell: Cell, row: Row) -> str:
+    """Return the mean, bold where it is the best of the cell."""
     if not row.restarts:
-        return ["no result"]
-    mean = f"**{points(row.mean)}**" if row in cell.best else points(row.mean)
-    return [mean + bounds(row.mean_low, row.mean_high)]
+        return "no result"
+    return f"**{points(row.mean)}**" if row in cell.best else points(row.mean)

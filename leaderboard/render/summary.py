@@ -11,6 +11,7 @@ from leaderboard.render.wording import (
     Columns,
     Table,
     against,
+    amount_in_words,
     better,
     failed,
     has_cost,
@@ -27,6 +28,7 @@ from leaderboard.render.wording import (
 from leaderboard.stats.comparison import Comparison, Pooled
 from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.cells import Cell
+from leaderboard.tables.names import tasks_title
 from leaderboard.tables.ranking import RankedStrategy, Ranking
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
@@ -61,27 +63,29 @@ def _leader(section: Section, style: Style) -> str:
     first = [entry for entry in ranking.strategies if entry.rank == 1]
     leader = first[0]
     names = listed([escape(entry.strategy, style) for entry in first])
-    role = ", the baseline" if [entry.strategy for entry in first] == [section.baseline] else ""
-    rank = fixed(leader.mean_rank, 2) + _rank_bounds(leader)
-    text = f"Best mean rank over {_cells(section)}: {'shared by ' if len(first) > 1 else ''}{names}{role} ({rank})"
+    role = ", the baseline," if [entry.strategy for entry in first] == [section.baseline] else ""
+    have = f"{names} share" if len(first) > 1 else f"{names}{role} has"
     cells = [cell for cell in section.cells if cell.learned and not cell.undertrained]
+    compared = [(leader.pooled, section.baseline), (leader.reference, ranking.reference)]
     row = cells[0].row(leader.strategy)
     if len(cells) == 1 and row is not None:
-        text = f"Best at {_where(section, cells[0], style)}: {names}{role}, mean {points(row.mean)}"
+        where = f"At {amount_in_words(cells[0])} of {escape(task_name(section, cells[0]), style)}"
+        what = f"mean, {points(row.mean)}{bounds(row.mean_low, row.mean_high)}"
         if row.comparison:
-            text += f", {_difference(row.comparison)} points against {short_name(section.baseline)}"
-    compared = [(leader.pooled, section.baseline), (leader.reference, ranking.reference)]
+            what += f", {_difference(row.comparison)} points against {short_name(section.baseline)}"
+            what += f" ({_tested(row.comparison.p_holm)})"
+            compared = compared[1:]
+    else:
+        where = f"Over {len(cells)} cells ({_tasks(cells, style)})"
+        what = f"mean rank, {fixed(leader.mean_rank, 2)}{_rank_bounds(leader)}"
+    text = f"{where}{_budget(section)}, {have} the best {what}"
     told = [_beats(found, short_name(name)) for found, name in compared if not math.isnan(found.improvement)]
     return f"{text}; of the restarts, it beats {' and '.join(told)}." if told else f"{text}."
 
 
-def _cells(section: Section) -> str:
-    count = section.ranking.cells
-    return f"{count} cell{'s' if count > 1 else ''} of task and share of the training data{_budget(section)}"
-
-
-def _where(section: Section, cell: Cell, style: Style) -> str:
-    return f"{cell.amount} of {escape(task_name(section, cell), style)}{_budget(section)}"
+def _tasks(cells: Sequence[Cell], style: Style) -> str:
+    amounts = ", ".join(dict.fromkeys(cell.amount for cell in cells))
+    return f"{escape(tasks_title(cell.task for cell in cells), style)} at {amounts}"
 
 
 def _budget(section: Section) -> str:
@@ -93,10 +97,13 @@ def _difference(found: Comparison) -> str:
 
 
 def _beats(found: Pooled, name: str) -> str:
-    text = f"{name} on {better(found)[0]}"
-    if math.isnan(found.p_holm):
-        return f"{text} (too few to test)"
-    return f"{text} ({'' if found.p_holm < ALPHA else 'not '}significantly different, p {p_value(found.p_holm)})"
+    return f"{name} on {better(found)[0]} ({_tested(found.p_holm)})"
+
+
+def _tested(p: float) -> str:
+    if math.isnan(p):
+        return "too few to test"
+    return f"{'' if p < ALPHA else 'not '}significantly different, p {p_value(p)}"
 
 
 def _certainty(section: Section, style: Style) -> str:
@@ -152,8 +159,11 @@ def _rank_bounds(entry: RankedStrategy) -> str:
 # --- what else must be known ------------------------------------------------------------------------------------------
 
 
-def notes(section: Section, style: Style) -> Iterator[str]:
-    """Yield what must be known beyond the verdict: where it does not hold, what is one method, single findings."""
+def notes(section: Section, style: Style, *, findings: bool = True) -> Iterator[str]:
+    """Yield what must be known beyond the verdict: where it does not hold, what is one method, single findings.
+
+    findings: whether single differences are named, which a table may mark.
+    """
     not_learned = [cell for cell in section.cells if not cell.learned]
     if not_learned and len(not_learned) < len(section.cells):
         yield f"{nothing_learned(not_learned)} At: {_places(section, not_learned, style)}."
@@ -164,7 +174,7 @@ def notes(section: Section, style: Style) -> Iterator[str]:
     if section.baseline and len(whole) > 1 and section.baseline not in whole:
         yield "The baseline is not complete, so no strategy is compared with it over all cells."
     yield from _same(section, style)
-    yield from _findings(section, style)
+    yield from _findings(section, style) if findings else ()
     yield from unranked(section, style)
 
 
@@ -249,10 +259,10 @@ def _failed(best: Row | None, base: Row | None) -> str:
     return failed(best) + of_base if best else "-"
 
 
-def ranking(section: Section, style: Style, without_cost: bool) -> Table:
+def ranking(section: Section, style: Style, without_cost: bool, *, brief: bool = False) -> Table:
     """One line per strategy over all cells, ties as ties; those planned with fewer restarts come last, without a rank.
 
-    A terminal is too narrow for the second reference and for the ranks without tuning.
+    A terminal is too narrow for the second reference and for the ranks without tuning; brief: shares have no intervals.
     """
     made, untuned, wide = section.ranking, section.untuned, style == "markdown"
     cost = section.baseline is not None and has_cost(section, without_cost)
@@ -266,18 +276,23 @@ def ranking(section: Section, style: Style, without_cost: bool) -> Table:
             shown=wide and section.budget > 0,
         ),
         Columns(["failed"], lambda entry: [failed(entry)]),
-        *_beaten(section.baseline, "pooled", made),
-        *(_beaten(made.reference, "reference", made) if wide else ()),
+        *beaten(section.baseline, "pooled", made, brief=brief),
+        *(beaten(made.reference, "reference", made, brief=brief) if wide else ()),
         Columns(["time"], lambda entry: [quantity(entry.relative_seconds, "x")], shown=cost),
     )
     return table(columns, [(entry,) for entry in (*made.strategies, *made.short)])
 
 
-def _beaten(name: str | None, field: str, made: Ranking) -> tuple[Columns, Columns]:
-    """Return how often a strategy is beaten, and the p-values of that where there are any."""
+def beaten(name: str | None, field: str, made: Ranking, *, brief: bool = False) -> tuple[Columns, Columns]:
+    """Return how often a strategy is beaten, and the p-values of that where there are any; brief: without intervals."""
     found = [getattr(entry, field) for entry in (*made.strategies, *made.short)]
     tested = any(not math.isnan(one.p_holm) for one in found)
+
+    def often(entry: RankedStrategy) -> list[str]:
+        text = better(getattr(entry, field))[0]
+        return [text.partition(" [")[0] if brief else text]
+
     return (
-        Columns([f"beats {short_name(name)}"], lambda entry: better(getattr(entry, field))[:1], shown=name is not None),
+        Columns([f"beats {short_name(name)}"], often, shown=name is not None),
         Columns(["p (Holm)"], lambda entry: better(getattr(entry, field))[1:], shown=tested),
     )

@@ -36,7 +36,7 @@ def _draw(table: Table) -> str:
 
 
 def _summary(section: Section, without_cost: bool) -> Iterator[str]:
-    yield _prose(f"=== {escape(section.title)} ===")
+    yield _prose(f"=== {escape(section.heading)} ===")
     if not any(cell.learned for cell in section.cells):
         yield _prose(words.nothing_learned(section.cells))
     yield "\n".join(_prose(f"{name}: {escape(value)}") for name, value in words.facts(section))

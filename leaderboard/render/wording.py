@@ -10,7 +10,8 @@ from fisher.common.text import Style, escape
 from leaderboard.render.text import bounds, fixed, p_value, points, share
 from leaderboard.stats.comparison import Pooled
 from leaderboard.stats.significance import ALPHA, MINIMUM, restarts_needed
-from leaderboard.tables.cells import Cell, is_synthetic, lengths
+from leaderboard.tables.cells import Cell, lengths
+from leaderboard.tables.names import is_synthetic, measure, task_title
 from leaderboard.tables.ranking import RankedStrategy, Ranking
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import DEVLIN, Section
@@ -214,13 +215,18 @@ def task_name(section: Section, cell: Cell) -> str:
     metrics = {other.metric for other in section.cells if other.task == cell.task}
     data = {other.data for other in section.cells if other.task == cell.task}
     extra = ([cell.metric] if len(metrics) > 1 else []) + ([f"dev set {cell.data[:8]}"] if len(data) > 1 else [])
-    return cell.task + (f" ({', '.join(extra)})" if extra else "")
+    return task_title(cell.task) + (f" ({', '.join(extra)})" if extra else "")
 
 
 def task_heading(section: Section, cell: Cell) -> str:
-    """Return a task's name with its metric, and that it is synthetic if it is."""
-    kind = ", synthetic, not GLUE" if is_synthetic(cell.task) else ""
-    return f"{task_name(section, cell)} ({cell.metric}{kind})"
+    """Return a task's name with its metric."""
+    return f"{task_name(section, cell)}: {measure(cell.metric)}"
+
+
+def amount_in_words(cell: Cell) -> str:
+    """Return how much of its training data a cell uses, for sentences: `250 examples`."""
+    kind, _, count = cell.size.partition(" = ")
+    return f"{count} examples" if kind == "n" else cell.size.replace(" per", " examples per") or cell.amount
 
 
 def by_task(section: Section) -> list[list[Cell]]:

@@ -26,11 +26,6 @@ from leaderboard.tables.rows import FITTED, Row, make_row, named_restarts
 from leaderboard.tables.trials import TrialRow, grouped
 
 
-def is_synthetic(task: str) -> bool:
-    """Return whether a task is one of the embedded ones, which must never be taken for GLUE."""
-    return task.startswith("pocket-")
-
-
 class Pair(NamedTuple):
     """Two rows of a cell, by their index, and how the first compares with the second; Holm is over all its pairs."""
 

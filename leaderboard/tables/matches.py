@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from leaderboard.render.text import percent
 from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.significance import ALPHA, MINIMUM
-from leaderboard.tables.cells import Cell, common, compare_rows, is_synthetic
+from leaderboard.tables.cells import Cell, common, compare_rows
+from leaderboard.tables.names import is_synthetic
 from leaderboard.tables.published import Figure, Reference, references, task_key
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section, field_text

@@ -18,6 +18,7 @@ from leaderboard.stats.intervals import Values, by_unit
 from leaderboard.stats.rounding import rounded, rounded_p
 from leaderboard.stats.significance import ALPHA
 from leaderboard.tables.cells import Cell, common, relative_seconds, sides, unit_over_cells
+from leaderboard.tables.names import task_title
 from leaderboard.tables.rows import Row
 
 Table = Mapping[str, list[Row]]  # by strategy: its rows, one per cell
@@ -95,7 +96,7 @@ def _why_unranked(strategy: str, cells: Sequence[Cell]) -> str | None:
         if row is None or not row.full:
             got = "no trial" if row is None else f"{row.restarts} of {row.expected} restarts"
             got += f" by plan, others {row.cell_restarts}," if row and row.short else ""
-            reasons.append(f"{got} at {cell.task} {cell.amount}")
+            reasons.append(f"{got} at {task_title(cell.task)} {cell.amount}")
     more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
     return f"{reasons[0]}{more}" if reasons else None
 

@@ -20,6 +20,7 @@ from leaderboard.stats.choosing import RULES
 from leaderboard.tables.cells import Cell, make_cell
 from leaderboard.tables.choices import Choice, choice_of, choose
 from leaderboard.tables.curves import Curve, curves
+from leaderboard.tables.names import is_synthetic, tasks_title
 from leaderboard.tables.ranking import RankedStrategy, Ranking, rank
 from leaderboard.tables.rows import Row
 from leaderboard.tables.trials import VERSIONS, TrialRow, grouped
@@ -53,6 +54,11 @@ class Section:
     rule: str = ""
     budget: int = 0
     others: Mapping[str, "Section"] = field(default_factory=dict)
+
+    @property
+    def heading(self) -> str:
+        """The title with the tasks."""
+        return f"{tasks_title(cell.task for cell in self.cells)}: {self.title}"
 
     @functools.cached_property
     def choices(self) -> tuple[tuple[Cell, Choice], ...]:
@@ -143,7 +149,7 @@ def sections(trials: list[TrialRow], *, baseline: str | None = None) -> tuple[Se
     _check_baseline((trial.strategy for trial in trials), baseline)
     trials = choose(trials)
     groups = grouped(trials, "model", "protocol", "weights", "rule")
-    groups.sort(key=lambda group: (group[0][0], -len(group[1])))  # of one model the protocol with most trials first
+    groups.sort(key=_order)
     rules = {rule: {key[:3]: group for key, group in groups if key[3] == rule} for rule in ("", *RULES)}
     tops = [(key, group) for key, group in groups if _leads(key, rules)]
     keys = [key for key, _ in tops]
@@ -160,6 +166,12 @@ def sections(trials: list[TrialRow], *, baseline: str | None = None) -> tuple[Se
         )
         for (key, group), title in zip(tops, _titles(keys), strict=True)
     )
+
+
+def _order(group: tuple[tuple[str, ...], list[TrialRow]]) -> tuple[bool, str, int]:
+    """Sort real tasks before synthetic ones, then by model; of one model the protocol with most trials comes first."""
+    (model, *_), trials = group
+    return all(is_synthetic(trial.task) for trial in trials), model, -len(trials)
 
 
 def _leads(key: tuple[str, ...], rules: Mapping[str, Mapping[tuple[str, ...], Any]]) -> bool:

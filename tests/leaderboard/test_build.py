@@ -111,7 +111,9 @@ def test_without_cost_nothing_differs_between_two_runs(small, store, tmp_path):
 
 def test_tied_winners_are_said_to_be_tied(record, store, tmp_path):
     text = build([store([record(0.7, strategy=name) for name in (MIX, BASE, "none")])], tmp_path / "out")
-    assert "(tied with 2)" in text and f"Best at 10 % of rte: {BASE}; {MIX}; none, mean 70.0" in " ".join(text.split())
+    assert "(tied with 2)" in text and f"At 10 % of RTE, {BASE}; {MIX}; none share the best mean, 70.0" in " ".join(
+        text.split()
+    )
 
 
 def test_the_terminal_text_fits_120_columns(realistic_records, record, store, tmp_path):
@@ -160,7 +162,7 @@ def test_the_command_prints_the_table_and_exits_0(small, store, capsys, printed)
     out, err = capsys.readouterr()
     explained = printed(main, *argv, "--explain")
     assert explained.endswith(out) and "sign-flip test" in explained and "sign-flip test" not in out
-    assert "=== small-bert, protocol lee20" in out and err == ""
+    assert "=== RTE: small-bert, protocol lee20" in out and err == ""
     assert f"baseline: {MIX}" in out
 
 
@@ -205,7 +207,7 @@ def test_records_without_any_result_make_a_table(record, store, tmp_path):
     text = build([store([record(None, status="timeout")])], tmp_path / "out")
     assert "No ranking: fewer than two strategies" in text
     assert "no strategy is complete" in text
-    assert "rte 10 %, none: restart 0: timeout: it broke" in text
+    assert "RTE 10 %, none: restart 0: timeout: it broke" in text
 
 
 # --- independence and scale

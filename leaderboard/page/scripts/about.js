@@ -70,16 +70,12 @@ function ended({status, failed_by: cause, reason}) {
 function aboutBoard() {
   const {facts, protocol, environment} = chosen.section;
   const length = protocol.steps ? `${protocol.steps} steps` : plural(protocol.epochs, "epoch");
+  const files = ["leaderboard.csv", "leaderboard.json", "leaderboard.md", "table.tex", board.records];
   return definitions([
     ["Model", facts.model],
     ["Protocol", saidOf(protocol)],
     ["Training", `learning rate ${protocol.lr}, ${length}, batch ${protocol.batch_size ?? "–"}`],
     ["Software", saidOf(environment)],
-    ["Downloads", downloads()],
+    ["Downloads", files.filter(isNumber).map(name => [html.a({href: name}, name), " "])],
   ]);
-}
-
-function downloads() {
-  const files = ["leaderboard.csv", "leaderboard.json", "leaderboard.md", "table.tex", board.records];
-  return files.filter(isNumber).map(name => [html.a({href: name}, name), " "]);
 }

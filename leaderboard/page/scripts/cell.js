@@ -73,23 +73,13 @@ const holm = found =>
 
 const FOLDED = 40; // rows from which on a table shows the headings of its cells alone
 
-const isSame = row => row.same_as !== null;
-const isShort = row => row.complete && row.short && !isSame(row);
-const GROUPS = [
-  {title: "ranked", has: row => row.ranked},
-  {title: "planned with fewer restarts: shown, not ranked; compared on the restarts of both", has: isShort},
-  {title: "floors that fine-tuning has to beat: shown, not ranked", has: isFloor},
-  {title: "same predictions as another strategy, and ranked as it", has: isSame},
-  {title: "restarts missing: shown, neither ranked nor compared", has: row => !row.complete && !isSame(row)},
-];
-
 // Means of two tasks have no order, so every cell has parts of its own.
 function partsOf(cells, count) {
   return cells.flatMap(cell =>
-    GROUPS.map((group, at) => {
-      const named = at ? `${headingOf(cell)}: ${group.title}` : headingOf(cell);
-      const rows = chosenRows(cell).filter(group.has);
-      return {title: cells.length > 1 ? named : group.title, rows, folds: count > FOLDED && cells.length > 1};
+    board.groups.map((group, at) => {
+      const named = at ? `${headingOf(cell)}: ${group}` : headingOf(cell);
+      const rows = chosenRows(cell).filter(row => row.group === at);
+      return {title: cells.length > 1 ? named : group, rows, folds: count > FOLDED && cells.length > 1};
     }),
   );
 }
@@ -137,7 +127,7 @@ const differenceOf = found => withInterval(signed(found.difference), found.low, 
 
 function versusBaseline(row) {
   if (row.strategy === chosen.section.baseline) return "baseline";
-  if (isSame(row)) return `as ${row.same_as}`;
+  if (row.same_as) return `as ${row.same_as}`;
   return row.comparison ? differenceOf(row.comparison) : "–";
 }
 

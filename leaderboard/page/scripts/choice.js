@@ -61,7 +61,7 @@ const strategyChooser = (label, key) =>
 function controls() {
   const {section} = chosen;
   const at = board.sections.indexOf(section);
-  const sections = board.sections.map((item, index) => [String(index), item.title]);
+  const sections = board.sections.map((item, index) => [String(index), item.heading]);
   const select = value => change(firstChoice(board.sections[Number(value)]));
   return [
     choice(`Model and protocol (${at + 1} of ${sections.length})`, "section", sections, String(at), select),

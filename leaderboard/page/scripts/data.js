@@ -25,7 +25,7 @@ const isSignificant = found => isNumber(found.p_holm) && found.p_holm < board.al
 const rowOf = (cell, label) => cell.rows.find(row => row.strategy === label);
 const rankedOf = cell => (cell.learned ? cell.rows.filter(row => row.ranked) : []);
 const bestOf = cell => rankedOf(cell).filter((row, _, rows) => row.mean === Math.max(...rows.map(other => other.mean)));
-const isFloor = row => row.full && !row.ranked && !row.same_as;
+const FLOORS = 2; // of board.groups
 const tasksOf = section => [...new Map(section.cells.map(cell => [cell.key, cell.title]))];
 const bySize = cells => cells.toSorted((a, b) => a.fraction - b.fraction);
 const sizeOf = cell => cell.amount.replace(" %", "");

@@ -23,7 +23,7 @@ function rankingTable({strategies, short, cells, reference, names}, baseline) {
     name: "ranking",
     caption: `All ${plural(cells, "cell")}`,
     columns,
-    parts: [strategies, short].map((rows, at) => ({title: GROUPS[at].title, rows})),
+    parts: [strategies, short].map((rows, at) => ({title: board.groups[at], rows})),
     sorting: {title: "Mean rank", falling: false},
   });
 }

@@ -28,7 +28,7 @@ function tuningTable(parts, budget) {
 }
 
 function tuningPlots(cell) {
-  const rows = shownRows(cell).filter(row => row.tuning?.curve.length && !isFloor(row));
+  const rows = shownRows(cell).filter(row => row.tuning?.curve.length && row.group !== FLOORS);
   if (!rows.length) return null;
   const picked = rows.find(row => row.strategy === chosen.strategy) ?? rows[0];
   const ofAxes = rows[0].tuning.axes.map(axis => axisPlot(cell, axis, rows));

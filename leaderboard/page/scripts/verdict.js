@@ -1,19 +1,27 @@
 // The first screen: what was run, and what it comes to over all tasks.
 
+const ALSO = 2; // of many other sections so many are told; the picker has all
+
 function facts() {
-  const synthetic = chosen.section.cells.some(cell => cell.synthetic) ? " Tasks named pocket-* are synthetic." : "";
-  const lost = board.problems ? ` ${plural(board.problems, "file")} could not be used.` : "";
-  return `${saidOf(chosen.section.facts)}.${synthetic}${lost}`;
+  return [`${saidOf(chosen.section.facts)}.`, ...board.notes].join(" ");
 }
 
 function verdict() {
   const {section} = chosen;
   const words = html.div(
-    html.h2({id: "verdict-title"}, "Over all tasks"),
+    html.h2({id: "verdict-title"}, section.heading),
     section.verdict.map((text, at) => html.p({class: at ? null : "result"}, text)),
     bullets(section.notes, {class: "differences"}),
+    board.sections.filter(other => other !== section).slice(0, ALSO).map(alsoOnThisBoard),
   );
   return html.div({class: "halves"}, words, forestPlot(section));
+}
+
+// What another section comes to, which its heading opens.
+function alsoOnThisBoard(section) {
+  const click = () => change(firstChoice(section));
+  const name = html.button({type: "button", class: "link", click}, section.heading);
+  return html.div({class: "also"}, html.h3(name), html.p(section.verdict[0]));
 }
 
 // How often every strategy beats the baseline, over all cells.

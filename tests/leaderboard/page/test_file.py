@@ -12,6 +12,7 @@ import pytest
 from leaderboard import page
 from leaderboard.build import build
 from leaderboard.page import data
+from leaderboard.tables.names import task_title
 
 HOSTILE = "x</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028 & <b>b</b> \"'"
 
@@ -70,7 +71,7 @@ def test_records_are_linked_only_where_the_page_has_them_in_its_folder(board, tm
     [("sst2", "SST-2"), ("cola", "CoLA"), ("mine", "mine"), ("pocket-stsb", "pocket-STS-B (synthetic)")],
 )
 def test_tasks_are_named_as_people_write_them(task, title):
-    assert data.task_title(task) == title
+    assert task_title(task) == title
 
 
 def test_lines_of_the_scripts_are_readable():

@@ -480,7 +480,9 @@ def enlarged(document):
     rows = [copy.deepcopy(row) | {"strategy": name, "mean": 0.6 + at / 1000} for at, name in enumerate(names)]
     sizes = [(f"task{task}", size) for task in range(9) for size in (0.01, 0.02, 0.05, 0.1, 1.0)]
     cell = section["cells"][0] | {"rows": rows, "pairs": all_pairs(section["cells"][0]["pairs"], len(names))}
-    section["cells"] = [cell | {"task": task, "fraction": size, "amount": f"{100 * size:g} %"} for task, size in sizes]
+    section["cells"] = [
+        cell | {"task": task, "title": task, "fraction": size, "amount": f"{100 * size:g} %"} for task, size in sizes
+    ]
     return document
 
 
@@ -572,10 +574,14 @@ def test_the_skip_link_leads_to_the_verdict_and_keeps_the_choice(page, honest_re
     others = [honest_record(name, r, 0.6 + r / 50) for name in (BASE, MIX) for r in range(2)]
     for item in others:
         item["config"] |= {"protocol": item["config"]["protocol"] | {"bias_correction": False}}
-    page.open(built([*records, *others]))
-    first = page.texts("#facts")[0]
-    page.choose("section", "1")
-    assert "bias_correction true" in first and "bias_correction false" in page.texts("#facts")[0]
+    folder = built([*records, *others])
+    page.open(folder)
+    first = page.texts("#verdict h2")[0]
+    other = json.loads((folder / "leaderboard.json").read_text())["sections"][1]
+    assert page.texts("#verdict .also") == [other["heading"] + other["verdict"][0]]
+    page.click("#verdict .also button")
+    assert page.texts("#verdict h2") == [other["heading"]]
+    assert "bias_correction true" in first and "bias_correction false" in page.texts("#verdict h2")[0]
     page.run("window.kept = document.getElementById('answer-title')")
     page.click(".skip")
     assert page.browser.switch_to.active_element.get_attribute("id") == "verdict"

@@ -116,5 +116,5 @@ def test_the_explanations_and_the_verdict_are_there(content):
     assert set(made["wording"]) == told
     assert "cost" not in document.document(content, without_cost=True)["wording"]
     (section,) = made["sections"]
-    assert section["learned"] and section["verdict"][0].startswith("Best mean rank over 2 cells")
+    assert section["learned"] and section["verdict"][0].startswith("Over 2 cells (")
     assert [bool(cell["reach"]) for cell in section["cells"]] == [True, True]

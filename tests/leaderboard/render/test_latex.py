@@ -47,6 +47,6 @@ def test_the_best_of_a_column_is_bold_and_incomplete_rows_are_not(record, arrang
 def test_one_table_per_share_of_the_data_with_a_column_per_task(record, arrange):
     entries = [record(0.5, task=task, fraction=fraction) for task in ("cola", "rte") for fraction in (0.1, 1.0)]
     made = latex.text(arrange(entries[:-1]))
-    assert re.findall(r"Strategy & (.*) \\\\", made) == ["cola", "cola & rte"]
+    assert re.findall(r"Strategy & (.*) \\\\", made) == ["CoLA", "CoLA & RTE"]
     assert made.index("100 \\%") < made.index("10 \\% of")
     assert "Mean (max) over 1 restart with" in made

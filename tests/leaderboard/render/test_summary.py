@@ -46,14 +46,14 @@ def test_a_clear_leader(said, noted):
     scores = {"none": BASE, "a": BETTER}
     leader, certainty, price = said(scores, ("cola", "rte"))
     assert leader == (
-        "Best mean rank over 2 cells of task and share of the training data: a (1.00 [1.00, 1.00]); of the restarts, "
+        "Over 2 cells (CoLA, RTE at 10 %), a has the best mean rank, 1.00 [1.00, 1.00]; of the restarts, "
         "it beats plain fine-tuning on 100 % [100, 100] (significantly different, p <0.001)."
     )
     assert certainty == "All others differ significantly from it."
     assert price == "Failed runs: 0/24 (plain fine-tuning 0/24); cost: 1.00 times the seconds of plain fine-tuning."
     (findings,) = noted(scores, ("cola", "rte"))
     assert "2 of 2 comparisons tested: a at " in findings
-    assert f"a at cola 10 % (+{100 * (BETTER - BASE).mean():.1f})" in findings
+    assert f"a at CoLA 10 % (+{100 * (BETTER - BASE).mean():.1f})" in findings
 
 
 def test_gains_stand_before_losses(noted):
@@ -61,13 +61,24 @@ def test_gains_stand_before_losses(noted):
     gain = BASE + 0.01 * np.array([*[-0.3] * 3, *[1] * 9])
     losses = {f"worse{at}": BASE - 0.02 - 0.01 * at for at in range(summary.SHOWN)}
     (findings,) = noted({"none": BASE, "gain": gain, **losses})
-    assert f"{summary.SHOWN + 1} of {summary.SHOWN + 1} comparisons tested: gain at rte 10 % (+0.7); " in findings
+    assert f"{summary.SHOWN + 1} of {summary.SHOWN + 1} comparisons tested: gain at RTE 10 % (+0.7); " in findings
 
 
 def test_of_one_cell_its_mean_is_told_and_not_a_rank(said):
     gain = f"+{100 * (BETTER - BASE).mean():.1f} ["
     leader = said({"none": BASE, "a": BETTER})[0]
-    assert leader.startswith(f"Best at 10 % of rte: a, mean {100 * BETTER.mean():.1f}, {gain}") and "rank" not in leader
+    assert leader.startswith(f"At 10 % of RTE, a has the best mean, {100 * BETTER.mean():.1f} [")
+    assert f"], {gain}" in leader and leader.endswith(
+        "] points against plain fine-tuning (significantly different, p <0.001)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "said_as"), [({"examples": 250}, "250 examples"), ({"per_class": 16}, "16 examples per class")]
+)
+def test_sizes_are_told_in_words(said, size, said_as):
+    leader = said({"none": BASE, "a": BETTER}, ("pocket-rte",), size=size)[0]
+    assert leader.startswith(f"At {said_as} of pocket-RTE (synthetic), a has the best mean, ")
 
 
 def test_a_leader_that_does_not_differ_from_the_baseline(said):
@@ -95,14 +106,14 @@ def test_too_few_to_test(said, section_of, count, config, units):
 def test_the_baseline_leads(said, noted):
     scores = {"none": BETTER, "a": BASE}
     sentences = said(scores)
-    assert sentences[0].startswith("Best at 10 % of rte: none, the baseline, mean ")
+    assert sentences[0].startswith("At 10 % of RTE, none, the baseline, has the best mean, ")
     assert not any("it beats" in sentence for sentence in sentences)
-    assert f"a at rte 10 % (-{100 * (BETTER - BASE).mean():.1f})" in noted(scores)[-1]
+    assert f"a at RTE 10 % (-{100 * (BETTER - BASE).mean():.1f})" in noted(scores)[-1]
 
 
 def test_leaders_share_the_first_rank(said):
     leader = said({"b": BASE, "a": BASE}, ("cola", "rte"))[0]
-    assert leader.startswith("Best mean rank over 2 cells of task and share of the training data: shared by a; b (1.50")
+    assert leader.startswith("Over 2 cells (CoLA, RTE at 10 %), a; b share the best mean rank, 1.50")
 
 
 def test_no_baseline_no_comparison(said):
@@ -183,9 +194,9 @@ def test_a_task_that_nobody_learned_is_named_first_after_the_verdict(record, arr
     (section,) = arrange(entries)
     first = next(summary.notes(section, "plain"))
     assert first == (
-        "No strategy learned this task (4 of 4 runs failed): more epochs, another rate, more data. At: wnli 10 %."
+        "No strategy learned this task (4 of 4 runs failed): more epochs, another rate, more data. At: WNLI 10 %."
     )
-    assert summary.best_per_cell(section, "plain", True).rows[1][:3] == ["wnli", "10 %", "none learned it"]
+    assert summary.best_per_cell(section, "plain", True).rows[1][:3] == ["WNLI", "10 %", "none learned it"]
 
 
 # --- the terminal

@@ -58,7 +58,7 @@ def test_the_shipped_figures_are_those_of_the_papers() -> None:
 def test_a_cell_stands_next_to_its_published_figure(record: Make) -> None:
     scores = [0.55, 0.65]
     text = compared([*rte(record, DEVLIN, [0.5, 0.5]), *rte(record, MIXOUT, scores)])
-    found = line(text, "rte", "100 %", MIXOUT)[3:]
+    found = line(text, "RTE", "100 %", MIXOUT)[3:]
     assert found[:3] == ["2", "60.0", "61.6"], "n, mean, published mean"
     assert found[3].startswith("-1.6 ["), "with an interval"
     assert found[4:9] == ["65.0", "74.0", "-9.0", "0/2", "-"], "max, published, difference, failed, published"
@@ -72,7 +72,7 @@ def test_the_interval_is_that_of_our_mean_moved_by_the_published_one(record: Mak
     low, high = interval(scores)
     text = compared(rte(record, MIXOUT, scores))
     gap = f"[{100 * (low - 0.616):+.1f}, {100 * (high - 0.616):+.1f}]"
-    assert line(text, "rte", "100 %", MIXOUT)[6].endswith(gap)
+    assert line(text, "RTE", "100 %", MIXOUT)[6].endswith(gap)
     assert "No direction: that strategy" in text, "without the first strategy of the table there is no direction"
 
 
@@ -81,8 +81,8 @@ def test_directions_are_paired_and_compared_by_sign(record: Make) -> None:
     better, worse = [score + 0.02 for score in base], [score - 0.02 for score in base]
     records = [*rte(record, DEVLIN, base), *rte(record, MIXOUT, better), *rte(record, "wdecay(w_pre, 0.07)", worse)]
     text = compared(records)
-    assert line(text, "rte", "100 %", MIXOUT, "mean")[4:] == ["+5.1", "+2.0 [+2.0, +2.0]", "same", "yes"]
-    assert line(text, "rte", "100 %", "wdecay(w_pre, 0.07)", "mean")[4:] == [
+    assert line(text, "RTE", "100 %", MIXOUT, "mean")[4:] == ["+5.1", "+2.0 [+2.0, +2.0]", "same", "yes"]
+    assert line(text, "RTE", "100 %", "wdecay(w_pre, 0.07)", "mean")[4:] == [
         "+0.5",
         "-2.0 [-2.0, -2.0]",
         "opposite",
@@ -100,24 +100,24 @@ def test_directions_are_paired_and_compared_by_sign(record: Make) -> None:
 
 def test_failed_runs_stand_next_to_those_the_paper_prints(record: Make) -> None:
     text = compared(rte(record, MIXOUT, [0.5, 0.0], task="cola"))
-    assert line(text, "cola", "100 %", MIXOUT)[-2:] == ["0/2", "1 of 20"]
+    assert line(text, "CoLA", "100 %", MIXOUT)[-2:] == ["0/2", "1 of 20"]
     names = ["dropout(0.1) + head:none", "mixout(w_pre, 0.8) + head:none"]
     text = compared([item for name in names for item in rte(record, name, [0.5])], "lee20-figure4")
-    assert [line(text, "rte", "100 %", name)[-1] for name in names] == ["at least 15 of 20", "4 of 20"]
+    assert [line(text, "RTE", "100 %", name)[-1] for name in names] == ["at least 15 of 20", "4 of 20"]
     assert "No direction: that strategy" in text, "no score is printed, so there is no direction"
 
 
 def test_every_reading_of_a_strategy_meets_its_figure(record: Make) -> None:
     coupled, fed = "wdecay(w_pre, 0.01, form=coupled)", "mixout(w_pre, 0.7, layers=fed, gradient=authors)"
     text = compared([item for name in (DECAY, coupled, fed) for item in rte(record, name, [0.6])])
-    published = {name: line(text, "rte", "100 %", name)[5] for name in (DECAY, coupled, fed)}
+    published = {name: line(text, "RTE", "100 %", name)[5] for name in (DECAY, coupled, fed)}
     assert published == {DECAY: "56.3", coupled: "56.3", fed: "61.6"}
     assert "Not run here: 42 of the 44" in text
 
 
 def test_no_difference_is_no_direction(record: Make) -> None:
     text = compared([*rte(record, DEVLIN, [0.5, 0.6]), *rte(record, MIXOUT, [0.6, 0.5])])
-    assert line(text, "rte", "100 %", MIXOUT, "mean")[6:] == ["no difference here", "too few"]
+    assert line(text, "RTE", "100 %", MIXOUT, "mean")[6:] == ["no difference here", "too few"]
 
 
 def test_a_difference_between_failed_runs_is_no_direction(record: Make) -> None:
@@ -125,14 +125,14 @@ def test_a_difference_between_failed_runs_is_no_direction(record: Make) -> None:
     for item in records:
         item["result"] |= {"status": "failed", "failed": True, "failed_by": "rule", "failed_plain": True}
     text = compared(records)
-    assert line(text, "rte", "100 %", MIXOUT, "mean")[6] == "all runs failed"
+    assert line(text, "RTE", "100 %", MIXOUT, "mean")[6] == "all runs failed"
     assert line(text, MIXOUT) == [MIXOUT, "0", "0", "1"]
     assert "Of 1 published differences: 1: all runs failed." in text
 
 
 def test_an_incomplete_strategy_is_shown_without_a_direction(record: Make) -> None:
     text = compared([*rte(record, DEVLIN, [0.5, 0.6]), *rte(record, MIXOUT, [0.7])])
-    assert line(text, "rte", "100 %", MIXOUT)[3] == "1/2"
+    assert line(text, "RTE", "100 %", MIXOUT)[3] == "1/2"
     assert "No direction: that strategy" in text
 
 
@@ -156,16 +156,16 @@ def test_table_4_compares_maxima_and_says_that_dev_is_not_test(record: Make) -> 
     head = "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)"
     text = compared([*rte(record, DEVLIN, [0.5, 0.7]), *rte(record, head, [0.6, 0.6])], "lee20-table4")
     assert "- scored on: dev, published: test (GLUE server)" in text
-    assert line(text, "rte", "100 %", head, "max")[4:] == ["+2.0", "-10.0", "opposite", "-"]
-    assert line(text, "rte", "100 %", head)[5:7] == ["-", "-"], "no mean is printed"
+    assert line(text, "RTE", "100 %", head, "max")[4:] == ["+2.0", "-10.0", "opposite", "-"]
+    assert line(text, "RTE", "100 %", head)[5:7] == ["-", "-"], "no mean is printed"
 
 
 def test_shares_that_the_paper_has_meet_only_each_other(record: Make) -> None:
     guided, place = "guided_dropout(0, 0.099)", {"task": "rte", "model": "bert-base-uncased", "metric": "combined"}
     records = [record(0.6, strategy=guided, fraction=share, **place) for share in (1.0, 0.5)]
     text = compared(records, "sharma24-surgical")
-    assert line(text, "rte", "100 %", guided)[5] == "68.8"
-    assert line(text, "rte", "50 %", guided)[5] == "62.1"
+    assert line(text, "RTE", "100 %", guided)[5] == "68.8"
+    assert line(text, "RTE", "50 %", guided)[5] == "62.1"
     assert "training data" not in text
     assert "- metric of rte: combined, published: accuracy" in text
 

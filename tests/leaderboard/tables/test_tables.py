@@ -67,7 +67,7 @@ def test_a_missing_restart_is_named_and_not_ranked(record, arrange):
     assert row.notes == ("restart 1: no record: not ranked",)
     assert [row.strategy for row in section.cells[0].rows] == [BASE, MIX]  # not first in spite of its mean
     assert [entry.strategy for entry in section.ranking.strategies] == [BASE]
-    assert section.ranking.unranked == ((MIX, "2 of 3 restarts at rte 10 %"),)
+    assert section.ranking.unranked == ((MIX, "2 of 3 restarts at RTE 10 %"),)
 
 
 def test_a_gap_that_all_strategies_share_is_missing(record, arrange):
@@ -86,13 +86,13 @@ def test_what_ends_without_result_is_shown_with_its_reason(record, arrange, stat
     assert (row.errors, row.skipped) == ((0, 2) if status == "skipped" else (2, 0))
     assert math.isnan(row.mean) and math.isnan(row.failure_rate)
     assert row.notes == (f"restarts 0-1: {status}: it broke",)
-    assert section.ranking.unranked == ((MIX, "0 of 2 restarts at rte 10 %"),)
+    assert section.ranking.unranked == ((MIX, "0 of 2 restarts at RTE 10 %"),)
 
 
 def test_a_strategy_that_lacks_a_task_is_not_ranked(record, arrange):
     entries = grid(record, {BASE: [0.5], MIX: [0.6]}) + grid(record, {BASE: [0.5]}, task="cola")
     (section,) = arrange(entries)
-    assert section.ranking.unranked == ((MIX, "no trial at cola 10 %"),)
+    assert section.ranking.unranked == ((MIX, "no trial at CoLA 10 %"),)
 
 
 def test_other_seeds_or_splits_are_not_the_same_restart(record, arrange):
