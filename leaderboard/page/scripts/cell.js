@@ -52,7 +52,8 @@ function costTile(best) {
   if (!isNumber(best.seconds)) return null;
   const peak = orDash(bytes => `${(bytes / 1e6).toFixed(0)} MB`)(best.peak_memory);
   const cost = isNumber(best.relative_seconds) ? `${times(best.relative_seconds)} the baseline` : "–";
-  return tile("Cost", cost, `${seconds(best.seconds)} a trial, wall-clock; peak ${peak}`);
+  const of = chosen.section.budget ? `for ${chosen.section.budget} configurations` : "a trial";
+  return tile("Cost", cost, `${seconds(best.seconds)} ${of}, wall-clock; peak ${peak}`);
 }
 
 function bestOfEach(cells) {
