@@ -113,11 +113,6 @@ class Answer:
         return strategy_of(self.standing)[0]
 
 
-def best_floor(floors: Mapping[str, Standing]) -> Standing | None:
-    """The floor with the best mean holdout score, None where there is none."""
-    return max(floors.values(), key=lambda standing: standing.mean, default=None)
-
-
 def choose(found: Mapping[str, Standing], compare: Callable[[Standing, Standing], Gain]) -> Answer:
     """The family to use: the best by holdout, if the test part finds it better than plain fine-tuning."""
     plain = found[PLAIN]
@@ -135,9 +130,9 @@ def sentences(
     found: Mapping[str, Standing],
     dropped: Mapping[str, str],
     rows: int,
-    floors: Mapping[str, Standing] | None = None,
+    floor: Sequence[str] = (),
 ) -> list[str]:
-    """The answer in words."""
+    """The answer in words; floor: what `next_to_floor` says."""
     plain, lines = found[PLAIN], []
     strategy, fields = strategy_of(answer.standing)
     settings = ", ".join(f"{key} {value:g}".replace("e-0", "e-") for key, value in fields.items())
@@ -154,14 +149,14 @@ def sentences(
     else:
         lines.append(_not_better(answer, found, settings, rows))
     lines += _undertrained(plain)
-    floor = best_floor(floors or {})
-    if floor is not None:
-        lines.append(_next_to_floor(answer.standing, floor))
+    lines += floor
     for family in dict.fromkeys((answer.family, answer.rival, PLAIN)):
         if family:
             lines.append(failures(found[family]))
     if answer.family != PLAIN:
         lines.append(f"A training run takes {cost(answer.standing, plain)} plain fine-tuning's time.")
+    if len(plain.trials) == 1:
+        lines.append("Every family had one configuration only, its default; with more --time they are tuned.")
     if dropped:
         listed = "; ".join(f"{family} ({why})" for family, why in dropped.items())
         lines.append(f"No longer ranked: {listed}.")
@@ -179,13 +174,21 @@ def _undertrained(plain: Standing) -> list[str]:
     ]
 
 
-def _next_to_floor(chosen: Standing, floor: Standing) -> str:
+def next_to_floor(chosen: Standing, floors: Mapping[str, Standing], compare: Callable[..., Gain]) -> list[str]:
+    """How the configuration stands next to the best by holdout of what is not fine-tuned; nothing without one."""
+    floor = max(floors.values(), key=lambda standing: standing.mean, default=None)
+    if floor is None:
+        return []
     name = f"`{strategy_of(floor)[0]}`, {WITHOUT_TRAINING[floor.family.removeprefix(FLOOR)]}"
-    scores = f"{100 * floor.mean:.1f} on holdout, this configuration {100 * chosen.mean:.1f}"
-    if floor.mean >= chosen.mean:
-        more = "use that instead, or allow more epochs (--epochs) or other rates (--lr)"
-        return f"Fine-tuning is not ahead of {name}, which costs next to nothing: {scores}; {more}."
-    return f"The best without fine-tuning is {name}: {scores}."
+    gained = compare(chosen, floor)
+    if gained.low > 0:
+        return [f"The best without fine-tuning is {name}; fine-tuning gains {points(gained)} over it."]
+    if gained.high < 0:
+        told, then = "behind", "use that instead, or allow more epochs (--epochs) or other rates (--lr)"
+    else:
+        told = "not distinguishable from"
+        then = "more epochs (--epochs), other rates (--lr) or more rows may change that"
+    return [f"Fine-tuning is {told} {name}, which costs next to nothing: {points(gained)}; {then}."]
 
 
 def _not_better(answer: Answer, found: Mapping[str, Standing], settings: str, rows: int) -> str:

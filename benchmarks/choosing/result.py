@@ -67,7 +67,8 @@ def keep_answer(folder: Path, data: TaskData, outcome: Outcome) -> Told:
     compare = comparison(data, outcome)
     answer = answers.choose(outcome.found, compare)
     rows = len(data.train) + len(data.dev)
-    lines = answers.sentences(answer, outcome.found, outcome.state.dropped, rows, outcome.floors)
+    floor = answers.next_to_floor(answer.standing, outcome.floors, compare)
+    lines = answers.sentences(answer, outcome.found, outcome.state.dropped, rows, floor)
     measured = [f"- {name}: {text}" for name, text in facts(data, outcome, answer).items()]
     table = answers.table(outcome.found, compare, outcome.floors)
     text = "\n".join([f"# {data.task.name}", "", *(f"{line}\n" for line in lines), *table, "", *measured])
@@ -95,7 +96,7 @@ def facts(data: TaskData, outcome: Outcome, answer: Answer) -> dict[str, str]:
     }
     if more := len(chosen) - played.restarts:
         both = f"`{PLAIN}` and `{answer.rival}`, each with the configuration that was its best by then"
-        found["final"] = f"{more} more restarts of {both}; they are in the gain, not on index.html"
+        found["final"] = f"{more} more restart{'s' * (more > 1)} of {both}; they are in the gain, not on index.html"
     if answer.gain is not None:
         found[f"{answer.rival} over plain fine-tuning"] = points(answer.gain)
     return found

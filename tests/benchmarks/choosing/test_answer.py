@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score
 
 from benchmarks.choosing import answer
-from benchmarks.choosing.answer import Gain, choose, dev_variance, gain, round_up, sentences, table
+from benchmarks.choosing.answer import Gain, choose, dev_variance, gain, next_to_floor, round_up, sentences, table
 from benchmarks.choosing.rules import Standing
 from benchmarks.tuning.trials import FLOOR
 from tests.benchmarks.choosing.test_rules import row
@@ -144,13 +144,15 @@ def test_the_rows_needed_fall_with_what_can_be_found_already() -> None:
     assert found.rows_needed(100) == 800 and Gain(0.0, 0.001, 0, 0, 0.005).rows_needed(100) == 0
 
 
-def floor(name: str, held_out: float, test: float) -> Standing:
+def floor(name: str, held_out: float, test: Sequence[float]) -> Standing:
     config = {"strategy": f"{name}(0.1)", "lr": 5e-5}
-    trials = [row(FLOOR + name, 0, at, held_out, score=test, config=config, is_floor=True) for at in range(4)]
+    trials = [
+        row(FLOOR + name, 0, at, held_out, score=score, config=config, is_floor=True) for at, score in enumerate(test)
+    ]
     return Standing(FLOOR + name, (tuple(trials),))
 
 
-FLOORS = {each.family: each for each in (floor("tfidf", 0.6, 0.61), floor("probe", 0.79, 0.82))}
+FLOORS = {each.family: each for each in (floor("tfidf", 0.6, [0.61] * 4), floor("probe", 0.79, [0.82] * 4))}
 
 
 def test_the_table_has_every_family_best_holdout_first_and_the_floors_below() -> None:
@@ -162,16 +164,30 @@ def test_the_table_has_every_family_best_holdout_first_and_the_floors_below() ->
     assert "| `tfidf(0.1)` | 60.0 | 61.0 | -19.0 points" in lines[5], "no learning rate: nothing is trained"
 
 
-def test_the_best_floor_is_told_and_whether_fine_tuning_is_ahead_of_it() -> None:
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.61, 0.60, 0.60, 0.60], "The best without fine-tuning is `probe(0.1)`, a linear model of the pretrained"),
+        ([0.80, 0.82, 0.78, 0.81], "Fine-tuning is not distinguishable from `probe(0.1)`, a linear model of the"),
+        (
+            [0.90, 0.91, 0.90, 0.90],
+            "Fine-tuning is behind `probe(0.1)`, a linear model of the pretrained model's states",
+        ),
+    ],
+)
+def test_the_best_floor_by_holdout_is_told_and_whether_fine_tuning_is_ahead_of_it(
+    scores: list[float], expected: str
+) -> None:
+    floors = {each.family: each for each in (floor("probe", 0.79, scores), floor("tfidf", 0.6, [0.99] * 4))}
     found = {"none": NONE, "mixout": standing("mixout", 0.81, [0.80, 0.83, 0.77, 0.82])}
-    ahead = sentences(choose(found, compare), found, {}, rows=500, floors=FLOORS)
-    assert (
-        "The best without fine-tuning is `probe(0.1)`, a linear model of the pretrained model's states: 79.0 on "
-        "holdout, this configuration 80.0." in ahead
-    )
-    better = FLOORS | {"floor: tfidf": floor("tfidf", 0.85, 0.85)}
-    assert (
-        "Fine-tuning is not ahead of `tfidf(0.1)`, a linear model of words, which costs next to nothing: 85.0 on "
-        "holdout, this configuration 80.0; use that instead, or allow more epochs (--epochs) or other rates (--lr)."
-        in sentences(choose(found, compare), found, {}, rows=500, floors=better)[1]
-    )
+    answer = choose(found, compare)
+    [sentence] = next_to_floor(answer.standing, floors, compare)
+    assert sentence.startswith(expected) and "points [95 % interval" in sentence
+    assert sentence in sentences(answer, found, {}, rows=500, floor=[sentence])
+    assert next_to_floor(answer.standing, {}, compare) == []
+
+
+def test_families_of_one_configuration_are_said_to_be_untuned() -> None:
+    assert "Every family had one configuration only, its default; with more --time they are tuned." in told()
+    twice = {"none": Standing("none", (NONE.chosen, NONE.chosen))}
+    assert not any("one configuration" in line for line in sentences(choose(twice, compare), twice, {}, rows=500))

@@ -108,7 +108,7 @@ def test_from_a_file_to_the_answer_the_model_and_predictions(tmp_path: Path) -> 
     for file in ("answer.md", "leaderboard.md"):
         for floor in ("tfidf", "probe", "constant"):
             assert f"floor: {floor}" in (out / file).read_text(), "what fine-tuning has to beat stands in the table"
-    assert "- final: 1 more restarts of `none` and `mixout(w_pre)`" in (out / "answer.md").read_text()
+    assert "- final: 1 more restart of `none` and `mixout(w_pre)`" in (out / "answer.md").read_text()
     leaderboard = json.loads((out / "leaderboard.json").read_text())
     assert {cell["baseline"] for cell in leaderboard["sections"]} == {"none"}
     from transformers import AutoModelForSequenceClassification
