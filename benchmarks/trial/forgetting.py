@@ -60,12 +60,15 @@ def find_texts(source: Source, *, corpus: str, samples: int, seed: int, max_leng
     )
     place = str(Path(corpus).resolve()) if os.path.exists(corpus) else corpus
     for objective in OBJECTIVES:
+        try:
+            model, tokenizer = load_pretrained(source.reference, objective)
+        except InputError:  # no head for it
+            continue
+        if lost := sorted(_body(model) - load_template(source, 2).model.state_dict().keys()):
+            raise InputError(f"forgetting must find the whole body in the classifier, which lacks {lost[0]}")
         texts = Texts(objective, place or str(CORPUS), samples, seed, max_length)
-        if has_head(source, objective):
-            body = _body(load(source, texts).model)
-            if lost := sorted(body - load_template(source, 2).model.state_dict().keys()):
-                raise InputError(f"forgetting must find the whole body in the classifier, which lacks {lost[0]}")
-            return texts
+        _batches(model, tokenizer, texts)
+        return texts
     raise InputError(
         f"forgetting must be measured with the head of the pretraining, and {source.label} has none (masked or causal "
         "language model); leave forgetting out, or take a checkpoint with its head"
@@ -91,12 +94,17 @@ def _body(model: Any) -> set[str]:
 def load(source: Source, texts: Texts) -> Pretrained:
     """The pretrained model and its loss on the sample, once per process."""
     model, tokenizer = load_pretrained(source.reference, texts.objective)
+    batches = _batches(model, tokenizer, texts)
+    return Pretrained(model, batches, loss(model, batches, texts.objective))
+
+
+def _batches(model: Any, tokenizer: Any, texts: Texts) -> tuple[Batch, ...]:
+    """The sample. Raises InputError where the corpus has too few texts or cannot be read."""
     length = resolve_length(model.config, texts.max_length or None)
     asked: dict[str, Any] = {"samples": texts.samples, "seed": texts.seed, "max_length": length, "sentinels": "spans"}
     samples = draw_samples(tokenizer, read_corpus(texts.corpus), texts.objective, **asked).samples
     pad = model.config.pad_token_id or 0
-    batches = tuple(collate(samples[at : at + BATCH], pad_id=pad) for at in range(0, len(samples), BATCH))
-    return Pretrained(model, batches, loss(model, batches, texts.objective))
+    return tuple(collate(samples[at : at + BATCH], pad_id=pad) for at in range(0, len(samples), BATCH))
 
 
 @torch.no_grad()

@@ -73,6 +73,15 @@ def test_what_it_is_measured_on_is_the_checkpoints_objective(source: models.Sour
     assert find_texts(source, corpus="", samples=9, seed=3, max_length=0) == TEXTS
 
 
+def test_planning_loads_the_pretrained_model_once(source: models.Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+    load = forgetting.load_pretrained
+    monkeypatch.setattr(forgetting, "load_pretrained", lambda *given: loaded.append(given) or load(*given))
+    forgetting.load.cache_clear()
+    find_texts(source, corpus="", samples=9, seed=3, max_length=0)
+    assert loaded == [(source.reference, "mlm")]
+
+
 def test_a_model_without_its_pretraining_head_is_refused(source: models.Source, tmp_path: Path) -> None:
     body = transformers.AutoModel.from_pretrained(MODEL_DIR)
     body.save_pretrained(tmp_path / "bare")
