@@ -106,11 +106,18 @@ class TrialConfig:
 
     def to_json(self) -> Json:
         """The config block of the trial's record; blocks that trials share are one object in all of them."""
-        block = {name: getattr(self, name) for name in REQUIRED}
-        block |= {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
-        block |= {"seeds": _block(self.seeds), "protocol": _block(self.protocol), "strategy": str(self.strategy)}
-        block |= {"size": _block(self.size)} if self.size else {}
-        return block | ({"tuning": self.tuning.to_json()} if self.tuning else {})
+        own = vars(self)
+        block = {name: own[name] for name in REQUIRED}
+        block["seeds"], block["protocol"] = _block(self.seeds), _block(self.protocol)
+        block["strategy"] = str(self.strategy)
+        for name in OPTIONAL:
+            if (value := own[name]) is not None:
+                block[name] = value
+        if self.size is not None:
+            block["size"] = _block(self.size)
+        if self.tuning is not None:
+            block["tuning"] = self.tuning.to_json()
+        return block
 
     @classmethod
     def from_json(cls, block: Mapping[str, Any]) -> "TrialConfig":

@@ -19,6 +19,7 @@ ERRORS = ("error", "oom", "timeout", "killed")
 STATUSES = (*RESULTS, "skipped", *ERRORS)
 REASONS_OF_FAILURE = ("rule", "chance", "diverged")
 
+_TEXTS = {str}
 _NO_NAME = frozenset({"", *"=+-@"})  # how no name begins: spreadsheets would take it for a formula
 
 Record = dict[str, Any]
@@ -83,7 +84,7 @@ def _is_tuning(value: Any) -> bool:
         return False
     times = "times" not in value or _is_whole(value["times"], 2, 1000)
     axes = value["axes"]
-    texts = isinstance(axes, dict) and all(isinstance(text, str) for text in [*axes, *axes.values()])
+    texts = isinstance(axes, dict) and _TEXTS.issuperset(map(type, [*axes, *axes.values()]))
     held = value["holdout"] is None or (_is_number(value["holdout"], 0, 1) and _is_name(value["holdout_hash"]))
     return times and texts and held and _is_name(value["family"]) and _is_whole(value["draw"], 0, 10**4)
 

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import math
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -131,9 +132,9 @@ def short(text: str) -> str:
 def grouped(rows: Iterable[TrialRow], *names: str) -> list[tuple[Any, list[TrialRow]]]:
     """Return (value or values of the fields `names`, rows) in sorted order; the rows keep theirs."""
     groups: dict[Any, list[TrialRow]] = {}
+    values = operator.attrgetter(*names)
     for row in rows:
-        values = tuple(getattr(row, name) for name in names)
-        groups.setdefault(values if len(names) > 1 else values[0], []).append(row)
+        groups.setdefault(values(row), []).append(row)
     return sorted(groups.items())
 
 
