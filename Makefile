@@ -6,7 +6,7 @@ WORKERS ?= auto
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo test test-long check format docs
+.PHONY: demo test test-long speed check format docs
 
 demo: $(VENV)/.plain
 	$(BIN)/regbench run --suite demo
@@ -16,6 +16,10 @@ test: $(VENV)/.test
 
 test-long: $(VENV)/.test
 	$(BIN)/python -m pytest -m long
+
+speed: $(VENV)/.test
+	$(BIN)/regbench speed --commands --demo --trials
+	$(BIN)/python -m pytest -s -m long tests/benchmarks/executors/test_scale.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check

@@ -3,10 +3,11 @@
 examples:
   regbench speed                                                  # the embedded model and tasks
   regbench speed --model FOLDER --data-dir GLUE --tasks rte cola mrpc --trials --output speed.json
+  regbench speed --commands --demo                                # start-up, plan, a worker and the board, too
 
-One process, one thread, times in seconds of processor time. All candidates take the same batches in turn; a ratio is
-formed batch by batch (or trial by trial), and its minimum, median and maximum are shown. It is a measurement, not a
-test: the exit code says nothing about speed.
+Steps and trials: one process, one thread, times in seconds of processor time. All candidates take the same batches in
+turn; a ratio is formed batch by batch (or trial by trial), and its minimum, median and maximum are shown. It is a
+measurement, not a test: the exit code says nothing about speed.
 
 exit codes: 0 measured; 2 the request was wrong; 130 interrupted
 """
@@ -37,7 +38,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     size.add_argument("--trials", action="store_true", help="whole trials against the Hugging Face Trainer too")
     size.add_argument(
-        "--rounds", type=number(1), default=3, metavar="N", help="whole trials of each candidate (default 3)"
+        "--commands",
+        action="store_true",
+        help="start-up, refusals, a plan, a worker's start and the published board too",
+    )
+    size.add_argument("--demo", action="store_true", help="with --commands: the demo suite, once (minutes)")
+    size.add_argument(
+        "--rounds", type=number(1), default=3, metavar="N", help="whole trials and commands of each kind (default 3)"
     )
     size.add_argument("--output", type=Path, metavar="FILE", help="write every figure as JSON")
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks.speed import report, steps, trials
+from benchmarks.speed import commands, report, steps, trials
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
 from benchmarks.trial.environment import isolated
@@ -45,6 +45,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                 entry["trials"] = trials.measure(bench, arguments.rounds)
             found["tasks"][bench.task.name] = entry
             print(f"{bench.task.name} measured", file=sys.stderr)
+        if arguments.commands:
+            found["commands"] = commands.measure(Path(folder), arguments.rounds, demo=arguments.demo)
     return found
 
 
@@ -52,6 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Check, measure, keep, print the tables."""
     if not 0 < arguments.fraction <= 1:
         raise InputError(f"--fraction must be in (0, 1], got {arguments.fraction:g}")
+    if arguments.demo and not arguments.commands:
+        raise InputError("--demo must go with --commands, got it alone")
     if arguments.output is not None:
         require_writable(arguments.output)
     found = measure(arguments)

@@ -21,6 +21,11 @@ def markdown(found: dict[str, Any]) -> str:
     ]
     if any("trials" in entry for entry in found["tasks"].values()):
         lines += ["", table("a trial, s (median [min, max])", rows_of(found, "trials", "seconds"))]
+    if commands := found.get("commands"):
+        columns = {"by the clock": commands["seconds"], "of processor time": commands["processor_seconds"]}
+        names = commands["seconds"]
+        rows = {name: {key: spread(part[name]) for key, part in columns.items() if name in part} for name in names}
+        lines += ["", table("a command, s (median [min, max])", rows)]
     return "\n".join(lines)
 
 
@@ -46,7 +51,7 @@ def ratios(found: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def amounts(found: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Tokens, operations, share of the matrix rate, exactness and the fixed cost of a trial."""
+    """Tokens, operations, share of the matrix rate, exactness, a trial's fixed cost and its share of evaluation."""
     rows: dict[str, dict[str, str]] = {}
     for task, entry in found["tasks"].items():
         cells = {f"tokens of a batch, {name}": f"{value:.0f}" for name, value in entry["tokens"].items()}
@@ -56,6 +61,8 @@ def amounts(found: dict[str, Any]) -> dict[str, dict[str, str]]:
         cells |= {f"float64 difference, {name}": f"{value:.1e}" for name, value in entry["exact"].items()}
         if "trials" in entry:
             cells["fixed cost of a warm trial, s"] = spread(entry["trials"]["fixed_seconds"])
+            shares = entry["trials"]["evaluation_share"].items()
+            cells |= {f"share of evaluation, {name}": spread(value) for name, value in shares}
         for name, text in cells.items():
             rows.setdefault(name, {})[task] = text
     return rows

@@ -80,18 +80,24 @@ def trainer_trial(bench: Bench, length: int) -> None:
 def measure(bench: Bench, rounds: int) -> dict[str, Any]:
     """Seconds of processor time of each kind of trial, in turn; the first of ours, which warms up, does not count.
 
-    `fixed` is what a warm trial of ours takes besides training and evaluating: model, batches, metrics, verdict.
+    `fixed` is what a warm trial of ours takes besides training and evaluating: model, batches, metrics, verdict;
+    `evaluation_share` what evaluating takes of one that evaluates after every epoch, and after the last alone.
     """
-    config, fixed = bench.config(STRATEGY), []
-    longest = config.protocol.max_length
+    configs = {"ours": bench.config(STRATEGY), "ours, evaluated once": bench.config(STRATEGY, evaluate="last")}
+    fixed: list[float] = []
+    shares: dict[str, list[float]] = {name: [] for name in configs}
+    longest = configs["ours"].protocol.max_length
 
-    def ours() -> None:
+    def ours(name: str = "ours") -> None:
         started = time.perf_counter()
-        seconds = execute(config, bench.resources)["result"]["seconds"]
-        fixed.append(time.perf_counter() - started - seconds["train"] - seconds["evaluate"])
+        seconds = execute(configs[name], bench.resources)["result"]["seconds"]
+        shares[name].append(seconds["evaluate"] / seconds["total"])
+        if name == "ours":
+            fixed.append(time.perf_counter() - started - seconds["train"] - seconds["evaluate"])
 
     ways: dict[str, Callable[[], None]] = {
         "ours": ours,
+        "ours, evaluated once": functools.partial(ours, "ours, evaluated once"),
         "trainer, padded to the batch": functools.partial(trainer_trial, bench, 0),
         "trainer, padded to max_length": functools.partial(trainer_trial, bench, longest),
     }
@@ -99,6 +105,7 @@ def measure(bench: Bench, rounds: int) -> dict[str, Any]:
     times = in_turn(ways, rounds)
     return {
         "seconds": {name: summary(values) for name, values in times.items()},
-        "ratios": ratios(times, [(name, "ours") for name in ways if name != "ours"]),
+        "ratios": ratios(times, [(name, "ours") for name in ways if name not in configs]),
         "fixed_seconds": summary(fixed[1:]),
+        "evaluation_share": {name: summary(values) for name, values in shares.items()},
     }

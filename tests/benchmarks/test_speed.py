@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.speed import commands
 from benchmarks.speed.__main__ import main
+from benchmarks.speed.report import markdown
 from benchmarks.speed.steps import CANDIDATES, RATIOS
+from fisher.common.errors import InputError
 from fisher.common.measure import summary
+
+HEAD = ("model", "machine", "torch", "transformers")
 
 
 def test_every_ratio_is_of_measured_candidates() -> None:
@@ -33,7 +38,30 @@ def test_measures_steps_trials_and_exactness(tmp_path: Path, capsys: pytest.Capt
     assert flops["mixout 0.9"] < flops["dropout"] < flops["dropout, stock"]
     assert entry["tokens"]["real"] < entry["tokens"]["padded"] <= entry["tokens"]["padded to max_length"]
     assert set(entry["trials"]["ratios"]) == {f"trainer, padded to {to} / ours" for to in ("the batch", "max_length")}
+    shares = {name: value["median"] for name, value in entry["trials"]["evaluation_share"].items()}
+    assert 0 < shares["ours, evaluated once"] < shares["ours"] < 1
     assert "mixout 0.9 / dropout" in shown and "fixed cost of a warm trial, s" in shown
+
+
+def test_measures_commands_and_the_start_of_a_worker(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two commands of those it has stand for all."""
+    every = commands.commands(tmp_path, demo=True)
+    assert commands.DEMO in every and commands.DEMO not in commands.commands(tmp_path, demo=False)
+    few = {name: every[name] for name in ("regbench run --help", "an unknown task refused")}
+    monkeypatch.setattr(commands, "commands", lambda folder, demo: few)
+    found = commands.measure(tmp_path, 1, demo=False)
+    assert set(found["processor_seconds"]) == set(few) and set(found["seconds"]) == {*few, commands.WORKER}
+    assert all(value["min"] > 0 for part in found.values() for value in part.values())
+    text = markdown({"tasks": {}, "matmul": 1e9, "commands": found, **dict.fromkeys(HEAD, "x")})
+    assert re.search(rf"{commands.WORKER} *\| [0-9.]+ \[[0-9.]+, [0-9.]+\] *\| *\|", text)
+
+
+def test_a_command_that_ends_otherwise_is_no_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "commands", lambda folder, demo: {"help": (["run", "--help"], 2)})
+    with pytest.raises(InputError, match="regbench run --help must exit with 2, got 0"):
+        commands.measure(tmp_path, 1, demo=False)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +69,7 @@ def test_measures_steps_trials_and_exactness(tmp_path: Path, capsys: pytest.Capt
     [
         (["--batches", "0"], "--batches must be at least 1, got 0"),
         (["--rounds", "0"], "--rounds must be at least 1, got 0"),
+        (["--demo"], "--demo must go with --commands, got it alone"),
         (["--fraction", "1.5"], r"--fraction must be in \(0, 1\], got 1.5"),
         (["--tasks", "rte"], "--data-dir"),
     ],
