@@ -51,15 +51,16 @@ def test_the_command_writes_tables_and_plots_of_several_models(scores, tmp_path,
     assert "| 1 | b | 2.600e+01 |" in text and text.strip() in capsys.readouterr().out
 
 
-def test_bad_requests_have_their_sentences(scores, tmp_path, refused):
-    flat = tmp_path / "flat"
-    save_scores(flat, {"w": torch.tensor(1.0)}, METADATA)
-    file, output = str(scores("one")), ["--output", str(tmp_path / "out")]
-    cases = [
-        ([str(flat), *output], "must hold a diagonal to report parameters, but it holds tensor scores only"),
-        ([str(tmp_path / "none"), *output], "there is no score file"),
-        ([file, *output, "--threshold", "0"], "threshold must be in (0, 1], got 0.0"),
-        ([file, "--output", str(flat)], "cannot be written"),
-    ]
-    for request, sentence in cases:
-        assert sentence in refused(main, *request)
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("flat", "--output", "out"), "must hold a diagonal to report parameters, but it holds tensor scores only"),
+        (("none", "--output", "out"), "there is no score file"),
+        (("one", "--output", "out", "--threshold", "0"), "threshold must be in (0, 1], got 0.0"),
+        (("one", "--output", "flat"), "cannot be written"),
+    ],
+)
+def test_bad_requests_have_their_sentences(words, sentence, scores, tmp_path, monkeypatch, refused):
+    save_scores(scores("one").with_name("flat"), {"w": torch.tensor(1.0)}, METADATA)
+    monkeypatch.chdir(tmp_path)
+    assert sentence in refused(main, *words)

@@ -295,18 +295,28 @@ def test_several_devices_are_refused(tmp_path, monkeypatch, processes, devices):
         check_arguments(arguments(tmp_path))
 
 
-def test_a_checkpoint_that_is_not_of_this_training_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("strategy", "damage", "message"),
+    [
+        ("none", lambda state: None, r"must be with the strategy of the checkpoint, ema\(0.5\), got none"),
+        (
+            "ema(0.5)",
+            lambda state: state.write_bytes(b"damaged"),
+            r"strategy.safetensors must be as RegularizedTrainer wrote it, but",
+        ),
+        (
+            "ema(0.5)",
+            lambda state: state.unlink(),
+            r"must be a checkpoint of RegularizedTrainer, got no .*strategy.safetensors",
+        ),
+    ],
+)
+def test_a_checkpoint_that_is_not_of_this_training_is_refused(tmp_path, strategy, damage, message):
     saving = {"max_steps": 1, "save_strategy": "steps", "save_steps": 1}
     trainer(tmp_path, "ema(0.5)", **saving).train()
-    checkpoint = tmp_path / "checkpoint-1"
-    with pytest.raises(InputError, match=r"must be with the strategy of the checkpoint, ema\(0.5\), got none"):
-        trainer(tmp_path, "none", **saving).train(resume_from_checkpoint=str(checkpoint))
-    (checkpoint / STATE).write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"strategy.safetensors must be as RegularizedTrainer wrote it, but"):
-        trainer(tmp_path, "ema(0.5)", **saving).train(resume_from_checkpoint=True)
-    (checkpoint / STATE).unlink()
-    with pytest.raises(InputError, match=r"must be a checkpoint of RegularizedTrainer, got no .*strategy.safetensors"):
-        trainer(tmp_path, "ema(0.5)", **saving).train(resume_from_checkpoint=True)
+    damage(tmp_path / "checkpoint-1" / STATE)
+    with pytest.raises(InputError, match=message):
+        trainer(tmp_path, strategy, **saving).train(resume_from_checkpoint=True)
 
 
 def test_a_technique_whose_state_cannot_be_saved_says_so(tmp_path):

@@ -307,17 +307,14 @@ def kill_and_restart(folder: Path, *, launchers: int, trials: int, kills: int, s
     return {"kills": killed, "lost": trials - len(records), "problems": len(problems), "done twice": changed}
 
 
-def test_killed_launchers_cost_nothing(tmp_path: Path) -> None:
-    figures = kill_and_restart(tmp_path, launchers=3, trials=150, kills=6, seconds=0.1)
-    assert figures == {"kills": 6, "lost": 0, "problems": 0, "done twice": 0}
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("launchers", [2, 8])
-def test_many_killed_launchers_cost_nothing(tmp_path: Path, launchers: int) -> None:
-    figures = kill_and_restart(tmp_path, launchers=launchers, trials=2000, kills=50, seconds=0.1)
-    print(f"{launchers} launchers, 2,000 trials: {json.dumps(figures)}")
-    assert figures == {"kills": 50, "lost": 0, "problems": 0, "done twice": 0}
+@pytest.mark.parametrize(
+    ("launchers", "trials", "kills"),
+    [(3, 150, 6), *(pytest.param(count, 2000, 50, marks=pytest.mark.long) for count in (2, 8))],
+)
+def test_killed_launchers_cost_nothing(tmp_path: Path, launchers: int, trials: int, kills: int) -> None:
+    figures = kill_and_restart(tmp_path, launchers=launchers, trials=trials, kills=kills, seconds=0.1)
+    print(f"{launchers} launchers, {trials:,} trials: {json.dumps(figures)}")
+    assert figures == {"kills": kills, "lost": 0, "problems": 0, "done twice": 0}
 
 
 # --- the store
