@@ -149,7 +149,7 @@ def _brief_cell(section: Section, cell: Cell, name: str) -> list[str]:
     found = row.comparison
     star = "\\*" if found and found.significant else ""
     gain = f" ({points(found.difference, sign=True)}{star})" if found else ""
-    default = section.mean_by("default", cell, row) if len(section.cells) <= FEW else math.nan
+    default = section.mean_by("default", cell, row) if _has_default(section) else math.nan
     before = "" if math.isnan(default) else f"{points(default)} {ARROW} "
     return [before + _score(cell, row) + gain + mark]
 
@@ -158,7 +158,11 @@ def _brief_head(section: Section) -> str:
     """Say which means these tables show."""
     if not section.budget:
         return "mean"
-    return f"{f'default {ARROW} ' if len(section.cells) <= FEW else ''}tuned ({section.budget})"
+    return f"{f'default {ARROW} ' if _has_default(section) else ''}tuned ({section.budget})"
+
+
+def _has_default(section: Section) -> bool:
+    return len(section.cells) <= FEW and "default" in section.others
 
 
 def _name(row: Row) -> str:

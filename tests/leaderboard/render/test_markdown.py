@@ -1,5 +1,6 @@
 """The page of a published board: short, however many tasks it has, and every number of it is that of the tables."""
 
+import dataclasses
 import itertools
 import random
 
@@ -113,10 +114,12 @@ def test_a_brief_cell_has_default_tuned_and_difference(sections_of):
     assert any("\\*" in cell for row in shown.values() for cell in row.values())
 
 
-def test_many_cells_leave_the_default_out(sections_of):
+def test_many_cells_and_those_without_a_default_leave_it_out(sections_of):
     found = sections_of(embedded(("rte", "accuracy")), [100, 200, 300, 400, 500], FAMILIES[:2])
-    text = markdown.brief(found, "about")
-    assert "\N{RIGHTWARDS ARROW}" not in text and "Each cell: tuned (2) (difference" in text
+    (section,) = sections_of(embedded(("rte", "accuracy")), [100, 200], FAMILIES[:2])
+    for sections in (found, [dataclasses.replace(section, others={})]):
+        text = markdown.brief(sections, "about")
+        assert "\N{RIGHTWARDS ARROW}" not in text and "Each cell: tuned (2) (difference" in text
 
 
 def test_a_single_cell_has_one_table_with_cost_and_both_references(sections_of):
