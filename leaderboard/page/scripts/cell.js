@@ -92,7 +92,7 @@ function strategyTable(cells) {
   const columns = [
     strategyColumn,
     numberColumn("n", row => row.restarts, (_, row) => countOf(row), FALLING),
-    rows.some(row => isNumber(row.tuning?.default)) && numberColumn("Default", row => row.tuning?.default, points, FALLING),
+    rows.some(r => isNumber(r.tuning?.default)) && numberColumn("Default", r => r.tuning?.default, points, FALLING),
     numberColumn(mean, row => row.mean, (_, row) => meanOf(row), FALLING),
     numberColumn("vs baseline", row => row.comparison?.difference, (_, row) => versusBaseline(row), FALLING),
     numberColumn("p (Holm)", row => row.comparison?.p_holm, (_, row) => orDash(holm)(row.comparison)),
