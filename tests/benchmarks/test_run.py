@@ -252,7 +252,7 @@ def test_ones_own_task_runs_like_glue(tmp_path: Path, refused: Callable[..., str
     load_data.cache_clear()
     argv = [*argv, "--fractions", "0.5", "--set", "epochs=1", "--output", str(tmp_path / "out"), "--strategies", MIX]
     for further in ([], ["--dry-run"]):
-        assert "the training data changed; use another output folder (--output)." in refused(main, *argv, *further)
+        assert "the training data changed; use another output folder (--output)" in refused(main, *argv, *further)
     after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert after == before, "a refused request leaves suite.toml, methods.json and plan.json as they were"
 
@@ -358,7 +358,7 @@ def test_an_output_that_takes_no_split_hashes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     (tmp_path / "out" / "split_hashes.json").mkdir(parents=True)
-    monkeypatch.setattr(planning, "_check_splits", lambda request, grid: [(TASKS["qnli"], 0.1, 0, "a")])
+    monkeypatch.setattr(planning, "_new_splits", lambda request, grid: [DataHash(TASKS["qnli"], "0.1/0", "a")])
     message = refused(main, *SMALL, "--strategies", "none", "--output", tmp_path / "out")
     assert "out/split_hashes.json: must be the JSON file of split hashes; delete it to start anew." in message
 
