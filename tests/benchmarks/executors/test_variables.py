@@ -126,7 +126,7 @@ def test_a_script_needs_no_guard(tmp_path: Path) -> None:
         "print('imported')\n"
         "results = run_suite('smoke', tasks=['pocket-rte'], strategies=['none'], restarts=1, fractions=[0.02],\n"
         "                    set=['epochs=1'], output='out')\n"
-        "print(len(results.to_frame()), results.best(), 'pocket-rte' in results.tables())\n"
+        "print(len(results.to_frame()), results.best(), 'pocket-RTE' in results.tables())\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(script)]
