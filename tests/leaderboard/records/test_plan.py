@@ -129,7 +129,7 @@ def test_a_short_baseline_is_compared_on_its_own_restarts(honest_record, store, 
     first, _ = section.ranking.strategies
     assert (first.strategy, first.pooled.improvement, first.pooled.units, first.restarts) == (MIX, 0.5, 3, 13)
     said = " ".join(build([folder], tmp_path / "out").split())
-    assert "of the restarts, it beats Devlin's recipe on 50 % [50, 50] (too few to test)" in said
+    assert "0.0 [0.0, 0.0] points against Devlin's recipe (too few to test)" in said
     assert "The baseline is not complete" not in said
 
 
