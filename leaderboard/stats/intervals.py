@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, stdtrit
+from scipy.stats import binomtest
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -117,6 +118,7 @@ def interval(
     return float(low[0]), float(high[0])
 
 
+@functools.lru_cache(maxsize=10_000)  # a board has few different counts; binomtest computes a p-value, too
 def wilson(count: int, total: int, units: int | None = None) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a rate seen `count` times in `total` (NaN, NaN for `total` = 0).
 
@@ -126,13 +128,8 @@ def wilson(count: int, total: int, units: int | None = None) -> tuple[float, flo
     units = total if units is None else units
     if total == 0:
         return math.nan, math.nan
-    z = float(ndtri((1 + CONFIDENCE) / 2))
-    numbers = count * units // total, -(-count * units // total)
-    return _wilson_bounds(numbers[0], units, z)[0], _wilson_bounds(numbers[1], units, z)[1]
-
-
-def _wilson_bounds(count: int, total: int, z: float) -> tuple[float, float]:
-    """Return Wilson's interval (1927, without continuity correction) of `count` of `total` at the normal quantile z."""
-    rate, scale = count / total, 2 * (total + z**2)
-    centre, half = (2 * total * rate + z**2) / scale, z / scale * math.sqrt(4 * total * rate * (1 - rate) + z**2)
-    return centre - half if count else 0.0, centre + half if count < total else 1.0
+    bounds = [
+        binomtest(number, units).proportion_ci(CONFIDENCE, method="wilson")
+        for number in (count * units // total, -(-count * units // total))
+    ]
+    return float(bounds[0].low), float(bounds[1].high)
