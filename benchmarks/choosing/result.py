@@ -33,7 +33,7 @@ def keep_page(folder: Path, outcome: Outcome) -> None:
     """Build the usual files from the rounds of the families that are still ranked, and of the floors."""
     shown = {trial.id for trial in trials_of({**outcome.found, **outcome.floors})}
     plan = plan_of(config.to_json() for name, config in outcome.grid.items() if name in shown)
-    write_file(folder / PLAN, encode_plan(plan).decode("utf-8"))
+    write_file(folder / PLAN, encode_plan(plan))
     build([path for path in outcome.request.folder.files() if Path(path).stem in shown], folder, baseline=PLAIN)
 
 
