@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from regularizers.base import is_data
-from regularizers.context import Batch
+from regularizers.context import Batch, to_device
 from regularizers.strategy import BoundStrategy
 from regularizers.surgery.forward import restore_stock, stock
 
@@ -62,7 +62,7 @@ def _difference(bound: BoundStrategy, batch: Batch, autocast: Autocast) -> str:
     """How one step under the strategy's forward pass differs from one under `stock`; empty where it does not."""
     own = bound.context.forward
     device = next(bound.context.model.parameters()).device
-    batch = {name: value.to(device) for name, value in batch.items()}
+    batch = to_device(batch, device)
     try:
         last = max(0, bound.context.training.steps - 1)
         for step in sorted({0, last // 2, last}):  # a term may begin late, and end early

@@ -39,6 +39,20 @@ def forward(model: nn.Module, batch: Batch) -> Tensor:
     return model(**{name: value for name, value in batch.items() if name != "labels"}).logits
 
 
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on `device`, copied without waiting; its mask is kept on the host as well, for `host_mask`."""
+    moved = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+    if "attention_mask" in batch and moved["attention_mask"] is not batch["attention_mask"]:
+        moved["attention_mask"].on_host = host_mask(batch)  # type: ignore[attr-defined]
+    return moved
+
+
+def host_mask(batch: Batch) -> Tensor:
+    """The attention mask on the host; of a batch that `to_device` did not move, a copy that waits for the device."""
+    mask = batch["attention_mask"]
+    return getattr(mask, "on_host", mask).cpu()
+
+
 def criterion(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy for integer labels (batch,), mean squared error for real ones (one output), never in half
     precision, which would round the labels."""

@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from regularizers.context import Batch, History
+from regularizers.context import Batch, History, to_device
 from regularizers.data_parallel import own_noise, part, require_same, sum_gradients, sum_over_processes
 from regularizers.resume import Checkpoints, Snapshots
 from regularizers.strategy import BoundStrategy
@@ -86,7 +86,7 @@ def fit(
         for batch in itertools.islice(batches(epoch), first, last):
             if checkpoints is not None and checkpoints.due(len(losses) - begun) and not _diverged(losses, history):
                 checkpoints.keep(snapshots.take)
-            losses.append(step(strategy, _to(batch, accelerator.device), recipe, accelerator))
+            losses.append(step(strategy, to_device(batch, accelerator.device), recipe, accelerator))
             scheduler.step()
             training.step += 1
             if len(losses) % CHECK_EVERY == 0 and _diverged(losses, history):
@@ -175,10 +175,6 @@ def split(batch: Batch, size: int) -> list[Batch]:
     if size == 0 or size >= count:
         return [batch]
     return [{name: value[at : at + size] for name, value in batch.items()} for at in range(0, count, size)]
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
 def _diverged(losses: list[Any], history: History) -> bool:

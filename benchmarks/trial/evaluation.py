@@ -15,7 +15,7 @@ from leaderboard.records.logits import decode_logits, encode_logits
 from leaderboard.stats.calibration import calibration
 from leaderboard.stats.metrics import METRICS
 from regularizers.base import Context, criterion
-from regularizers.context import History
+from regularizers.context import History, to_device
 from regularizers.strategy import BoundStrategy
 
 EVALUATION_BATCH = 64
@@ -44,9 +44,9 @@ class Evaluation:
     ) -> torch.Tensor:
         """What the model says of each example, (examples, outputs) on the CPU, in the order of the examples."""
         device = next(context.model.parameters()).device
+        answers = [context.forward(context.model, to_device(batch, device)) for _, batch in groups]
         found = torch.empty(count, self.task.outputs)
-        for positions, batch in groups:
-            logits = context.forward(context.model, {k: v.to(device) for k, v in batch.items()})
+        for (positions, _), logits in zip(groups, answers, strict=True):  # the first waits for all that was asked
             found[torch.tensor(positions)] = logits.float().cpu()
         return found
 

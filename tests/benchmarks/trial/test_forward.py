@@ -7,10 +7,12 @@ import torch
 
 from regularizers.base import Batch, Context, criterion
 from regularizers.base import forward as stock
+from regularizers.context import to_device
 from regularizers.strategy import parse
+from regularizers.surgery import forward
 from regularizers.surgery.forward import available, prepare
 from regularizers.surgery.noise import attach_noise
-from regularizers.surgery.packing import PACKINGS
+from regularizers.surgery.packing import DECODER, PACKINGS
 from regularizers.surgery.sites import find_sites
 from regularizers.testing.tiny_families import tiny_family
 from regularizers.testing.tiny_trial import tiny_bert
@@ -94,22 +96,34 @@ def test_other_families_have_the_stock_pass_alone() -> None:
         prepare(model, "packed")
 
 
+TRIMMED = [name for name, packing in PACKINGS.items() if packing.trims]
 CASES = [
     *(("packed", family, {}) for family in PACKINGS),
     ("packed", "modernbert", {"classifier_pooling": "mean"}),
     *(("packed", "eurobert", {"classifier_pooling": pooling}) for pooling in ("bos", "mean", "late")),
     ("packed", "qwen2", {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1}),
     ("packed", "llama", {"num_key_value_heads": 2}),
-    *(("padded", name, {}) for name, packing in PACKINGS.items() if packing.trims),
+    *(("padded", name, {}) for name in TRIMMED),
 ]
 
 
-@pytest.mark.parametrize(("way", "family", "changes"), CASES)
-@pytest.mark.parametrize("noisy", [False, True], ids=["plain", "noise on attention"])
+@pytest.mark.parametrize(
+    ("way", "family", "changes", "noisy"),
+    [
+        *((*case, noisy) for case in CASES for noisy in (False, True)),
+        *(("grid", *rest, False) for way, *rest in CASES if way == "packed"),
+    ],
+)
 def test_every_family_computes_what_it_computes_stock(
-    way: str, family: str, changes: dict[str, object], noisy: bool
+    way: str, family: str, changes: dict[str, object], noisy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Global and local layers, grouped queries, windows shorter than the rows, first, last and mean of the tokens."""
+    """Global and local layers, grouped queries, windows shorter than the rows, first, last and mean of the tokens.
+
+    `grid`: packed with attention as a GPU computes it.
+    """
+    if way == "grid":
+        way = "packed"
+        monkeypatch.setattr(forward, "on_grid", lambda device: True)
     model, head = tiny_family(family, **changes)
     other = copy.deepcopy(model.double())
     batch, run = family_rows(), prepare(other, way)
@@ -162,3 +176,35 @@ def test_a_text_that_ends_with_the_padding_token_is_read_where_stock_reads_it() 
     batch["input_ids"][2, 7:9] = 1  # end tokens, which pad as well
     expected = stock(model, batch)
     assert (expected - prepare(model, "packed")(model, batch)).abs().max() <= 1e-12 * expected.abs().max()
+
+
+def test_dropout_on_the_grid_drops_as_often_and_keeps_the_mean() -> None:
+    """Equal values in every token: attention averages them, so dropout of probabilities alone moves the output."""
+    module = torch.nn.Module()
+    lengths = torch.tensor([3, 5, 5])
+    grid = forward.Grid.of(lengths, torch.device("cpu"))
+    ones = torch.ones(1, 64, 13, 4)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        options = {"dropout": 0.5, "sequence_lengths": tuple(lengths.tolist()), "sequence_grid": grid}
+        out, _ = forward.attention(module, ones, ones, ones, None, **options)
+    assert out.shape == (1, 13, 64, 4)
+    assert abs(float(out.mean()) - 1) < 0.05
+    zeros = float((out == 0).all(-1).float().mean())
+    assert abs(zeros - (3 / 8 + 10 / 32) / 13) < 0.03, "all of 3 or 5 probabilities dropped: 2^-3 and 2^-5"
+
+
+@pytest.mark.parametrize("family", [name for name, packing in PACKINGS.items() if packing is not DECODER])
+def test_a_packed_step_reads_nothing_from_the_device(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On torch's device without values every read fails; a GPU would be waited for.
+
+    Of decoders transformers itself looks at the positions, once a pass.
+    """
+    monkeypatch.setattr(forward, "on_grid", lambda device: True)
+    model, _ = tiny_family(family)
+    run, device = prepare(model, "packed"), torch.device("meta")
+    model.to(device).train()
+    batch = to_device(family_rows(), device)
+    criterion(run(model, batch), batch["labels"]).backward()
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        run(model, {name: value.clone() for name, value in batch.items()})  # lost what the host knew

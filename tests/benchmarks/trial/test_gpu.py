@@ -1,0 +1,135 @@
+"""What only a GPU can show: a trial repeats there, waits for nothing, and computes what it computes on the host."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from benchmarks.executors.local import LocalExecutor, find_devices
+from benchmarks.executors.outcome import Status, Work
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.environment import isolated
+from benchmarks.trial.inputs import Resources
+from benchmarks.trial.trial import build, execute, load_inputs
+from regularizers.context import to_device
+from regularizers.loop import make_optimizer, step
+from regularizers.surgery.forward import prepare
+from regularizers.surgery.packing import PACKINGS
+from regularizers.testing.tiny_families import tiny_family
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+Make = Callable[..., list[TrialConfig]]
+STRATEGIES = (
+    "none",
+    "dropout(0.1) + wdecay(0, 0.01)",
+    "wdecay(w_pre, 0.01, form=coupled)",
+    "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)",
+    "guided_dropout(0, 0.1)",
+    "ema(0.9) + dropout(0.1)",
+)
+
+
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    """Within it whatever waits for the GPU raises RuntimeError."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_step_waits_for_nothing(
+    strategy: str, precision: str, make_configs: Make, resources: Resources, fisher_file: str
+) -> None:
+    (config,) = make_configs(strategy, precision=precision)
+    resources = Resources(model=resources.model, data=resources.data, fisher={"estimate": fisher_file})
+    with isolated(0):
+        training = build(config, resources, load_inputs(config, resources))
+        bound, batches = training.strategy, training.order(0)
+        bound.start(lambda: batches)
+        bound.context.training.optimizer = make_optimizer(bound, training.recipe)
+        bound.context.model.train()
+        step(bound, to_device(batches[0], training.accelerator.device), training.recipe, training.accelerator)
+        with no_waiting():
+            for batch in batches[1:4]:
+                step(bound, to_device(batch, training.accelerator.device), training.recipe, training.accelerator)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_trial_repeats(strategy: str, make_configs: Make, resources: Resources, fisher_file: str) -> None:
+    (config,) = make_configs(strategy, epochs=1)
+    resources = Resources(model=resources.model, data=resources.data, fisher={"estimate": fisher_file})
+    first, second = (execute(config, resources) for _ in range(2))
+    assert first["environment"]["device"] == torch.cuda.get_device_name()
+    for name in ("status", "score", "predictions", "train_loss", "logits", "deviation"):
+        assert first["result"][name] == second["result"][name], name
+
+
+def test_a_trial_without_noise_gives_what_the_host_gives(
+    make_configs: Make, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The losses of the first steps agree up to rounding; later ones may drift apart."""
+    (config,) = make_configs("none", epochs=1)
+    there = execute(config, resources)["result"]["train_loss"]
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    here = execute(config, resources)["result"]["train_loss"]
+    AcceleratorState._reset_state(reset_partial_state=True)
+    assert len(there) == len(here) > 5
+    assert all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(there[:5], here[:5], strict=True))
+
+
+@pytest.mark.parametrize("family", PACKINGS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_every_family_computes_the_same_packed(family: str, dtype: torch.dtype) -> None:
+    """Losses and gradients of the packed pass on the GPU and of the model's own on the host."""
+    model, _ = tiny_family(family)
+    other, device = copy.deepcopy(model).to(dtype), torch.device("cuda")
+    run = prepare(other.to(device), "packed")
+    lengths = torch.tensor([5, 3, 9, 3, 1, 9])
+    mask = (torch.arange(11)[None] < lengths[:, None]).long()
+    ids = torch.randint(3, 30, mask.shape, generator=torch.Generator().manual_seed(4)) * mask
+    batch = {"input_ids": ids, "attention_mask": mask}
+    expected = model.double().eval()(**batch).logits
+    got = run(other.eval(), to_device(batch, device)).cpu().double()
+    tolerance = 1e-10 if dtype is torch.float64 and not family.startswith("gemma") else 1e-4
+    assert (expected - got).abs().max() <= tolerance * expected.abs().max()
+    expected.square().sum().backward()
+    run(other, to_device(batch, device)).square().sum().backward()
+    pairs = [
+        (p.grad, q.grad) for p, q in zip(model.parameters(), other.parameters(), strict=True) if p.grad is not None
+    ]
+    scale = max(float(one.abs().max()) for one, _ in pairs)
+    assert all(float((one - two.cpu()).abs().max()) <= 10 * tolerance * scale for one, two in pairs)
+
+
+def test_two_trials_share_the_gpu(make_configs: Make, resources: Resources, tmp_path: Path) -> None:
+    configs = make_configs("none", "dropout(0.1)", epochs=1)
+    executor = LocalExecutor(find_devices(None, 2, 1), threads=1, timeout=None)
+    assert executor.capacity == 2 * torch.cuda.device_count()
+    try:
+        work = [Work(config.to_json(), resources, str(tmp_path), 1) for config in configs]
+        outcomes: list[Any] = [future.result() for future in [executor.submit(each) for each in work]]
+    finally:
+        executor.close()
+    assert all(outcome.status in (Status.OK, Status.FAILED) for outcome in outcomes), outcomes
+    assert len({outcome.device.slot for outcome in outcomes}) == 2
+
+
+def test_bf16_computes_in_bf16(make_configs: Make, resources: Resources) -> None:
+    (config,) = make_configs("none", precision="bf16", epochs=1)
+    result = execute(config, resources)["result"]
+    assert result["status"] in ("ok", "failed")
+    assert all(map(math.isfinite, result["train_loss"]))
+    full = execute(make_configs("none", epochs=1)[0], resources)["result"]
+    assert result["train_loss"] != full["train_loss"]
+    assert math.isclose(result["train_loss"][0], full["train_loss"][0], rel_tol=0.02)
