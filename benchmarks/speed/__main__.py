@@ -4,12 +4,14 @@ examples:
   regbench speed                                                  # the embedded model and tasks
   regbench speed --model FOLDER --data-dir GLUE --tasks rte cola mrpc --trials --output speed.json
   regbench speed --commands --demo                                # start-up, plan, a worker and the board, too
+  regbench speed --device cuda --precision bf16 --trials --trials-per-device 1 2 4 8
 
-Steps and trials: one process, one thread, times in seconds of processor time. All candidates take the same batches in
-turn; a ratio is formed batch by batch (or trial by trial), and its minimum, median and maximum are shown. It is a
-measurement, not a test: the exit code says nothing about speed.
+Steps and trials: one process, one thread, times in seconds of processor time; on a GPU in seconds of the clock, read
+when its work is done. All candidates take the same batches in turn; a ratio is formed batch by batch (or trial by
+trial), and its minimum, median and maximum are shown. It is a measurement, not a test: the exit code says nothing about
+speed.
 
-exit codes: 0 measured; 2 the request was wrong; 130 interrupted
+exit codes: 0 measured; 1 something could not be measured; 2 the request was wrong; 130 interrupted
 """
 
 import argparse
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.data.tasks import find_task
 from benchmarks.executors import variables
+from benchmarks.speed.device import DEVICES, visible
 from fisher.common.command import Command, number
 
 
@@ -32,11 +35,27 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--fraction", type=float, default=0.1, metavar="F", help="share of the training data (default 0.1)"
     )
     data.add_argument("--offline", action="store_true", help="use local files and caches only")
+    where = parser.add_argument_group("device")
+    where.add_argument("--device", choices=DEVICES, default="cpu", help="default: cpu; cuda: the first visible GPU")
+    where.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default) or bf16, as in a suite")
     size = parser.add_argument_group("what to measure")
     size.add_argument(
-        "--batches", type=number(1), default=6, metavar="N", help="batches that every candidate takes (default 6)"
+        "--batches",
+        type=number(0),
+        default=6,
+        metavar="N",
+        help="batches that every candidate takes (default 6, 0: no steps)",
     )
     size.add_argument("--trials", action="store_true", help="whole trials against the Hugging Face Trainer too")
+    size.add_argument("--compile", action="store_true", help="on cuda: trials of the Trainer with torch.compile too")
+    size.add_argument(
+        "--trials-per-device",
+        nargs="+",
+        type=number(1),
+        default=[],
+        metavar="K",
+        help="trials per hour with K workers at a time on the device, for each K",
+    )
     size.add_argument(
         "--commands",
         action="store_true",
@@ -49,14 +68,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--output", type=Path, metavar="FILE", help="write every figure as JSON")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Measure, keep, print the tables."""
     variables.settle()
     for name in args.tasks:
         find_task(name)
-    from benchmarks.speed import measure
+    with visible(args.device):
+        from benchmarks.speed import measure
 
-    measure.run(args)
+        return measure.run(args)
 
 
 main = Command("regbench speed", __doc__, add_flags, run)

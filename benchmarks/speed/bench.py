@@ -14,14 +14,16 @@ from benchmarks.data.origin import Origin
 from benchmarks.planning.grid import make_grid
 from benchmarks.planning.suite import Suite
 from benchmarks.planning.suite_file import load_suite
+from benchmarks.speed import device as devices
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, load_inputs
 from benchmarks.trial.protocol import Protocol
-from benchmarks.trial.trial import attach
+from benchmarks.trial.trial import attach, make_accelerator
 from fisher.scores import save_scores
 from regularizers.base import Batch
+from regularizers.context import to_device
 from regularizers.loop import make_optimizer, step
 from regularizers.strategy import BoundStrategy
 
@@ -35,25 +37,41 @@ class Training:
     accelerator: Accelerator
 
     def step(self, batch: Batch) -> None:
-        """Draw, forward, backward, clip, update."""
-        step(self.strategy, batch, self.protocol.recipe(), self.accelerator)
+        """Move the batch to the device; draw, forward, backward, clip, update."""
+        step(self.strategy, self.on_device(batch), self.protocol.recipe(), self.accelerator)
+
+    def on_device(self, batch: Batch) -> Batch:
+        """The batch where the model is, moved as the loop does."""
+        return to_device(batch, self.accelerator.device)
 
 
 class Bench:
     """One task at one share of its training data, with a model; every training starts from the same weights and head.
 
     Embedded tasks are trained as the pocket suite does, others by the protocol lee20. Guided dropout gets the squares
-    of the weights for Fisher scores: what a step costs does not depend on their values.
+    of the weights for Fisher scores: what a step costs does not depend on their values. `clock` gives the seconds that
+    count on the device; the process must have settled on that (`benchmarks.speed.device`).
     """
 
     def __init__(
-        self, model: str, task: str, fraction: float, folder: Path, data_dir: str | None, offline: bool
+        self,
+        model: str,
+        task: str,
+        fraction: float,
+        folder: Path,
+        data_dir: str | None,
+        offline: bool,
+        *,
+        device: str = "cpu",
+        precision: str = "fp32",
     ) -> None:
+        self.device, self.clock = device, devices.clock(device)
         self.source = models.find_model(model, offline=offline)
         origin = Origin(data_dir, offline=offline)
         self.fraction, self.task = fraction, origin.task(task)
         pocket = load_suite("pocket")
-        self.settings = dict(pocket.settings) if self.task.kind == "embedded" else {}
+        settings = pocket.settings if self.task.kind == "embedded" else {}
+        self.settings = {**settings, "precision": precision}
         self.data = origin.load(self.task.name)
         scores = folder / "scores.safetensors"
         self.resources = Resources(self.source, origin, fisher={"estimate": str(scores)})
@@ -75,22 +93,25 @@ class Bench:
 
     def config(self, strategy: str, **settings: Any) -> TrialConfig:
         """The config of restart 0 of a strategy."""
+        return self.configs(strategy, 1, **settings)[0]
+
+    def configs(self, strategy: str, restarts: int, **settings: Any) -> list[TrialConfig]:
+        """The configs of a strategy's restarts."""
         suite = Suite(
             name="speed",
             tasks=(self.task.name,),
             strategies=(strategy,),
             fractions=(self.fraction,),
-            restarts=1,
+            restarts=restarts,
             settings=self.settings | settings,
         )
-        (config,) = make_grid(
+        return make_grid(
             suite,
             lambda name: self.data,
             model=model_identity(self.source),
             family=self.source.family,
             fisher=lambda strategy: None,
         )
-        return config
 
     def batches(self, count: int = 0) -> list[Batch]:
         """The first `count` training batches of restart 0 (0: a whole epoch)."""
@@ -109,12 +130,14 @@ class Bench:
         config = self.config(strategy, **settings)
         protocol = config.protocol
         model, head = models.build(self.source, self.task.outputs, seed=0, head_init=protocol.head_init)
-        bound, _ = attach(config, self.resources, model.to(dtype), head, 1)
+        accelerator = make_accelerator(protocol)
+        model.to(accelerator.device, dtype)
+        bound, _ = attach(config, self.resources, model, head, 1)
         bound.context.training.steps = 1000
         bound.start(lambda: self.batches(1))
         bound.context.training.optimizer = make_optimizer(bound, protocol.recipe())
         model.train()
-        return Training(bound, protocol, Accelerator(cpu=True))
+        return Training(bound, protocol, accelerator)
 
     def tokens(self) -> dict[str, float]:
         """Real tokens of a batch, and those of it padded to its longest row and to max_length, on average."""

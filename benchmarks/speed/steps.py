@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.bench import Bench, Training
+from benchmarks.trial.environment import isolated
 from fisher.common import measure as timing
 from regularizers.surgery.mixing import Mixed
 
@@ -55,12 +55,18 @@ def candidates(bench: Bench) -> dict[str, Training]:
     return made
 
 
+@isolated(0)
 def measure(bench: Bench, count: int) -> dict[str, Any]:
-    """Milliseconds of a step of every candidate, and the ratios, batch by batch; the first batch warms up."""
+    """Milliseconds of a step of every candidate, and the ratios, batch by batch.
+
+    The first batch warms up; on a GPU, which takes memory for every new shape, all of them do.
+    """
     trainings, batches = candidates(bench), bench.batches(count)
-    upcoming = {name: iter([batches[0], *batches]) for name in trainings}
+    warm = batches[:1] if bench.device == "cpu" else batches
+    upcoming = {name: iter([*warm, *batches]) for name in trainings}
     ways = {name: functools.partial(step_on, trainings[name], upcoming[name]) for name in trainings}
-    times = {name: seconds[1:] for name, seconds in timing.in_turn(ways, 1 + len(batches)).items()}
+    every = timing.in_turn(ways, len(warm) + len(batches), bench.clock)
+    times = {name: seconds[len(warm) :] for name, seconds in every.items()}
     flops = {name: count_flops(trainings[name], batches[0]) for name in ("dropout", "dropout, stock", "mixout 0.9")}
     return {
         "batches": len(batches),
@@ -72,8 +78,9 @@ def measure(bench: Bench, count: int) -> dict[str, Any]:
 
 
 def step_on(training: Training, upcoming: Iterator[dict[str, Tensor]]) -> None:
-    """One step on the next batch."""
+    """One step on the next batch; its gradients are not kept, so that all candidates fit into a GPU's memory."""
     training.step(next(upcoming))
+    training.strategy.context.model.zero_grad()
 
 
 def count_flops(training: Training, batch: dict[str, Tensor]) -> int:
@@ -83,17 +90,7 @@ def count_flops(training: Training, batch: dict[str, Tensor]) -> int:
     return counter.get_total_flops()
 
 
-def matmul_rate(size: int = 1024, tries: int = 7) -> float:
-    """Operations per second of a square product of float32 matrices on one thread: the best of several tries."""
-    one, other = torch.randn(size, size), torch.randn(size, size)
-    seconds = []
-    for _ in range(tries):
-        started = time.process_time()
-        one @ other
-        seconds.append(time.process_time() - started)
-    return 2 * size**3 / min(seconds)
-
-
+@isolated(0)
 def float64_differences(bench: Bench) -> dict[str, float]:
     """Largest difference of logits and gradients from the plain path's, relative to its largest, in float64."""
     packed, stock = (bench.training("none", dtype=torch.float64, forward=way) for way in ("packed", "stock"))
@@ -112,8 +109,9 @@ def difference(fast: Training, plain: Training, batch: dict[str, Tensor]) -> flo
 
 def outcome(training: Training, batch: dict[str, Tensor]) -> list[Tensor]:
     """Logits, then the gradients in the parameters' order."""
+    moved = training.on_device(batch)
     training.strategy.draw()
-    output = training.strategy.loss({n: v.double() if v.is_floating_point() else v for n, v in batch.items()})
+    output = training.strategy.loss({n: v.double() if v.is_floating_point() else v for n, v in moved.items()})
     output.loss.backward()
     parameters = training.strategy.context.model.parameters()
     return [output.logits.detach(), *(p.grad for p in parameters if p.grad is not None)]

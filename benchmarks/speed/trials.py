@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,15 +15,20 @@ import torch
 from torch.utils.data import Dataset
 from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments, set_seed
 
+from benchmarks.executors import variables
+from benchmarks.executors.outcome import Status
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
+from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.evaluation import EVALUATION_BATCH
 from benchmarks.trial.inputs import Part, load_inputs
 from benchmarks.trial.tokenizer import load_tokenizer
 from benchmarks.trial.trial import execute
+from fisher.common.errors import InputError
 from fisher.common.measure import in_turn, ratios, summary
 
 STRATEGY = "dropout(0.1) + wdecay(0, 0.01)"
+WARM_UP = {"steps": 2, "evaluate": "last"}  # settings of a short trial
 
 
 class Rows(Dataset):
@@ -41,8 +47,11 @@ class Rows(Dataset):
         return self.items[at]
 
 
-def trainer_trial(bench: Bench, length: int) -> None:
-    """Fine-tune and evaluate after every epoch with the stock Trainer; `length` 0 pads to the longest of a batch."""
+def trainer_trial(bench: Bench, length: int, *, compiled: bool = False) -> None:
+    """Fine-tune and evaluate after every epoch with the stock Trainer; `length` 0 pads to the longest of a batch.
+
+    `compiled`: with torch.compile, but without the TF32 products that the Trainer then turns on.
+    """
     config = bench.config(STRATEGY)
     protocol = config.protocol
     tokenizer = load_tokenizer(bench.source)
@@ -62,7 +71,10 @@ def trainer_trial(bench: Bench, length: int) -> None:
             save_strategy="no",
             logging_strategy="no",
             report_to=[],
-            use_cpu=not torch.cuda.is_available(),
+            use_cpu=bench.device == "cpu",
+            bf16=protocol.precision == "bf16",
+            torch_compile=compiled,
+            tf32=False if compiled else None,
             disable_tqdm=True,
         )
         trainer = Trainer(
@@ -78,10 +90,11 @@ def trainer_trial(bench: Bench, length: int) -> None:
 
 
 def measure(bench: Bench, rounds: int) -> dict[str, Any]:
-    """Seconds of processor time of each kind of trial, in turn; the first of ours, which warms up, does not count.
+    """Seconds of each kind of trial, in turn, after a short one of ours that warms up.
 
     `fixed` is what a warm trial of ours takes besides training and evaluating: model, batches, metrics, verdict;
-    `evaluation_share` what evaluating takes of one that evaluates after every epoch, and after the last alone.
+    `evaluation_share` what evaluating takes of one that evaluates after every epoch, and after the last alone. The
+    Trainer pads to max_length on the CPU only. Raises InputError for a trial of ours without a result.
     """
     configs = {"ours": bench.config(STRATEGY), "ours, evaluated once": bench.config(STRATEGY, evaluate="last")}
     fixed: list[float] = []
@@ -90,7 +103,7 @@ def measure(bench: Bench, rounds: int) -> dict[str, Any]:
 
     def ours(name: str = "ours") -> None:
         started = time.perf_counter()
-        seconds = execute(configs[name], bench.resources)["result"]["seconds"]
+        seconds = seconds_of(configs[name], bench)
         shares[name].append(seconds["evaluate"] / seconds["total"])
         if name == "ours":
             fixed.append(time.perf_counter() - started - seconds["train"] - seconds["evaluate"])
@@ -99,13 +112,49 @@ def measure(bench: Bench, rounds: int) -> dict[str, Any]:
         "ours": ours,
         "ours, evaluated once": functools.partial(ours, "ours, evaluated once"),
         "trainer, padded to the batch": functools.partial(trainer_trial, bench, 0),
-        "trainer, padded to max_length": functools.partial(trainer_trial, bench, longest),
     }
-    ours()
-    times = in_turn(ways, rounds)
+    if bench.device == "cpu":
+        ways["trainer, padded to max_length"] = functools.partial(trainer_trial, bench, longest)
+    seconds_of(bench.config(STRATEGY, **WARM_UP), bench)
+    times = in_turn({name: told(bench, name, way) for name, way in ways.items()}, rounds, bench.clock)
     return {
         "seconds": {name: summary(values) for name, values in times.items()},
         "ratios": ratios(times, [(name, "ours") for name in ways if name not in configs]),
-        "fixed_seconds": summary(fixed[1:]),
+        "fixed_seconds": summary(fixed),
         "evaluation_share": {name: summary(values) for name, values in shares.items()},
     }
+
+
+def measure_compiled(bench: Bench) -> dict[str, Any]:
+    """Seconds of two trials of the Trainer with torch.compile, of which the first compiles, and what it takes longer.
+
+    Batches have many lengths; torch.compile compiles anew for some of them, or for lengths as a variable.
+    """
+    ways = {name: functools.partial(trainer_trial, bench, 0, compiled=True) for name in ("first", "second")}
+    try:
+        times = in_turn({name: told(bench, f"trainer, compiled, {name}", ways[name]) for name in ways}, 1, bench.clock)
+    finally:
+        variables.clean()  # the Trainer asks for the compiler by a variable, and the next one would read it
+        torch.compiler.reset()
+    (first,), (second,) = times["first"], times["second"]
+    seconds = {f"trainer, compiled, {name}": summary(values) for name, values in times.items()}
+    return {"seconds": seconds, "compile_seconds": first - second}
+
+
+def seconds_of(config: TrialConfig, bench: Bench) -> dict[str, float]:
+    """Seconds by phase of one trial of ours."""
+    result = execute(config, bench.resources)["result"]
+    if not Status(result["status"]).is_done:
+        raise InputError(f"a trial must have a result, got {result['status']}: {result['reason']}")
+    return result["seconds"]
+
+
+def told(bench: Bench, name: str, way: Callable[[], None]) -> Callable[[], None]:
+    """The same, which says on stderr how long it took."""
+
+    def tell() -> None:
+        started = bench.clock()
+        way()
+        print(f"{bench.task.name}: {name} {bench.clock() - started:.1f} s", file=sys.stderr, flush=True)
+
+    return tell

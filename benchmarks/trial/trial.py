@@ -18,7 +18,7 @@ from benchmarks.trial.cost import PEAK, Clock
 from benchmarks.trial.environment import environment, isolated
 from benchmarks.trial.evaluation import DIGITS, Evaluation
 from benchmarks.trial.inputs import Inputs, Resources, encode_tests, load_inputs
-from benchmarks.trial.protocol import DISCOVER
+from benchmarks.trial.protocol import DISCOVER, Protocol
 from benchmarks.tuning.floors import measure
 from fisher.seeds import derive
 from regularizers.agreement import settle_forward
@@ -124,9 +124,7 @@ class Training:
 def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training:
     """The model with its head, the batches in their order, and the strategy attached."""
     protocol, train = config.protocol, inputs.train
-    AcceleratorState._reset_state()  # the precision of the trial before this one
-    precision = "bf16" if protocol.precision == "bf16" else "no"
-    accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=1)
+    accelerator = make_accelerator(protocol)
     model, head = models.build(
         resources.model, inputs.task.outputs, seed=config.seeds.init, head_init=protocol.head_init
     )
@@ -144,6 +142,13 @@ def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training
     if resources.micro_batch is not None:
         recipe = dataclasses.replace(recipe, micro_batch=resources.micro_batch)
     return Training(strategy, touched, order, recipe, accelerator, evaluation, head_hash, note)
+
+
+def make_accelerator(protocol: Protocol) -> Accelerator:
+    """The device of this process in the protocol's precision."""
+    AcceleratorState._reset_state()  # the precision of the trial before this one
+    precision = "bf16" if protocol.precision == "bf16" else "no"
+    return Accelerator(mixed_precision=precision, gradient_accumulation_steps=1)
 
 
 def attach(
