@@ -81,9 +81,7 @@ def run_block(found: dict[str, Any], task: str, name: str, block: Callable[[], d
     entry = found["tasks"].setdefault(task, {})
     try:
         figures = block()
-    except InputError:
-        raise
-    except Exception as error:  # of torch, such as memory that ran out or a compiler that is missing
+    except Exception as error:  # such as memory that ran out, a compiler that is missing, a model without sites
         traceback.print_exc()
         found["errors"][f"{task}, {name}"] = f"{type(error).__name__}: {first_line(error)}"
         return

@@ -149,13 +149,6 @@ def test_on_a_gpu_every_batch_warms_up_and_the_synchronized_clock_counts(
     assert ran == [False, True, True] and waits
 
 
-def test_a_trial_of_ours_without_a_result_is_no_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = make_bench(tmp_path)
-    monkeypatch.setattr(trials, "execute", lambda *given: {"result": {"status": "oom", "reason": "memory"}})
-    with pytest.raises(InputError, match="a trial must have a result, got oom: memory"):
-        trials.measure(bench, 1)
-
-
 def test_throughput_counts_the_trials_after_the_workers_are_warm(tmp_path: Path) -> None:
     ticks = iter([0.0, 4.0, 24.0])
     found = throughput.measure(make_bench(tmp_path), 1, tmp_path, clock=lambda: next(ticks))["1"]
@@ -184,10 +177,14 @@ def test_a_block_that_fails_is_told_and_the_others_are_measured(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(steps, "measure", fails)
+    monkeypatch.setattr(trials, "execute", lambda *given: {"result": {"status": "oom", "reason": "memory"}})
     output = tmp_path / "speed.json"
-    assert main(["--tasks", "pocket-cola", "--fraction", "0.02", "--output", str(output)]) == 1
+    assert main(["--tasks", "pocket-cola", "--fraction", "0.02", "--trials", "--output", str(output)]) == 1
     found = json.loads(output.read_text())
-    assert found["errors"] == {"pocket-cola, steps": "OutOfMemoryError: CUDA out of memory"}
+    assert found["errors"] == {
+        "pocket-cola, steps": "OutOfMemoryError: CUDA out of memory",
+        "pocket-cola, trials": "InputError: a trial must have a result, got oom: memory",
+    }
     assert set(found["tasks"]["pocket-cola"]) == {"tokens", "exact"}
     shown = capsys.readouterr()
     assert "Not measured: pocket-cola, steps: OutOfMemoryError: CUDA out of memory" in shown.out
@@ -195,25 +192,15 @@ def test_a_block_that_fails_is_told_and_the_others_are_measured(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU to measure")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_measures_a_gpu(precision: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [[], ["--precision", "bf16", "--compile"]])
+def test_measures_a_gpu(flags: list[str], tmp_path: Path) -> None:
     output = tmp_path / "speed.json"
-    request = [
-        "--tasks",
-        "pocket-cola",
-        "--fraction",
-        "0.1",
-        "--batches",
-        "2",
-        "--trials",
-        "--rounds",
-        "1",
-        "--compile",
-    ]
-    device_flags = ["--device", "cuda", "--precision", precision, "--trials-per-device", "1", "2"]
-    assert main([*request, *device_flags, "--output", str(output)]) == 0
+    request = ["--tasks", "pocket-cola", "--fraction", "0.1", "--batches", "2", "--trials", "--rounds", "1"]
+    on_gpu = ["--device", "cuda", "--trials-per-device", "1", "2"]
+    assert main([*request, *on_gpu, *flags, "--output", str(output)]) == 0
     found = json.loads(output.read_text())
     entry = found["tasks"]["pocket-cola"]
+    assert ("compiled" in entry) == ("--compile" in flags)
     assert torch.cuda.get_device_name() in found["machine"] and found["errors"] == {}
     assert all(value <= 1e-10 for value in entry["exact"].values())
     assert set(entry["trials"]["seconds"]) == {"ours", "ours, evaluated once", "trainer, padded to the batch"}
