@@ -105,7 +105,7 @@ class VariationalDropout(Regularizer):
         inner = compute(batch)
         units = torch.tensor([noise.units for noise in self._noises])
         alphas = torch.stack(list(self._alphas.values()))
-        penalty = (divergence(alphas) * units.to(alphas)).sum() / context.examples
+        penalty = (divergence(alphas) * units.to(alphas, non_blocking=True)).sum() / context.examples
         return inner._replace(loss=inner.loss + penalty)
 
     def update(self, apply: Callable[[], None], context: Context) -> None:

@@ -35,7 +35,7 @@ def noise_like(hidden: Tensor, noise: str, generator: torch.Generator) -> Tensor
     """A draw of N(0, 1) (`normal`) or U(-1, 1) (`uniform`) per element, of the shape, dtype and device of `hidden`."""
     empty = torch.empty(hidden.shape, dtype=hidden.dtype, device=generator.device)
     drawn = empty.normal_(generator=generator) if noise == "normal" else empty.uniform_(-1, 1, generator=generator)
-    return drawn.to(hidden.device)
+    return drawn.to(hidden.device, non_blocking=True)
 
 
 class StepNoise:

@@ -16,11 +16,11 @@ def batched_fisher(model, samples, loss, **options):
     return accumulate(model, samples, loss, **options).diagonal()
 
 
-def assert_same(found, expected):
-    """Relative to 1e-10; what is zero in exact arithmetic (a key's bias under softmax) is compared with the largest."""
+def assert_same(found, expected, tolerance=1e-10):
+    """Relative; what is zero in exact arithmetic (a key's bias under softmax) is compared with the largest."""
     largest = max(float(value.max()) for value in expected.values())
     for name, value in expected.items():
-        assert torch.allclose(found[name], value, rtol=1e-10, atol=1e-14 * largest), name
+        assert torch.allclose(found[name], value, rtol=tolerance, atol=1e-4 * tolerance * largest), name
 
 
 def squares(model, batches, loss):
@@ -58,7 +58,8 @@ def test_a_gpu_gives_what_the_cpu_gives(family, case):
     model, samples, loss = case(family, 11)
     expected = batched_fisher(model, samples, loss, batch_tokens=64)
     found = batched_fisher(model.cuda(), samples, loss, batch_tokens=64)
-    assert_same({name: value.cpu() for name, value in found.items()}, expected)
+    tolerance = 1e-5 if family == "t5" else 1e-10  # T5's norms are computed in float32 whatever the model's type
+    assert_same({name: value.cpu() for name, value in found.items()}, expected, tolerance)
 
 
 def other_families():
