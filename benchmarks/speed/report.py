@@ -86,7 +86,8 @@ def amounts(found: dict[str, Any]) -> dict[str, dict[str, str]]:
             shares = entry["trials"]["evaluation_share"].items()
             cells |= {f"share of evaluation, {name}": spread(value) for name, value in shares}
         if "compiled" in entry:
-            cells["compiling takes, s"] = f"{entry['compiled']['compile_seconds']:.1f}"
+            taken = entry["compiled"]["compile_seconds"].items()
+            cells |= {f"compiling in the {name} compiled trial, s": f"{value:.1f}" for name, value in taken}
         for name, text in cells.items():
             rows.setdefault(name, {})[task] = text
     return rows

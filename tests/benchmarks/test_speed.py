@@ -144,8 +144,14 @@ def test_on_a_gpu_every_batch_warms_up_and_the_synchronized_clock_counts(
     waits.clear()
     ran: list[bool] = []
     monkeypatch.setattr(trials, "trainer_trial", lambda bench, length, compiled=False: ran.append(compiled))
+    spent = iter([0.0, 30.0, 35.0])
+    monkeypatch.setattr(trials, "compile_seconds", lambda: next(spent))
     assert set(trials.measure(bench, 1)["ratios"]) == {"trainer, padded to the batch / ours"}
-    assert set(trials.measure_compiled(bench)["seconds"]) == {f"trainer, compiled, {n}" for n in ("first", "second")}
+    found = trials.measure_compiled(bench)
+    assert set(found["seconds"]) == {"trainer, compiled, first", "trainer, compiled, second"}
+    assert found["compile_seconds"] == {"first": 30.0, "second": 5.0}
+    text = markdown({"tasks": {"rte": {"compiled": found}}, "matmul": 1e9, **dict.fromkeys(HEAD, "x")})
+    assert re.search(r"compiling in the second compiled trial, s +\| 5.0 ", text)
     assert ran == [False, True, True] and waits
 
 
