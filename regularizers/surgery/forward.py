@@ -11,8 +11,8 @@ module that follows the last attention. Examples of a batch, their order of draw
 same in all three (float64: tests). The order of additions differs, and which random number an activation dropout gives
 to which element; so `forward` is a field of the protocol.
 
-On a GPU a call per group is a launch per group, so attention alone is padded there: one call on a grid of equally long
-rows. Where tokens lie is computed on the host, from the mask that `to_device` keeps there: no step waits for the GPU.
+On a GPU a call per group is a launch per group; there one call takes all sequences by their offsets (`one_call`). Where
+tokens lie is computed on the host, from the mask that `to_device` keeps there: no step waits for the GPU.
 
 Exact for the families of `regularizers.surgery.packing`: position and token-type ids are explicit there, nothing else
 depends on the place in the row, and attention is transformers' own. `padded` needs BERT's module names and a head that
@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,85 +91,19 @@ def packed(model: Any, batch: Batch) -> Tensor:
     mask, lengths = mask[order].bool(), lengths[order]
     columns = torch.arange(mask.shape[1]).expand_as(mask)
     token = (order.unsqueeze(1) * mask.shape[1] + columns)[mask]  # where each token lies in the flattened batch
-    first = torch.cumsum(lengths, 0) - lengths
-    grid = Grid.of(lengths, device) if on_grid(device) else None
-    order, token, positions, first, back = (
-        x.to(device, non_blocking=True) for x in (order, token, columns[mask], first, torch.argsort(order))
-    )
+    offsets = nn.functional.pad(lengths.cumsum(0), (1, 0))
+    parts = [order, torch.argsort(order), token, columns[mask], offsets]
+    order, back, token, positions, offsets = torch.cat(parts).to(device, non_blocking=True).split([*map(len, parts)])
     rows: dict[str, Tensor] = {
         name: batch[name].flatten()[token].unsqueeze(0) for name in ("input_ids", "token_type_ids") if name in batch
     }
     rows["position_ids"] = positions.unsqueeze(0) + packing.first_position(model.config)
+    where = {"sequence_lengths": tuple(lengths.tolist()), "sequence_offsets": offsets.int()}
+    first = offsets[:-1]
     with last_layer_on(model, lambda hidden: hidden[:, first]) if packing.trims else nullcontext():
-        states = model.base_model(
-            **rows, **packing.options, sequence_lengths=tuple(lengths.tolist()), sequence_grid=grid
-        ).last_hidden_state[0]
+        states = model.base_model(**rows, **packing.options, **where).last_hidden_state[0]
     read = states if packing.trims else packing.read(model, states, first, lengths, batch["input_ids"][order])
     return packing.head(model, packing.pool(model, read.unsqueeze(1))[back])
-
-
-def on_grid(device: torch.device) -> bool:
-    """Whether the attention of a packed row is computed in one call on padded rows: where calls cost, on a GPU."""
-    return device.type == "cuda"
-
-
-class Grid(NamedTuple):
-    """Where the tokens of a packed row lie in rows of one length: the slot of each token, and which slots are real."""
-
-    slots: Tensor  # (tokens,), into the flattened rows
-    real: Tensor  # (rows, length), bool
-
-    @classmethod
-    def of(cls, lengths: Tensor, device: torch.device) -> Grid:
-        """The grid on `device` of rows of these lengths (rows,), which are on the host."""
-        real = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
-        slots = real.flatten().nonzero().flatten()
-        return cls(slots.to(device, non_blocking=True), real.to(device, non_blocking=True))
-
-    def seen(self, causal: bool, window: int | None, like: Tensor) -> Tensor | None:
-        """What is added to the scores (rows, 1, 1 or length, length): next to nothing is left of keys that are padding.
-
-        Under a causal mask no token sees the padding behind it, and None leaves the mask to the call.
-        """
-        near = visible(self.real.shape[1], causal, window, like)
-        if causal:
-            return near
-        keys = torch.zeros_like(self.real, dtype=like.dtype).masked_fill(~self.real, torch.finfo(like.dtype).min)
-        return keys[:, None, None] if near is None else keys[:, None, None] + near
-
-
-class ToGrid(torch.autograd.Function):
-    """Tokens (tokens, heads, width) to rows (rows * length, heads, width), zero where none lies; backward `FromGrid`.
-
-    Both are copies in both directions, because no slot has two tokens: the same bits every time, without sums.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, tokens: Tensor, slots: Tensor, count: int) -> Tensor:
-        ctx.save_for_backward(slots)
-        return tokens.new_zeros(count, *tokens.shape[1:]).index_copy_(0, slots, tokens)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *rows: Tensor) -> tuple[Tensor, None, None]:
-        (slots,) = ctx.saved_tensors
-        return rows[0].index_select(0, slots), None, None
-
-
-class FromGrid(torch.autograd.Function):
-    """Rows (rows * length, heads, width) to tokens (tokens, heads, width); backward `ToGrid`."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, slots: Tensor) -> Tensor:
-        ctx.save_for_backward(slots)
-        ctx.count = len(rows)
-        return rows.index_select(0, slots)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *tokens: Tensor) -> tuple[Tensor, None]:
-        (slots,) = ctx.saved_tensors
-        return tokens[0].new_zeros(ctx.count, *tokens[0].shape[1:]).index_copy_(0, slots, tokens[0]), None
 
 
 @contextmanager
@@ -196,7 +130,7 @@ def attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     sequence_lengths: tuple[int, ...] = (),
-    sequence_grid: Grid | None = None,
+    sequence_offsets: Tensor | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
     **options: Any,
@@ -205,7 +139,7 @@ def attention(
 
     query, key, value: (1, heads, tokens, width), sequences one after the other; returns (1, tokens, heads, width). Keys
     may have fewer heads; a token sees those before it where the module is causal, and those nearer than its window.
-    One call per group of equally long sequences, or one in all on `sequence_grid` where no noise acts.
+    One call per group of equally long sequences; on a GPU one in all, where no noise acts and no window is shorter.
     Without `sequence_lengths` (a technique that calls the model itself) it is plain attention under the mask, and the
     probabilities are returned too.
     """
@@ -215,13 +149,10 @@ def attention(
         return noise.attention(module, query, key, value, attention_mask, scaling, dropout, softcap=softcap)
     key, value = noise.per_head(key, query.shape[1]), noise.per_head(value, query.shape[1])
     plain, causal = noise_of(module) is None and softcap is None, getattr(module, "is_causal", False)
-    if sequence_grid is not None and plain:
-        slots, real = sequence_grid
-        rows = (ToGrid.apply(x[0].transpose(0, 1), slots, real.numel()) for x in (query, key, value))
-        q, k, v = (x.unflatten(0, tuple(real.shape)).transpose(1, 2) for x in rows)  # (rows, heads, length, width)
-        seen = sequence_grid.seen(causal, sliding_window, query)
-        out = nn.functional.scaled_dot_product_attention(q, k, v, seen, dropout_p=dropout, scale=scaling)
-        return FromGrid.apply(out.transpose(1, 2).flatten(0, 1), slots).unsqueeze(0), None
+    longest = max(sequence_lengths)
+    whole = sliding_window is None or sliding_window >= longest
+    if sequence_offsets is not None and plain and whole and takes_one_call(query):
+        return one_call(query, key, value, sequence_offsets, longest, dropout, causal, scaling), None
     groups = [(length, len(list(same))) for length, same in groupby(sequence_lengths)]
     sizes = [length * count for length, count in groups]
     parts = zip(*(x[0].split(sizes, dim=1) for x in (query, key, value)), strict=True)  # split: one cat in the backward
@@ -237,6 +168,32 @@ def attention(
             out, _ = noise.attention(module, q, k, v, seen, scaling, dropout, softcap=softcap)
         pieces.append(out.flatten(0, 1))  # (count * length, heads, width)
     return torch.cat(pieces).unsqueeze(0), None
+
+
+def takes_one_call(query: Tensor) -> bool:
+    """Whether `one_call` has a kernel for this tensor: on CUDA, in float32, float16 or bfloat16."""
+    return query.is_cuda and query.dtype is not torch.float64
+
+
+def one_call(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    offsets: Tensor,
+    longest: int,
+    dropout: float,
+    causal: bool,
+    scaling: float | None,
+) -> Tensor:
+    """Attention within each sequence of a packed row by the kernel that torch's nested tensors call.
+
+    query, key, value: (1, heads, tokens, width); offsets: (sequences + 1,), int32, where each begins and the last ends;
+    returns (1, tokens, heads, width). torch's public function for sequences of several lengths has no dropout.
+    """
+    rows = (x.transpose(1, 2) for x in (query, key, value))
+    kernel, kind = torch.ops.aten._efficient_attention_forward, int(causal)  # 1: causal from the first token on
+    wanted = query.requires_grad or key.requires_grad or value.requires_grad
+    return kernel(*rows, None, offsets, offsets, longest, longest, dropout, kind, wanted, scale=scaling)[0]
 
 
 def visible(length: int, causal: bool, window: int | None, like: Tensor) -> Tensor | None:

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch import Tensor
 
 from regularizers.base import Batch, Context, criterion
 from regularizers.base import forward as stock
@@ -96,6 +97,31 @@ def test_other_families_have_the_stock_pass_alone() -> None:
         prepare(model, "packed")
 
 
+def one_by_one(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    offsets: Tensor,
+    longest: int,
+    dropout: float,
+    causal: bool,
+    scaling: float | None,
+) -> Tensor:
+    """What the kernel of `one_call` computes, which no CPU has; on the device without values the shapes alone."""
+    if query.is_meta:
+        return query.transpose(1, 2) * 1
+    starts, ends = offsets[:-1].tolist(), offsets[1:].tolist()
+    assert max(end - start for start, end in zip(starts, ends, strict=True)) == longest
+    assert dropout == 0
+    pieces = [
+        torch.nn.functional.scaled_dot_product_attention(
+            *(x[:, :, start:end] for x in (query, key, value)), is_causal=causal, scale=scaling
+        )
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return torch.cat(pieces, 2).transpose(1, 2)
+
+
 TRIMMED = [name for name, packing in PACKINGS.items() if packing.trims]
 CASES = [
     *(("packed", family, {}) for family in PACKINGS),
@@ -111,7 +137,7 @@ CASES = [
     ("way", "family", "changes", "noisy"),
     [
         *((*case, noisy) for case in CASES for noisy in (False, True)),
-        *(("grid", *rest, False) for way, *rest in CASES if way == "packed"),
+        *(("one call", *rest, False) for way, *rest in CASES if way == "packed"),
     ],
 )
 def test_every_family_computes_what_it_computes_stock(
@@ -119,11 +145,12 @@ def test_every_family_computes_what_it_computes_stock(
 ) -> None:
     """Global and local layers, grouped queries, windows shorter than the rows, first, last and mean of the tokens.
 
-    `grid`: packed with attention as a GPU computes it.
+    `one call`: packed as a GPU computes it, but for the kernel.
     """
-    if way == "grid":
+    if way == "one call":
         way = "packed"
-        monkeypatch.setattr(forward, "on_grid", lambda device: True)
+        monkeypatch.setattr(forward, "takes_one_call", lambda query: True)
+        monkeypatch.setattr(forward, "one_call", one_by_one)
     model, head = tiny_family(family, **changes)
     other = copy.deepcopy(model.double())
     batch, run = family_rows(), prepare(other, way)
@@ -178,29 +205,14 @@ def test_a_text_that_ends_with_the_padding_token_is_read_where_stock_reads_it() 
     assert (expected - prepare(model, "packed")(model, batch)).abs().max() <= 1e-12 * expected.abs().max()
 
 
-def test_dropout_on_the_grid_drops_as_often_and_keeps_the_mean() -> None:
-    """Equal values in every token: attention averages them, so dropout of probabilities alone moves the output."""
-    module = torch.nn.Module()
-    lengths = torch.tensor([3, 5, 5])
-    grid = forward.Grid.of(lengths, torch.device("cpu"))
-    ones = torch.ones(1, 64, 13, 4)
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        options = {"dropout": 0.5, "sequence_lengths": tuple(lengths.tolist()), "sequence_grid": grid}
-        out, _ = forward.attention(module, ones, ones, ones, None, **options)
-    assert out.shape == (1, 13, 64, 4)
-    assert abs(float(out.mean()) - 1) < 0.05
-    zeros = float((out == 0).all(-1).float().mean())
-    assert abs(zeros - (3 / 8 + 10 / 32) / 13) < 0.03, "all of 3 or 5 probabilities dropped: 2^-3 and 2^-5"
-
-
 @pytest.mark.parametrize("family", [name for name, packing in PACKINGS.items() if packing is not DECODER])
 def test_a_packed_step_reads_nothing_from_the_device(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On torch's device without values every read fails; a GPU would be waited for.
 
     Of decoders transformers itself looks at the positions, once a pass.
     """
-    monkeypatch.setattr(forward, "on_grid", lambda device: True)
+    monkeypatch.setattr(forward, "takes_one_call", lambda query: True)
+    monkeypatch.setattr(forward, "one_call", one_by_one)
     model, _ = tiny_family(family)
     run, device = prepare(model, "packed"), torch.device("meta")
     model.to(device).train()
