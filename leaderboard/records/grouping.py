@@ -17,9 +17,7 @@ ADDED = ("steps", "evaluate")  # fields of a protocol that are left out of it at
 
 def protocol_of(config: Config) -> str:
     """Return the canonical JSON of what the trials of one table share: the protocol, less what is tuned."""
-    protocol, tuning = config["protocol"], config.get("tuning")
-    if not tuning:
-        return dump(protocol)
+    protocol, tuning = config["protocol"], config.get("tuning") or {"axes": {}}
     fields = dict(protocol)
     if times := tuning.get("times"):
         length = "steps" if protocol.get("steps") else "epochs"

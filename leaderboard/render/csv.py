@@ -1,10 +1,10 @@
 """The content of `leaderboard.csv`: one line per model, protocol, task, fraction and strategy."""
 
+import csv as files
+import io
 import math
 from collections.abc import Iterable
 from typing import Any
-
-import pandas as pd
 
 from fisher.common.text import escape
 from leaderboard.records.identity import canonical
@@ -23,10 +23,15 @@ COST_COLUMNS = ("seconds", "relative_seconds", "peak_memory")
 
 def csv(sections: Iterable[Section], *, without_cost: bool = False) -> str:
     """Return `leaderboard.csv`: scores as fractions, shortest floats that read back equal, empty where undefined."""
-    return to_frame(sections, without_cost=without_cost).to_csv(index=False, lineterminator="\n")
+    made = lines(sections, without_cost=without_cost)
+    text = io.StringIO()
+    writer = files.DictWriter(text, made[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: "" if value != value else value for key, value in line.items()} for line in made)  # NaN
+    return text.getvalue()
 
 
-def to_frame(parts: Iterable[Section], *, without_cost: bool = False) -> pd.DataFrame:
+def lines(parts: Iterable[Section], *, without_cost: bool = False) -> list[dict[str, Any]]:
     """Return one line per model, protocol, task, fraction and strategy: the content of `leaderboard.csv`.
 
     Scores are fractions, `seconds` medians over restarts, `peak_memory` bytes. Tuned families have a line per `rule`:
@@ -34,12 +39,12 @@ def to_frame(parts: Iterable[Section], *, without_cost: bool = False) -> pd.Data
     together; the strategy is called `ensemble(none, 5)` there), `oracle` (chosen by dev, which nobody can do).
     """
     ruled = [one for section in parts for one in (section, *section.others.values())]
-    lines = [_csv_line(section, cell, row) for section in ruled for cell in section.cells for row in cell.rows]
-    frame = pd.DataFrame(lines).astype({"tier": "Int64", "budget": "Int64"})
-    return frame.drop(columns=list(COST_COLUMNS)) if without_cost else frame
+    left_out = COST_COLUMNS if without_cost else ()
+    made = (_line(section, cell, row) for section in ruled for cell in section.cells for row in cell.rows)
+    return [{key: value for key, value in line.items() if key not in left_out} for line in made]
 
 
-def _csv_line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
+def _line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
     return {
         "model": escape(section.model),
         "task": escape(cell.task),

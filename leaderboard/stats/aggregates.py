@@ -4,10 +4,11 @@ Sums are exact, in whole numbers, and rounded once: a result depends on the valu
 machine, the mean of equal scores is that score, and two strategies with equal scores tie exactly.
 """
 
+import functools
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 UNDEFINED = float("nan")
 
@@ -69,11 +70,15 @@ def expected_max(values: ArrayLike) -> list[float]:
     over all subsets of size k (Dodge et al. 2019 draw with replacement, which is too low).
     """
     falling = np.sort(_present(values))[::-1]
-    count = len(falling)
-    last = np.arange(count, 1, -1)  # i = n..2, of C(i - 2, k - 1) / C(i - 1, k - 1) = (i - k) / (i - 1)
-    return [
-        math.fsum(falling * np.cumprod([k / count, *np.maximum(last - k, 0) / (last - 1)])) for k in range(1, count + 1)
-    ]
+    return [math.fsum((falling * shares).tolist()) for shares in _shares(len(falling))]
+
+
+@functools.lru_cache(maxsize=2)  # the rows of a board have few different counts
+def _shares(count: int) -> NDArray[np.float64]:
+    """Return C(i - 1, k - 1) / C(n, k), a line per k = 1..n, for i = n..1."""
+    last, k = np.arange(count, 1, -1), np.arange(1, count + 1)[:, None]
+    ratios = np.maximum(last - k, 0) / (last - 1)  # i = n..2, of C(i - 2, k - 1) / C(i - 1, k - 1) = (i - k) / (i - 1)
+    return np.cumprod(np.concatenate([k / count, ratios], axis=1), axis=1)
 
 
 def area(fractions: ArrayLike, means: ArrayLike) -> float:

@@ -1,6 +1,7 @@
 """The metrics of tasks: predictions and labels in, one number out.
 
-Predictions are class ids or, for regression, real numbers; scores are fractions (correlations in [-1, 1]).
+Predictions are class ids or, for regression, real numbers; scores are fractions (correlations in [-1, 1]). scikit-learn,
+which loads pandas, is imported by the metrics that need it.
 """
 
 import warnings
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 Array = NDArray[Any]
 Values = Sequence[int] | Sequence[float] | Array
@@ -18,23 +18,31 @@ Values = Sequence[int] | Sequence[float] | Array
 
 def accuracy(predictions: Values, labels: Values) -> float:
     """Return the share of equal class ids."""
-    return float(accuracy_score(labels, predictions))
+    return float(np.equal(predictions, labels).mean())
 
 
 def f1(predictions: Values, labels: Values) -> float:
     """Return F1 of class 1 of two: 2 TP / (2 TP + FP + FN), 0 when there is nothing to find and nothing found."""
-    return float(f1_score(labels, predictions, zero_division=0.0))
+    return _f1(predictions, labels)
 
 
 def macro_f1(predictions: Values, labels: Values) -> float:
     """Return the mean of the F1 of every class that is predicted or there."""
-    return float(f1_score(labels, predictions, average="macro", zero_division=0.0))
+    return _f1(predictions, labels, average="macro")
+
+
+def _f1(predictions: Values, labels: Values, average: str = "binary") -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predictions, average=average, zero_division=0.0))
 
 
 def matthews(predictions: Values, labels: Values) -> float:
     """Return the Matthews correlation of class ids, of two or more classes [Gorodkin 2004]; 0 when undefined."""
     if is_constant(predictions) or is_constant(labels):
         return 0.0
+    from sklearn.metrics import matthews_corrcoef
+
     return float(matthews_corrcoef(labels, predictions))
 
 

@@ -23,6 +23,7 @@ from fisher.common.text import escape
 from leaderboard.records.schema import RecordError
 from leaderboard.stats import choosing
 from leaderboard.stats.calibration import calibration
+from leaderboard.stats.metrics import METRICS
 from leaderboard.tables.trials import TrialRow
 
 MEMBERS = 5
@@ -83,8 +84,6 @@ def _averaged(outputs: NDArray[np.float64], labels: NDArray[Any]) -> tuple[NDArr
 
 def score_of(metric: str, predictions: NDArray[Any], labels: NDArray[Any]) -> float:
     """Return the score of predictions under a metric."""
-    from leaderboard.stats.metrics import METRICS  # here, not above: scikit-learn is loaded where it is used
-
     return METRICS[metric](predictions, labels)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from leaderboard.build import build
 from leaderboard.render import wording
-from leaderboard.render.csv import to_frame
+from leaderboard.render.csv import lines
 from leaderboard.verify import verify
 from tests.leaderboard.conftest import tuned_trials
 
@@ -45,6 +45,10 @@ def raw(entries: list[dict[str, Any]]) -> pd.DataFrame:
         for entry in entries
     ]
     return pd.DataFrame(rows).astype({"held": float})
+
+
+def to_frame(sections: Any) -> pd.DataFrame:
+    return pd.DataFrame(lines(sections))
 
 
 def test_the_tables_figures_are_those_of_a_recomputation(entries, arrange):
