@@ -5,6 +5,7 @@
 """
 
 import argparse
+import functools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,7 +48,7 @@ def is_official(found: DataHash) -> bool:
 
     Raises InputError on a difference: the data are not the official ones.
     """
-    kept = json.loads(EXPECTED_HASHES.read_text()).get(found.task.name, {})
+    kept = _kept().get(found.task.name, {})
     expected, remedy = (
         kept.get(found.key, found.value),
         f"use the official {found.part} file, all its rows in their order",
@@ -56,6 +57,12 @@ def is_official(found: DataHash) -> bool:
         remedy = "install this package anew, its pocket tasks were changed"
     require(expected == found.value, f"{found} must have the hash {expected[:12]}", f"{found.value[:12]}: {remedy}")
     return found.key in kept
+
+
+@functools.cache
+def _kept() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = json.loads(EXPECTED_HASHES.read_text())
+    return found
 
 
 def new_texts(data: TaskData) -> list[DataHash]:

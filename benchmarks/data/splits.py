@@ -83,6 +83,8 @@ def make_split(
         rest, test = sources_of(data, protocol, split_seed)
         if not test:
             raise InputError(f"{data.task.name}: a task without a dev file must go with --set data=resampled")
+        if size is None and fraction == 1:
+            return Split(rest, test)
         if size is None:
             kept = set(paucity_split(data.task, rest, fraction=fraction, split_seed=split_seed))
         else:
@@ -226,6 +228,7 @@ def _permuted_strata(task: Task, train: Sequence[Example], split_seed: int) -> l
     return [members.tolist() for members in _permuted(task, _Same(train), split_seed)]
 
 
+@functools.lru_cache(maxsize=2)  # the amounts of a split ask one after the other
 def _permuted(task: Task, train: _Same, split_seed: int) -> list[NDArray[np.int64]]:
     strata = _strata(task, train).items()
     return [

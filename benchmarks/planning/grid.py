@@ -6,11 +6,11 @@ import functools
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.data.holdout import divide
-from benchmarks.data.sources import TaskData, examples_hash, text_line
+from benchmarks.data.sources import Example, TaskData, examples_hash, text_line
 from benchmarks.data.splits import Size, make_split, split_hash
 from benchmarks.planning.suite_file import Suite
 from benchmarks.trial.config import Seeds, TrialConfig
@@ -54,9 +54,9 @@ def make_grid(
         sites = "table" if family in FAMILIES else protocol.sites
         protocol = dataclasses.replace(protocol, forward=available(protocol.forward, family), sites=sites)
         names = [str(strategy) for strategy in unique_strategies(block.strategies)]
-        for task, amount in itertools.product(dict.fromkeys(block.tasks), block.amounts()):
-            cell = cells.setdefault((protocol, task, amount), len(cells))
-            for restart, holdout_hash in _restarts(block, load(task), protocol, amount):
+        for task in dict.fromkeys(block.tasks):
+            for amount, restart, holdout_hash in _restarts(block, load(task), protocol):
+                cell = cells.setdefault((protocol, task, amount), len(cells))
                 fields = [{**restart, **about(name)} for name in names]
                 fields += tuned.trials(restart, holdout_hash) if tuned else []
                 place = (cell, restart["restart"], restart["split_seed"])
@@ -92,39 +92,46 @@ def _file_hash(path: str) -> str:
         raise InputError(f"{path}, which a strategy names, must be a file that can be read: {error.strerror}") from None
 
 
-def _restarts(
-    suite: Suite, data: TaskData, protocol: Protocol, amount: float | Size
-) -> Iterator[tuple[dict[str, Any], str]]:
-    """The fields that the trials of one restart share, and the hash of its holdout (empty where nothing is tuned)."""
-    size = amount if isinstance(amount, Size) else None
-    fraction = amount.share(data.task, data.train) if isinstance(amount, Size) else amount
+def _restarts(suite: Suite, data: TaskData, protocol: Protocol) -> Iterator[tuple[float | Size, dict[str, Any], str]]:
+    """Amounts, the fields that the trials of one restart share, and its holdout's hash (empty without tuning)."""
+    amounts = suite.amounts()
+    shares = {one: one.share(data.task, data.train) if isinstance(one, Size) else one for one in amounts}
     extra = {name: examples_hash(examples) for name, examples in data.extra.items()}
     dev = examples_hash(data.dev) if protocol.data == "official" else None
     dropped = {part: list(rows) for part, rows in data.dropped.items()}
     line = functools.cache(text_line)
 
+    def hashes_of(train: Sequence[Example]) -> dict[str, str]:
+        return {"split_hash": split_hash(data.task, train), "train_hash": examples_hash(train, line)}
+
+    of_all = functools.cache(lambda: hashes_of(data.train))  # what every restart without paucity trains on
+
     @functools.cache
-    def hashes(split_seed: int, restart: int) -> tuple[dict[str, str], str]:
+    def hashes(amount: float | Size, split_seed: int, restart: int) -> tuple[dict[str, str], str]:
         """Of a split's parts, and of its holdout."""
         place = {"split_seed": split_seed, "restart": restart}
-        split = make_split(data, protocol, fraction=fraction, size=size, **place)
-        found = {
-            "split_hash": split_hash(data.task, split.train),
-            "train_hash": examples_hash(split.train, line),
-            "dev_hash": dev or examples_hash(split.dev, line),
-        }
+        size = amount if isinstance(amount, Size) else None
+        split = make_split(data, protocol, fraction=shares[amount], size=size, **place)
+        of_train = of_all() if split.train is data.train else hashes_of(split.train)
+        found = of_train | {"dev_hash": dev or examples_hash(split.dev, line)}
         if suite.tuning is None:
             return found, ""
         _, held_out = divide(data, protocol, split, suite.tuning.holdout, **place)
         return found, split_hash(data.task, held_out)
 
-    for restart in range(suite.restarts):
+    def seeds(restart: int) -> tuple[int, int]:
+        """Of its split, and of its pool where that is the restart's own."""
+        return suite.split_of(restart), restart if protocol.data == "pooled" else 0
+
+    for restart, amount in itertools.product(range(suite.restarts), amounts):
+        hashes(amount, *seeds(restart))  # all amounts of a split one after the other: they are parts of one order
+    for amount, restart in itertools.product(amounts, range(suite.restarts)):
+        of_split, of_holdout = hashes(amount, *seeds(restart))
         split_seed = suite.split_of(restart)
-        of_split, of_holdout = hashes(split_seed, restart if protocol.data == "pooled" else 0)
         fields = {
             "task": data.task.name,
             "metric": metric_name(data.task, protocol.metric),
-            "fraction": fraction,
+            "fraction": shares[amount],
             "restart": restart,
             "split_seed": split_seed,
             "seeds": Seeds.of(restart, split_seed),
@@ -132,6 +139,6 @@ def _restarts(
             "extra_hashes": extra or None,
             "dropped": dropped or None,
             "protocol": protocol,
-            "size": size,
+            "size": amount if isinstance(amount, Size) else None,
         }
-        yield fields, of_holdout
+        yield amount, fields, of_holdout

@@ -1,7 +1,7 @@
 """The metrics of tasks: predictions and labels in, one number out.
 
-Predictions are class ids or, for regression, real numbers; scores are fractions (correlations in [-1, 1]). scikit-learn,
-which loads pandas, is imported by the metrics that need it.
+Predictions are class ids or, for regression, real numbers; scores are fractions (correlations in [-1, 1]). The metrics
+that need scikit-learn import it: it is slow to load, and loads pandas.
 """
 
 import warnings

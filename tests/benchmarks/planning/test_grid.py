@@ -9,12 +9,13 @@ import pytest
 
 from benchmarks.data.origin import Origin
 from benchmarks.data.sources import examples_hash
-from benchmarks.data.splits import make_split
+from benchmarks.data.splits import make_split, paucity_split, split_hash
 from benchmarks.planning.grid import make_grid
 from benchmarks.planning.suite_file import load_suite
 from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.models import Source
+from benchmarks.trial.protocol import make_protocol
 from fisher.common.errors import InputError
 
 Make = Callable[..., list[TrialConfig]]
@@ -93,3 +94,30 @@ def test_rows_that_were_left_out_and_further_dev_sets_are_named() -> None:
     asked = {"model": {"model": "m", "weights": "w"}, "family": "bert", "fisher": lambda strategy: None}
     block = make_grid(suite, lambda name: data, **asked)[0].to_json()
     assert block["dropped"] == {"train": [4, 5]} and block["extra_hashes"] == {"more": examples_hash(data.dev[:3])}
+
+
+@pytest.mark.parametrize("kind", ["official", "resampled", "pooled"])
+def test_every_trial_has_the_hashes_of_its_own_split(kind: str) -> None:
+    """Whatever is kept from one amount and restart to the next; amounts stand one after the other."""
+    data = Origin(offline=True).load("pocket-rte")
+    sizes = () if kind == "pooled" else (30,)
+    suite = dataclasses.replace(load_suite("pocket"), tasks=("pocket-rte",), strategies=("none",), restarts=3)
+    shape = {"fractions": (1.0, 0.1), "sizes": sizes, "split_seeds": 2, "settings": {"data": kind}, "variants": ()}
+    suite = dataclasses.replace(suite, **shape)
+    asked = {"model": {"model": "m", "weights": "w"}, "family": "bert", "fisher": lambda strategy: None}
+    grid = make_grid(suite, lambda name: data, **asked)
+    assert [(one.amount, one.restart) for one in grid] == [(a, r) for a in suite.amounts() for r in range(3)]
+    for one in grid:
+        place = {"split_seed": one.split_seed, "restart": one.restart}
+        split = make_split(data, one.protocol, fraction=one.fraction, size=one.size, **place)
+        found = split_hash(data.task, split.train), examples_hash(split.train), examples_hash(split.dev)
+        assert found == (one.split_hash, one.train_hash, one.dev_hash)
+
+
+def test_all_of_the_training_set_is_not_chosen_from() -> None:
+    data = Origin(offline=True).load("pocket-rte")
+    protocol = make_protocol("lee20", {})
+    split = make_split(data, protocol, fraction=1.0, split_seed=3, restart=0)
+    assert split.train is data.train
+    ids = paucity_split(data.task, data.train, fraction=1.0, split_seed=3)
+    assert ids == tuple(example.id for example in split.train)

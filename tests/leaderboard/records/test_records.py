@@ -173,6 +173,15 @@ def test_an_infinite_number_is_refused_where_a_forger_has_signed_it(record, tmp_
         read_record(path)
 
 
+def test_what_was_written_is_known_to_be_intact_however_its_numbers_lie(record, tmp_path):
+    """Floats of 17 digits in a row, so that some lie at any stride: none of them could be infinite."""
+    entry = record(0.7)
+    entry["result"]["train_loss"] = [0.1 + at / 7e9 for at in range(2000)]
+    data = write_record(tmp_path, entry).read_bytes()
+    assert records._is_intact(data)
+    assert not records._is_intact(data.replace(b"0.1,", b"0.2,"))
+
+
 def test_size_is_bounded(record, tmp_path, monkeypatch):
     path = write_record(tmp_path, record(0.7))
     monkeypatch.setattr(records, "MAX_BYTES", 1000)

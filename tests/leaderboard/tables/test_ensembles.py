@@ -1,6 +1,9 @@
 """Ensembles against a recomputation from the records in a few lines of NumPy, and what keeps them out of a table."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from leaderboard.records.logits import encode_logits
 from leaderboard.verify import verify
 from tests.leaderboard.conftest import tuned_trials
 
+ROOT = Path(__file__).parents[3]
 BUDGET, EXAMPLES, RESTARTS = 7, 40, 3
 DEV = "ef" * 32
 LABELS = [at * 7 % 3 for at in range(EXAMPLES)]
@@ -81,6 +85,13 @@ def test_probabilities_of_the_five_best_by_holdout_are_averaged(folder):
         assert line.nll == pytest.approx(np.mean([log_loss(LABELS, p) for p in joined]), abs=1e-6)
         assert line.failed == sum(score <= 0.35 for score in scores)
         assert (line.restarts, line.seconds, line.budget) == (RESTARTS, 2.0 * BUDGET, BUDGET)
+
+
+def test_accuracies_are_scored_without_loading_scikit_learn_or_pandas(folder):
+    code = "import sys; from leaderboard.build import build; build(sys.argv[1:], sys.argv[1]); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "ensemble(none, 5)" in (folder / "leaderboard.csv").read_text()
+    assert {"pandas", "sklearn"}.isdisjoint(ran.stdout.split())
 
 
 def test_values_of_a_regression_are_averaged(store):
