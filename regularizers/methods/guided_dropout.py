@@ -60,6 +60,7 @@ class GuidedDropout(Regularizer):
     off: ClassVar[tuple[str, ...]] = ("guided_dropout(0, 0, head=0)",)
     deviations: ClassVar[str] = "bounds are arguments (the authors' code: 0.099 to 0; their text: 0.1)"
     search: ClassVar = {"p_upper": Linear(0.02, 0.5, paper=0.1)}
+    _headless = False  # whether the model has no dropout in its head
     sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:
@@ -80,6 +81,7 @@ class GuidedDropout(Regularizer):
     def attach(self, context: Context) -> list[str]:
         """Set every site's probability; returns the dropout modules."""
         sites, rates = context.dropout_sites(), self.rates(self.scores(context))
+        self._headless = not any(site.kind == "head" for site in context.table().dropouts)
         for site in sites:
             set_rate(context.model, site, self.head if site.kind == "head" else rates[site.name])
         return [site.module for site in sites]
@@ -99,6 +101,11 @@ class GuidedDropout(Regularizer):
         rates = self.rates(scores)
         body = [site for site in context.dropout_sites() if site.name in rates]
         return [SiteRate(site.name, site.kind, scores[site.name], rates[site.name]) for site in body]
+
+    def notes(self) -> list[str]:
+        """The probability of a dropout that the model does not have: the head of GPT-2 is one linear layer."""
+        nothing = f"head={self.head:g} did nothing, because the model has no dropout in its head"
+        return [nothing] if self.head > 0 and self._headless else []
 
     def scores(self, context: Context) -> dict[str, float]:
         """Score of every body site, from the published ranking or from the diagonal that the context holds."""

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from fisher.scores import Scores, published_ranking
+from regularizers.base import Context
 from regularizers.methods.guided_dropout import schedule
 from regularizers.strategy import parse
-from regularizers.surgery.sites import find_sites
+from regularizers.surgery.sites import base_prefix, find_sites
 
 
 def test_the_published_ranking_gives_the_published_probabilities():
@@ -76,6 +77,24 @@ def test_rates_follow_the_mean_of_the_tensors_scores_before_each_site(lab):
 def test_the_head_has_a_probability_of_its_own(lab):
     assert attached(lab, "guided_dropout(0, 0.2, head=0.4)")[0]["head"] == 0.4
     assert attached(lab, "guided_dropout(0, 0.2) + head:none")[0]["head"] == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "text", "note"),
+    [
+        ("gpt2", "guided_dropout(0, 0.2)", "head=0.1 did nothing, because the model has no dropout in its head"),
+        ("gpt2", "guided_dropout(0, 0.2, head=0)", None),
+        ("bert", "guided_dropout(0, 0.2)", None),
+        ("bert", "guided_dropout(0, 0.2) + head:none", None),
+    ],
+)
+def test_a_probability_for_a_head_without_dropout_is_told(family_model, family, text, note):
+    model, head = family_model(family)
+    prefix = base_prefix(model)
+    values = {name.removeprefix(prefix): torch.ones(p.shape) for name, p in model.named_parameters()}
+    bound = parse(text).bind(Context(model, head=head, fisher={"estimate": Scores(values)}))
+    bound.attach()
+    assert bound.notes() == ([] if note is None else [f"{text}: {note}"])
 
 
 def test_shuffled_has_the_same_probabilities_elsewhere_and_always_the_same(lab):
