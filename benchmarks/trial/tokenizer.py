@@ -24,7 +24,9 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
     tokenizer: PreTrainedTokenizerBase = load(AutoTokenizer, source)
     require(
         len(tokenizer) > len(tokenizer.all_special_tokens),
-        f"the model {source.reference!r} must bring its tokenizer's files ({FILES}), and has no words",
+        f"the model {source.reference!r} must bring its tokenizer's files ({FILES})",
+        "a tokenizer without words",
+        "put them next to its weights",
     )
     content = backend(tokenizer).get("model", {})
     require(

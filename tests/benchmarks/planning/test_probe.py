@@ -108,7 +108,10 @@ DAMAGE = {
         lambda f: [(f / name).unlink() for name in ("tokenizer.json", "tokenizer_config.json")],
         r"must bring its tokenizer's files \(tokenizer.json, or vocab.txt",
     ),
-    "the config alone": (lambda f: (f / "tokenizer.json").unlink(), "must bring its tokenizer's files"),
+    "the config alone": (
+        lambda f: (f / "tokenizer.json").unlink(),
+        r"spiece.model\), got a tokenizer without words; put them next to its weights$",
+    ),
     "half a file": (lambda f: (f / "tokenizer.json").write_text("{"), "could not be loaded; its files must be whole"),
     "too many words": (
         lambda f: edit_words(f, lambda words: [*words, "more"]),
