@@ -12,17 +12,21 @@ _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # its byte-order marks
 
 
-def open_at_once(path: str, flags: int) -> int:
+def _open_at_once(path: str, flags: int) -> int:
     """The opener of a file that is never waited for, as a pipe would be."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def read_regular(path: Path) -> bytes:
-    """The bytes of a regular file. Raises OSError, also for a folder, a pipe or a device: none is waited for."""
-    with open(path, "rb", opener=open_at_once) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+def read_regular(path: Path | str, most: int | None = None) -> bytes:
+    """The bytes of a regular file, the first `most` where that is given.
+
+    Raises OSError, also for a folder, a pipe or a device: none is waited for.
+    """
+    with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it must be a regular file", str(path))
-        return file.read()
+        return file.readall() if most is None else file.read(min(most, found.st_size + 1))
 
 
 def read_text(path: Path) -> str:

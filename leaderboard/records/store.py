@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fisher.common.errors import InputError
-from fisher.common.files import open_at_once, write_atomic
+from fisher.common.files import read_regular, write_atomic
 from fisher.common.text import escape
 from leaderboard.records import schema
 from leaderboard.records.identity import MAX_DEPTH, canonical, digest, dump, name_of, record_id
@@ -68,18 +68,6 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
     except OSError as error:
         raise RecordError(f"record {escape(str(path))} cannot be written: {error.strerror}", path) from None
     return path
-
-
-def _read_bytes(path: str) -> bytes:
-    """Read a regular file of bounded size; a pipe or a device from strangers must not block the reader."""
-    try:
-        with open(path, "rb", buffering=0, opener=open_at_once) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise RecordError("a record must be a regular file")
-            return _bounded(file.read(min(found.st_size, MAX_BYTES) + 1))
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}") from None
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -165,9 +153,10 @@ def read_record(path: Path | str) -> Record:
     """
     path = os.fspath(path)
     try:
-        return _decode(_read_bytes(path), os.path.basename(path))
-    except RecordError as error:
-        raise RecordError(f"{escape(path)}: {error}", Path(path)) from None
+        return _decode(_bounded(read_regular(path, MAX_BYTES + 1)), os.path.basename(path))
+    except (OSError, RecordError) as error:
+        why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else error
+        raise RecordError(f"{escape(path)}: {why}", Path(path)) from None
 
 
 def _read_archive(path: Path) -> Iterator[Record | RecordError]:

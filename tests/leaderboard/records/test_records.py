@@ -153,7 +153,7 @@ def pipe(path: Path) -> Path:
             lambda path: path.rename(path.with_name("other.json")),
             r"the file must be named rte-.*\.json after the trial that it holds",
         ),
-        (lambda path: pipe(path.with_name("pipe.json")), r"pipe\.json: a record must be a regular file"),
+        (lambda path: pipe(path.with_name("pipe.json")), r"pipe\.json: cannot be read: it must be a regular file"),
         (lambda path: path.with_name("a.json"), r"a\.json: cannot be read: No such file"),
     ],
 )
