@@ -23,7 +23,9 @@ from scipy.special import stdtrit
 
 from benchmarks.choosing.rules import PLAIN, Standing, finalists, strategy_of
 from benchmarks.tuning.trials import FLOOR
+from leaderboard.render.wording import few_fit, trains_too_short
 from leaderboard.stats.significance import ALPHA, POWER
+from leaderboard.tables.cells import few_fitted
 from leaderboard.tables.rows import FITTED
 
 FOLDS = 20
@@ -148,7 +150,9 @@ def sentences(
         lines.append(f"No regularizer was left to compare; use `{PLAIN}` with {settings}.")
     else:
         lines.append(_not_better(answer, found, settings, rows))
-    lines += _undertrained(plain)
+    if few_fitted(plain.chosen):
+        why = few_fit(sum(trial.fit >= FITTED for trial in plain.chosen), len(plain.chosen))
+        lines.append(trains_too_short(why, "allow more epochs (--epochs) or higher rates (--lr)"))
     lines += floor
     for family in dict.fromkeys((answer.family, answer.rival, PLAIN)):
         if family:
@@ -161,17 +165,6 @@ def sentences(
         listed = "; ".join(f"{family} ({why})" for family, why in dropped.items())
         lines.append(f"No longer ranked: {listed}.")
     return lines
-
-
-def _undertrained(plain: Standing) -> list[str]:
-    """Say that the families are compared by how fast they train, as the page does; nothing where they are not."""
-    known = [trial.fit >= FITTED for trial in plain.chosen if not math.isnan(trial.fit)]
-    if 2 * sum(known) >= len(known):
-        return []
-    return [
-        f"Undertrained: {sum(known)} of {len(known)} runs of `{PLAIN}` fit the rows that they are trained on, so that "
-        "families are compared by how fast they train; allow more epochs (--epochs) or higher rates (--lr)."
-    ]
 
 
 def next_to_floor(chosen: Standing, floors: Mapping[str, Standing], compare: Callable[..., Gain]) -> list[str]:

@@ -67,8 +67,25 @@ def _over_all(section: Section, without_cost: bool, *, brief: bool = False) -> I
         yield draw(summary.ranking(section, "markdown", without_cost, brief=brief), "markdown")
 
 
+class _Notes:
+    """Footnotes of one table: equal texts share a number."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def mark(self, notes: Sequence[str]) -> str:
+        """Return the marks of notes, for the end of a name."""
+        numbers = [self.numbers.setdefault(note, len(self.numbers) + 1) for note in notes]
+        return "".join(f" [{number}]" for number in numbers)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the footnotes."""
+        for text, number in self.numbers.items():
+            yield f"[{number}] {escape(text, 'markdown')}"
+
+
 def _task(section: Section, cells: list[Cell], *, alone: bool = False) -> Iterator[str]:
-    notes = words.Notes()
+    notes = _Notes()
     scores = draw(_scores(section, cells, notes, alone), "markdown")
     amount = f" at {cells[0].amount}" if len(cells) == 1 else ""
     yield f"### {escape(words.task_heading(section, cells[0]), 'markdown')}{amount}"
@@ -77,10 +94,10 @@ def _task(section: Section, cells: list[Cell], *, alone: bool = False) -> Iterat
         yield "\n".join(f"- {text}" if len(cells) == 1 else f"- {amount}: {text}" for amount, text in reach)
     yield scores
     if notes.numbers:
-        yield "\n".join(f"- {line}" for line in notes.lines("markdown"))
+        yield "\n".join(f"- {line}" for line in notes.lines())
 
 
-def _scores(section: Section, cells: list[Cell], notes: words.Notes, alone: bool) -> Table:
+def _scores(section: Section, cells: list[Cell], notes: _Notes, alone: bool) -> Table:
     base, tuned = section.baseline is not None, section.budget > 0
     rows = [(cell, row) for cell in cells for row in words.shown(cell)]
     if alone:

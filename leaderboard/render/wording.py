@@ -158,10 +158,19 @@ def undertrained(cell: Cell) -> str:
         return ""
     row = cell.row("none")
     assert row is not None, "what plain fine-tuning does decides"
-    why = f"{row.fitted} of {row.restarts} runs of none fit the examples they are trained on"
     if len(lengths(row.trials)) > 1:
-        why = "none is mostly tuned to the largest number of steps"
-    return f"Undertrained ({why}): this compares how fast strategies train; take more steps or a higher rate."
+        return trains_too_short("none is mostly tuned to the largest number of steps")
+    return trains_too_short(few_fit(row.fitted, row.restarts))
+
+
+def few_fit(fitted: int, runs: int) -> str:
+    """Say how many runs of plain fine-tuning were trained to the end."""
+    return f"{fitted} of {runs} runs of none fit the examples they are trained on"
+
+
+def trains_too_short(why: str, remedy: str = "take more steps or a higher rate") -> str:
+    """Say that strategies are compared by how fast they train."""
+    return f"Undertrained ({why}): this compares how fast strategies train; {remedy}."
 
 
 def _power(cell: Cell) -> str:
@@ -281,20 +290,3 @@ def general_notes(sections: Sequence[Section], problems: int) -> Iterator[str]:
         yield SYNTHETIC
     if problems:
         yield f"Left out, because they could not be used as records: {problems} file{'s' if problems > 1 else ''}."
-
-
-class Notes:
-    """Footnotes of one table: equal texts share a number."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-
-    def mark(self, notes: Sequence[str]) -> str:
-        """Return the marks of notes, for the end of a name."""
-        numbers = [self.numbers.setdefault(note, len(self.numbers) + 1) for note in notes]
-        return "".join(f" [{number}]" for number in numbers)
-
-    def lines(self, style: Style) -> Iterator[str]:
-        """Yield the footnotes."""
-        for text, number in self.numbers.items():
-            yield f"[{number}] {escape(text, style)}"

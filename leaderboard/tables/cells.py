@@ -95,8 +95,7 @@ class Cell:
         steps = [length(trial) for trial in trials if trial.configurations]
         if len(every := lengths(trials)) > 1:
             return 2 * steps.count(max(every)) > len(steps)
-        known = [trial.fit for trial in trials if not math.isnan(trial.fit)]
-        return 2 * sum(fit >= FITTED for fit in known) < len(known)
+        return few_fitted(trials)
 
     @property
     def tests(self) -> int:
@@ -106,6 +105,12 @@ class Cell:
     def row(self, strategy: str | None) -> Row | None:
         """Return the row of a strategy, None if the cell has none."""
         return next((row for row in self.rows if row.strategy == strategy), None)
+
+
+def few_fitted(trials: Iterable[TrialRow]) -> bool:
+    """Whether fewer than half of the trials that know it fit the examples they are trained on."""
+    known = [trial.fit >= FITTED for trial in trials if not math.isnan(trial.fit)]
+    return 2 * sum(known) < len(known)
 
 
 def length(trial: TrialRow) -> float:

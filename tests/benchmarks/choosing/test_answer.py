@@ -91,7 +91,8 @@ def test_families_that_are_compared_by_how_fast_they_train_are_said_to_be() -> N
         return "\n".join(sentences(choose(found, compare), found, {}, rows=500))
 
     sentence = (
-        "Undertrained: 1 of 4 runs of `none` fit the rows that they are trained on, so that families are compared"
+        "Undertrained (1 of 4 runs of none fit the examples they are trained on): this compares how fast strategies "
+        "train; allow more epochs (--epochs) or higher rates (--lr)."
     )
     assert sentence in fitted(0.5, 0.6, 0.97, 0.7)
     assert "Undertrained" not in fitted(0.5, 0.96, 0.97, 0.7)
