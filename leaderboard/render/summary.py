@@ -3,8 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from scipy.stats import spearmanr
-
 from fisher.common.text import Style, escape
 from leaderboard.render.text import bounds, fixed, p_value, points, quantity
 from leaderboard.render.wording import (
@@ -25,6 +23,7 @@ from leaderboard.render.wording import (
     winner,
     with_name,
 )
+from leaderboard.stats.choosing import FEWEST, agreement
 from leaderboard.stats.comparison import Comparison, Pooled
 from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.cells import Cell
@@ -142,11 +141,11 @@ def _tuning(section: Section, style: Style) -> str:
     """Say whether the order without tuning is another one; nothing where nothing is tuned."""
     untuned = {name: entry.mean_rank for name, entry in section.untuned.items()}
     ranked = [entry for entry in section.ranking.strategies if entry.strategy in untuned]
-    if len(ranked) < 3:
+    if len(ranked) < FEWEST:
         return ""
     first = [escape(name, style) for name, rank in untuned.items() if rank == min(untuned.values())]
-    agreement = spearmanr([one.mean_rank for one in ranked], [untuned[one.strategy] for one in ranked]).statistic
-    orders = "" if math.isnan(agreement) else f", rank correlation of the two orders {fixed(float(agreement), 2)}"
+    agreed = agreement([one.mean_rank for one in ranked], [untuned[one.strategy] for one in ranked])
+    orders = "" if math.isnan(agreed) else f", rank correlation of the two orders {fixed(agreed, 2)}"
     changes = untuned.get(section.ranking.strategies[0].strategy) != min(untuned.values())
     said = f"changes who leads: without it {listed(first)} leads" if changes else "does not change who leads"
     return f"; tuning {said}{orders}"
