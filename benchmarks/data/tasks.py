@@ -201,21 +201,24 @@ def _pocket(task: Task) -> Task:
     return dataclasses.replace(task, name=f"pocket-{task.name}", glue=files, hub=None, shipped=TASKS_DIR)
 
 
-TASKS: dict[str, Task] = {task.name: task for task in _GLUE}
+class _Tasks(dict[str, Task]):
+    """Tasks by name; case, hyphens and underscores of a name that is asked for do not matter ("SST-2" is sst2)."""
+
+    def __missing__(self, name: str) -> Task:
+        """Raise InputError, with the nearest name and the whole list, for no task's name."""
+        by_key = {key_of(known): task for known, task in self.items()}
+        if task := by_key.get(key_of(name)):
+            return task
+        raise unknown("task", name, self)
+
+
+TASKS = _Tasks({task.name: task for task in _GLUE})
 TASKS |= {f"pocket-{name}": _pocket(TASKS[name]) for name in ("cola", "rte", "mrpc", "stsb")}
 
 
 def find_task(name: str, own: Task | None = None) -> Task:
-    """The task called `name`; case, hyphens and underscores do not matter ("SST-2" is sst2). `own`: the user's.
-
-    Raises InputError, with the nearest name and the whole list, when there is none.
-    """
-    if own and own.name == name:
-        return own
-    by_key = {key_of(known): task for known, task in TASKS.items()}
-    if task := by_key.get(key_of(name)):
-        return task
-    raise unknown("task", name, TASKS)
+    """The task called `name`, as `TASKS` knows it, or the user's `own`. Raises InputError when there is none."""
+    return own if own and own.name == name else TASKS[name]
 
 
 def key_of(name: str) -> str:
