@@ -28,7 +28,7 @@ from benchmarks.executors.data_parallel import processes
 from benchmarks.run import main as ordinary_run
 from benchmarks.run import warn
 from fisher.common.command import Command, number
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
     from benchmarks.choosing.limit import Limit
@@ -119,8 +119,9 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     """Raise InputError for flags that do not go together, and under accelerate launch."""
     options.check(args)
-    if processes() > 1:
-        raise InputError("regbench try must run without accelerate launch; it spreads its trials itself (--workers)")
+    require(
+        processes() <= 1, "regbench try must run without accelerate launch; it spreads its trials itself (--workers)"
+    )
 
 
 def _say(console: Any, *lines: str) -> None:
@@ -149,16 +150,17 @@ def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: A
     default = dict(suite.tuning.default)
     if args.lr:
         low, high = args.lr
-        if not 0 < low < high < math.inf:
-            raise InputError(f"--lr must be two rates with 0 < LOW < HIGH, got {low:g} {high:g}")
+        require(0 < low < high < math.inf, "--lr must be two rates with 0 < LOW < HIGH", f"{low:g} {high:g}")
         shared["lr"] = {"low": low, "high": high, "scale": "log"}
         default["lr"] = float(f"{(low * high) ** 0.5:.3g}")
     if args.epochs:
         shared["epochs"] = sorted(set(args.epochs))
         default["epochs"] = sorted(args.epochs)[len(args.epochs) // 2]
     for key in sorted(shared):
-        if any(text.startswith(f"{key}=") for text in args.set):
-            raise InputError(f"--set must leave {key} alone, which is searched; use --{key}")
+        require(
+            not any(text.startswith(f"{key}=") for text in args.set),
+            f"--set must leave {key} alone, which is searched; use --{key}",
+        )
     settings = dict(suite.settings)
     if len(set(args.epochs or ())) == 1:  # given, not searched
         settings["epochs"] = default["epochs"]

@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.executors import variables
 from fisher.common.command import Command
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import require_writable, write_file
 
 BATCH = 64
@@ -59,8 +59,7 @@ def predict(folder: Path, file: Path) -> list[list[Any]]:
     from benchmarks.trial.tokenizer import load_tokenizer
 
     about = read_about(folder)
-    if file.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--input must be a file ending in {', '.join(SUFFIXES)}, got {file}")
+    require(file.suffix.lower() in SUFFIXES, f"--input must be a file ending in {', '.join(SUFFIXES)}", file)
     labels = about["labels"]
     task = Task("new", tuple(about["text"]), labels and tuple(labels), "", own=OwnFiles(folder, file, None, file, ""))
     source = Source(str(folder.resolve()), folder.name, offline=True)
@@ -85,8 +84,7 @@ def predict(folder: Path, file: Path) -> list[list[Any]]:
 
 def read_about(folder: Path) -> dict[str, Any]:
     """What the model was fitted on: text columns, labels, length. Raises InputError for another folder."""
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder} must be the folder of a model made by regbench try, and is no folder")
+    require(os.path.isdir(folder), f"{folder} must be the folder of a model made by regbench try, and is no folder")
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         text, labels, length = (about[key] for key in ("text", "labels", "max_length"))

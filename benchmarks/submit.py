@@ -127,8 +127,10 @@ def tests_of(record: Record) -> dict[str, Any]:
     """The record's test predictions by test set. Raises InputError where they are not as a trial writes them."""
     tests = record["result"]["test"]
     whole = isinstance(tests, dict) and all(isinstance(found, dict) for found in tests.values())
-    if not whole or not all(_is_test(found) for found in tests.values()):
-        raise InputError(f"the test predictions of {record['id']} are damaged; run its trial again")
+    require(
+        whole and all(_is_test(found) for found in tests.values()),
+        f"the test predictions of {record['id']} are damaged; run its trial again",
+    )
     return tests
 
 

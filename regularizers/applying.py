@@ -142,8 +142,7 @@ class Applied:
     def step(self, batch: Batch) -> Tensor:
         """One optimizer step on a batch (a dict of tensors with labels, on the model's device); returns its loss."""
         model = self.strategy.context.model
-        if carried(model) is not self.strategy:
-            raise InputError("step must come before fold; apply the strategy again to train on")
+        require(carried(model) is self.strategy, "step must come before fold; apply the strategy again to train on")
         require_labels(batch)
         model.train()
         loss = step(self.strategy, batch, self.recipe, self.accelerator)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.scores import Scores
 from regularizers.surgery.sites import Sites, find_sites
 
@@ -141,8 +141,12 @@ class Context:
 
     def scores(self, source: str, technique: str) -> Scores:
         """The Fisher scores of a source. Raises InputError where the trial was given none."""
-        if source not in self.fisher:
-            raise InputError(f"{technique} must be given Fisher scores from {source}, got none; estimate them first")
+        require(
+            source in self.fisher,
+            f"{technique} must be given Fisher scores from {source}",
+            "none",
+            "estimate them first",
+        )
         return self.fisher[source]
 
     def dropout_sites(self) -> list[Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from fisher.common.errors import InputError, unknown
+from fisher.common.errors import InputError, require, unknown
 from regularizers.base import Regularizer
 from regularizers.plugin_code import PluginCode, loaded_outside, plugin_code
 from regularizers.search import require_search
@@ -37,13 +37,14 @@ def register(name: str) -> Callable[[C], C]:
     def add(cls: C) -> C:
         if not (isinstance(cls, type) and issubclass(cls, Regularizer)):
             raise InputError(f"a registered class must derive from regularizers.Regularizer, got {cls!r}")
-        if not name.isidentifier():
-            raise InputError(f"a regularizer's name must be an identifier, got {name!r}")
+        require(name.isidentifier(), "a regularizer's name must be an identifier", f"{name!r}")
         if name in _methods:
             raise InputError(f"the name {name!r} is already registered by {_methods[name].__module__}; choose another")
         fields = [name for name, kind in inspect.get_annotations(cls).items() if "ClassVar" not in str(kind)]
-        if fields and "__dataclass_fields__" not in vars(cls):
-            raise InputError(f"{cls.__name__} must be a dataclass; put @dataclass under @register({name!r})")
+        require(
+            not fields or "__dataclass_fields__" in vars(cls),
+            f"{cls.__name__} must be a dataclass; put @dataclass under @register({name!r})",
+        )
         known = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
         require_search(name, cls.search, known)
         cls.name = name
@@ -109,8 +110,7 @@ def load_plugin(reference: str) -> list[str]:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise InputError(f"the plugin {reference} could not be imported: {type(error).__name__}: {error}") from error
-    if not names:
-        raise InputError(f"the plugin {reference} must register a regularizer with @register(name), got none")
+    require(names, f"the plugin {reference} must register a regularizer with @register(name)", "none")
     _uncovered[reference] = code.uncovered | loaded_outside(code, set(sys.modules) - loaded)
     module.__dict__["_regbench_names"] = names
     sys.modules[module_name] = module

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 
 Value = float | int | str | bool
 
@@ -130,8 +130,7 @@ class Choice(Search):
     values: tuple[Value, ...]
 
     def __post_init__(self) -> None:
-        if len(self.values) < 2:
-            raise InputError(f"a choice must have at least two values, got {self.values}")
+        require(len(self.values) >= 2, "a choice must have at least two values", self.values)
 
     def at(self, u: float) -> Value:
         """The value at u in [0, 1)."""
@@ -152,10 +151,9 @@ class Choice(Search):
 def require_search(name: str, search: Mapping[str, Any], fields: Set[str]) -> None:
     """Raise InputError unless the `search` of the technique `name` maps hyperparameters to ranges."""
     for key, space in search.items():
-        if key not in fields:
-            raise InputError(
-                f"search of {name} must name its hyperparameters ({', '.join(sorted(fields))}), got {key!r}"
-            )
+        require(
+            key in fields, f"search of {name} must name its hyperparameters ({', '.join(sorted(fields))})", f"{key!r}"
+        )
         if not isinstance(space, Search):
             raise InputError(
                 f"search of {name} must give Linear, Log, Whole, Layers or Choice for {key}, got {space!r}"
@@ -165,8 +163,11 @@ def require_search(name: str, search: Mapping[str, Any], fields: Set[str]) -> No
 
 
 def _require_order(space: Any) -> None:
-    if not (space.low <= space.high and math.isfinite(space.high - space.low)):
-        raise InputError(f"a range must rise from a finite low to a finite high, got {space.low} to {space.high}")
+    require(
+        space.low <= space.high and math.isfinite(space.high - space.low),
+        "a range must rise from a finite low to a finite high",
+        f"{space.low} to {space.high}",
+    )
 
 
 def _rounded(value: float) -> float:

@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import nn
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from regularizers.base import EVERYTHING, Batch, Context, Output, Regularizer
 from regularizers.registry import find
 from regularizers.surgery.folding import Surgery, fold
@@ -167,8 +167,7 @@ def read_sum(text: str) -> list[tuple[bool, type[Regularizer], dict[str, Any]]]:
 
     Raises InputError for what cannot be read and for unknown names; ranges and missing arguments are not checked.
     """
-    if len(text) > MAX_LENGTH:
-        raise InputError(f"a strategy must have at most {MAX_LENGTH} characters, got {len(text)}")
+    require(len(text) <= MAX_LENGTH, f"a strategy must have at most {MAX_LENGTH} characters", len(text))
     return _read_terms(_tokens(text), text)
 
 

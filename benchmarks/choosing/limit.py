@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 
 FIRST = 3  # restarts of the first round, fewer than which say nothing of a spread
 
@@ -23,15 +23,15 @@ def check_limit(limit: Limit, families: int, trial: float, workers: int) -> None
     """Raise InputError for a limit that has no room for the first round; `trial`: seconds of one."""
     fewest = families * FIRST
     if limit.trials is not None:
-        if limit.trials < fewest:
-            raise InputError(
-                f"--trials must be at least {fewest} for {families} families (a configuration each, in {FIRST} "
-                f"restarts), got {limit.trials}; allow more or name fewer --families"
-            )
+        require(
+            limit.trials >= fewest,
+            f"--trials must be at least {fewest} for {families} families (a configuration each, in {FIRST} restarts)",
+            limit.trials,
+            "allow more or name fewer --families",
+        )
         return
     assert limit.seconds is not None
-    if limit.seconds < trial:
-        raise InputError(f"--time must be enough for one trial, about {trial:.0f} s, got {limit.seconds:g} s")
+    require(limit.seconds >= trial, f"--time must be enough for one trial, about {trial:.0f} s", f"{limit.seconds:g} s")
     if limit.seconds * workers < fewest * trial:
         raise InputError(
             f"--time must be at least {_as_time(fewest * trial / workers)} for {families} families here, got "

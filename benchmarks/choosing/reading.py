@@ -22,7 +22,7 @@ from benchmarks.data.own_task import SUFFIXES, task_from_file
 from benchmarks.data.readers import Row, read_table
 from benchmarks.data.sources import TaskData, load_task_data
 from benchmarks.data.tasks import TASKS, key_of
-from fisher.common.errors import InputError, first_line, unknown
+from fisher.common.errors import InputError, first_line, require, unknown
 from fisher.common.files import write_file
 
 FEWEST_ROWS = 20
@@ -67,11 +67,11 @@ def read_own(question: Question, folder: Path) -> OwnData:
         part: [row for row in read_table(path, [question.label]) if row.line not in dropped.get(part, ())]
         for part, path in parts.items()
     }
-    if len(cells["train"]) < FEWEST_ROWS:
-        raise InputError(
-            f"{question.file} must have at least {FEWEST_ROWS} rows, to fit on, to choose by and to score on, got "
-            f"{len(cells['train'])}"
-        )
+    require(
+        len(cells["train"]) >= FEWEST_ROWS,
+        f"{question.file} must have at least {FEWEST_ROWS} rows, to fit on, to choose by and to score on",
+        len(cells["train"]),
+    )
     labels, found = find_labels(question, cells)
     metric = question.metric or default_metric(labels)
     content: dict[str, Any] = {"name": task_name(question.file), "metric": metric, "label": question.label}
@@ -117,10 +117,8 @@ def locate(question: Question, folder: Path) -> dict[str, Path]:
 def require_file(part: str, file: str) -> Path:
     """The path of a file that is there. Raises InputError."""
     path = Path(file)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"the {part} file must end in {', '.join(SUFFIXES)}, got {file}")
-    if not os.path.isfile(path):
-        raise InputError(f"{file}: no such file; the {part} rows must be a file or a Hugging Face data set")
+    require(path.suffix.lower() in SUFFIXES, f"the {part} file must end in {', '.join(SUFFIXES)}", file)
+    require(os.path.isfile(path), f"{file}: no such file; the {part} rows must be a file or a Hugging Face data set")
     return path
 
 
@@ -166,8 +164,10 @@ def write_rows(folder: Path, part: str, rows: Any, question: Question) -> Path:
 def find_labels(question: Question, cells: Mapping[str, Sequence[Row]]) -> tuple[tuple[str, ...] | None, str]:
     """The class words, or None for scores, and a sentence about them. Raises InputError where the data cannot tell."""
     column = f"the label column {question.label!r}"
-    if question.regression and question.labels:
-        raise InputError("--labels and --regression exclude each other: labels are either classes or scores")
+    require(
+        not (question.regression and question.labels),
+        "--labels and --regression exclude each other: labels are either classes or scores",
+    )
     if question.regression:
         return None, f"{column} holds scores, as --regression says"
     counts = Counter(word_of(row.cells[0]) for row in cells["train"])
@@ -206,8 +206,11 @@ def classes_of(column: str, rows: Sequence[Row], counts: Mapping[str, int]) -> t
             "correct them, or name the classes with --labels"
         )
     if not numbers or len(counts) <= 2:
-        if len(counts) > len(rows) / 4:
-            raise InputError(f"{column} must hold classes or scores, got {len(counts)} words in {len(rows)} rows")
+        require(
+            len(counts) <= len(rows) / 4,
+            f"{column} must hold classes or scores",
+            f"{len(counts)} words in {len(rows)} rows",
+        )
         return tuple(sorted(counts, key=float if numbers else str))
     if len(counts) > MOST_CLASSES:
         return None
@@ -226,11 +229,12 @@ def check_classes(
         only = f"only {words[0]!r}" if words else "no label"
         raise InputError(f"{column} must hold at least two classes, got {only} in {question.file}")
     for word in words:
-        if counts.get(word, 0) < 2:
-            raise InputError(
-                f"every class must have at least two rows in {question.file}, got {counts.get(word, 0)} of {word!r}; "
-                "label more or leave it out"
-            )
+        require(
+            counts.get(word, 0) >= 2,
+            f"every class must have at least two rows in {question.file}",
+            f"{counts.get(word, 0)} of {word!r}",
+            "label more or leave it out",
+        )
     for row in dev:
         if (word := word_of(row.cells[0])) and word not in words:
             raise InputError(

@@ -25,7 +25,7 @@ from benchmarks.executors import variables
 from benchmarks.executors.leases import Lease
 from benchmarks.executors.outcome import Json, Outcome, Work, Written
 from benchmarks.executors.scheduler import read_known
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from leaderboard.records.schema import is_done
 from leaderboard.records.store import write_record
 
@@ -58,11 +58,12 @@ class Team:
         torch.set_num_threads(self.resources.threads)
         patience = timedelta(days=7)  # the others wait while the first one estimates Fisher scores
         self.state = PartialState(cpu=not torch.cuda.is_available(), timeout=patience)
-        if self.state.num_processes != processes():
-            raise InputError(
-                f"the {processes()} processes of the launch must be connected, got {self.state.num_processes}; "
-                "start them with accelerate launch or torchrun"
-            )
+        require(
+            self.state.num_processes == processes(),
+            f"the {processes()} processes of the launch must be connected",
+            self.state.num_processes,
+            "start them with accelerate launch or torchrun",
+        )
         self.count = 0
         self.busy = False
 

@@ -21,7 +21,7 @@ from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, find_devices
 from benchmarks.executors.outcome import Json, Outcome, Status, Written
 from benchmarks.executors.scheduler import Job, PendingTrial, checksum_of, done_since, run_trials
-from fisher.common.errors import InputError, first_line, optional
+from fisher.common.errors import InputError, first_line, optional, require
 from fisher.common.text import shorten
 
 if TYPE_CHECKING:
@@ -77,12 +77,10 @@ def read_options(texts: Sequence[str], threads: int) -> tuple[int, dict[str, Any
     options: dict[str, Any] = {"cpus_per_task": threads, "trials": TRIALS}
     for text in texts:
         key, equals, value = text.partition("=")
-        if not equals or not key.isidentifier():
-            raise InputError(f"--slurm must be given key=value, got {text!r}")
+        require(equals and key.isidentifier(), "--slurm must be given key=value", f"{text!r}")
         options[key] = int(value) if value.isdecimal() and len(value) < 10 else value
     size = options.pop("trials")
-    if not isinstance(size, int) or size < 1:
-        raise InputError(f"--slurm trials must be a whole number of at least 1, got {size!r}")
+    require(isinstance(size, int) and size >= 1, "--slurm trials must be a whole number of at least 1", f"{size!r}")
     return size, options
 
 

@@ -16,7 +16,7 @@ from benchmarks.planning.suite import AUTO, FisherRecipe, Suite, Tuning, Variant
 from benchmarks.trial.protocol import FIELDS, PROTOCOLS, make_protocol, read
 from benchmarks.tuning.families import read_family
 from benchmarks.tuning.table import around, check_tuning, read_tuning
-from fisher.common.errors import InputError, named, require, require_known
+from fisher.common.errors import named, require, require_known
 from fisher.pretraining.objectives import OBJECTIVES
 from leaderboard.records.schema import MAX_RESTARTS, MIN_FRACTION
 from regularizers.strategy import parse
@@ -85,8 +85,10 @@ def check_suite(suite: Suite) -> Suite:
     """The suite itself if every block of it makes a grid."""
     for block in suite.blocks():
         _check_block(block)
-    if suite.predict_test and any(block.settings.get("selection") == "best_dev" for block in suite.blocks()):
-        raise InputError("predict_test must go with selection=last: the weights of an earlier epoch are not kept")
+    require(
+        not (suite.predict_test and any(block.settings.get("selection") == "best_dev" for block in suite.blocks())),
+        "predict_test must go with selection=last: the weights of an earlier epoch are not kept",
+    )
     return suite
 
 

@@ -13,7 +13,7 @@ from benchmarks.trial.failed_run import judge
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, labels_of, parts_of
 from benchmarks.trial.models import find_model
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from fisher.common.files import write_file
 from fisher.common.text import escape
 from fisher.seeds import derive
@@ -78,8 +78,10 @@ def _result(record: Record, trial: TrialConfig, labels: list[int] | list[float],
         names = dict(zip(map(str, old), map(str, new), strict=True))
         result["touched"] = {names.get(name, name): modules for name, modules in result["touched"].items()}
     if is_result(record):
-        if not result["imputed"] and len(result["predictions"]) != len(labels):
-            raise InputError(f"it has {len(result['predictions'])} predictions for {len(labels)} labels")
+        require(
+            result["imputed"] or len(result["predictions"]) == len(labels),
+            f"it has {len(result['predictions'])} predictions for {len(labels)} labels",
+        )
         seed = derive("chance", trial.restart)
         again = judge(task, trial.metric, result["predictions"], labels, diverged=result["imputed"], seed=seed)
         result |= {**dataclasses.asdict(again), "status": "failed" if again.failed else "ok"}

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from leaderboard.stats.aggregates import UNDEFINED
 
 RULES = ("default", "holdout", "ensemble", "oracle")
@@ -27,8 +27,7 @@ def choice_probabilities(count: int, better: int, budget: int) -> tuple[float, .
     k, draw 0 with C(n - better, k - 1) / C(n, k - 1), and what is worse than draw 0 never.
     Raises InputError unless 1 <= budget <= count, the number of draws.
     """
-    if not 1 <= budget <= count:
-        raise InputError(f"budget must be in 1..{count}, the number of configurations, got {budget}")
+    require(1 <= budget <= count, f"budget must be in 1..{count}, the number of configurations", budget)
     others, subsets = count - 1, math.comb(count - 1, budget - 1)
     above = [math.comb(others - 1 - i, budget - 2) / subsets if budget > 1 else 0.0 for i in range(better)]
     return *above, math.comb(others - better, budget - 1) / subsets

@@ -35,7 +35,6 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from fisher.common.errors import InputError
 from regularizers.base import (
     MIXED_WEIGHTS,
     STARTING_WEIGHTS,
@@ -143,8 +142,12 @@ class LoRA(Regularizer):
         require(0 <= self.dropout < 1, "dropout of lora must be in [0, 1)", self.dropout)
         require(0 <= self.mask < 1, "mask of lora must be in [0, 1)", self.mask)
         require(isinstance(self.dora, bool), "dora of lora must be true or false", self.dora)
-        if importlib.util.find_spec("peft") is None:
-            raise InputError("lora must have the library peft, got none; install it with pip install 'regbench[lora]'")
+        require(
+            importlib.util.find_spec("peft") is not None,
+            "lora must have the library peft",
+            "none",
+            "install it with pip install 'regbench[lora]'",
+        )
 
     def attach(self, context: Context) -> list[str]:
         """Inject the corrections; returns the corrected layers. Raises SkipTrial for a model without such layers."""

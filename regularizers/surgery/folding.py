@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from regularizers.context import Context
 
 MISSING = object()
@@ -151,10 +151,12 @@ def carried(model: nn.Module) -> Attached | None:
     """
     known = _carried.get(model)
     strategy = known() if known is not None else None
-    if known is not None and strategy is None:
-        raise InputError(
-            "the strategy of this model must still be there, got none; keep what apply returned until fold"
-        )
+    require(
+        known is None or strategy is not None,
+        "the strategy of this model must still be there",
+        "none",
+        "keep what apply returned until fold",
+    )
     return strategy
 
 
@@ -164,8 +166,7 @@ def fold(model: nn.Module) -> nn.Module:
     It then computes what was evaluated under the strategy, `save_pretrained` writes a plain checkpoint, and its dropout
     is that of its config again. A plain model stays as it is.
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"fold must be given a model, got {type(model).__name__}")
+    require(isinstance(model, nn.Module), "fold must be given a model", type(model).__name__)
     strategy = carried(model)
     if strategy is not None:
         weights = plain_weights(strategy)

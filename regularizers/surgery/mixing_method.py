@@ -130,8 +130,7 @@ def targets(target: str, layers: Iterable[str], context: Context) -> dict[str, T
 
 
 def _read(path: Path, names: list[str]) -> list[Tensor]:
-    if not os.path.isfile(path):
-        raise InputError(f"the target must be 0, w_pre, w_0 or an existing .safetensors file, got {path}")
+    require(os.path.isfile(path), "the target must be 0, w_pre, w_0 or an existing .safetensors file", path)
     try:
         with safe_open(str(path), framework="pt") as file:
             missing = sorted(set(names) - set(file.keys()))

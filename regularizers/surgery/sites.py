@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 from regularizers.surgery.rows import READINGS, Family, Row
 from regularizers.surgery.site_tables import FAMILIES
 
@@ -80,8 +80,9 @@ def find_sites(model: nn.Module, head: frozenset[str] = frozenset()) -> Sites:
     expected = [(layer, of) for layer, of in _layers(family, config) if classifier or not layer.startswith("pooler")]
     layers = [(prefix + layer, readings) for layer, readings in expected]  # heads on tokens read no pooler
     for layer, _ in layers:
-        if layer not in modules:
-            raise InputError(f"a {name} model must have the layer {layer}, got none; its site table is out of date")
+        require(
+            layer in modules, f"a {name} model must have the layer {layer}", "none", "its site table is out of date"
+        )
     body = [(layer, readings) for layer, readings in layers if f"{layer}.weight" not in head]
     mixed = {reading: tuple(layer for layer, readings in body if reading in readings) for reading in READINGS}
     adapted = tuple(layer for layer, _ in body if layer.rpartition(".")[2] in family.adapted)
@@ -122,8 +123,7 @@ def _site(row: Row, i: int, prefix: str, family: str, model: nn.Module) -> Site:
 def _planted_site(row: Row, i: int, prefix: str, family: str, model: nn.Module, parameters: tuple[str, ...]) -> Site:
     """A site whose dropout is ours; its rate is that of our dropout where it stands already, else the checkpoint's."""
     modules, host = dict(model.named_modules()), prefix + row.module.format(i=i)
-    if host not in modules:
-        raise InputError(f"a {family} model must have the module {host}, got none; its site table is out of date")
+    require(host in modules, f"a {family} model must have the module {host}", "none", "its site table is out of date")
     module = f"{host}.{PLANTED[row.planted]}"
     holder, _, attribute = row.own.format(i=i).partition(":")
     rate = _rate(model, module, "p", family) if module in modules else 0.0
