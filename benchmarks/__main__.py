@@ -12,12 +12,12 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
-from importlib.metadata import version
 from typing import NamedTuple
 
 from benchmarks.pocket import MODEL_DIR
 from fisher.common.command import Command
 from fisher.common.errors import unknown
+from fisher.common.packages import version_of
 
 
 class SubCommand(NamedTuple):
@@ -80,7 +80,7 @@ def list_commands(group: str, parser: argparse.ArgumentParser) -> None:
     listed = "\n".join(f"  {name:18s}{COMMANDS[name].text}" for name in names)
     parser.epilog = f"commands:\n{listed}\n\n{parser.epilog}"
     parser.add_argument("command", metavar="COMMAND", help="one of those below")
-    parser.add_argument("--version", action="version", version=f"regbench {version('regbench')}")
+    parser.add_argument("--version", action="version", version=f"regbench {version_of('regbench')}")
     parser.set_defaults(group=group)
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from fisher.common.packages import requirements_of
+
 OURS = frozenset(("benchmarks", "fisher", "leaderboard", "regularizers"))  # each built-in has a version of its own
 INSTALLED = frozenset(("site-packages", "dist-packages"))
 
@@ -137,7 +139,7 @@ def _is_foreign(name: str) -> bool:
     top = name.split(".")[0]
     if top in OURS or top in sys.stdlib_module_names or _file_of(top) is None:
         return False
-    known = {_normal(text) for text in importlib.metadata.requires("regbench") or []}
+    known = {_normal(text) for text in requirements_of("regbench")}
     distributions = importlib.metadata.packages_distributions().get(top, [top])
     return known.isdisjoint(map(_normal, distributions))
 

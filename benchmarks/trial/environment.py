@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from fisher.common.packages import version_of
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "numpy", "regbench")
 
@@ -21,7 +22,7 @@ def environment(threads: int) -> dict[str, Any]:
     """What ran the trial; no part of its identity."""
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
+        **{name: version_of(name) for name in PACKAGES},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": threads,
         "platform": f"{sys.platform}-{platform.machine()}",
