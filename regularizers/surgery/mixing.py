@@ -173,9 +173,9 @@ def convert_to_mixed(
 def set_mask(layer: Mixed, mask: Tensor) -> None:
     """Use `mask` (one entry per input feature, or of the weight's shape) from now on.
 
-    The kept columns are found where the mask was drawn: on the CPU, so that a GPU is not waited for.
+    The kept columns are chosen on the CPU alone: on a GPU copying them costs more than the products of all.
     """
     layer.mix_mask.copy_(mask.view(layer.mix_mask.shape), non_blocking=True)
-    if mask.dim() == 1 and layer.weight.numel() >= WORTHWHILE:
+    if mask.dim() == 1 and layer.weight.numel() >= WORTHWHILE and layer.weight.device.type == "cpu":
         kept = mask.nonzero().flatten()
-        layer.mix_kept = kept.to(layer.weight.device, non_blocking=True) if len(kept) < len(mask) else None
+        layer.mix_kept = kept if len(kept) < len(mask) else None
