@@ -58,6 +58,13 @@ def test_a_hyperparameter_out_of_range_is_refused_without_what_a_run_needs() -> 
     assert loaded & {"datasets", "pandas", "sklearn", "matplotlib", "networkx", "ray", "peft"} == set()
 
 
+def test_a_worker_loads_no_library_that_most_trials_do_without() -> None:
+    code = "import sys, benchmarks.executors.worker, benchmarks.trial.trial; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = {module.partition(".")[0] for module in ran.stdout.split()}
+    assert loaded & {"datasets", "pandas", "sklearn", "matplotlib", "networkx", "ray", "peft"} == set()
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if not name.startswith("list ")])
 def test_every_flag_has_a_text_and_every_help_examples_and_exit_codes(name: str) -> None:
     parser = parser_of(name)

@@ -4,6 +4,7 @@
 an example, standardised. A logistic regression (for scores a ridge regression) is fitted to either; its inverse
 regularization strength c is tuned, c = 1 is the library's default and draw 0. `constant`: the most frequent label of
 those fitted on, for scores their mean. Splits, labels and holdout are those of the families in the same table.
+scikit-learn is imported where something is fitted: every worker loads this module, and few fit a floor.
 """
 
 import dataclasses
@@ -14,9 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import StandardScaler
 
 from benchmarks.data.batches import Encoded, evaluation_batches
 from benchmarks.data.sources import Example
@@ -43,6 +41,8 @@ Features = Any  # (examples, features), dense or sparse
 
 def tfidf(fitted: Sequence[Example], *others: Sequence[Example]) -> list[Features]:
     """TF-IDF rows of the examples fitted on and of others, by the words of the former."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+")
     first = vectorizer.fit_transform([PARTS.join(example.texts) for example in fitted])
     return [first, *(vectorizer.transform([PARTS.join(example.texts) for example in part]) for part in others)]
@@ -50,6 +50,8 @@ def tfidf(fitted: Sequence[Example], *others: Sequence[Example]) -> list[Feature
 
 def standardised(fitted: NDArray[Any], *others: NDArray[Any]) -> list[Features]:
     """Features with mean 0 and variance 1 over the examples fitted on."""
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler().fit(fitted)
     return [scaler.transform(part) for part in (fitted, *others)]
 
@@ -73,6 +75,8 @@ def states(model: Any, rows: Encoded, pad: int) -> NDArray[np.float64]:
 
 def linear_head(features: Features, labels: Labels, c: float, *, scores: bool) -> Callable[[Features], NDArray[Any]]:
     """A linear model of inverse regularization strength `c`: features -> predictions."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+
     if scores:
         ridge = Ridge(alpha=1 / c).fit(features, labels)
         return lambda others: ridge.predict(others)
