@@ -12,7 +12,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisher.common.errors import require
 from leaderboard.stats.aggregates import UNDEFINED
 
 RULES = ("default", "holdout", "ensemble", "oracle")
@@ -25,9 +24,7 @@ def choice_probabilities(count: int, better: int, budget: int) -> tuple[float, .
 
     Of the n = count - 1 others, the one with i better ones is chosen with C(n - 1 - i, k - 2) / C(n, k - 1) at budget
     k, draw 0 with C(n - better, k - 1) / C(n, k - 1), and what is worse than draw 0 never.
-    Raises InputError unless 1 <= budget <= count, the number of draws.
     """
-    require(1 <= budget <= count, f"budget must be in 1..{count}, the number of configurations", budget)
     others, subsets = count - 1, math.comb(count - 1, budget - 1)
     above = [math.comb(others - 1 - i, budget - 2) / subsets if budget > 1 else 0.0 for i in range(better)]
     return *above, math.comb(others - better, budget - 1) / subsets
@@ -44,30 +41,21 @@ def chosen(criterion: ArrayLike) -> int:
     return best_first(np.asarray(criterion, dtype=np.float64))[0]
 
 
-def expected_score(criterion: ArrayLike, scores: ArrayLike, budget: int) -> float:
-    """Return the expected score of what `criterion` chooses at a budget; NaN where an undefined score can be chosen.
+def budget_curve(criterion: ArrayLike, scores: ArrayLike) -> list[float]:
+    """Return the expected score of what `criterion` chooses at budgets 1..B; NaN where an undefined one can be chosen.
 
     Choosing by the scores themselves (`criterion = scores`) is the oracle, which nobody can do.
     """
-    return _expected(_best_scores(criterion, scores), len(np.asarray(scores)), budget)
-
-
-def budget_curve(criterion: ArrayLike, scores: ArrayLike) -> list[float]:
-    """Return the expected score at every budget 1..B."""
-    count, best = len(np.asarray(scores)), _best_scores(criterion, scores)
-    return [_expected(best, count, budget) for budget in range(1, count + 1)]
-
-
-def _best_scores(criterion: ArrayLike, scores: ArrayLike) -> list[float]:
-    """Return the scores of what can be chosen at all, best by `criterion` first: draw 0 is the last."""
-    order = best_first(np.asarray(criterion, dtype=np.float64))
-    best: list[float] = np.asarray(scores, dtype=np.float64)[order[: order.index(0) + 1]].tolist()
-    return best
-
-
-def _expected(best: list[float], count: int, budget: int) -> float:
-    shares = choice_probabilities(count, len(best) - 1, budget)
-    return math.fsum(share * score for share, score in zip(shares, best, strict=True) if share > 0)
+    order, values = best_first(np.asarray(criterion, dtype=np.float64)), np.asarray(scores, dtype=np.float64)
+    best = values[order[: order.index(0) + 1]].tolist()  # what can be chosen at all: draw 0 is the last
+    return [
+        math.fsum(
+            share * score
+            for share, score in zip(choice_probabilities(len(order), len(best) - 1, budget), best, strict=True)
+            if share > 0
+        )
+        for budget in range(1, len(order) + 1)
+    ]
 
 
 def agreement(criterion: ArrayLike, scores: ArrayLike) -> float:

@@ -9,14 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from fisher.common.errors import InputError
 from leaderboard.stats.choosing import (
     agreement,
     best_first,
     budget_curve,
     choice_probabilities,
     chosen,
-    expected_score,
 )
 from leaderboard.stats.significance import sign_flips
 
@@ -44,7 +42,7 @@ def test_equals_the_mean_over_all_subsets(pairs: list[tuple[float, float]]) -> N
         falling = best_first(np.array(holdout))
         known = choice_probabilities(len(falling), falling.index(0), budget)
         assert [shares[draw] for draw in falling] == pytest.approx([*known, *[0] * len(falling)][: len(falling)])
-        assert expected_score(holdout, dev, budget) == pytest.approx(expected, abs=1e-12)
+        assert budget_curve(holdout, dev)[budget - 1] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_largest_budget_is_the_choice_itself() -> None:
@@ -52,12 +50,12 @@ def test_the_largest_budget_is_the_choice_itself() -> None:
     assert chosen(holdout) == 1  # the tie goes to the lower draw
     assert budget_curve(holdout, dev)[-1] == 0.55
     assert budget_curve(holdout, dev)[0] == 0.6  # nothing but draw 0
-    assert expected_score(dev, dev, 4) == 0.99  # the oracle
+    assert budget_curve(dev, dev)[3] == 0.99  # the oracle
 
 
 def test_an_undefined_dev_score_counts_only_where_it_can_be_chosen() -> None:
-    assert expected_score([0.5, 0.1], [0.6, math.nan], 2) == 0.6
-    assert math.isnan(expected_score([0.5, 0.9], [0.6, math.nan], 2))
+    assert budget_curve([0.5, 0.1], [0.6, math.nan])[1] == 0.6
+    assert math.isnan(budget_curve([0.5, 0.9], [0.6, math.nan])[1])
 
 
 def test_agreement_is_spearman() -> None:
@@ -70,12 +68,6 @@ def test_agreement_is_spearman() -> None:
 @pytest.mark.parametrize("holdout", [[0.1, 0.2], [0.3, 0.3, 0.3], [math.nan, 0.1, 0.2]])
 def test_agreement_is_undefined_for_too_few_or_constant_scores(holdout: list[float]) -> None:
     assert math.isnan(agreement(holdout, [0.1, 0.5, 0.2][: len(holdout)]))
-
-
-@pytest.mark.parametrize("budget", [0, 4])
-def test_a_budget_out_of_bounds_is_refused(budget: int) -> None:
-    with pytest.raises(InputError, match=f"budget must be in 1..3, the number of configurations, got {budget}"):
-        expected_score([0.1, 0.2, 0.3], [0.1, 0.2, 0.3], budget)
 
 
 def tuned_differences(
