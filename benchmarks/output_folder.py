@@ -24,11 +24,15 @@ WAIT = 0.1  # seconds between two looks at a lease
 
 @dataclass(frozen=True)
 class Known:
-    """The records of a folder: by name whether their trials need no other try, their checksums, and unusable files."""
+    """The records of a folder: by name whether their trials need no other try, their checksums, and unusable files.
+
+    archives: those among the records, which no run uses.
+    """
 
     done: Mapping[str, bool]
     checksums: Mapping[str, str]
     problems: list[RecordError]
+    archives: list[str]
 
     def left(self, names: Iterable[str]) -> list[str]:
         """The trials to do; those that ended in an error before come last."""
@@ -46,14 +50,14 @@ class OutputFolder:
         """The folder of the records."""
         return self.path / "records"
 
-    def files(self, end: str = ".json") -> list[str]:
+    def files(self) -> list[str]:
         """The records here, one a file."""
-        found = find_records([self.path]) if os.path.isdir(self.records) else []
-        return [path for path in found if path.endswith(end)]
+        return self._found()[0]
 
-    def archives(self) -> list[str]:
-        """Archives among the records, which no run uses."""
-        return self.files(ARCHIVE)
+    def _found(self) -> tuple[list[str], list[str]]:
+        """The records here, one a file, and the archives of records."""
+        found = find_records([self.path]) if os.path.isdir(self.records) else []
+        return [path for path in found if path.endswith(".json")], [path for path in found if path.endswith(ARCHIVE)]
 
     def read(self, names: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
         """The usable records here, all or those of some trials."""
@@ -65,13 +69,14 @@ class OutputFolder:
     def known(self, suffices: Callable[[Mapping[str, Any]], bool]) -> Known:
         """What is here; a record that does not suffice for the request is not done."""
         done, checksums, problems = dict[str, bool](), dict[str, str](), list[RecordError]()
-        for record in stream_records(self.files()):
+        files, archives = self._found()
+        for record in stream_records(files):
             if isinstance(record, RecordError):
                 problems.append(record)
             else:
                 done[record["id"]] = is_done(record) and suffices(record)
                 checksums[record["id"]] = record["checksum"]
-        return Known(done, checksums, problems)
+        return Known(done, checksums, problems, archives)
 
     def count_done(self, names: Collection[str]) -> int:
         """How many of these trials have a result or were skipped."""

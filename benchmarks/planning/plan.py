@@ -174,8 +174,8 @@ def make_plan(request: Request) -> Plan:
     request.folder.check(new_hashes)
     known = request.folder.known(request.suffices)
     left = {name: by_name[name] for name in known.left(by_name)}
-    if archives := request.folder.archives():
-        names = escape(", ".join(archives))
+    if known.archives:
+        names = escape(", ".join(known.archives))
         request.notes.append(f"not used: {names}; move it out of records/, regbench build reads it")
     return Plan(by_name, known, left, new_hashes)
 
