@@ -9,8 +9,8 @@ from typing import Any
 from leaderboard.records.methods import Methods
 from leaderboard.render.json import plain
 
-NOT_SHOWN = ["curves", "split", "failed_plain", "imputed", "collapsed", "expected_max", "iqm", "mean_not_failed"]
-NOT_SHOWN += ["smallest_p", "failures_p", "failures_p_holm", "fit", "fitted", "ece", "brier", "nll"]
+NOT_SHOWN = {"curves", "split", "failed_plain", "imputed", "collapsed", "expected_max", "iqm", "mean_not_failed"}
+NOT_SHOWN |= {"smallest_p", "failures_p", "failures_p_holm", "fit", "fitted", "ece", "brier", "nll"}
 NOT_FACTS = ("protocol", "selection", "metric", "precision", "differs in")  # in the heading, and at the page's end
 PLACE = ("task", "metric", "data", "fraction", "size")
 GROUPS = (

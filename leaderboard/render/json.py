@@ -8,7 +8,7 @@ shows them escapes them.
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -80,7 +80,7 @@ def _encoder(separator: str) -> Callable[[Any], str]:
     return json.JSONEncoder(allow_nan=False, separators=(separator, ": ")).encode
 
 
-def plain(value: Any, left_out: Sequence[str]) -> Any:
+def plain(value: Any, left_out: Container[str]) -> Any:
     """Round floats, write NaN as null, and leave out the keys that are not wanted."""
     if isinstance(value, float):
         return rounded(value) if math.isfinite(value) else None
