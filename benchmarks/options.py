@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks import tracking
 from benchmarks.executors.data_parallel import processes
 from fisher.common.command import number
-from fisher.common.errors import InputError, require
+from fisher.common.errors import require
 
 DEFAULT_OUTPUT = "results"
 MOST = 10_000  # workers, threads, trials on a GPU
@@ -110,9 +110,8 @@ def check(args: argparse.Namespace) -> None:
     """Raise InputError for flags that do not go together, or need a package that is not installed."""
     tracking.check(args.report_to)
     for flag, executor in (("slurm", "slurm"), ("ray_address", "ray")):
-        if getattr(args, flag) and args.executor != executor:
-            name = f"--{flag.replace('_', '-')}"
-            raise InputError(f"{name} must come with --executor {executor}, got --executor {args.executor}")
+        must = f"--{flag.replace('_', '-')} must come with --executor {executor}"
+        require(not getattr(args, flag) or args.executor == executor, must, f"--executor {args.executor}")
     if processes() == 1:
         return
     require(args.executor == "local", "accelerate launch must come without --executor", f"--executor {args.executor}")

@@ -65,9 +65,8 @@ def predict(folder: Path, file: Path) -> list[list[Any]]:
     source = Source(str(folder.resolve()), folder.name, offline=True)
     examples, tokenizer = load_test(task), load_tokenizer(source)
     model = load(AutoModelForSequenceClassification, source).eval()
-    if model.config.num_labels != len(labels or [None]):
-        outputs = model.config.num_labels
-        raise InputError(f"{folder} must have one output for each label of {ABOUT}, got {outputs} for {labels}")
+    must, outputs = f"{folder} must have one output for each label of {ABOUT}", model.config.num_labels
+    require(outputs == len(labels or [None]), must, f"{outputs} for {labels}")
     encoded = encode(examples, tokenizer, about["max_length"])
     found = torch.empty(len(examples), model.config.num_labels)
     with torch.inference_mode():

@@ -122,9 +122,8 @@ class Unplanned(Training):
 
     def __getattribute__(self, name: str) -> Any:
         """Refuse to say how many steps are planned."""
-        if name == "steps":
-            needs = "a term of the strategy must know how many steps are planned"
-            raise InputError(f"{needs}, got none; give apply steps=...")
+        must = "a term of the strategy must know how many steps are planned"
+        require(name != "steps", must, "none", "give apply steps=...")
         return super().__getattribute__(name)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from fisher.common.errors import InputError, require, unknown
+from fisher.common.errors import InputError, require, require_known
 from regularizers.base import Regularizer
 from regularizers.plugin_code import PluginCode, loaded_outside, plugin_code
 from regularizers.search import require_search
@@ -63,9 +63,8 @@ def methods() -> dict[str, type[Regularizer]]:
 def find(name: str) -> type[Regularizer]:
     """The class registered under `name`; an unknown name is refused with the nearest one and the list."""
     known = methods()
-    if name in known:
-        return known[name]
-    raise unknown("regularizer", name, known)
+    require_known("regularizer", [name], known)
+    return known[name]
 
 
 def identity(name: str) -> int | str:

@@ -89,22 +89,15 @@ class Log(Linear):
 
 
 @dataclass(frozen=True)
-class Whole(Search):
+class Whole(Linear):
     """Every whole number from `low` to `high`, both included, is as likely."""
 
     low: int
     high: int
 
-    def __post_init__(self) -> None:
-        _require_order(self)
-
     def at(self, u: float) -> int:
         """The value at u in [0, 1)."""
         return self.low + int(u * (self.high - self.low + 1))
-
-    def ends(self) -> tuple[int, int]:
-        """Low and high."""
-        return self.low, self.high
 
     def __str__(self) -> str:
         return f"{self.low} to {self.high}, whole numbers"

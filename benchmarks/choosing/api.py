@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmarks import options
-from fisher.common.errors import InputError, unknown
+from fisher.common.errors import InputError, require_known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,9 +80,8 @@ def _parse(parser: argparse.ArgumentParser, flags: Mapping[str, Any]) -> argpars
     """Read the flags as the command line does. Raises InputError."""
     known = vars(parser.parse_args([])).keys() - SHOWING
     words: list[str] = []
+    require_known("argument", flags, sorted(known))
     for name, value in flags.items():
-        if name not in known:
-            raise unknown("argument", name, sorted(known))
         if value is not None and value is not False:
             several = value if isinstance(value, (list, tuple)) else [value]
             words += [f"--{name.replace('_', '-')}", *([] if value is True else map(str, several))]

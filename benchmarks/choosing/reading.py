@@ -22,7 +22,7 @@ from benchmarks.data.own_task import SUFFIXES, task_from_file
 from benchmarks.data.readers import Row, read_table
 from benchmarks.data.sources import TaskData, load_task_data
 from benchmarks.data.tasks import TASKS, key_of
-from fisher.common.errors import InputError, first_line, require, unknown
+from fisher.common.errors import InputError, first_line, require, require_known, unknown
 from fisher.common.files import write_file
 
 FEWEST_ROWS = 20
@@ -58,9 +58,11 @@ class OwnData:
 
 def read_own(question: Question, folder: Path) -> OwnData:
     """Write `task.toml` into `folder` (and a data set as JSON lines) and read the task. Raises InputError."""
-    if len(set(question.text)) > 2 or len(question.text) > len({*question.text} - {question.label}):
-        named = ", ".join(question.text)
-        raise InputError(f"--text must name one or two columns, none of them twice or the label's, got {named}")
+    require(
+        len(set(question.text)) <= 2 and len(question.text) <= len({*question.text} - {question.label}),
+        "--text must name one or two columns, none of them twice or the label's",
+        ", ".join(question.text),
+    )
     parts = locate(question, folder)
     dropped = parse_dropped(question.drop_rows).get(task_name(question.file), {})
     cells = {
@@ -144,9 +146,7 @@ def load_splits(question: Question) -> Mapping[str, Any]:
 def write_rows(folder: Path, part: str, rows: Any, question: Question) -> Path:
     """One split as JSON lines with the columns asked for, classes by their names. Raises InputError."""
     wanted = (*question.text, question.label)
-    for name in wanted:
-        if name not in rows.column_names:
-            raise unknown("column", name, rows.column_names)
+    require_known("column", wanted, rows.column_names)
     names = getattr(rows.features[question.label], "names", None)
     lines = []
     for row in rows.select_columns(list(wanted)).with_format(None):
@@ -225,9 +225,8 @@ def check_classes(
     question: Question, column: str, words: Sequence[str], counts: Mapping[str, int], dev: Sequence[Row]
 ) -> None:
     """Raise InputError unless there are two classes, two rows of each, and dev has no other."""
-    if len(words) < 2:
-        only = f"only {words[0]!r}" if words else "no label"
-        raise InputError(f"{column} must hold at least two classes, got {only} in {question.file}")
+    only = f"only {words[0]!r}" if words else "no label"
+    require(len(words) >= 2, f"{column} must hold at least two classes", f"{only} in {question.file}")
     for word in words:
         require(
             counts.get(word, 0) >= 2,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from benchmarks.data.tasks import TASKS
 from benchmarks.planning.suite import Suite
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 
 OTHERS = {"sst2": "pocket-cola"}  # no counterpart of its own; both classify single sentences
 SAMPLES = 500  # as in the suite `pocket`
@@ -15,12 +15,9 @@ PREFIX = "pocket-"
 def embedded_task(task: str) -> str:
     """Return the embedded counterpart of a task. Raises InputError where it has none."""
     found = OTHERS.get(task, task if task.startswith(PREFIX) else PREFIX + task)
-    if found not in TASKS:
-        known = [*OTHERS, *(name.removeprefix(PREFIX) for name in TASKS if name.startswith(PREFIX))]
-        raise InputError(
-            f"a suite on --model pocket must name tasks with an embedded counterpart ({', '.join(sorted(known))}), "
-            f"got {task}; name the tasks with --tasks"
-        )
+    known = [*OTHERS, *(name.removeprefix(PREFIX) for name in TASKS if name.startswith(PREFIX))]
+    must = f"a suite on --model pocket must name tasks with an embedded counterpart ({', '.join(sorted(known))})"
+    require(found in TASKS, must, task, "name the tasks with --tasks")
     return found
 
 

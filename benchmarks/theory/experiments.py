@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.theory import digits, figures, least_squares, published, report, retention, theorem
 from benchmarks.trial.cost import Clock
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.common.files import require_writable
 from fisher.seeds import derive
 
@@ -70,9 +70,9 @@ def make_plan(arguments: argparse.Namespace) -> retention.Plan:
 
 def load_domains(source: Path | None, target: Path | None) -> tuple[digits.Domain, digits.Domain]:
     """Source and target from their folders, or the embedded pair."""
-    if (source is None) != (target is None):
-        missing = "--target" if target is None else "--source"
-        raise InputError(f"--source and --target must be given together, got no {missing}; leave both out or add it")
+    missing = "--target" if target is None else "--source"
+    must = "--source and --target must be given together"
+    require((source is None) == (target is None), must, f"no {missing}", "leave both out or add it")
     if source is None or target is None:
         return digits.embedded()
     return digits.read_folder(source), digits.read_folder(target)

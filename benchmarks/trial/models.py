@@ -50,9 +50,9 @@ def find_model(name: str, *, offline: bool) -> Source:
     )
     source = Source(str(folder.resolve()) if local else name, label(name, folder) if local else name, offline)
     config = load(AutoConfig, source)
-    if type(config) not in AutoModelForSequenceClassification._model_mapping:
-        must = "--model must be of a family that transformers has a sequence-classification head for"
-        raise InputError(f"{must}, got {config.model_type} in {name!r}")
+    must = "--model must be of a family that transformers has a sequence-classification head for"
+    fits = type(config) in AutoModelForSequenceClassification._model_mapping
+    require(fits, must, f"{config.model_type} in {name!r}")
     check_attention(name, config)
     return dataclasses.replace(source, family=config.model_type, layers=getattr(config, "num_hidden_layers", 1))
 

@@ -125,9 +125,9 @@ def resolve_length(config: Any, max_length: int | None) -> int:
     limit = position_limit(config)
     if max_length is None:
         return min(512, limit or 512)
-    if max_length < 4 or (limit is not None and max_length > limit):
-        most = f"at most {limit}, the positions of the model" if limit else "no more than memory allows"
-        raise InputError(f"max_length must be at least 4 and {most}, got {max_length}")
+    most = f"at most {limit}, the positions of the model" if limit else "no more than memory allows"
+    fits = max_length >= 4 and (limit is None or max_length <= limit)
+    require(fits, f"max_length must be at least 4 and {most}", max_length)
     return max_length
 
 
