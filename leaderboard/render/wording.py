@@ -281,7 +281,7 @@ def _coverage(section: Section) -> str:
         return "95 %, over restarts, each with its own split and dev set"
     shared = any(row.units < row.restarts for cell in section.cells for row in cell.rows)
     over = f"{section.splits} split{'s' if section.splits > 1 else ''}, which restarts share" if shared else "restarts"
-    return f"95 %, over {over}; another dev set is not covered"
+    return f"95 %, over {over}, each for itself (only p (Holm) is corrected); another dev set is not covered"
 
 
 def general_notes(sections: Sequence[Section], problems: int) -> Iterator[str]:
