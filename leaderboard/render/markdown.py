@@ -89,7 +89,7 @@ def _task(section: Section, cells: list[Cell], *, alone: bool = False) -> Iterat
     scores = draw(_scores(section, cells, notes, alone), "markdown")
     amount = f" at {cells[0].amount}" if len(cells) == 1 else ""
     yield f"### {escape(words.task_heading(section, cells[0]), 'markdown')}{amount}"
-    reach = [(cell.amount, text) for cell in cells if (text := words.reach(cell))]
+    reach = [(cell.amount, text) for cell in cells if (text := words.reach(cell, decided=not alone))]
     if reach:
         yield "\n".join(f"- {text}" if len(cells) == 1 else f"- {amount}: {text}" for amount, text in reach)
     yield scores
@@ -106,7 +106,9 @@ def _scores(section: Section, cells: list[Cell], notes: _Notes, alone: bool) -> 
     columns = (
         Columns(["data"], lambda cell, row: [cell.amount], shown=len(cells) > 1),
         Columns(["tier"], lambda cell, row: [str(row.tier or "-")], shown=any(row.tier for _, row in rows)),
-        Columns(["strategy"], lambda cell, row: [_name(row) + notes.mark(words.remarks(row, cell))], align="left"),
+        Columns(
+            ["strategy"], lambda cell, row: [_name(row, alone) + notes.mark(words.remarks(row, cell))], align="left"
+        ),
         Columns(
             ["default"],
             lambda cell, row: [points(section.mean_by("default", cell, row))],
@@ -182,8 +184,8 @@ def _has_default(section: Section) -> bool:
     return len(section.cells) <= FEW and "default" in section.others
 
 
-def _name(row: Row) -> str:
-    return escape(row.strategy, "markdown")
+def _name(row: Row, alone: bool = False) -> str:
+    return escape(words.with_name(row.strategy) if alone else row.strategy, "markdown")
 
 
 def _mean(cell: Cell, row: Row) -> list[str]:

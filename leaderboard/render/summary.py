@@ -24,7 +24,7 @@ from leaderboard.render.wording import (
     with_name,
 )
 from leaderboard.stats.choosing import FEWEST, agreement
-from leaderboard.stats.comparison import Comparison, Pooled
+from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.names import tasks_title
@@ -58,28 +58,46 @@ def verdict(section: Section, style: Style, without_cost: bool) -> list[str]:
 
 
 def _leader(section: Section, style: Style) -> str:
-    ranking = section.ranking
+    """Say whether anything beats the baseline, and who has the best mean."""
+    ranking, base = section.ranking, short_name(section.baseline)
     first = [entry for entry in ranking.strategies if entry.rank == 1]
     leader = first[0]
     names = listed([escape(entry.strategy, style) for entry in first])
     role = ", the baseline," if [entry.strategy for entry in first] == [section.baseline] else ""
     have = f"{names} share" if len(first) > 1 else f"{names}{role} has"
-    cells = [cell for cell in section.cells if cell.learned and not cell.undertrained]
-    compared = [(leader.pooled, section.baseline), (leader.reference, ranking.reference)]
+    cells = _compared(section)
     row = cells[0].row(leader.strategy)
     if len(cells) == 1 and row is not None:
         where = f"At {amount_in_words(cells[0])} of {escape(task_name(section, cells[0]), style)}"
         what = f"mean, {points(row.mean)}{bounds(row.mean_low, row.mean_high)}"
         if row.comparison:
-            what += f", {_difference(row.comparison)} points against {short_name(section.baseline)}"
-            what += f" ({_tested(row.comparison.p_holm)})"
-            compared = compared[1:]
+            what += f", {_difference(row.comparison)} points against {base} ({_tested(row.comparison.p_holm)})"
+        tests = [(one.comparison.p_holm, one.comparison.difference) for one in cells[0].rows if one.comparison]
     else:
         where = f"Over {len(cells)} cells ({_tasks(cells, style)})"
         what = f"mean rank, {fixed(leader.mean_rank, 2)}{_rank_bounds(leader)}"
-    text = f"{where}{_budget(section)}, {have} the best {what}"
-    told = [_beats(found, short_name(name)) for found, name in compared if not math.isnan(found.improvement)]
-    return f"{text}; of the restarts, it beats {' and '.join(told)}." if told else f"{text}."
+        tests = [(one.pooled.p_holm, one.pooled.improvement - 0.5) for one in ranking.strategies]
+    made = [(p, gain) for p, gain in tests if not math.isnan(p)]
+    improved = any(p < ALPHA and gain > 0 for p, gain in made)
+    singles = "" if len(cells) == 1 else _single_gains(section, style)
+    answer = f"no strategy is significantly better than {base}{singles}: " if made and not improved else ""
+    return f"{where}{_budget(section)}, {answer}{have} the best {what}."
+
+
+def _single_gains(section: Section, style: Style) -> str:
+    """Say which gains are significant in a cell where over all cells none is."""
+    gains = [
+        (cell, row, row.comparison)
+        for cell in _compared(section)
+        for row in cell.rows
+        if row.comparison and row.comparison.significant and row.comparison.difference > 0
+    ]
+    told = listed([_finding(section, *gain, style) for gain in gains])
+    return f" over all of them (in single cells: {told})" if told else ""
+
+
+def _compared(section: Section) -> list[Cell]:
+    return [cell for cell in section.cells if cell.learned and not cell.undertrained]
 
 
 def _tasks(cells: Sequence[Cell], style: Style) -> str:
@@ -95,8 +113,17 @@ def _difference(found: Comparison) -> str:
     return points(found.difference, sign=True) + bounds(found.low, found.high, sign=True)
 
 
-def _beats(found: Pooled, name: str) -> str:
-    return f"{name} on {better(found)[0]} ({_tested(found.p_holm)})"
+def _beats(section: Section, style: Style) -> str:
+    """Say on how many restarts the leader beats what it is compared with; a single cell has said it of the baseline."""
+    leader, reference = section.ranking.strategies[0], section.ranking.reference
+    compared = [(leader.pooled, section.baseline), (leader.reference, reference)]
+    alone = len(_compared(section)) == 1
+    told = [
+        f"{escape(with_name(name), style)} on {better(found)[0]} of the restarts ({_tested(found.p_holm)})"
+        for found, name in compared[alone:]
+        if name is not None and not math.isnan(found.improvement)
+    ]
+    return f"It beats {' and '.join(told)}" if told else ""
 
 
 def _tested(p: float) -> str:
@@ -106,14 +133,22 @@ def _tested(p: float) -> str:
 
 
 def _certainty(section: Section, style: Style) -> str:
-    """Say what does not differ significantly from the leader, or why that cannot be decided."""
+    """Say what the leader beats, and what does not differ significantly from it, or why that cannot be decided."""
     ranking = section.ranking
     first, *rest = ranking.strategies
     tied = [escape(with_name(entry.strategy), style) for entry in rest if entry.tier == first.tier]
+    beats = _beats(section, style)
     if ranking.groups_test == "sign flip":
-        if not tied:
-            return "All others differ significantly from it."
-        return f"Not significantly different from it in the test of all pairs: {listed(tied)}."
+        pairs = math.comb(len(ranking.strategies), 2)
+        stricter = f"in the stricter test of all {pairs} pairs " if pairs > 1 else ""
+        if len(tied) == len(rest):
+            said = f"{stricter}no other strategy differs significantly from it"
+        elif tied:
+            said = f"{stricter}all differ significantly from it but {listed(tied)}"
+        else:
+            said = "all others differ significantly from it"
+        return f"{beats}; {said}." if beats else f"{said[0].upper()}{said[1:]}."
+    beats = f"{beats}. " if beats else ""
     if ranking.units < MINIMUM:
         why = f"{ranking.units} independent restarts or splits, {MINIMUM} needed to test pairs"
     else:
@@ -122,7 +157,7 @@ def _certainty(section: Section, style: Style) -> str:
     worst = len(ranking.strategies) - len(tied) - 1
     alone = f"mean ranks alone put {worst} behind it" if worst else "mean ranks alone separate no two"
     tasks = f"{ranking.tasks} task{'s' if ranking.tasks > 1 else ''}"
-    return f"Whether it is better than the others cannot be decided ({why}); {alone} (Nemenyi, {tasks})."
+    return f"{beats}Whether it is better than the others cannot be decided ({why}); {alone} (Nemenyi, {tasks})."
 
 
 def _price(section: Section, style: Style, without_cost: bool) -> str:
@@ -133,7 +168,9 @@ def _price(section: Section, style: Style, without_cost: bool) -> str:
     of_others = [f"{short_name(one.strategy)} {failed(one)}" for one in others if one and one is not leader]
     text = f"Failed runs: {failed(leader)}" + (f" ({', '.join(of_others)})" if of_others else "")
     if not without_cost and leader.strategy != section.baseline and not math.isnan(leader.relative_seconds):
-        text += f"; cost: {quantity(leader.relative_seconds)} times the seconds of {short_name(section.baseline)}"
+        text += (
+            f"; a trial takes {quantity(leader.relative_seconds)} times the seconds of {short_name(section.baseline)}"
+        )
     return f"{text}{_tuning(section, style)}."
 
 
@@ -143,12 +180,27 @@ def _tuning(section: Section, style: Style) -> str:
     ranked = [entry for entry in section.ranking.strategies if entry.strategy in untuned]
     if len(ranked) < FEWEST:
         return ""
-    first = [escape(name, style) for name, rank in untuned.items() if rank == min(untuned.values())]
+    best = [name for name, rank in untuned.items() if rank == min(untuned.values())]
     agreed = agreement([one.mean_rank for one in ranked], [untuned[one.strategy] for one in ranked])
-    orders = "" if math.isnan(agreed) else f", rank correlation of the two orders {fixed(agreed, 2)}"
-    changes = untuned.get(section.ranking.strategies[0].strategy) != min(untuned.values())
-    said = f"changes who leads: without it {listed(first)} leads" if changes else "does not change who leads"
-    return f"; tuning {said}{orders}"
+    orders = "" if math.isnan(agreed) else f"; rank correlation of the two orders {fixed(agreed, 2)}"
+    changes = section.ranking.strategies[0].strategy not in best
+    leads = f"{listed([escape(name, style) for name in best])} {'leads' if len(best) == 1 else 'share the lead'}"
+    said = (
+        f"tuning {'changes' if changes else 'does not change'} who leads: without it, on all labelled examples, {leads}"
+    )
+    return f"; {said}{_default_means(section, best)}{orders}"
+
+
+def _default_means(section: Section, best: Sequence[str]) -> str:
+    """What the best without tuning and the baseline score then, where there is one cell."""
+    cells = _compared(section)
+    if len(cells) > 1:
+        return ""
+    rows = [(name, cells[0].row(name)) for name in dict.fromkeys((best[0], section.baseline)) if name]
+    means = [(name, section.mean_by("default", cells[0], row)) for name, row in rows if row]
+    (_, leader), *others = means
+    of_base = "".join(f" ({short_name(name)} {points(mean)})" for name, mean in others)
+    return f" with {points(leader)}{of_base}"
 
 
 def _rank_bounds(entry: RankedStrategy) -> str:
@@ -267,7 +319,11 @@ def ranking(section: Section, style: Style, without_cost: bool, *, brief: bool =
     cost = section.baseline is not None and has_cost(section, without_cost)
     columns = (
         Columns(["rank"], lambda entry: [made.place(entry)]),
-        Columns(["strategy"], lambda entry: [escape(entry.strategy, style)], align="left"),
+        Columns(
+            ["strategy"],
+            lambda entry: [escape(with_name(entry.strategy) if wide else entry.strategy, style)],
+            align="left",
+        ),
         Columns(["mean rank"], lambda entry: [fixed(entry.mean_rank, 2) + _rank_bounds(entry) if entry.rank else "-"]),
         Columns(
             ["untuned"],

@@ -127,11 +127,14 @@ def nothing_learned(cells: Sequence[Cell]) -> str:
     return f"No strategy learned {what} ({count}): more epochs, another rate, more data."
 
 
-def reach(cell: Cell) -> str:
-    """Say whether the best of a cell differs significantly from the others, and what its tests could have found."""
+def reach(cell: Cell, *, decided: bool = True) -> str:
+    """Say whether the best of a cell differs significantly from the others, and what its tests could have found.
+
+    decided: whether the first is said, which of a single cell the verdict says.
+    """
     if not cell.learned:
         return nothing_learned([cell])
-    return " ".join(filter(None, (undertrained(cell), _decided(cell), _power(cell))))
+    return " ".join(filter(None, (undertrained(cell), _decided(cell) if decided else "", _power(cell))))
 
 
 def _decided(cell: Cell) -> str:
@@ -257,7 +260,10 @@ def facts(section: Section) -> Iterator[tuple[str, str]]:
     yield "metric", f"{protocol['metric']}, on {protocol['data']} data"
     yield "precision", protocol["precision"]
     if section.budget:
-        yield "tuned", f"{section.budget} configurations per strategy and restart, chosen by a holdout"
+        yield (
+            "tuned",
+            f"{section.budget} configurations per strategy and restart, chosen by a holdout within n",
+        )
     yield "baseline", with_name(section.baseline) if section.baseline else "not among these strategies"
     yield "intervals", _coverage(section)
     if section.versions:
@@ -281,7 +287,7 @@ def _coverage(section: Section) -> str:
         return "95 %, over restarts, each with its own split and dev set"
     shared = any(row.units < row.restarts for cell in section.cells for row in cell.rows)
     over = f"{section.splits} split{'s' if section.splits > 1 else ''}, which restarts share" if shared else "restarts"
-    return f"95 %, over {over}, each for itself (only p (Holm) is corrected); another dev set is not covered"
+    return f"95 %, over {over}, uncorrected (unlike p (Holm)); another dev set is not covered"
 
 
 def general_notes(sections: Sequence[Section], problems: int) -> Iterator[str]:

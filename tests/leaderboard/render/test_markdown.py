@@ -9,7 +9,7 @@ import pytest
 
 from leaderboard.merge import ABOUT
 from leaderboard.records.logits import encode_logits
-from leaderboard.render import markdown
+from leaderboard.render import markdown, summary, wording
 from leaderboard.render.text import points
 from leaderboard.tables import sections as tables
 from leaderboard.tables import trials
@@ -75,7 +75,7 @@ def embedded(*tasks):
 def test_a_page_of_two_models_and_nine_cells_has_1500_words(sections_of):
     found = (*sections_of([SMALL], [250]), *sections_of(embedded(), [100, 500]))
     text = markdown.brief(found, ABOUT)
-    assert len(text.split()) <= 1450, "1,500 where all of the verdict is needed"
+    assert len(text.split()) <= 1480, "1,500 where all of the verdict is needed"
     assert [line for line in text.splitlines() if line.startswith("#")] == [
         "# Leaderboard",
         "## SST-2: small, protocol lee20, tuned",
@@ -128,8 +128,18 @@ def test_a_single_cell_has_one_table_with_cost_and_both_references(sections_of):
     (cell,) = section.cells
     shown = cells_of(text, "SST-2: accuracy at n = 250")
     for row in cell.ranked:
-        line = shown[row.strategy]
+        line = shown[wording.with_name(row.strategy)]
         assert line["failed"] == f"{row.failed}/12" and line["time"] == "1.00x"
         assert line["ensemble (2)"] == points(section.mean_by("ensemble", cell, row)) != "-"
         assert ("%" in line["beats Devlin's recipe"]) == (row.strategy != section.ranking.reference)
     assert "mean rank |" not in text and len(shown) == len(cell.ranked) + 1
+
+
+def test_the_verdict_on_a_single_cell_tells_what_is_reached_without_tuning(sections_of):
+    (section,) = sections_of([SMALL], [250])
+    (cell,) = section.cells
+    means = {row.strategy: section.mean_by("default", cell, row) for row in cell.ranked}
+    first = max(means, key=means.__getitem__)
+    of_base = "" if first == "none" else f" (plain fine-tuning {points(means['none'])})"
+    said = f"on all labelled examples, {first} leads with {points(means[first])}{of_base};"
+    assert said in summary.verdict(section, "plain", False)[2]

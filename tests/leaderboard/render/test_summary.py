@@ -13,7 +13,7 @@ ALIKE = BASE + np.tile([0.02, -0.02], 6)
 
 @pytest.fixture
 def section_of(record, arrange):
-    """Return a function from scores to the only section: strategies with these scores in every task."""
+    """Return a function from scores to the only section: strategies with these scores in every task, or by task."""
 
     def made(scores, tasks=("rte",), **config):
         entries = [
@@ -22,7 +22,7 @@ def section_of(record, arrange):
             )
             for task in tasks
             for name, values in scores.items()
-            for r, score in enumerate(values)
+            for r, score in enumerate(values[task] if isinstance(values, dict) else values)
         ]
         (section,) = arrange(entries)
         return section
@@ -45,12 +45,14 @@ def noted(section_of):
 def test_a_clear_leader(said, noted):
     scores = {"none": BASE, "a": BETTER}
     leader, certainty, price = said(scores, ("cola", "rte"))
-    assert leader == (
-        "Over 2 cells (CoLA, RTE at 10 %), a has the best mean rank, 1.00 [1.00, 1.00]; of the restarts, "
-        "it beats plain fine-tuning on 100 % [100, 100] (significantly different, p <0.001)."
+    assert leader == "Over 2 cells (CoLA, RTE at 10 %), a has the best mean rank, 1.00 [1.00, 1.00]."
+    assert certainty == (
+        "It beats none (plain fine-tuning) on 100 % [100, 100] of the restarts (significantly different, p <0.001); "
+        "all others differ significantly from it."
     )
-    assert certainty == "All others differ significantly from it."
-    assert price == "Failed runs: 0/24 (plain fine-tuning 0/24); cost: 1.00 times the seconds of plain fine-tuning."
+    assert price == (
+        "Failed runs: 0/24 (plain fine-tuning 0/24); a trial takes 1.00 times the seconds of plain fine-tuning."
+    )
     (findings,) = noted(scores, ("cola", "rte"))
     assert "2 of 2 comparisons tested: a at " in findings
     assert f"a at CoLA 10 % (+{100 * (BETTER - BASE).mean():.1f})" in findings
@@ -84,8 +86,22 @@ def test_sizes_are_told_in_words(said, size, said_as):
 def test_a_leader_that_does_not_differ_from_the_baseline(said):
     """The best mean is no finding, and the text says so."""
     leader, certainty, price = said({"none": BASE, "a": ALIKE + 0.001}, cost=False)
+    assert leader.startswith(
+        "At 10 % of RTE, no strategy is significantly better than plain fine-tuning: a has the best"
+    )
     assert "(not significantly different, p " in leader and "seconds" not in price
-    assert certainty == "Not significantly different from it in the test of all pairs: none (plain fine-tuning)."
+    assert certainty == "No other strategy differs significantly from it."
+
+
+def test_gains_in_single_cells_are_told_where_over_all_none_is(said):
+    """A gain on one task and a loss on three others."""
+    tasks = ("cola", "mrpc", "rte", "sst2")
+    worse = dict.fromkeys(tasks, BASE - 0.001)
+    leader = said({"none": BASE, "a": worse | {"rte": BETTER}}, tasks)[0]
+    gain = f"a at RTE 10 % (+{100 * (BETTER - BASE).mean():.1f})"
+    assert (
+        f"better than plain fine-tuning over all of them (in single cells: {gain}): none, the baseline, has" in leader
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,8 +122,9 @@ def test_too_few_to_test(said, section_of, count, config, units):
 def test_the_baseline_leads(said, noted):
     scores = {"none": BETTER, "a": BASE}
     sentences = said(scores)
-    assert sentences[0].startswith("At 10 % of RTE, none, the baseline, has the best mean, ")
-    assert not any("it beats" in sentence for sentence in sentences)
+    nothing = "no strategy is significantly better than plain fine-tuning"
+    assert sentences[0].startswith(f"At 10 % of RTE, {nothing}: none, the baseline, has the best mean, ")
+    assert not any("beats" in sentence for sentence in sentences)
     assert f"a at RTE 10 % (-{100 * (BETTER - BASE).mean():.1f})" in noted(scores)[-1]
 
 
@@ -139,8 +156,10 @@ def test_names_are_escaped(section_of, name):
 
 def test_the_others_differ_significantly_or_are_named(said):
     scores = {"none": BASE, "a": BETTER, "b": BETTER - 1e-3 + np.tile([0.02, -0.02], 6)}
-    assert "Not significantly different from it in the test of all pairs: b." in said(scores)
+    assert "In the stricter test of all 3 pairs all differ significantly from it but b." in said(scores)
     assert "All others differ significantly from it." in " ".join(said(scores | {"b": BASE - 0.02}))
+    near = {"none": BASE, "a": BETTER - 0.03, "b": BASE + np.tile([0.02, -0.02], 6)}
+    assert "In the stricter test of all 3 pairs no other strategy differs significantly from it." in said(near)
 
 
 @pytest.mark.parametrize(("tasks", "alone"), [(3, "separate no two"), (4, "put 1 behind it")])
