@@ -166,7 +166,7 @@ def test_every_output_says_how_many_restarts_were_planned(grid, tmp_path):
     assert said in markdown
     assert all("Not ranked: none (5 restarts by plan, the ranked ones 12)" in given for given in (text, markdown))
     line = next(line for line in markdown.splitlines() if line.startswith("|") and "| none " in line)
-    assert [part.strip() for part in line.strip("|").split("|")][:3] == ["-", "none", "-"]
+    assert [part.strip() for part in line.strip("|").split("|")][:3] == ["-", "none (plain fine-tuning)", "-"]
     assert ", n = 5 of 12)" in (tmp_path / "table.tex").read_text()
     row = next(line for line in (tmp_path / "leaderboard.csv").read_text().splitlines() if ",none," in line)
     assert ",True,False," in row, "complete, not ranked"
