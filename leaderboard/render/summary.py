@@ -183,11 +183,10 @@ def _tuning(section: Section, style: Style) -> str:
     best = [name for name, rank in untuned.items() if rank == min(untuned.values())]
     agreed = agreement([one.mean_rank for one in ranked], [untuned[one.strategy] for one in ranked])
     orders = "" if math.isnan(agreed) else f"; rank correlation of the two orders {fixed(agreed, 2)}"
-    changes = section.ranking.strategies[0].strategy not in best
+    kept = "does not change" if len(best) == 1 else "settles"
+    does = kept if section.ranking.strategies[0].strategy in best else "changes"
     leads = f"{listed([escape(name, style) for name in best])} {'leads' if len(best) == 1 else 'share the lead'}"
-    said = (
-        f"tuning {'changes' if changes else 'does not change'} who leads: without it, on all labelled examples, {leads}"
-    )
+    said = f"tuning {does} who leads: without it, on all labelled examples, {leads}"
     return f"; {said}{_default_means(section, best)}{orders}"
 
 
@@ -196,11 +195,13 @@ def _default_means(section: Section, best: Sequence[str]) -> str:
     cells = _compared(section)
     if len(cells) > 1:
         return ""
-    rows = [(name, cells[0].row(name)) for name in dict.fromkeys((best[0], section.baseline)) if name]
-    means = [(name, section.mean_by("default", cells[0], row)) for name, row in rows if row]
-    (_, leader), *others = means
-    of_base = "".join(f" ({short_name(name)} {points(mean)})" for name, mean in others)
-    return f" with {points(leader)}{of_base}"
+    names = dict.fromkeys(name for name in (best[0], section.baseline) if name)
+    found = {name: row for name in names if (row := cells[0].row(name))}
+    leader, *others = (
+        f"{points(section.mean_by('default', cells[0], row))}, tuned {points(row.mean)}" for row in found.values()
+    )
+    of_base = "".join(f" ({short_name(section.baseline)} {text})" for text in others)
+    return f" with {leader}{of_base}"
 
 
 def _rank_bounds(entry: RankedStrategy) -> str:

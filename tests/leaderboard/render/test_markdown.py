@@ -139,7 +139,8 @@ def test_the_verdict_on_a_single_cell_tells_what_is_reached_without_tuning(secti
     (section,) = sections_of([SMALL], [250])
     (cell,) = section.cells
     means = {row.strategy: section.mean_by("default", cell, row) for row in cell.ranked}
+    told = {row.strategy: f"{points(means[row.strategy])}, tuned {points(row.mean)}" for row in cell.ranked}
     first = max(means, key=means.__getitem__)
-    of_base = "" if first == "none" else f" (plain fine-tuning {points(means['none'])})"
-    said = f"on all labelled examples, {first} leads with {points(means[first])}{of_base};"
+    of_base = "" if first == "none" else f" (plain fine-tuning {told['none']})"
+    said = f"on all labelled examples, {first} leads with {told[first]}{of_base};"
     assert said in summary.verdict(section, "plain", False)[2]
