@@ -16,6 +16,7 @@ from leaderboard.render import summary
 from leaderboard.render import wording as words
 from leaderboard.render.csv import COMPARED, COST_COLUMNS
 from leaderboard.render.glossary import glossary
+from leaderboard.render.verdict import verdict
 from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.intervals import CONFIDENCE, RESAMPLES
 from leaderboard.stats.rounding import rounded
@@ -104,7 +105,7 @@ def _section(section: Section, without_cost: bool) -> dict[str, Any]:
         "baseline": section.baseline,
         "splits": section.splits,
         "facts": dict(words.facts(section)),
-        "verdict": summary.verdict(section, "plain", without_cost),
+        "verdict": verdict(section, "plain", without_cost),
         "notes": list(summary.notes(section, "plain")),
         "learned": any(cell.learned for cell in section.cells),
         "strategies": _strategies(section.cells),

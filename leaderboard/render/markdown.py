@@ -12,6 +12,7 @@ from fisher.common.text import escape
 from leaderboard.render import summary
 from leaderboard.render import wording as words
 from leaderboard.render.text import bounds, points, quantity
+from leaderboard.render.verdict import verdict
 from leaderboard.render.wording import Columns, Table, draw, failed, table
 from leaderboard.stats.significance import ALPHA
 from leaderboard.tables.cells import Cell
@@ -53,7 +54,7 @@ def brief(sections: Sequence[Section], about: str) -> str:
 
 def _summary(section: Section, without_cost: bool, *, brief: bool = False) -> Iterator[str]:
     yield f"## {escape(section.heading, 'markdown')}"
-    yield f"**{' '.join(summary.verdict(section, 'markdown', without_cost))}**"
+    yield f"**{' '.join(verdict(section, 'markdown', without_cost))}**"
     left_out = (*IN_TITLE, *NOT_BRIEF) if brief else IN_TITLE
     facts = [(name, value) for name, value in words.facts(section) if name not in left_out]
     yield "; ".join(f"{name} {escape(value, 'markdown')}" for name, value in facts) + "."

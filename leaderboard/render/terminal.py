@@ -7,6 +7,7 @@ from fisher.common.text import escape
 from leaderboard.render import summary
 from leaderboard.render import wording as words
 from leaderboard.render.glossary import glossary as explained
+from leaderboard.render.verdict import verdict
 from leaderboard.render.wording import Table, draw
 from leaderboard.tables.sections import Section
 
@@ -48,4 +49,4 @@ def _summary(section: Section, without_cost: bool) -> Iterator[str]:
     told = [*summary.gaps(section, "plain"), *summary.notes(section, "plain")]
     if told:
         yield "\n".join(map(_prose, told))
-    yield "\n".join(_prose(line) for line in summary.verdict(section, "plain", without_cost))
+    yield "\n".join(_prose(line) for line in verdict(section, "plain", without_cost))

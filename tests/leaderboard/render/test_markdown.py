@@ -9,8 +9,9 @@ import pytest
 
 from leaderboard.merge import ABOUT
 from leaderboard.records.logits import encode_logits
-from leaderboard.render import markdown, summary, wording
+from leaderboard.render import markdown, wording
 from leaderboard.render.text import points
+from leaderboard.render.verdict import verdict
 from leaderboard.tables import sections as tables
 from leaderboard.tables import trials
 
@@ -143,4 +144,4 @@ def test_the_verdict_on_a_single_cell_tells_what_is_reached_without_tuning(secti
     first = max(means, key=means.__getitem__)
     of_base = "" if first == "none" else f" (plain fine-tuning {told['none']})"
     said = f"on all labelled examples, {first} leads with {told[first]}{of_base};"
-    assert said in summary.verdict(section, "plain", False)[2]
+    assert said in verdict(section, "plain", False)[2]

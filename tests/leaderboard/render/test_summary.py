@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from leaderboard.render import glossary, summary, terminal, wording
+from leaderboard.render.verdict import verdict
 
 DRAW = np.random.Generator(np.random.PCG64(41))
 BASE = DRAW.normal(0.6, 0.02, 12)
@@ -33,7 +34,7 @@ def section_of(record, arrange):
 @pytest.fixture
 def said(section_of):
     """Return a function from scores to the sentences about them."""
-    return lambda *args, cost=True, **config: summary.verdict(section_of(*args, **config), "plain", not cost)
+    return lambda *args, cost=True, **config: verdict(section_of(*args, **config), "plain", not cost)
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_long_lists_are_cut():
 @pytest.mark.parametrize("name", ["a|b", "<b>", "[x](y)"])
 def test_names_are_escaped(section_of, name):
     section = section_of({name: [0.6, 0.61], "none": [0.6, 0.61]})
-    for sentence in (*summary.verdict(section, "markdown", False), *summary.notes(section, "markdown")):
+    for sentence in (*verdict(section, "markdown", False), *summary.notes(section, "markdown")):
         assert name not in sentence
 
 
@@ -201,7 +202,7 @@ def test_where_everything_failed_that_stands_first_and_nothing_is_best(section_o
     section = section_of({"none": [0.5] * 12, "a": [0.51] * 12}, tasks)
     count = f"{24 * len(tasks)} of {24 * len(tasks)}"
     expected = f"No strategy learned {what} ({count} runs failed): more epochs, another rate, more data."
-    assert summary.verdict(section, "plain", False) == [expected]
+    assert verdict(section, "plain", False) == [expected]
     text = terminal.text([section])
     assert text.split("\n\n")[1].replace("\n", " ") == expected
     assert "Best" not in text and "rank" not in text
