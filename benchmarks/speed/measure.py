@@ -19,7 +19,7 @@ from benchmarks.speed import commands, device, report, steps, throughput, trials
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
 from benchmarks.trial.protocol import check
-from fisher.common.errors import InputError, first_line, require
+from fisher.common.errors import first_line, require
 from fisher.common.files import require_writable, write_file
 
 Blocks = list[tuple[str, Callable[[], dict[str, Any]]]]
@@ -98,10 +98,8 @@ def keep(found: dict[str, Any], path: Path | None) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, measure, keep, print the tables; 1 where a block failed."""
-    if not 0 < arguments.fraction <= 1:
-        raise InputError(f"--fraction must be in (0, 1], got {arguments.fraction:g}")
-    if arguments.demo and not arguments.commands:
-        raise InputError("--demo must go with --commands, got it alone")
+    require(0 < arguments.fraction <= 1, "--fraction must be in (0, 1]", f"{arguments.fraction:g}")
+    require(arguments.commands or not arguments.demo, "--demo must go with --commands, got it alone")
     check("precision", arguments.precision)
     require(not arguments.compile or arguments.device == "cuda", "--compile must go with --device cuda, got it alone")
     if arguments.output is not None:
