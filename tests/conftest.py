@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fisher.common.errors import InputError
 from regularizers import registry
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the Makefile does: threads that wait for a core take it from others
@@ -35,6 +36,20 @@ def own_registry(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
 def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out fsync: thousands of small files are written here, and none has to survive a power cut."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture
+def refusal() -> Callable[..., str]:
+    """The one sentence with which a function refuses what it is asked."""
+
+    def sentence(ask: Callable[..., object], *given: Any, **more: Any) -> str:
+        with pytest.raises(InputError) as refused:
+            ask(*given, **more)
+        said = str(refused.value)
+        assert said.strip() and "\n" not in said
+        return said
+
+    return sentence
 
 
 @pytest.fixture

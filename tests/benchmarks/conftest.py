@@ -1,11 +1,13 @@
 """A small real request on the embedded model: configs and resources that a trial takes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import tomli_w
 
 from benchmarks.data.origin import Origin
 from benchmarks.planning.fisher_scores import ScoreBook
@@ -74,6 +76,32 @@ def make_configs(source: models.Source) -> Callable[..., list[TrialConfig]]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_task() -> Callable[..., str]:
+    """Write a task of one's own; returns its task file. Dev has the rows of train unless others are given."""
+
+    def write(
+        folder: Path,
+        train: Iterable[str],
+        dev: Iterable[str] | None = None,
+        *,
+        suffix: str = "tsv",
+        columns: tuple[str, ...] = ("text", "label"),
+        **keys: Any,
+    ) -> str:
+        separator = "\t" if suffix == "tsv" else ","
+        head = [] if suffix == "jsonl" else [separator.join(columns)]
+        for part, rows in (("train", train), ("dev", train if dev is None else dev)):
+            (folder / f"{part}.{suffix}").write_text("\n".join([*head, *rows]) + "\n")
+        table = {"name": "own", "train": f"train.{suffix}", "dev": f"dev.{suffix}", "text": [*columns[:-1]]}
+        table |= {"label": columns[-1], "labels": ["no", "yes"], "metric": "accuracy"} | keys
+        path = folder / "own.toml"
+        path.write_text(tomli_w.dumps({key: value for key, value in table.items() if value is not None}))
+        return str(path)
+
+    return write
 
 
 @pytest.fixture

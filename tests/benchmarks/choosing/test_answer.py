@@ -33,8 +33,8 @@ def compare(one: Standing, other: Standing) -> Gain:
 NONE = standing("none", 0.80, [0.80, 0.81, 0.79, 0.80], failed=1)
 
 
-def told(*others: Standing, dropped: dict[str, str] | None = None) -> str:
-    found = {each.family: each for each in (NONE, *others)}
+def told(*others: Standing, plain: Standing = NONE, dropped: dict[str, str] | None = None) -> str:
+    found = {each.family: each for each in (plain, *others)}
     return "\n".join(sentences(choose(found, compare), found, dropped or {}, rows=500))
 
 
@@ -74,29 +74,32 @@ def test_where_plain_fine_tuning_fails_nothing_is_judged() -> None:
     sentence = (
         "Nothing can be judged here: most runs of plain fine-tuning failed. Allow more epochs (--epochs) or other"
     )
-    alone = {"none": standing("none", 0.5, [0.5] * 4, failed=3)}
-    assert sentences(choose(alone, compare), alone, {}, rows=500)[0].startswith(sentence)
-    both = alone | {"mixout": standing("mixout", 0.51, [0.5] * 4, failed=3)}
-    assert sentences(choose(both, compare), both, {}, rows=500)[0].startswith(sentence)
+    plain = standing("none", 0.5, [0.5] * 4, failed=3)
+    assert told(plain=plain).startswith(sentence)
+    assert told(standing("mixout", 0.51, [0.5] * 4, failed=3), plain=plain).startswith(sentence)
     assert "Nothing can be judged" not in told()
-    rescued = alone | {"mixout": standing("mixout", 0.9, [0.90, 0.91, 0.90, 0.90])}
-    text = "\n".join(sentences(choose(rescued, compare), rescued, {}, rows=500))
-    assert text.startswith("Use `mixout(0.5)`") and "Nothing can be judged" not in text, "a regularizer that trains"
+    rescued = told(standing("mixout", 0.9, [0.90, 0.91, 0.90, 0.90]), plain=plain)
+    assert rescued.startswith("Use `mixout(0.5)`") and "Nothing can be judged" not in rescued, "one that trains"
 
 
-def test_families_that_are_compared_by_how_fast_they_train_are_said_to_be() -> None:
-    def fitted(*fits: float) -> str:
-        trials = tuple(dataclasses.replace(trial, fit=fit) for trial, fit in zip(NONE.chosen, fits, strict=True))
-        found = {"none": Standing("none", (trials,))}
-        return "\n".join(sentences(choose(found, compare), found, {}, rows=500))
-
+@pytest.mark.parametrize(
+    ("fits", "expected"),
+    [
+        ((0.5, 0.6, 0.97, 0.7), True),
+        ((0.5, 0.96, 0.97, 0.7), False),
+        pytest.param((math.nan,) * 4, False, id="records of old do not know"),
+    ],
+)
+def test_families_that_are_compared_by_how_fast_they_train_are_said_to_be(
+    fits: tuple[float, ...], expected: bool
+) -> None:
+    trials = tuple(dataclasses.replace(trial, fit=fit) for trial, fit in zip(NONE.chosen, fits, strict=True))
     sentence = (
         "Undertrained (1 of 4 runs of none fit the examples they are trained on): this compares how fast strategies "
         "train; allow more epochs (--epochs) or higher rates (--lr)."
     )
-    assert sentence in fitted(0.5, 0.6, 0.97, 0.7)
-    assert "Undertrained" not in fitted(0.5, 0.96, 0.97, 0.7)
-    assert "Undertrained" not in fitted(*[math.nan] * 4), "records of old do not know"
+    text = told(plain=Standing("none", (trials,)))
+    assert (sentence in text) == ("Undertrained" in text) == expected
 
 
 def test_the_interval_is_the_corrected_resampled_t() -> None:
@@ -146,11 +149,9 @@ def test_the_rows_needed_fall_with_what_can_be_found_already() -> None:
 
 
 def floor(name: str, held_out: float, test: Sequence[float]) -> Standing:
-    config = {"strategy": f"{name}(0.1)", "lr": 5e-5}
-    trials = [
-        row(FLOOR + name, 0, at, held_out, score=score, config=config, is_floor=True) for at, score in enumerate(test)
-    ]
-    return Standing(FLOOR + name, (tuple(trials),))
+    more = {"config": {"strategy": f"{name}(0.1)", "lr": 5e-5}, "is_floor": True}
+    trials = tuple(row(FLOOR + name, 0, at, held_out, score=score, **more) for at, score in enumerate(test))
+    return Standing(FLOOR + name, (trials,))
 
 
 FLOORS = {each.family: each for each in (floor("tfidf", 0.6, [0.61] * 4), floor("probe", 0.79, [0.82] * 4))}
@@ -190,5 +191,4 @@ def test_the_best_floor_by_holdout_is_told_and_whether_fine_tuning_is_ahead_of_i
 
 def test_families_of_one_configuration_are_said_to_be_untuned() -> None:
     assert "Every family had one configuration only, its default; with more --time they are tuned." in told()
-    twice = {"none": Standing("none", (NONE.chosen, NONE.chosen))}
-    assert not any("one configuration" in line for line in sentences(choose(twice, compare), twice, {}, rows=500))
+    assert "one configuration" not in told(plain=Standing("none", (NONE.chosen, NONE.chosen)))

@@ -1,14 +1,15 @@
 """`regbench try` and `regbench predict` from a file to the answer, the model and predictions."""
 
 import csv
+import itertools
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from benchmarks import choose, predict
 from benchmarks.choosing.limit import Limit
@@ -16,6 +17,7 @@ from benchmarks.choosing.reading import Question, read_own
 from benchmarks.data.sources import load_task_data
 from benchmarks.data.tasks import TASKS
 from benchmarks.planning.plan import make_plan
+from benchmarks.pocket import MODEL_DIR
 
 WORDS = {"those": "far, away", "these": "far, away", "several": "many", "some": "many"}
 
@@ -36,17 +38,6 @@ def argv(folder: Path, *more: str) -> list[str]:
     return [file, *columns, *more]
 
 
-def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], command: Any = choose) -> str:
-    """The sentence with which a command is refused."""
-    try:
-        code = command.main(list(arguments))
-    except SystemExit as end:  # of the parser
-        code = end.code
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert code == 2 and error.startswith("error: ")
-    return error
-
-
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -65,14 +56,13 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], comman
     ],
 )
 def test_a_request_that_cannot_be_carried_out_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str
+    tmp_path: Path, refused: Callable[..., str], more: tuple[str, ...], message: str
 ) -> None:
-    assert message in refused(capsys, argv(tmp_path, *more))
+    assert message in refused(choose.main, *argv(tmp_path, *more))
 
 
-def test_a_dry_run_says_what_it_would_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert choose.main(argv(tmp_path, "--trials", "60", "--families", "sam", "--dry-run")) == 0
-    out = capsys.readouterr().out
+def test_a_dry_run_says_what_it_would_do(tmp_path: Path, printed: Callable[..., str]) -> None:
+    out = printed(choose.main, *argv(tmp_path, "--trials", "60", "--families", "sam", "--dry-run"))
     assert "metric: macro_f1, chosen by the labels" in out and "60 rows, a fifth of them to test on" in out
     assert "families: none, sam" in out
     assert "round 1: 2 families x 1 configuration x 3 restarts = 6 trials, about" in out
@@ -90,10 +80,10 @@ def test_a_number_of_epochs_alone_is_given_and_not_searched(tmp_path: Path) -> N
 
 
 def test_accelerate_launch_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choose, "processes", lambda: 2)
-    assert "regbench try must run without accelerate launch" in refused(capsys, argv(tmp_path))
+    assert "regbench try must run without accelerate launch" in refused(choose.main, *argv(tmp_path))
 
 
 @pytest.mark.long
@@ -111,22 +101,18 @@ def test_from_a_file_to_the_answer_the_model_and_predictions(tmp_path: Path) -> 
     assert "- restarts: 7, with 1 configuration per family" in (out / "answer.md").read_text()
     leaderboard = json.loads((out / "leaderboard.json").read_text())
     assert {cell["baseline"] for cell in leaderboard["sections"]} == {"none"}
-    from transformers import AutoModelForSequenceClassification
-
     model = AutoModelForSequenceClassification.from_pretrained(out / "model")
     assert model.config.id2label == {0: "far, away", 1: "many", 2: "other"}
     assert "How it was chosen" in (out / "model" / "README.md").read_text()
     predictions = tmp_path / "predictions.csv"
-    file = tmp_path / "reviews.csv"
-    assert predict.main([str(out / "model"), "--input", str(file), "--output", str(predictions)]) == 0
+    words = ["--input", str(tmp_path / "reviews.csv"), "--output", str(predictions)]
+    assert predict.main([str(out / "model"), *words]) == 0
     rows = list(csv.DictReader(predictions.open()))
     assert len(rows) == 60 and set(rows[0]) == {"label", *(f"probability of {word}" for word in model.config.label2id)}
     for found in rows:
         shares = {word: float(found[f"probability of {word}"]) for word in model.config.label2id}
-        assert (
-            math.isclose(sum(shares.values()), 1, abs_tol=1e-5)
-            and max(shares, key=lambda w: shares[w]) == found["label"]
-        )
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+        assert max(shares, key=lambda w: shares[w]) == found["label"]
 
 
 @pytest.mark.long
@@ -154,28 +140,24 @@ def test_scores_and_a_dev_file_go_through_the_whole_tournament(
     assert predict.main(words) == 0
     rows = list(csv.DictReader(predictions.open()))
     assert len(rows) == 30 and all(-2 < float(row["score"]) < 7 for row in rows)
-    again = len(told.err.splitlines())
-    assert again == len(set(told.err.splitlines())), "no warning is said twice"
+    warnings = told.err.splitlines()
+    assert len(warnings) == len(set(warnings)), "no warning is said twice"
+
+
+ABOUT = {"text": ["review"], "labels": ["no", "yes"], "max_length": 40}
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     """The folder of a model of two classes, untrained."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    from benchmarks.pocket import MODEL_DIR
-
     folder = tmp_path / "model"
     AutoModelForSequenceClassification.from_pretrained(MODEL_DIR, num_labels=2).save_pretrained(folder)
     AutoTokenizer.from_pretrained(MODEL_DIR).save_pretrained(folder)
-    about = {"text": ["review"], "labels": ["no", "yes"], "max_length": 40}
-    (folder / predict.ABOUT).write_text(json.dumps(about))
+    (folder / predict.ABOUT).write_text(json.dumps(ABOUT))
     return folder
 
 
 def test_predictions_are_those_of_the_model_row_by_row(tmp_path: Path, saved: Path) -> None:
-    from transformers import pipeline
-
     file = write_reviews(tmp_path / "new.csv", 70)
     header, *rows = predict.predict(saved, Path(file))
     assert header == ["label", "probability of no", "probability of yes"] and len(rows) == 70
@@ -188,41 +170,47 @@ def test_predictions_are_those_of_the_model_row_by_row(tmp_path: Path, saved: Pa
             assert found[1:] == pytest.approx([shares["LABEL_0"], shares["LABEL_1"]], abs=1e-4)
 
 
-def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = write_reviews(tmp_path / "new.csv", 3)
-    tail = ("--input", file, "--output", str(tmp_path / "p.csv"))
-    assert "must be the folder of a model made by regbench try, and is no folder" in refused(
-        capsys, [str(tmp_path / "absent"), *tail], predict
-    )
-    assert "but it holds no usable regbench.json" in refused(capsys, [str(tmp_path), *tail], predict)
-    assert "--input must be a file ending in .csv, .tsv, .jsonl, got x.xlsx" in refused(
-        capsys, [str(saved), "--input", "x.xlsx", *tail[2:]], predict
-    )
-    refused_output = [str(saved), "--input", file, "--output", str(tmp_path)]
-    assert "must be a file to write, but it is a folder" in refused(capsys, refused_output, predict)
-    about = json.loads((saved / predict.ABOUT).read_text())
-    for damage in (
-        {"text": 3},
-        {"text": []},
-        {"text": "review"},
-        {"labels": [1, 2]},
-        {"max_length": "x"},
-        {"max_length": 0},
-    ):
-        (saved / predict.ABOUT).write_text(json.dumps(about | damage))
-        assert "but it holds no usable regbench.json" in refused(capsys, [str(saved), *tail], predict)
-    (saved / predict.ABOUT).write_text(json.dumps(about))
+NO_ABOUT = "but it holds no usable regbench.json"
+REFUSED: list[tuple[dict[str, str], dict[str, Any], str]] = [
+    ({"model": "{folder}/absent"}, {}, "must be the folder of a model made by regbench try, and is no folder"),
+    ({"model": "{folder}"}, {}, NO_ABOUT),
+    ({"--input": "x.xlsx"}, {}, "--input must be a file ending in .csv, .tsv, .jsonl, got x.xlsx"),
+    ({"--output": "{folder}"}, {}, "must be a file to write, but it is a folder"),
+    *(
+        ({}, about, NO_ABOUT)
+        for about in (
+            {"text": 3},
+            {"text": []},
+            {"text": "review"},
+            {"labels": [1, 2]},
+            {"max_length": "x"},
+            {"max_length": 0},
+        )
+    ),
+    (
+        {},
+        {"labels": ["a", "b", "c"]},
+        "must have one output for each label of regbench.json, got 2 for ['a', 'b', 'c']",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "about", "message"), REFUSED)
+def test_what_is_no_model_of_try_and_what_it_cannot_predict_is_refused(
+    tmp_path: Path, saved: Path, refused: Callable[..., str], words: dict[str, str], about: dict[str, Any], message: str
+) -> None:
+    (saved / predict.ABOUT).write_text(json.dumps(ABOUT | about))
+    plain = {"model": saved, "--input": write_reviews(tmp_path / "new.csv", 3), "--output": tmp_path / "p.csv"}
+    asked = plain | {flag: text.format(folder=tmp_path) for flag, text in words.items()}
+    model = asked.pop("model")
+    assert message in refused(predict.main, model, *itertools.chain(*asked.items()))
+
+
+def test_a_model_without_its_tokenizer_is_refused(tmp_path: Path, saved: Path, refused: Callable[..., str]) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (saved / name).unlink()
-    assert "tokenizer" in refused(capsys, [str(saved), *tail], predict)
-
-
-def test_a_model_of_other_labels_is_refused(tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    about = json.loads((saved / predict.ABOUT).read_text())
-    (saved / predict.ABOUT).write_text(json.dumps(about | {"labels": ["a", "b", "c"]}))
-    words = [str(saved), "--input", write_reviews(tmp_path / "new.csv", 3), "--output", str(tmp_path / "p.csv")]
-    expected = "must have one output for each label of regbench.json, got 2 for ['a', 'b', 'c']"
-    assert expected in refused(capsys, words, predict)
+    file = write_reviews(tmp_path / "new.csv", 3)
+    assert "tokenizer" in refused(predict.main, saved, "--input", file, "--output", tmp_path / "p.csv")
 
 
 def test_the_read_task_is_an_ordinary_task_file(tmp_path: Path) -> None:

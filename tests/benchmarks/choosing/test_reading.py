@@ -2,14 +2,14 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
 from benchmarks.choosing.reading import OwnData, Question, read_own, task_name
-from fisher.common.errors import InputError
 
 TEXTS = [f'item {number}, "quoted"' for number in range(40)]
 
@@ -55,12 +55,10 @@ def test_many_numbers_are_scores(tmp_path: Path) -> None:
     ("more", "labels"), [({"labels": ("3", "2", "1")}, ("3", "2", "1")), ({"regression": True}, None)]
 )
 def test_few_numbers_are_what_the_user_says(
-    tmp_path: Path, more: dict[str, Any], labels: tuple[str, ...] | None
+    tmp_path: Path, more: dict[str, Any], labels: tuple[str, ...] | None, refusal: Callable[..., str]
 ) -> None:
     stars = ([1, 2, 3] * 14)[:40]
-    with pytest.raises(InputError) as refused:
-        read(tmp_path, stars)
-    assert str(refused.value) == (
+    assert refusal(read, tmp_path, stars) == (
         "the label column 'label' holds 3 different numbers, which may be classes or scores; say which: "
         "--labels 1 2 3, or --regression"
     )
@@ -89,45 +87,38 @@ TWO = ["a", "b"] * 20
         (TWO, {"labels": ("a", "b"), "regression": True}, "--labels and --regression exclude each other"),
         (TWO, {"metric": "spearman"}, "--metric must be one of accuracy, f1, macro_f1, matthews for these labels"),
         (TWO, {"dev": "absent.csv"}, "absent.csv: no such file; the dev rows must be a file or"),
+        (TWO, {"drop_rows": ("2,41",)}, "--drop-rows must be TASK:PART:NUMBERS"),
         (TWO, {"dev": "dev.xlsx"}, "the dev file must end in .csv, .tsv, .jsonl, got dev.xlsx"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_refused(tmp_path: Path, column: list[str], more: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError) as refused:
-        read(tmp_path, column, **more)
-    assert message in str(refused.value)
+def test_what_cannot_be_used_is_refused(
+    tmp_path: Path, column: list[str], more: dict[str, Any], message: str, refusal: Callable[..., str]
+) -> None:
+    assert message in refusal(read, tmp_path, column, **more)
 
 
-def test_rows_that_a_refusal_names_can_be_left_out(tmp_path: Path) -> None:
+def test_rows_that_a_refusal_names_can_be_left_out(tmp_path: Path, refusal: Callable[..., str]) -> None:
     column, texts = [*TWO[:39], "mixed"], ["", *TEXTS[1:]]
-    labels = {"labels": ("a", "b")}
-    with pytest.raises(InputError, match="--drop-rows my-reviews:train:2,41"):
-        read(tmp_path, column, texts, **labels)
+    assert "--drop-rows my-reviews:train:2,41" in refusal(read, tmp_path, column, texts, labels=("a", "b"))
     own = read(tmp_path, column, texts, drop_rows=("my-reviews:train:2,41",))
     assert len(own.data.train) == 38 and own.found[0].endswith("holds 2 classes: a (19), b (19)")
-    with pytest.raises(InputError, match="--drop-rows must be TASK:PART:NUMBERS"):
-        read(tmp_path, column, texts, drop_rows=("2,41",))
 
 
-def test_five_rows_are_too_few(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"must have at least 20 rows, to fit on, to choose by and to score on, got 5$"
-    ):
-        read(tmp_path, TWO[:5], TEXTS[:5])
+def test_five_rows_are_too_few(tmp_path: Path, refusal: Callable[..., str]) -> None:
+    said = refusal(read, tmp_path, TWO[:5], TEXTS[:5])
+    assert said.endswith("must have at least 20 rows, to fit on, to choose by and to score on, got 5")
 
 
-def test_a_label_of_dev_alone_is_refused(tmp_path: Path) -> None:
+def test_a_label_of_dev_alone_is_refused(tmp_path: Path, refusal: Callable[..., str]) -> None:
     dev = write_csv(tmp_path / "dev.csv", ["a", "mixed"], ["x", "y"])
-    with pytest.raises(InputError) as refused:
-        read(tmp_path, TWO, dev=dev)
-    assert f"{dev}, line 3: the label 'mixed' must be one of those in" in str(refused.value)
+    assert f"{dev}, line 3: the label 'mixed' must be one of those in" in refusal(read, tmp_path, TWO, dev=dev)
 
 
-def test_mixed_types_of_json_lines_are_refused(tmp_path: Path) -> None:
+def test_mixed_types_of_json_lines_are_refused(tmp_path: Path, refusal: Callable[..., str]) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps({"t": f"text {n}", "y": "good" if n else 3}) + "\n" for n in range(30)))
-    with pytest.raises(InputError, match="got both: 'good' in line 2 and '3' in line 1"):
-        read_own(Question(str(file), ("t",), "y"), tmp_path)
+    said = refusal(read_own, Question(str(file), ("t",), "y"), tmp_path)
+    assert "got both: 'good' in line 2 and '3' in line 1" in said
 
 
 def test_a_user_is_warned_of_copies_rare_classes_and_constant_columns(tmp_path: Path) -> None:
@@ -144,27 +135,24 @@ def test_a_user_is_warned_of_copies_rare_classes_and_constant_columns(tmp_path: 
     assert read_own(Question(file, ("text", "topic"), "label", dev), tmp_path).warnings == (both, rare, constant)
 
 
-def test_a_saved_data_set_is_read_with_its_class_names_and_splits(tmp_path: Path) -> None:
-    import datasets
-
+def test_a_saved_data_set_is_read_with_its_class_names_and_splits(tmp_path: Path, refusal: Callable[..., str]) -> None:
     features = datasets.Features({"t": datasets.Value("string"), "y": datasets.ClassLabel(names=["no", "yes"])})
     parts = {
         name: datasets.Dataset.from_dict({"t": [f"{name} {n}" for n in range(40)], "y": [0, 1] * 20}, features)
         for name in ("train", "validation")
     }
-    datasets.DatasetDict(parts).save_to_disk(tmp_path / "set")
-    own = read_own(Question(str(tmp_path / "set"), ("t",), "y"), tmp_path / "out")
+    file, out = str(tmp_path / "set"), tmp_path / "out"
+    datasets.DatasetDict(parts).save_to_disk(file)
+    own = read_own(Question(file, ("t",), "y"), out)
     assert own.data.task.labels == ("no", "yes") and len(own.data.dev) == 40
     assert own.data.train[1].texts == ("train 1",) and own.data.train[1].label == 1
-    with pytest.raises(InputError, match="unknown column 'z'"):
-        read_own(Question(str(tmp_path / "set"), ("z",), "y"), tmp_path / "out")
-    with pytest.raises(InputError, match="unknown split 'test'"):
-        read_own(Question(str(tmp_path / "set"), ("t",), "y", "test"), tmp_path / "out")
+    assert "unknown column 'z'" in refusal(read_own, Question(file, ("z",), "y"), out)
+    assert "unknown split 'test'" in refusal(read_own, Question(file, ("t",), "y", "test"), out)
 
 
-def test_what_is_neither_file_nor_data_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"must be a file ending in \.csv, \.tsv, \.jsonl, or a Hugging Face data set"):
-        read_own(Question(str(tmp_path), ("t",), "y", offline=True), tmp_path / "out")
+def test_what_is_neither_file_nor_data_set_is_refused(tmp_path: Path, refusal: Callable[..., str]) -> None:
+    said = refusal(read_own, Question(str(tmp_path), ("t",), "y", offline=True), tmp_path / "out")
+    assert "must be a file ending in .csv, .tsv, .jsonl, or a Hugging Face data set" in said
 
 
 @pytest.mark.parametrize(

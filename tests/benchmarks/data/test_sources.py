@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -13,7 +14,6 @@ import pytest
 from benchmarks.data.own_task import task_from_file
 from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data, load_test
 from benchmarks.data.tasks import TASKS
-from fisher.common.errors import InputError
 
 # ------------------------------------------------------------------------------------ every GLUE layout, laid out here
 
@@ -92,7 +92,7 @@ def test_every_task_is_read_in_the_layout_of_the_release(tmp_path: Path, name: s
     assert test == Example(0, ("some it",) if len(task.text) == 1 else ("e", "f"), None)
 
 
-def test_mnli_has_a_second_dev_and_test_set(tmp_path: Path) -> None:
+def test_mnli_has_a_second_dev_and_test_set(tmp_path: Path, refusal: Callable[..., str]) -> None:
     place = lay_out(tmp_path, "mnli")
     header, rows, test_header, _ = LAYOUT["mnli"]
     (place / "dev_mismatched.tsv").write_text(f"{header}\n{rows[2]}\n")
@@ -100,8 +100,8 @@ def test_mnli_has_a_second_dev_and_test_set(tmp_path: Path) -> None:
     data = load_task_data(TASKS["mnli"], data_dir=tmp_path)
     assert dict(data.extra) == {"mismatched": (Example(0, ("e", "f"), 2),)}
     assert load_test(TASKS["mnli"], name="mismatched", data_dir=tmp_path)[0].texts == ("other", "text")
-    with pytest.raises(InputError, match=r"^mnli has no test set 'matched', it has: test, mismatched\.$"):
-        load_test(TASKS["mnli"], name="matched", data_dir=tmp_path)
+    said = refusal(load_test, TASKS["mnli"], name="matched", data_dir=tmp_path)
+    assert said == "mnli has no test set 'matched', it has: test, mismatched."
 
 
 def test_a_windows_line_end_belongs_to_no_field_and_a_line_separator_to_its_text(tmp_path: Path) -> None:
@@ -111,11 +111,10 @@ def test_a_windows_line_end_belongs_to_no_field_and_a_line_separator_to_its_text
     assert load_task_data(TASKS["sst2"], data_dir=tmp_path).dev == (Example(0, ("one\u2028two\x0bthree",), 1),)
 
 
-def refusal(load: Callable[[], object]) -> str:
-    """What is said without its last sentence, which is the same for every faulty row and tested below."""
-    with pytest.raises(InputError) as refused:
-        load()
-    return str(refused.value).partition(" Correct them or leave them out: --drop-rows ")[0]
+@pytest.fixture
+def said(refusal: Callable[..., str]) -> Callable[..., str]:
+    """A refusal without its last sentence, which is the same for every faulty row and has tests of its own."""
+    return lambda *ask, **more: refusal(*ask, **more).partition(" Correct them or leave them out: --drop-rows ")[0]
 
 
 HEADER = b"index\tsentence1\tsentence2\tlabel\n"
@@ -155,31 +154,27 @@ HEADER = b"index\tsentence1\tsentence2\tlabel\n"
         (HEADER, ": holds no examples."),
     ],
 )
-def test_a_malformed_file_is_one_sentence_with_file_and_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_malformed_file_is_one_sentence_with_file_and_line(
+    tmp_path: Path, content: bytes, message: str, said: Callable[..., str]
+) -> None:
     path = lay_out(tmp_path, "rte") / "dev.tsv"
     path.write_bytes(content)
-    assert refusal(lambda: load_task_data(TASKS["rte"], data_dir=tmp_path)) == f"{path}{message}"
+    assert said(load_task_data, TASKS["rte"], data_dir=tmp_path) == f"{path}{message}"
 
 
 @pytest.mark.parametrize("score", ["5.001", "-0.1", "nan", "inf", "high", "", "1_0"])
-def test_a_score_outside_zero_to_five_is_refused(tmp_path: Path, score: str) -> None:
+def test_a_score_outside_zero_to_five_is_refused(tmp_path: Path, score: str, said: Callable[..., str]) -> None:
     path = lay_out(tmp_path, "stsb") / "train.tsv"
     path.write_text(path.read_text().replace("3.800", score))
-    assert (
-        refusal(lambda: load_task_data(TASKS["stsb"], data_dir=tmp_path))
-        == f"{path}, line 3: a score must be a number in [0, 5], got {score!r}."
-    )
+    expected = f"{path}, line 3: a score must be a number in [0, 5], got {score!r}."
+    assert said(load_task_data, TASKS["stsb"], data_dir=tmp_path) == expected
 
 
-def test_missing_folders_and_files_are_named(tmp_path: Path) -> None:
-    def said() -> str:
-        return refusal(lambda: load_task_data(TASKS["rte"], data_dir=tmp_path))
-
-    assert said() == f"{tmp_path}/RTE: no such folder; the data folder must hold RTE/ as GLUE's release does."
+def test_missing_folders_and_files_are_named(tmp_path: Path, refusal: Callable[..., str]) -> None:
+    expected = f"{tmp_path}/RTE: no such folder; the data folder must hold RTE/ as GLUE's release does."
+    assert refusal(load_task_data, TASKS["rte"], data_dir=tmp_path) == expected
     (lay_out(tmp_path, "rte") / "dev.tsv").unlink()
-    assert said() == f"{tmp_path}/RTE/dev.tsv: no such file."
-    (tmp_path / "RTE" / "dev.tsv").mkdir()
-    assert said().endswith("dev.tsv: cannot be read (Is a directory).")
+    assert refusal(load_task_data, TASKS["rte"], data_dir=tmp_path) == f"{tmp_path}/RTE/dev.tsv: no such file."
 
 
 # ------------------------------------------------------------------------------------------------------ one's own task
@@ -197,36 +192,48 @@ BINARY = 'text = ["a", "b"]\nlabels = ["no", "yes"]\nmetric = "accuracy"'
 REGRESSION = 'text = "a"\nregression = true\nmetric = "spearman"'
 
 
+QUOTED = (Example(0, ('one, "two"\nthree', "four"), 1), Example(1, ("five", "six"), 0))
+
+
 @pytest.mark.parametrize(
-    ("file", "content"),
+    ("file", "content", "extra", "expected"),
     [
-        ("data.csv", 'y,a,b\nyes,"one, ""two""\nthree",four\nno,five,six\n'),
+        ("data.csv", 'y,a,b\nyes,"one, ""two""\nthree",four\nno,five,six\n', BINARY, QUOTED),
         (
             "data.jsonl",
             '{"a": "one, \\"two\\"\\nthree", "b": "four", "y": "yes"}\n{"b": "six", "a": "five", "y": "no"}',
+            BINARY,
+            QUOTED,
+        ),
+        pytest.param(
+            "data.tsv",
+            'a\tb\ty\n"one\ttwo\tyes\n',
+            BINARY,
+            (Example(0, ('"one', "two"), 1),),
+            id="without quoting, as GLUE's",
+        ),
+        pytest.param(
+            "data.jsonl",
+            '{"a": "x", "b": "y", "y": 1}\n{"a": "x", "b": "y", "y": true}',
+            BINARY.replace('["no", "yes"]', '["1", "true"]'),
+            (Example(0, ("x", "y"), 0), Example(1, ("x", "y"), 1)),
+            id="labels by their JSON text",
+        ),
+        pytest.param(
+            "data.jsonl",
+            '{"a": "x", "y": -12.5}\n{"a": "z", "y": "1e3"}',
+            REGRESSION,
+            (Example(0, ("x",), -12.5), Example(1, ("z",), 1000.0)),
+            id="any finite score",
         ),
     ],
 )
-def test_csv_and_jsonl_give_the_same_examples(tmp_path: Path, file: str, content: str) -> None:
-    data = own_task(tmp_path, file, content, BINARY)
-    assert data.train == (Example(0, ('one, "two"\nthree', "four"), 1), Example(1, ("five", "six"), 0))
+def test_own_files_are_read_as_their_format_has_it(
+    tmp_path: Path, file: str, content: str, extra: str, expected: tuple[Example, ...]
+) -> None:
+    data = own_task(tmp_path, file, content, extra)
+    assert data.train == data.dev == expected
     assert data.source == "file"
-
-
-def test_tsv_is_read_without_quoting_as_glue_s(tmp_path: Path) -> None:
-    data = own_task(tmp_path, "data.tsv", 'a\tb\ty\n"one\ttwo\tyes\n', BINARY)
-    assert data.dev == (Example(0, ('"one', "two"), 1),)
-
-
-def test_numbers_and_truth_values_are_labels_by_their_json_text(tmp_path: Path) -> None:
-    lines = '{"a": "x", "b": "y", "y": 1}\n{"a": "x", "b": "y", "y": true}'
-    data = own_task(tmp_path, "data.jsonl", lines, BINARY.replace('["no", "yes"]', '["1", "true"]'))
-    assert [example.label for example in data.train] == [0, 1]
-
-
-def test_own_scores_may_be_any_finite_number(tmp_path: Path) -> None:
-    data = own_task(tmp_path, "data.jsonl", '{"a": "x", "y": -12.5}\n{"a": "z", "y": "1e3"}', REGRESSION)
-    assert [example.label for example in data.train] == [-12.5, 1000.0]
 
 
 @pytest.mark.parametrize(
@@ -271,15 +278,15 @@ def test_own_scores_may_be_any_finite_number(tmp_path: Path) -> None:
     ],
 )
 def test_a_malformed_own_file_is_one_sentence(
-    tmp_path: Path, file: str, content: str, extra: str, message: str
+    tmp_path: Path, file: str, content: str, extra: str, message: str, said: Callable[..., str]
 ) -> None:
-    assert refusal(lambda: own_task(tmp_path, file, content, extra)) == f"{tmp_path / file}{message}"
+    assert said(own_task, tmp_path, file, content, extra) == f"{tmp_path / file}{message}"
 
 
-def test_an_own_test_file_needs_no_label_column(tmp_path: Path) -> None:
+def test_an_own_test_file_needs_no_label_column(tmp_path: Path, refusal: Callable[..., str]) -> None:
     own_task(tmp_path, "data.csv", "y,a,b\nyes,p,q\n", BINARY)
     toml = tmp_path / "task.toml"
-    assert refusal(lambda: load_test(task_from_file(toml))) == f"{toml}: names no test file."
+    assert refusal(load_test, task_from_file(toml)) == f"{toml}: names no test file."
     (tmp_path / "test.csv").write_text("a,b\nr,s\n")
     toml.write_text(toml.read_text() + 'test = "test.csv"\n')
     assert load_test(task_from_file(toml)) == (Example(0, ("r", "s"), None),)
@@ -288,72 +295,65 @@ def test_an_own_test_file_needs_no_label_column(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------- the hub
 
 
-def hub_rows(name: str) -> datasets.Features:
+Row = tuple[tuple[str | None, ...], object]  # texts and label
+Fill = Callable[..., None]
+
+
+def hub_features(name: str) -> datasets.Features:
     task = TASKS[name]
     label = datasets.Value("float32") if task.labels is None else datasets.ClassLabel(names=list(task.labels))
     columns = {column: datasets.Value("string") for column in task.text}
     return datasets.Features(columns | {"label": label, "idx": datasets.Value("int32")})
 
 
-def fill_cache(cache: Path, name: str, rows: list[tuple[str, str, object]], features: datasets.Features) -> None:
-    """What `load_dataset("nyu-mll/glue", name)` leaves in the cache, built by `datasets` from parquet files."""
-    task = TASKS[name]
-    repository, configs = cache.parent / f"repository-{name}" / "glue", []
-    splits = ["train", task.hub.dev, task.hub.test]
-    splits += [split for _, dev, test in task.hub.extra for split in (dev, test)]
-    for split in splits:
-        file = repository / name / f"{split}-00000-of-00001.parquet"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        configs.append({"split": split, "path": f"{name}/{split}-*"})
-        labels = [row[2] if not split.startswith("test") else -1 for row in rows]
-        columns = dict(zip(task.text, zip(*((a, b)[: len(task.text)] for a, b, _ in rows), strict=True), strict=True))
-        table = {column: list(values) for column, values in columns.items()}
-        table |= {"label": labels, "idx": [900 - number for number in range(len(rows))]}
-        datasets.Dataset.from_dict(table, features=features).to_parquet(file)
-    card = json.dumps({"configs": [{"config_name": name, "data_files": configs}]})  # JSON is YAML
-    (repository / "README.md").write_text(f"---\n{card}\n---\n")
-    datasets.load_dataset(str(repository), name, cache_dir=str(cache))
-    (cache / "glue").rename(cache / "nyu-mll___glue")
-
-
-Fill = Callable[..., None]
-
-
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fill:
-    """Fill this test's own cache of the hub, which `datasets` then reads as if it had downloaded it before."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    """Fill this test's own cache of the hub, which `datasets` then reads as if it had downloaded it before.
+
+    The same rows for every split, in what `load_dataset("nyu-mll/glue", name)` makes of parquet files.
+    """
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     datasets.disable_progress_bars()
 
-    def fill(name: str, rows: list[tuple[str, str, object]], features: datasets.Features | None = None) -> None:
-        fill_cache(tmp_path / "cache", name, rows, features or hub_rows(name))
+    def fill(name: str, rows: list[Row], **label: Any) -> None:
+        task = TASKS[name]
+        repository, configs = tmp_path / f"repository-{name}" / "glue", []
+        splits = ["train", task.hub.dev, task.hub.test]
+        splits += [split for _, dev, test in task.hub.extra for split in (dev, test)]
+        for split in splits:
+            file = repository / name / f"{split}-00000-of-00001.parquet"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            configs.append({"split": split, "path": f"{name}/{split}-*"})
+            table: dict[str, list[object]] = {
+                column: [texts[at] for texts, _ in rows] for at, column in enumerate(task.text)
+            }
+            table["label"] = [-1 if split.startswith("test") else value for _, value in rows]
+            table["idx"] = [900 - number for number in range(len(rows))]
+            datasets.Dataset.from_dict(table, features=datasets.Features(hub_features(name) | label)).to_parquet(file)
+        card = json.dumps({"configs": [{"config_name": name, "data_files": configs}]})  # JSON is YAML
+        (repository / "README.md").write_text(f"---\n{card}\n---\n")
+        datasets.load_dataset(str(repository), name, cache_dir=str(cache))
+        (cache / "glue").rename(cache / "nyu-mll___glue")
 
     return fill
 
 
-@pytest.mark.parametrize(("name", "labels"), [("rte", (0, 1)), ("stsb", (0.0, 3.8))])
-def test_the_hub_gives_the_same_examples_as_the_folder(name: str, labels: tuple, hub: Fill, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["cola", "rte", "stsb", "mnli"])
+def test_the_hub_gives_the_same_examples_as_the_folder(name: str, hub: Fill, tmp_path: Path) -> None:
     """Ids are row positions, not the hub's `idx`; class ids need no translation, scores are float32 there."""
-    hub(name, [("a", "b", labels[0]), ("c", "d", labels[1])])
     lay_out(tmp_path / "folder", name)
-    from_hub = load_task_data(TASKS[name], offline=True)
     from_folder = load_task_data(TASKS[name], data_dir=tmp_path / "folder")
+    hub(name, [(example.texts, example.label) for example in from_folder.train])
+    from_hub = load_task_data(TASKS[name], offline=True)
     assert (from_hub.source, from_folder.source) == ("hub", "folder")
-    assert (from_hub.train, from_hub.dev) == (from_folder.train, from_folder.dev)
+    assert (from_hub.train, from_hub.dev, from_hub.extra) == (from_folder.train, from_folder.dev, from_folder.extra)
     assert examples_hash(from_hub.dev) == examples_hash(from_folder.dev)
-    assert load_test(TASKS[name], offline=True)[1] == Example(1, ("c", "d"), None)
-
-
-def test_mnli_s_sections_are_splits_of_the_hub(hub: Fill) -> None:
-    hub("mnli", [("a", "b", 0), ("c", "d", 2)])
-    data = load_task_data(TASKS["mnli"], offline=True)
-    assert data.extra["mismatched"] == data.dev == data.train
-    assert len(load_test(TASKS["mnli"], name="mismatched", offline=True)) == 2
-
-
-def test_one_text_tasks_come_from_the_hub_too(hub: Fill) -> None:
-    hub("cola", [("good it", "", 1)])
-    assert load_task_data(TASKS["cola"], offline=True).train == (Example(0, ("good it",), 1),)
+    for part in ("test", *from_hub.extra):
+        rows = load_test(TASKS[name], name=part, offline=True)
+        assert rows[1] == Example(1, from_hub.train[1].texts, None)
+    assert datasets.config.HF_HUB_OFFLINE is False, "offline lasts for one call only"
 
 
 SWAPPED = datasets.ClassLabel(names=["not_entailment", "entailment"])
@@ -362,53 +362,46 @@ SWAPPED = datasets.ClassLabel(names=["not_entailment", "entailment"])
 @pytest.mark.parametrize(
     ("row", "label", "message"),
     [
-        (("a", "b", -1), {}, "row 1: a class id must be in 0..1, got -1."),
-        (("a", "", 1), {}, "row 1: an example's text must not be empty."),
-        (("a", None, 1), {}, "row 1: a text must be a string, got None."),
+        ((("a", "b"), -1), {}, "row 1: a class id must be in 0..1, got -1."),
+        ((("a", ""), 1), {}, "row 1: an example's text must not be empty."),
+        ((("a", None), 1), {}, "row 1: a text must be a string, got None."),
         (
-            ("a", "b", 1),
+            (("a", "b"), 1),
             {"label": SWAPPED},
             "the classes must be entailment, not_entailment, found not_entailment, entailment.",
         ),
     ],
 )
 def test_a_bad_row_of_the_hub_and_other_classes_are_named(
-    hub: Fill, row: tuple[str, str, object], label: dict, message: str
+    hub: Fill, row: Row, label: dict[str, Any], message: str, said: Callable[..., str]
 ) -> None:
-    hub("rte", [("x", "y", 0), row], datasets.Features(hub_rows("rte") | label))
-    said = refusal(lambda: load_task_data(TASKS["rte"], offline=True))
-    assert said.removeprefix("nyu-mll/glue (rte), train").lstrip(",: ") == message
+    hub("rte", [(("x", "y"), 0), row], **label)
+    found = said(load_task_data, TASKS["rte"], offline=True)
+    assert found.removeprefix("nyu-mll/glue (rte), train").lstrip(",: ") == message
 
 
-def test_a_task_that_was_never_downloaded_is_one_sentence_offline(hub: Fill) -> None:
-    assert refusal(lambda: load_task_data(TASKS["rte"], offline=True)) == (
+def test_a_task_that_was_never_downloaded_is_one_sentence_offline(hub: Fill, refusal: Callable[..., str]) -> None:
+    assert refusal(load_task_data, TASKS["rte"], offline=True) == (
         "nyu-mll/glue (rte) is not in this machine's Hugging Face cache (offline): Couldn't reach 'nyu-mll/glue' on "
         "the Hub (OfflineModeIsEnabled); run once with the network or give the GLUE files with --data-dir."
     )
-    hub("rte", [("x", "y", 0)])
-    said = refusal(lambda: load_task_data(TASKS["qnli"], offline=True))
+    hub("rte", [(("x", "y"), 0)])
+    said = refusal(load_task_data, TASKS["qnli"], offline=True)
     assert said.startswith("nyu-mll/glue (qnli) is not in this machine's") and "Couldn't find cache for " in said
 
 
-def test_an_unreachable_hub_is_one_sentence(hub: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("hub")
+def test_an_unreachable_hub_is_one_sentence(monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., str]) -> None:
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # the hub's client waits 23 s between its retries
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
-    said = refusal(lambda: load_task_data(TASKS["rte"]))
-    assert said.startswith("nyu-mll/glue (rte) cannot be loaded from the hub: ") and "\n" not in said
+    said = refusal(load_task_data, TASKS["rte"])
+    assert said.startswith("nyu-mll/glue (rte) cannot be loaded from the hub: ")
     assert said.endswith("; check the network or give the GLUE files with --data-dir.")
-
-
-def test_offline_lasts_for_one_call_only(hub: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
-    hub("rte", [("x", "y", 0)])
-    load_task_data(TASKS["rte"], offline=True)
-    assert datasets.config.HF_HUB_OFFLINE is False
 
 
 def test_the_cache_of_a_fresh_process_is_found_through_hf_home(hub: Fill, tmp_path: Path) -> None:
     """The user's own settings decide where the cache lies."""
-    hub("rte", [("x", "y", 0)])
+    hub("rte", [(("x", "y"), 0)])
     (tmp_path / "home").mkdir()
     (tmp_path / "cache").rename(tmp_path / "home" / "datasets")
     code = (

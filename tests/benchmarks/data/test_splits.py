@@ -36,7 +36,6 @@ from benchmarks.data.splits import (
 )
 from benchmarks.data.tasks import TASKS, Task
 from benchmarks.trial.protocol import Protocol
-from fisher.common.errors import InputError
 from fisher.seeds import derive
 
 RTE, STSB = TASKS["rte"], TASKS["stsb"]
@@ -150,37 +149,36 @@ def test_pocket_gives_the_hashes_kept_in_the_project(name: str, tmp_path: Path) 
     assert found[name] == json.loads(EXPECTED_HASHES.read_text())[name]
 
 
-def test_a_training_file_that_is_not_the_official_one_is_refused() -> None:
+def test_a_training_file_that_is_not_the_official_one_is_refused(refusal: Callable[..., str]) -> None:
     good = json.loads(EXPECTED_HASHES.read_text())["rte"]["0.1/0"]
     assert is_official(DataHash(RTE, key_of(0.1, 0), good))
-    with pytest.raises(InputError) as refused:
-        is_official(DataHash(RTE, key_of(0.1, 0), "f" * 64))
-    assert str(refused.value) == (
+    assert refusal(is_official, DataHash(RTE, key_of(0.1, 0), "f" * 64)) == (
         f"rte: the split of fraction 0.1 and split seed 0 must have the hash {good[:12]}, got ffffffffffff: "
         "use the official training file, all its rows in their order"
     )
-    with pytest.raises(InputError, match=r"install this package anew, its pocket tasks were changed$"):
-        is_official(DataHash(TASKS["pocket-rte"], key_of(0.1, 0), "f" * 64))
+    said = refusal(is_official, DataHash(TASKS["pocket-rte"], key_of(0.1, 0), "f" * 64))
+    assert said.endswith("install this package anew, its pocket tasks were changed")
     assert key_of(1, 0) == key_of(1.0, 0) == "1.0/0"  # 1 and 1.0 are one
     assert not is_official(DataHash(RTE, key_of(0.33, 0), "f" * 64))  # no standard fraction: nothing is known
     assert not is_official(DataHash(TASKS["qnli"], key_of(0.1, 0), "f" * 64))
 
 
-def test_texts_that_are_not_the_official_ones_are_refused() -> None:
+@pytest.mark.parametrize("part", ["train", "dev"])
+def test_texts_that_are_not_the_official_ones_are_refused(part: str, refusal: Callable[..., str]) -> None:
     data = load_task_data(TASKS["pocket-rte"])
     assert new_texts(data) == []
-    edited = dataclasses.replace(data.dev[3], texts=("another", "text"))
-    for part in ("train", "dev"):
-        kept = getattr(data, part)
-        with pytest.raises(InputError, match=f"pocket-rte: the {part} texts must have .* install this package"):
-            new_texts(dataclasses.replace(data, **{part: (*kept[:3], edited, *kept[4:])}))
+    first, *others = getattr(data, part)
+    edited = dataclasses.replace(first, texts=("another", "text"))
+    said = refusal(new_texts, dataclasses.replace(data, **{part: (edited, *others)}))
+    assert said.startswith(f"pocket-rte: the {part} texts must have ") and "install this package" in said
 
 
-def test_texts_whose_hash_is_not_kept_are_returned_to_be_remembered(tmp_path: Path) -> None:
+def test_texts_whose_hash_is_not_kept_are_returned_to_be_remembered(
+    tmp_path: Path, refusal: Callable[..., str]
+) -> None:
     """Those of a hub, which may write a text in another way, and of every other task."""
-    some = tuple(rows([0, 1]))
-    data = TaskData(TASKS["qnli"], some, some[:1], "folder")
-    qnli = TASKS["qnli"]
+    some, qnli = tuple(rows([0, 1])), TASKS["qnli"]
+    data = TaskData(qnli, some, some[:1], "folder")
     hashes = [DataHash(qnli, "train", examples_hash(some)), DataHash(qnli, "dev", examples_hash(some[:1]))]
     assert new_texts(data) == hashes
     assert [item.task.name for item in new_texts(dataclasses.replace(data, task=RTE, source="hub"))] == ["rte", "rte"]
@@ -188,33 +186,30 @@ def test_texts_whose_hash_is_not_kept_are_returned_to_be_remembered(tmp_path: Pa
     remember_hashes(path, hashes)
     remember_hashes(path, hashes)
     for part, kind in (("train", "training"), ("dev", "dev")):
-        with pytest.raises(InputError, match=rf"^qnli: the {part} texts had .* the {kind} data changed; use another"):
-            remember_hashes(path, [DataHash(qnli, part, "c" * 64)])
+        said = refusal(remember_hashes, path, [DataHash(qnli, part, "c" * 64)])
+        assert said.startswith(f"qnli: the {part} texts had ") and f" the {kind} data changed; use another" in said
 
 
-def test_the_first_use_of_another_task_records_its_hash(tmp_path: Path) -> None:
+def test_the_first_use_of_another_task_records_its_hash(tmp_path: Path, refusal: Callable[..., str]) -> None:
     path, task = tmp_path / "split_hashes.json", TASKS["qnli"]
-    remember_hashes(path, [DataHash(task, "0.1/0", "a" * 64)])
-    remember_hashes(path, [DataHash(task, "0.1/0", "a" * 64), DataHash(task, "0.1/1", "b" * 64)])
-    assert json.loads(path.read_text()) == {"qnli": {"0.1/0": "a" * 64, "0.1/1": "b" * 64}}
+    kept = {"0.1/0": "a" * 64, "0.1/1": "b" * 64}
+    for count in (1, 2):
+        remember_hashes(path, [DataHash(task, key, digest) for key, digest in kept.items()][:count])
     assert [file.name for file in path.parent.iterdir()] == ["split_hashes.json"]  # no temporary file stays
-    with pytest.raises(InputError) as refused:
-        remember_hashes(path, [DataHash(task, "0.25/0", "d" * 64), DataHash(task, "0.1/0", "c" * 64)])
-    assert json.loads(path.read_text()) == {"qnli": {"0.1/0": "a" * 64, "0.1/1": "b" * 64}}, "nothing is written"
-    assert str(refused.value) == (
+    said = refusal(remember_hashes, path, [DataHash(task, "0.25/0", "d" * 64), DataHash(task, "0.1/0", "c" * 64)])
+    assert said == (
         "qnli: the split of fraction 0.1 and split seed 0 had the hash aaaaaaaaaaaa at first use here, "
         "got cccccccccccc: the training data changed; use another output folder (--output)"
     )
+    assert json.loads(path.read_text()) == {"qnli": kept}, "nothing is written"
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"qnli": 3}', '{"qnli": []}'])
-def test_a_spoiled_file_of_hashes_is_named(tmp_path: Path, content: str) -> None:
+def test_a_spoiled_file_of_hashes_is_named(tmp_path: Path, content: str, refusal: Callable[..., str]) -> None:
     path = tmp_path / "split_hashes.json"
     path.write_text(content)
-    with pytest.raises(
-        InputError, match=r"split_hashes\.json: must be the JSON file of split hashes; delete it to start"
-    ):
-        remember_hashes(path, [DataHash(TASKS["qnli"], "0.1/0", "a" * 64)])
+    said = refusal(remember_hashes, path, [DataHash(TASKS["qnli"], "0.1/0", "a" * 64)])
+    assert "split_hashes.json: must be the JSON file of split hashes; delete it to start" in said
 
 
 def test_the_command_refuses_a_folder_without_the_tasks(tmp_path: Path, refused: Callable[..., str]) -> None:
@@ -275,7 +270,7 @@ OWN = Task("own", ("text",), ("a", "b"), "accuracy")
         ),
         (
             lambda: per_class_split(RTE, CLASSES, per_class=30),
-            r"rte: per_class must be in 1..29, its smallest class, got 30",
+            "rte: per_class must be in 1..29, its smallest class, got 30",
         ),
         (
             lambda: per_class_split(STSB, SCORES, per_class=3),
@@ -285,10 +280,10 @@ OWN = Task("own", ("text",), ("a", "b"), "accuracy")
             lambda: make_split(
                 TaskData(OWN, tuple(CLASSES), (), "file"), Protocol(), fraction=1, split_seed=0, restart=0
             ),
-            "^own: a task without a dev file must go with --set data=resampled$",
+            "own: a task without a dev file must go with --set data=resampled",
         ),
         *(
-            (lambda split=split, share=share: split(share), rf"^fraction must be in \(0, 1\], got {share}\.$")
+            (lambda split=split, share=share: split(share), f"fraction must be in (0, 1], got {share}.")
             for share in (0, -0.1, 1.0001, 10, float("nan"))
             for split in (
                 lambda share: paucity_split(RTE, CLASSES, fraction=share),
@@ -297,9 +292,10 @@ OWN = Task("own", ("text",), ("a", "b"), "accuracy")
         ),
     ],
 )
-def test_what_cannot_be_split_is_refused(split: Callable[[], object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        split()
+def test_what_cannot_be_split_is_refused(
+    split: Callable[[], object], message: str, refusal: Callable[..., str]
+) -> None:
+    assert message in refusal(split)
 
 
 RESAMPLED = Protocol(data="resampled")
