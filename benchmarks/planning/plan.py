@@ -114,9 +114,12 @@ class Plan:
         request.folder.keep_request(request.suite.to_toml(), methods, blocks, self.new_hashes, labels)
 
     def labels(self, request: Request) -> dict[str, Labels]:
-        """The labels of the dev sets of tuned families, by hash: `leaderboard.tables.ensembles` scores with them."""
-        tuned = (config for config in self.grid.values() if config.tuning and config.protocol.data == "official")
-        tasks = {config.dev_hash: config.task for config in tuned}
+        """The labels of the dev sets of tuned families and of restarts that share a split, by hash.
+
+        `leaderboard.tables.ensembles` scores with them.
+        """
+        official = (config for config in self.grid.values() if config.protocol.data == "official")
+        tasks = {one.dev_hash: one.task for one in official if one.tuning or one.split_seed != one.restart}
         return {dev_hash: labels_of(request.load(task).dev) for dev_hash, task in tasks.items()}
 
 

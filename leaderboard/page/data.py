@@ -7,12 +7,11 @@ from statistics import median_low
 from typing import Any
 
 from leaderboard.records.methods import Methods
-from leaderboard.render.json import plain
+from leaderboard.render.json import PLACE, plain
 
 NOT_SHOWN = {"curves", "split", "failed_plain", "imputed", "collapsed", "expected_max", "iqm", "mean_not_failed"}
-NOT_SHOWN |= {"smallest_p", "failures_p", "failures_p_holm", "fit", "fitted", "ece", "brier", "nll"}
+NOT_SHOWN |= {"seeds", "smallest_p", "failures_p", "failures_p_holm", "fit", "fitted", "ece", "brier", "nll"}
 NOT_FACTS = ("protocol", "selection", "metric", "precision", "differs in")  # in the heading, and at the page's end
-PLACE = ("task", "metric", "data", "fraction", "size")
 GROUPS = (
     "ranked",
     "planned with fewer restarts: shown, not ranked; compared on the restarts of both",

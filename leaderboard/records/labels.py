@@ -1,4 +1,4 @@
-"""Labels of dev sets: `labels.json`, which a run of tuned families writes next to its records.
+"""Labels of dev sets: `labels.json`, which a run of tuned families, or of restarts that share a split, writes.
 
     {hash of the dev set (config.dev_hash): [label, ...]}, class ids or scores in the order of the predictions
 

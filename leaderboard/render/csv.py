@@ -36,7 +36,9 @@ def lines(parts: Iterable[Section], *, without_cost: bool = False) -> list[dict[
 
     Scores are fractions, `seconds` medians over restarts, `peak_memory` bytes. Tuned families have a line per `rule`:
     `default` (they are not tuned), `holdout` (chosen from `budget` configurations), `ensemble` (the best of these
-    together; the strategy is called `ensemble(none, 5)` there), `oracle` (chosen by dev, which nobody can do).
+    together; the strategy is called `ensemble(none, 5)` there), `oracle` (chosen by dev, which nobody can do). Where
+    restarts share a split there is `seeds`, tuned or not: what they predict together, `ensemble(none, 3 seeds)`, whose
+    `restarts` are splits.
     """
     ruled = [one for section in parts for one in (section, *section.others.values())]
     left_out = COST_COLUMNS if without_cost else ()
@@ -49,7 +51,7 @@ def _line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
         "model": escape(section.model),
         "task": escape(cell.task),
         "fraction": cell.fraction,
-        "strategy": escape(_strategy(section, row)),
+        "strategy": escape(ensembles.name(section.rule, row)),
         **{key: getattr(row, key) for key in ("restarts", "mean", "std", "max", "failed", "failed_plain")},
         **{key: getattr(row, key) for key in ("failure_rate", "failure_low", "failure_high", "mean_not_failed")},
         **{
@@ -72,10 +74,6 @@ def _line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
         **{key: getattr(row, key) for key in ("fit", "fitted", "gap", "ece", "brier", "nll", "passes", "forgetting")},
         **{key: getattr(row, key) for key in COST_COLUMNS},
     }
-
-
-def _strategy(section: Section, row: Row) -> str:
-    return ensembles.name(row.strategy, section.budget) if section.rule == "ensemble" else row.strategy
 
 
 def _uncertainty(row: Row) -> dict[str, Any]:

@@ -62,9 +62,13 @@ ABOUT_TUNING = (
     "Rows named floor: are a model of words, the frozen encoder with a linear head, or a constant, on the same splits "
     "and tuned alike; they are in no rank and no test."
 )
+ABOUT_SEEDS = (
+    "ensemble (seeds) = what the restarts of one split predict together (of a tuned family what each restart chose), "
+    "the mean over splits: it costs all of them. Restarts with splits of their own are never joined."
+)
 
 
-def glossary(*, without_cost: bool = False, tuned: bool = False) -> dict[str, str]:
+def glossary(*, without_cost: bool = False, tuned: bool = False, seeds: bool = False) -> dict[str, str]:
     """Return the sentences that explain the tables, by what they are about."""
     about = {
         "scores": ABOUT_SCORES,
@@ -78,4 +82,5 @@ def glossary(*, without_cost: bool = False, tuned: bool = False) -> dict[str, st
         "fit": ABOUT_FIT,
     }
     about |= {"tuning": ABOUT_TUNING} if tuned else {}
+    about |= {"ensembles": ABOUT_SEEDS} if seeds else {}
     return about if without_cost else about | {"cost": ABOUT_COST}

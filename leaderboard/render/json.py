@@ -21,6 +21,7 @@ from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.intervals import CONFIDENCE, RESAMPLES
 from leaderboard.stats.rounding import rounded
 from leaderboard.stats.significance import ALPHA, MINIMUM, POWER
+from leaderboard.tables import ensembles
 from leaderboard.tables.cells import Cell, Pair
 from leaderboard.tables.choices import Choice
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_tables
@@ -32,6 +33,7 @@ from leaderboard.tables.trials import TrialRow
 
 SCHEMA = 4
 
+PLACE = ("task", "metric", "data", "fraction", "size")
 _TRIAL = ("id", "restart", "split_seed", "split", "status", "reason", "score", "floor", "failed", "failed_by")
 _MORE = ("failed_plain", "imputed", "collapsed", "deviation", "seconds", "peak_memory")
 _NOT_IN_ROW = ("trials", "comparison", "notes")
@@ -47,7 +49,11 @@ def document(sections: Sequence[Section], *, without_cost: bool = False, problem
         "alpha": ALPHA,
         "power": POWER,
         "minimum_units": MINIMUM,
-        "wording": glossary(without_cost=without_cost, tuned=words.tuned(sections)),
+        "wording": glossary(
+            without_cost=without_cost,
+            tuned=words.tuned(sections),
+            seeds=any("seeds" in section.others for section in sections),
+        ),
         "problems": problems,
         "notes": list(words.general_notes(sections, problems)),
         "sections": [_section(section, without_cost) for section in sections],
@@ -116,6 +122,7 @@ def _section(section: Section, without_cost: bool) -> dict[str, Any]:
         "budget": section.budget,
         "tuning": [_choice(cell, choice) for cell, choice in section.choices],
         "published": [_published(found) for found in published_tables(section)],
+        **({"seeds": _seeds(section.others["seeds"])} if "seeds" in section.others else {}),
     }
 
 
@@ -125,11 +132,26 @@ def _choice(cell: Cell, choice: Choice) -> dict[str, Any]:
     chosen = [trial for trial in (row.trials if row else ()) if trial.configurations]
     keys = ("id", "restart", "draw", "held_out", "score")
     return {
-        **{key: getattr(cell, key) for key in ("task", "metric", "data", "fraction", "size")},
+        **{key: getattr(cell, key) for key in PLACE},
         **asdict(choice),
         "chosen": [{**{key: getattr(trial, key) for key in keys}, **trial.config} for trial in chosen],
         "configurations": [[[one.held_out, one.score] for one in trial.configurations] for trial in chosen],
     }
+
+
+def _seeds(section: Section) -> list[dict[str, Any]]:
+    """Return what the restarts of a split predict together, per cell and strategy."""
+    return [
+        {
+            **{key: getattr(cell, key) for key in PLACE},
+            "strategy": row.strategy,
+            "name": ensembles.name(section.rule, row),
+            "splits": row.restarts,
+            "mean": row.mean,
+        }
+        for cell in section.cells
+        for row in cell.rows
+    ]
 
 
 def _published(found: PublishedTable) -> dict[str, Any]:

@@ -122,6 +122,11 @@ def _scores(section: Section, cells: list[Cell], notes: _Notes, alone: bool) -> 
             lambda cell, row: [points(section.mean_by("ensemble", cell, row))],
             shown="ensemble" in section.others,
         ),
+        Columns(
+            ["ensemble (seeds)"],
+            lambda cell, row: [points(section.mean_by("seeds", cell, row))],
+            shown="seeds" in section.others,
+        ),
         Columns(["failed"], lambda cell, row: [failed(row) if row.restarts else "-"]),
         Columns(["vs base [95 %]"], lambda cell, row: words.against(row)[:1], shown=base),
         Columns(["p (Holm)"], lambda cell, row: words.against(row)[1:], shown=base and tested),

@@ -1,14 +1,14 @@
-"""Ensembles: what the best configurations of one family in one restart predict together.
+"""Ensembles: what the best configurations of one family in one restart, or the restarts of one split, predict together.
 
-Members are the `MEMBERS` configurations with the best holdout scores (ties: the lower draw), so nothing chooses by dev,
-and all were trained on the same labelled examples: restarts with splits of their own are never joined, for together
+Configurations are the `MEMBERS` with the best holdout scores (ties: the lower draw), so nothing chooses by dev. Members
+were always trained on the same labelled examples: restarts with splits of their own are never joined, for together
 they have seen more labels than anybody paid for. The probabilities of classes are averaged, of a regression the values:
 
     p(y | x) = 1/k sum_i softmax(z_i(x))_y
 
 A pure function of records and of the labels next to them (`leaderboard.records.labels`). An ensemble costs what all
-configurations cost from which its members were taken. It counts as failed where it is not above the best constant
-prediction: no run, so the rule on chance is not asked.
+trials cost from which its members were taken. It counts as failed where it is not above the best constant prediction:
+no run, so the rule on chance is not asked.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,33 +21,73 @@ from scipy.special import log_softmax, logsumexp
 
 from fisher.common.text import escape
 from leaderboard.records.schema import RecordError
-from leaderboard.stats import choosing
+from leaderboard.stats import aggregates, choosing
 from leaderboard.stats.calibration import calibration
 from leaderboard.stats.metrics import METRICS
-from leaderboard.tables.trials import TrialRow
+from leaderboard.tables.rows import Row
+from leaderboard.tables.trials import TrialRow, grouped
 
 MEMBERS = 5
 TOLERANCE = 1e-9  # two formulas for one score differ in the last bits
 
 
-def name(family: str, budget: int) -> str:
-    """Return what an ensemble of a family is called: `ensemble(none, 5)`."""
-    return f"ensemble({family}, {min(MEMBERS, budget)})"
+def name(rule: str, row: Row) -> str:
+    """Return what a row is called by a rule: `ensemble(none, 5)` of configurations, `ensemble(none, 3 seeds)`."""
+    trial = row.trials[0]
+    members = {"ensemble": str(min(MEMBERS, trial.budget)), "seeds": f"{len(trial.configurations)} seeds"}
+    return f"ensemble({row.strategy}, {members[rule]})" if rule in members else row.strategy
 
 
 def ensemble(configurations: Sequence[TrialRow]) -> TrialRow | None:
-    """Return the trial that the best configurations of a restart make together; None where it cannot be scored.
-
-    That takes the labels, two configurations or more, and outputs of all that did not diverge. Where every one
-    diverged, it is the one that the holdout chooses.
-    """
-    first = configurations[0]
-    known = all(len(trial.outputs) == len(trial.labels) > 0 for trial in configurations if not trial.imputed)
-    if len(configurations) == 1 or first.is_floor or not known or not len(first.labels):
-        return None
+    """Return the trial that the best configurations of a restart make together; None where it cannot be scored."""
     order = choosing.best_first(np.array([trial.held_out for trial in configurations]))
-    members = [configurations[draw] for draw in order if not configurations[draw].imputed][:MEMBERS]
-    return _joined(members) if members else configurations[order[0]]
+    return _together([configurations[draw] for draw in order], MEMBERS)
+
+
+def seeds(trials: Iterable[TrialRow]) -> list[TrialRow]:
+    """Return what the restarts of each split predict together, by the rule `seeds`: a trial per strategy and split.
+
+    Members are the first k restarts of a split, k the fewest that any split of the cell has. A strategy without a
+    result of one of these has no ensemble there, nor has anything where k is 1 or the ensemble cannot be scored.
+    """
+    made = []
+    for _, cell in grouped(trials, "task", "metric", "data", "fraction", "size"):
+        splits = {split: sorted({(one.restart, one.key) for one in group}) for split, group in grouped(cell, "split")}
+        count = min(map(len, splits.values()))
+        for (_, split), group in grouped(cell, "strategy", "split"):
+            done = {trial.key: trial for trial in group if trial.has_result}
+            members = [done[key] for _, key in splits[split][:count] if key in done]
+            joined = _together(members, count) if len(members) == count else None
+            if joined is not None:
+                made.append(_of_split(joined, members))
+    return made
+
+
+def _of_split(joined: TrialRow, members: Sequence[TrialRow]) -> TrialRow:
+    return replace(
+        joined,
+        rule="seeds",
+        restart=members[0].split_seed,
+        planned=0,
+        key=joined.split,
+        seconds=sum(trial.seconds for trial in members),
+        passes=sum(trial.passes for trial in members),
+        peak_memory=aggregates.maximum([trial.peak_memory for trial in members]),
+        configurations=tuple(members),
+    )
+
+
+def _together(trials: Sequence[TrialRow], most: int) -> TrialRow | None:
+    """Return the trial that the first `most` of these make that did not diverge; None where it cannot be scored.
+
+    That takes the labels, two trials or more, and outputs of all that did not diverge. Where every one diverged, it is
+    the first.
+    """
+    known = all(len(trial.outputs) == len(trial.labels) > 0 for trial in trials if not trial.imputed)
+    if len(trials) == 1 or trials[0].is_floor or not known or not len(trials[0].labels):
+        return None
+    members = [trial for trial in trials if not trial.imputed][:most]
+    return _joined(members) if members else trials[0]
 
 
 def _joined(members: Sequence[TrialRow]) -> TrialRow:

@@ -20,6 +20,7 @@ from leaderboard.stats.choosing import RULES
 from leaderboard.tables.cells import Cell, make_cell
 from leaderboard.tables.choices import Choice, choice_of, choose
 from leaderboard.tables.curves import Curve, curves
+from leaderboard.tables.ensembles import seeds
 from leaderboard.tables.names import is_synthetic, tasks_title
 from leaderboard.tables.ranking import RankedStrategy, Ranking, rank
 from leaderboard.tables.rows import Row
@@ -159,9 +160,8 @@ def sections(trials: list[TrialRow], *, baseline: str | None = None) -> tuple[Se
         replace(
             _section(key[:3], group, title, fields, versions, baseline),
             others={
-                other: _section(key[:3], rules[other][key[:3]], title, fields, versions, baseline)
-                for other in RULES
-                if key[3] == "holdout" and other != key[3] and key[:3] in rules[other]
+                other: _section(key[:3], some, title, fields, versions, baseline)
+                for other, some in _others(key, group, rules).items()
             },
         )
         for (key, group), title in zip(tops, _titles(keys), strict=True)
@@ -177,6 +177,16 @@ def _order(group: tuple[tuple[str, ...], list[TrialRow]]) -> tuple[bool, str, in
 def _leads(key: tuple[str, ...], rules: Mapping[str, Mapping[tuple[str, ...], Any]]) -> bool:
     """Whether trials have a section of their own: without tuning, by holdout, or where nothing is chosen by holdout."""
     return key[3] in ("", "holdout") or (key[3] == "default" and key[:3] not in rules["holdout"])
+
+
+def _others(
+    key: tuple[str, ...], trials: list[TrialRow], rules: Mapping[str, Mapping[tuple[str, ...], list[TrialRow]]]
+) -> dict[str, list[TrialRow]]:
+    """Return the trials of the same strategies by the other rules that there are."""
+    of_tuned = RULES if key[3] == "holdout" else ()
+    found = {rule: rules[rule][key[:3]] for rule in of_tuned if rule != key[3] and key[:3] in rules[rule]}
+    joined = seeds(trials)
+    return found | ({"seeds": joined} if joined else {})
 
 
 def _section(

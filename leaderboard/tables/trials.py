@@ -40,7 +40,7 @@ class TrialRow:
 
     Of a tuned family `strategy` is the family, `config` what the configuration `draw` sets, `held_out` its score on the
     examples held out, `rule` how it comes to be in a table (see `leaderboard.tables.choices`), of `budget` many;
-    is_floor: nothing was trained (`benchmarks.tuning.floors`). outputs: of a configuration on the dev set, logits
+    is_floor: nothing was trained (`benchmarks.tuning.floors`). outputs: of a trial on the dev set, logits
     (examples, classes) or the values of a regression, empty where they are not known; labels: of the dev set, likewise.
     """
 
@@ -217,8 +217,9 @@ def _tuning(config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, A
 
 
 def _outputs(config: Mapping[str, Any], result: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
-    """Return what a configuration puts out on the dev set, and the labels there: nothing of other trials."""
-    if config.get("tuning", {}).get("holdout") is None or "floor" in config or config["metric"] == "combined":
+    """Return what a trial puts out on the dev set, and the labels there; nothing of a default, which is not joined."""
+    untuned = "tuning" in config and config["tuning"]["holdout"] is None
+    if untuned or "floor" in config or config["metric"] == "combined":
         return {}
     found = {"labels": labels[config["dev_hash"]]}
     if result["status"] not in RESULTS or result["imputed"]:
