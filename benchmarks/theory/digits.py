@@ -17,9 +17,8 @@ import os
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -39,16 +38,12 @@ USPS_SIDE = 16
 FEWEST = 20  # images; with less there is nothing to train on and to validate
 
 
-class Part(NamedTuple):
-    """images (n, 784) float32, labels (n,) int64."""
-
-    images: Tensor
-    labels: Tensor
-
-
 @dataclass(frozen=True)
 class Domain:
-    """A set of digits; `note` says what was done to the stored images, `fingerprint` is 12 hex digits of SHA-256."""
+    """A set of digits: images (n, 784) float32, labels (n,) int64.
+
+    `note` says what was done to the stored images, `fingerprint` is 12 hex digits of SHA-256 of the whole set.
+    """
 
     name: str
     note: str
@@ -56,13 +51,14 @@ class Domain:
     images: Tensor
     labels: Tensor
 
-    def split(self, share: float) -> tuple[Part, Part]:
+    def split(self, share: float) -> tuple["Domain", "Domain"]:
         """Training and validation part; the latter is `share` of the images, by a permutation that never changes."""
         order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(derive("theory", "split")))
         cut = len(order) - round(share * len(order))
-        return Part(self.images[order[:cut]], self.labels[order[:cut]]), Part(
-            self.images[order[cut:]], self.labels[order[cut:]]
-        )
+        return self._part(order[:cut]), self._part(order[cut:])
+
+    def _part(self, rows: Tensor) -> "Domain":
+        return replace(self, images=self.images[rows], labels=self.labels[rows])
 
 
 def read_folder(folder: Path) -> Domain:

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import platform
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,48 +23,69 @@ STEPS, QUICK_STEPS = 2000, 400
 def run(arguments: argparse.Namespace) -> None:
     """Measure everything and write the report."""
     torch.set_num_threads(1)  # sums then have one order; the networks are too small to gain from more
-    plan = make_plan(arguments)
+    plan, steps = make_plan(arguments), QUICK_STEPS if arguments.quick else STEPS
     domains = load_domains(arguments.source, arguments.target)
     output = arguments.output
     require_writable(output / "report.md")
-    found = measure(plan, domains, QUICK_STEPS if arguments.quick else STEPS, environment())
-    figures.least_squares(found.problem, found.lines, output / "least_squares.png")
-    figures.theorem(found.excesses, output / "theorem.png")
-    figures.retention(found.curves, output / "digits.png")
-    text = json.dumps(report.values(found), indent=1, allow_nan=False, ensure_ascii=False)
-    (output / "values.json").write_text(text + "\n", encoding="utf-8")
-    (output / "report.md").write_text(report.markdown(found), encoding="utf-8")
-    print(output / "report.md")
-
-
-def measure(
-    plan: retention.Plan, domains: tuple[digits.Domain, digits.Domain], steps: int, where: dict[str, Any]
-) -> report.Findings:
-    """The three parts in turn, with their wall-clock seconds."""
     clock = Clock()
     problem = least_squares.make_problem(derive("theory", "least squares", 1))
     lines = least_squares.run(problem, steps=steps)
     clock.lap("least squares")
     excesses = theorem.run(derive("theory", "theorem"))
     clock.lap("theorem")
-    data = retention.Data(*(part for domain in domains for part in domain.split(plan.validation)))
-    pretrained = retention.pretrain(data.source_train, data.source_validation, plan, tell)
+    weights, tried = retention.pretrain(domains[0], plan)
     clock.lap("pretraining")
-    runs = retention.sweep(pretrained.weights, data, plan, tell)
+    runs = retention.sweep(weights, *domains, plan)
     clock.lap("fine-tuning")
-    by = published.curves(runs)
-    judged = published.directions(by)
-    return report.Findings(
-        where, problem, steps, lines, excesses, domains, data, plan, pretrained, runs, by, judged, clock.seconds
+    curves = published.curves(runs)
+    directions = published.directions(curves)
+    figures.least_squares(problem, lines, output / "least_squares.png")
+    figures.theorem(excesses, output / "theorem.png")
+    figures.retention(curves, output / "digits.png")
+    made_by = environment()
+    values = {
+        "environment": made_by,
+        "seconds": clock.seconds,
+        "least_squares": {
+            "true": problem.true.tolist(),
+            "target": problem.target.tolist(),
+            "steps": steps,
+            "lines": _rows(lines),
+        },
+        "theorem": {"convexity": theorem.CONVEXITY, "excess": _rows(excesses)},
+        "digits": {
+            "domains": [{"name": d.name, "note": d.note, "sha256": d.fingerprint} for d in domains],
+            "plan": dataclasses.asdict(plan),
+            "pretrained": [{"epochs": epochs, "seed": seed, "source": found} for epochs, seed, found in tried],
+            "runs": _rows(runs),
+            "directions": [
+                {**dataclasses.asdict(d), "holds": d.holds, "holds_where_published": d.holds_where_published}
+                for d in directions
+            ],
+        },
+    }
+    text = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False)
+    (output / "values.json").write_text(text + "\n", encoding="utf-8")
+    sections = (
+        report.head(made_by, clock.seconds),
+        report.least_squares(problem, lines, steps),
+        report.theorem(excesses),
+        report.digits(domains, plan, tried, curves),
+        report.directions(directions),
     )
+    (output / "report.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    print(output / "report.md")
+
+
+def _rows(items: Iterable[Any]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(item) for item in items]
 
 
 def make_plan(arguments: argparse.Namespace) -> retention.Plan:
     """The paper's plan for folders, the embedded one without; `--quick` reduces it, explicit options go last."""
     plan = retention.EMBEDDED if arguments.source is None else retention.PAPER
-    quick = {**retention.QUICK, "probabilities": retention.QUICK_P} if arguments.quick else {}
-    names = ("pretrain_epochs", "pretrain_seeds", "finetune_epochs", "restarts", "probabilities")
-    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    quick = retention.QUICK if arguments.quick else {}
+    given = {name: value for name in retention.QUICK if (value := getattr(arguments, name)) is not None}
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in {**quick, **given}.items()}
     return dataclasses.replace(plan, **fields)
 
@@ -89,8 +111,3 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
     }
-
-
-def tell(line: str) -> None:
-    """Progress goes to stderr."""
-    print(line, file=sys.stderr, flush=True)

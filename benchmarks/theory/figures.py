@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
+import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.theory.least_squares import Line, Problem
@@ -50,6 +50,7 @@ def theorem(rows: Sequence[Excess], path: Path) -> None:
     figure = Figure(figsize=(9.5, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     mixed = [(row.p, row) for row in rows if row.p is not None]
+    ps = [p for p, _ in mixed]
     fine = [k / 200 for k in range(1, 184)]
     left.plot(fine, [_strength(p) for p in fine], color="black", label="m p / (1 - p), Corollary 1.1")
     right.axhline(1, color="black")
@@ -58,7 +59,6 @@ def theorem(rows: Sequence[Excess], path: Path) -> None:
         ("logistic", ORANGE, "^", "logistic loss + m/2 ||w||$^2$"),
     ):
         ratios = [getattr(row, field) / row.bound for _, row in mixed]
-        ps = [p for p, _ in mixed]
         look = {"marker": marker, "color": colour, "linestyle": "none", "fillstyle": "none", "label": label}
         left.plot(ps, [ratio * _strength(p) for ratio, p in zip(ratios, ps, strict=True)], **look)
         right.plot(ps, ratios, **look)
@@ -81,22 +81,20 @@ def retention(by: dict[tuple[str, str], Curve], path: Path) -> None:
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
     for axes, (measure, label) in zip(panels, PANELS, strict=True):
-        for method in LOOK:
-            _draw_curve(axes, by[method, measure], method, scale=1 if measure == "deviation" else 100)
+        scale = 1 if measure == "deviation" else 100
+        for method, (colour, marker, name) in LOOK.items():
+            curve = by[method, measure]
+            mean = [scale * value for value in curve.mean]
+            half = [scale * (value or 0.0) for value in curve.half]
+            axes.plot(curve.p, mean, marker=marker, color=colour, label=name)
+            axes.fill_between(
+                curve.p, np.subtract(mean, half), np.add(mean, half), color=colour, alpha=0.2, linewidth=0
+            )
         axes.set_xlabel("p")
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
     panels[0].legend()
     _save(figure, path)
-
-
-def _draw_curve(axes: Axes, curve: Curve, method: str, *, scale: float) -> None:
-    colour, marker, label = LOOK[method]
-    mean = [scale * value for value in curve.mean]
-    half = [scale * (value or 0.0) for value in curve.half]
-    axes.plot(curve.p, mean, marker=marker, color=colour, label=label)
-    low, high = zip(*((m - h, m + h) for m, h in zip(mean, half, strict=True)), strict=True)
-    axes.fill_between(curve.p, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -12,7 +12,6 @@ standard deviation 0.2, u ~ N(0, 2^2), from a seed at which u lies far from w*, 
 inputs are not centred, so that H is not diagonal and the minimiser is not simply (1-p) w* + p u.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,10 +91,10 @@ def train_line(problem: Problem, p: float, *, steps: int, seed: int) -> Tensor:
     return line.weight.detach()[0].clone()
 
 
-def run(problem: Problem, *, steps: int, probabilities: Sequence[float] = PROBABILITIES) -> list[Line]:
+def run(problem: Problem, *, steps: int) -> list[Line]:
     """Trained and exact line at every p."""
     lines = []
-    for p in probabilities:
+    for p in PROBABILITIES:
         trained = train_line(problem, p, steps=steps, seed=derive("theory", "least squares", "noise"))
         lines.append(Line(p, tuple(trained.tolist()), tuple(exact_minimiser(problem, p).tolist())))
     return lines

@@ -1,8 +1,6 @@
-"""The theory report: Markdown for people, JSON with every number behind it."""
+"""The sections of the theory report, as Markdown; figures are expected next to it."""
 
-import dataclasses
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,99 +9,47 @@ from tabulate import tabulate
 from benchmarks.theory.digits import Domain
 from benchmarks.theory.least_squares import NOISE, POINTS, Line, Problem
 from benchmarks.theory.published import MEASURES, PUBLISHED_P, Curve, Direction
-from benchmarks.theory.retention import METHODS, PAPER, PRETRAINING, Data, Plan, Pretrained, Run
+from benchmarks.theory.retention import METHODS, PAPER, PRETRAINING, Plan
 from benchmarks.theory.theorem import CONVEXITY, SHAPE, Excess
 
 KEYS = [(method, measure) for method in METHODS for measure in MEASURES]
 ROUNDING = 1e-12  # relative; float64 sums over a few hundred masks stay far below
 
 
-@dataclass(frozen=True)
-class Findings:
-    """Everything the command measured."""
-
-    environment: dict[str, Any]
-    problem: Problem
-    steps: int
-    lines: list[Line]
-    excesses: list[Excess]
-    domains: tuple[Domain, Domain]
-    data: Data
-    plan: Plan
-    pretrained: Pretrained
-    runs: list[Run]
-    curves: dict[tuple[str, str], Curve]
-    directions: list[Direction]
-    seconds: dict[str, float]
-
-
-def markdown(found: Findings) -> str:
-    """The report; figures are expected next to it."""
-    parts = (_head(found), _least_squares(found), _theorem(found.excesses), _digits(found), _directions(found))
-    return "\n\n".join(parts) + "\n"
-
-
-def values(found: Findings) -> dict[str, Any]:
-    """Every number as JSON-able data; accuracies are fractions."""
-    return {
-        "environment": found.environment,
-        "seconds": found.seconds,
-        "least_squares": {
-            "true": found.problem.true.tolist(),
-            "target": found.problem.target.tolist(),
-            "steps": found.steps,
-            "lines": _rows(found.lines),
-        },
-        "theorem": {"convexity": CONVEXITY, "excess": _rows(found.excesses)},
-        "digits": {
-            "domains": [{"name": d.name, "note": d.note, "sha256": d.fingerprint} for d in found.domains],
-            "plan": dataclasses.asdict(found.plan),
-            "pretrained": [dict(zip(("epochs", "seed", "source"), row, strict=True)) for row in found.pretrained.tried],
-            "runs": _rows(found.runs),
-            "directions": [
-                {**dataclasses.asdict(d), "holds": d.holds, "holds_where_published": d.holds_where_published}
-                for d in found.directions
-            ],
-        },
-    }
-
-
-def _rows(items: Iterable[Any]) -> list[dict[str, Any]]:
-    return [dataclasses.asdict(item) for item in items]
-
-
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
-def _head(found: Findings) -> str:
-    e = found.environment
-    took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in found.seconds.items())
+def head(made: dict[str, Any], seconds: dict[str, float]) -> str:
+    """By what it was made, and how long that took."""
+    took = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
     return f"""# Theory checks of mixout
 
 What Lee, Cho and Kang (ICLR 2020, arXiv:1909.11299, [Lee20]) prove and show about mixout, checked with this project's
 own code. Every number is in `values.json`.
 
-Made by `{e["command"]}` with Python {e["python"]}, torch {e["torch"]}, one CPU thread ({e["platform"]}).
+Made by `{made["command"]}` with Python {made["python"]}, torch {made["torch"]}, one CPU thread ({made["platform"]}).
 Wall-clock time: {took}."""
 
 
-def _least_squares(found: Findings) -> str:
+def least_squares(problem: Problem, lines: Sequence[Line], steps: int) -> str:
+    """The fitted lines next to the exact minimisers."""
+    true, target = problem.true.tolist(), problem.target.tolist()
     rows = [
         (
             f"{line.p:g}",
             _pair(line.trained),
             _pair(line.exact),
             f"{_distance(line.trained, line.exact):.4f}",
-            f"{_distance(line.trained, found.problem.target.tolist()):.3f}",
+            f"{_distance(line.trained, target):.3f}",
         )
-        for line in found.lines
+        for line in lines
     ]
     table = _table(("p", "fitted (w1, w2)", "exact minimiser", "distance to it", "distance to u"), rows)
     return f"""## 1. Least squares [Supp. D]
 
-y = w1* x + w2* + noise with w* = {_pair(found.problem.true.tolist())}, {POINTS} points, noise of standard deviation
-{NOISE:g}; the target is u = {_pair(found.problem.target.tolist())}. Both weights are mixed. Trained for {found.steps}
+y = w1* x + w2* + noise with w* = {_pair(true)}, {POINTS} points, noise of standard deviation
+{NOISE:g}; the target is u = {_pair(target)}. Both weights are mixed. Trained for {steps}
 full-batch steps from (0, 0). The exact minimiser is that of L(w) + p/(1-p) * 1/2 sum_j H_jj (w_j - u_j)^2.
 
 ![Least squares: true, target and fitted line at four p](least_squares.png)
@@ -111,12 +57,13 @@ full-batch steps from (0, 0). The exact minimiser is that of L(w) + p/(1-p) * 1/
 {table}
 
 The largest distance between a fitted line and its exact minimiser is
-{max(_distance(line.trained, line.exact) for line in found.lines):.4f}; w* and u are
-{_distance(found.problem.true.tolist(), found.problem.target.tolist()):.3f} apart. It comes from the masks drawn on the
+{max(_distance(line.trained, line.exact) for line in lines):.4f}; w* and u are
+{_distance(true, target):.3f} apart. It comes from the masks drawn on the
 way: training ends after finitely many steps, the minimiser is that of the expectation."""
 
 
-def _theorem(rows: Sequence[Excess]) -> str:
+def theorem(rows: Sequence[Excess]) -> str:
+    """The excess of both losses over the bound."""
     worst = max(abs(row.quadratic / row.bound - 1) for row in rows)
     slack = min(row.logistic / row.bound for row in rows)
     by_p = {row.p: row for row in rows if row.p is not None}
@@ -150,16 +97,20 @@ m p / (2 (1 - p)) ||w - u||^2.
    least {slack:.4f} times the bound."""
 
 
-def _digits(found: Findings) -> str:
-    source, target = found.domains
-    data, plan = found.data, found.plan
-    epochs, seed, best = found.pretrained.best
-    parts = (data.source_train, data.source_validation, data.target_train, data.target_validation)
-    sizes = [f"{len(part.labels):,}" for part in parts]
+def digits(
+    domains: tuple[Domain, Domain],
+    plan: Plan,
+    tried: Sequence[tuple[int, int, float]],
+    curves: dict[tuple[str, str], Curve],
+) -> str:
+    """What was trained on what, and the three curves over p; tried: as `retention.pretrain` gives it."""
+    source, target = domains
+    epochs, seed, best = max(tried, key=lambda row: row[2])
+    sizes = [f"{len(part.labels):,}" for domain in domains for part in domain.split(plan.validation)]
     headers = ("p", *(f"{method}: {measure}" for method, measure in KEYS))
     rows = [
-        (f"{p:g}", *(_cell(found.curves[key], at, key[1]) for key in KEYS))
-        for at, p in enumerate(found.curves["mixout", "source"].p)
+        (f"{p:g}", *(_cell(curves[key], at, key[1]) for key in KEYS))
+        for at, p in enumerate(curves["mixout", "source"].p)
     ]
     return f"""## 3. Digits [§4, Supp. C.1]
 
@@ -201,13 +152,14 @@ def _reductions(plan: Plan) -> str:
     return "; ".join([*changed, "the data sets"]) + "; p beyond 0.3 is our addition."
 
 
-def _directions(found: Findings) -> str:
+def directions(judged: Sequence[Direction]) -> str:
+    """Whether the published directions hold."""
     rows = [
         (d.statement, d.published, _measured(d), _verdict(d.holds_where_published), _verdict(d.holds), _where(d))
-        for d in found.directions
+        for d in judged
     ]
     headers = ("direction", "published", "measured, by rising p", f"p <= {PUBLISHED_P:g}", "all p", "not")
-    broken = [d.statement for d in found.directions if not d.holds]
+    broken = [d.statement for d in judged if not d.holds]
     summary = (
         "Every published direction holds at every p measured."
         if not broken

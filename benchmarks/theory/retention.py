@@ -9,16 +9,14 @@ Deviations: p reaches beyond the published 0.3; Adam's eps is 1e-6 and gradients
 "1..20 epochs" is read as one training, with its own linear decay, per number of epochs.
 """
 
-import math
-from collections.abc import Callable, Sequence
+import sys
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from benchmarks.theory.digits import Part
+from benchmarks.theory.digits import Domain
 from benchmarks.theory.training import train
 from fisher.seeds import derive
 from regularizers.base import Batch, Context, require
@@ -55,21 +53,13 @@ class Plan:
 
 PAPER = Plan()
 EMBEDDED = Plan(pretrain_epochs=(30,), pretrain_seeds=2, finetune_epochs=20, restarts=5, validation=0.2)
-QUICK = {"pretrain_epochs": (20,), "pretrain_seeds": 1, "finetune_epochs": 5, "restarts": 2}
-QUICK_P = (0.0, 0.3, 0.9)
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """The best of several pretrained models: its weights, and (epochs, seed, source accuracy) of all tried."""
-
-    weights: dict[str, Tensor]
-    tried: tuple[tuple[int, int, float], ...]
-
-    @property
-    def best(self) -> tuple[int, int, float]:
-        """Epochs, seed and source accuracy of the kept model; of equal ones the first."""
-        return max(self.tried, key=lambda row: row[2])
+QUICK = {
+    "pretrain_epochs": (20,),
+    "pretrain_seeds": 1,
+    "finetune_epochs": 5,
+    "restarts": 2,
+    "probabilities": (0.0, 0.3, 0.9),
+}
 
 
 @dataclass(frozen=True)
@@ -82,16 +72,6 @@ class Run:
     deviation: float
     target: float
     source: float
-
-
-@dataclass(frozen=True)
-class Data:
-    """The parts of both domains."""
-
-    source_train: Part
-    source_validation: Part
-    target_train: Part
-    target_validation: Part
 
 
 class Network(nn.Module):
@@ -125,24 +105,15 @@ SITES = Sites(
 )
 
 
-class Shuffled(Sequence[Batch]):
-    """One epoch of shuffled batches, gathered when asked for; the last one may be short."""
-
-    def __init__(self, part: Part, seed: int) -> None:
-        self.part = part
-        self.order = torch.randperm(len(part.labels), generator=torch.Generator().manual_seed(seed))
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.order) / BATCH)
-
-    def __getitem__(self, at: Any) -> Any:
-        if at >= len(self):
-            raise IndexError(at)
-        rows = self.order[at * BATCH : (at + 1) * BATCH]
-        return {"images": self.part.images[rows], "labels": self.part.labels[rows]}
+def shuffled(part: Domain, seed: int) -> list[Batch]:
+    """One epoch of shuffled batches, the images as row numbers; the last one may be short."""
+    order = torch.randperm(len(part.labels), generator=torch.Generator().manual_seed(seed))
+    return [{"rows": rows, "labels": part.labels[rows]} for rows in order.split(BATCH)]
 
 
-def train_network(model: Network, strategy: str, part: Part, *, epochs: int, lr: float, seeds: tuple[int, int]) -> None:
+def train_network(
+    model: Network, strategy: str, part: Domain, *, epochs: int, lr: float, seeds: tuple[int, int]
+) -> None:
     """Train in place; `seeds` are those of the order and of the noise."""
     order, noise = seeds
     context = Context(
@@ -150,17 +121,21 @@ def train_network(model: Network, strategy: str, part: Part, *, epochs: int, lr:
         generator=torch.Generator().manual_seed(noise),
         sites=SITES,
         examples=len(part.labels),
-        forward=lambda network, batch: network(batch["images"]),
+        forward=lambda network, batch: network(part.images[batch["rows"]]),
     )
-
-    def batches(epoch: int) -> Shuffled:
-        return Shuffled(part, derive(order, epoch))
-
-    train(strategy, context, batches, epochs=epochs, lr=lr, warmup=WARMUP, noise_seed=noise)
+    train(
+        strategy,
+        context,
+        lambda epoch: shuffled(part, derive(order, epoch)),
+        epochs=epochs,
+        lr=lr,
+        warmup=WARMUP,
+        noise_seed=noise,
+    )
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, part: Part) -> float:
+def accuracy(model: nn.Module, part: Domain) -> float:
     """Share of digits recognised; the model must be in evaluation mode."""
     return float((model(part.images).argmax(1) == part.labels).double().mean())
 
@@ -171,10 +146,12 @@ def squared_distance(model: nn.Module, start: dict[str, Tensor]) -> float:
     return float(sum((now.double() - then.double()).square().sum() for now, then in pairs))
 
 
-def pretrain(
-    train_part: Part, validation: Part, plan: Plan, tell: Callable[[str], None] = lambda line: None
-) -> Pretrained:
-    """One model per number of epochs and seed; the one with the best accuracy on `validation` is kept."""
+def pretrain(source: Domain, plan: Plan) -> tuple[dict[str, Tensor], list[tuple[int, int, float]]]:
+    """The weights with the best accuracy on the source's validation part, and (epochs, seed, accuracy) of all tried.
+
+    One model per number of epochs and seed; of equal ones the first is kept.
+    """
+    train_part, validation = source.split(plan.validation)
     tried: list[tuple[int, int, float]] = []
     weights: dict[str, Tensor] = {}
     for epochs in plan.pretrain_epochs:
@@ -187,29 +164,37 @@ def pretrain(
                 weights = {name: p.detach().clone() for name, p in model.named_parameters()}
             tried.append((epochs, seed, found))
             tell(f"pretrained {epochs} epochs, seed {seed}: source accuracy {found:.4f}")
-    return Pretrained(weights, tuple(tried))
+    return weights, tried
 
 
-def finetune(weights: dict[str, Tensor], method: str, p: float, restart: int, data: Data, plan: Plan) -> Run:
-    """Fine-tune a copy of w_pre with one method; at p = 0 both methods are plain fine-tuning, bit for bit."""
+def finetune(
+    weights: dict[str, Tensor], method: str, p: float, restart: int, parts: tuple[Domain, Domain, Domain], plan: Plan
+) -> Run:
+    """Fine-tune a copy of w_pre with one method; at p = 0 both methods are plain fine-tuning, bit for bit.
+
+    parts: what is trained on, and what is validated on of target and source.
+    """
     model = Network(0)
     model.load_state_dict(weights)
     seeds = (derive("theory", "order", restart), derive("theory", "noise", restart))
     strategy = f"mixout(w_pre, {p})" if method == "mixout" else f"dropout({p})"
-    train_network(model, strategy, data.target_train, epochs=plan.finetune_epochs, lr=plan.finetune_lr, seeds=seeds)
-    scores = accuracy(model, data.target_validation), accuracy(model, data.source_validation)
-    return Run(method, p, restart, squared_distance(model, weights), *scores)
+    train_network(model, strategy, parts[0], epochs=plan.finetune_epochs, lr=plan.finetune_lr, seeds=seeds)
+    return Run(method, p, restart, squared_distance(model, weights), *(accuracy(model, part) for part in parts[1:]))
 
 
-def sweep(
-    weights: dict[str, Tensor], data: Data, plan: Plan, tell: Callable[[str], None] = lambda line: None
-) -> list[Run]:
+def sweep(weights: dict[str, Tensor], source: Domain, target: Domain, plan: Plan) -> list[Run]:
     """Every method, p and restart; the runs at p = 0 are made once and count for both methods."""
+    parts = (*target.split(plan.validation), source.split(plan.validation)[1])
     runs: list[Run] = []
     for restart in range(plan.restarts):
-        plain = finetune(weights, "mixout", 0.0, restart, data, plan)
+        plain = finetune(weights, "mixout", 0.0, restart, parts, plan)
         runs += [replace(plain, method=method) for method in METHODS]
         for p in plan.probabilities[1:]:
-            runs += [finetune(weights, method, p, restart, data, plan) for method in METHODS]
+            runs += [finetune(weights, method, p, restart, parts, plan) for method in METHODS]
         tell(f"fine-tuned restart {restart + 1} of {plan.restarts}")
     return runs
+
+
+def tell(line: str) -> None:
+    """Progress goes to stderr."""
+    print(line, file=sys.stderr, flush=True)

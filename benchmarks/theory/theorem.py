@@ -70,12 +70,6 @@ def excess(mix: Mix, loss: Loss, weight: Tensor, target: Tensor, p: float, point
     return float(expected - loss(weight))
 
 
-def moments(points: Points) -> tuple[float, float]:
-    """Mean and variance of a discrete distribution."""
-    mean = sum(value * chance for value, chance in points)
-    return mean, sum((value - mean) ** 2 * chance for value, chance in points)
-
-
 def run(seed: int, *, draws: int = 3) -> list[Excess]:
     """Both losses at `draws` random (w, u): mixout at every p of `PROBABILITIES`, then the three-point masks."""
     generator = torch.Generator().manual_seed(seed)
@@ -84,7 +78,8 @@ def run(seed: int, *, draws: int = 3) -> list[Excess]:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     square, curve = quadratic(normal(*SHAPE)), logistic(normal(EXAMPLES, *SHAPE), normal(EXAMPLES).sign())
-    mu, variance = moments(THREE_POINTS)
+    mu = sum(value * chance for value, chance in THREE_POINTS)
+    variance = sum((value - mu) ** 2 * chance for value, chance in THREE_POINTS)
     rows = []
     for _ in range(draws):
         weight, target = normal(*SHAPE), normal(*SHAPE)

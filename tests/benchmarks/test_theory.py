@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from benchmarks.theory import least_squares, retention, theorem
 from benchmarks.theory.__main__ import main
-from benchmarks.theory.digits import Part
+from benchmarks.theory.digits import Domain
 from benchmarks.theory.experiments import environment
 from benchmarks.theory.published import Curve, curves, directions, half_width
-from benchmarks.theory.retention import Data, Network, Plan, Run, Shuffled, finetune, pretrain, sweep
+from benchmarks.theory.retention import Network, Plan, Run, finetune, pretrain, shuffled, sweep
 from regularizers.surgery.mixing import MixedLinear
 
 TINY = Plan(pretrain_epochs=(1, 2), pretrain_seeds=1, finetune_epochs=1, restarts=2, probabilities=(0.0, 0.5))
@@ -32,12 +32,15 @@ def own_accelerator() -> Iterator[None]:
     AcceleratorState._reset_state(True)
 
 
-def part(count: int, seed: int) -> Part:
+def domain(count: int, seed: int) -> Domain:
     generator = torch.Generator().manual_seed(seed)
-    return Part(torch.rand(count, 784, generator=generator), torch.randint(0, 10, (count,), generator=generator))
+    images, labels = torch.rand(count, 784, generator=generator), torch.randint(0, 10, (count,), generator=generator)
+    return Domain("random", "", "", images, labels)
 
 
-DATA = Data(part(70, 0), part(20, 1), part(70, 2), part(20, 3))
+SOURCE, TARGET = domain(78, 0), domain(78, 1)
+TRAIN, VALIDATION = SOURCE.split(TINY.validation)  # 70 and 8 images
+PARTS = (*TARGET.split(TINY.validation), VALIDATION)
 
 
 def start() -> dict[str, Tensor]:
@@ -146,15 +149,15 @@ def test_the_network_is_the_papers() -> None:
     assert shapes["third.weight"] == (10, 100)
     assert float(model.first.weight.detach().std()) == pytest.approx(0.02, rel=0.01)
     assert not any(layer.bias.any() for layer in (model.first, model.second, model.third))
-    hidden = nn.functional.layer_norm(model.first(DATA.source_train.images).relu(), (300,))
+    hidden = nn.functional.layer_norm(model.first(SOURCE.images).relu(), (300,))
     hidden = nn.functional.layer_norm(model.second(hidden).relu(), (100,))
-    torch.testing.assert_close(model(DATA.source_train.images), model.third(hidden))
+    torch.testing.assert_close(model(SOURCE.images), model.third(hidden))
 
 
 def test_mixout_mixes_the_second_and_third_layer_and_dropout_drops_before_them() -> None:
     for strategy, mixed, rate in (("mixout(w_pre, 0.5)", True, 0.0), ("dropout(0.5)", False, 0.5)):
         model = Network(0)
-        retention.train_network(model, strategy, DATA.target_train, epochs=1, lr=1e-4, seeds=(0, 0))
+        retention.train_network(model, strategy, TARGET, epochs=1, lr=1e-4, seeds=(0, 0))
         found = [isinstance(layer, MixedLinear) for layer in (model.first, model.second, model.third)]
         assert found == [False, mixed, mixed]
         assert (model.dropout1.p, model.dropout2.p) == (rate, rate)
@@ -162,22 +165,22 @@ def test_mixout_mixes_the_second_and_third_layer_and_dropout_drops_before_them()
 
 
 def test_an_epoch_has_every_example_once_and_a_short_last_batch() -> None:
-    batches = list(Shuffled(DATA.source_train, 4))
+    batches = shuffled(TRAIN, 4)
     assert [len(batch["labels"]) for batch in batches] == [32, 32, 6]
-    rows = torch.cat([batch["images"] for batch in batches]).tolist()
-    assert sorted(rows) == sorted(DATA.source_train.images.tolist())
-    again, other = list(Shuffled(DATA.source_train, 4)), list(Shuffled(DATA.source_train, 5))
-    assert torch.equal(batches[0]["images"], again[0]["images"])
-    assert not torch.equal(batches[0]["images"], other[0]["images"])
+    assert sorted(torch.cat([batch["rows"] for batch in batches]).tolist()) == list(range(70))
+    assert all(torch.equal(batch["labels"], TRAIN.labels[batch["rows"]]) for batch in batches)
+    again, other = shuffled(TRAIN, 4), shuffled(TRAIN, 5)
+    assert torch.equal(batches[0]["rows"], again[0]["rows"])
+    assert not torch.equal(batches[0]["rows"], other[0]["rows"])
 
 
 def test_at_p_0_both_methods_are_plain_fine_tuning_bit_for_bit() -> None:
-    plain, other = (finetune(start(), method, 0.0, 0, DATA, TINY) for method in retention.METHODS)
+    plain, other = (finetune(start(), method, 0.0, 0, PARTS, TINY) for method in retention.METHODS)
     assert replace(other, method="mixout") == plain
     model = Network(0)
     model.load_state_dict(start())
     seeds = tuple(retention.derive("theory", purpose, 0) for purpose in ("order", "noise"))
-    retention.train_network(model, "none", DATA.target_train, epochs=1, lr=TINY.finetune_lr, seeds=seeds)  # type: ignore[arg-type]
+    retention.train_network(model, "none", PARTS[0], epochs=1, lr=TINY.finetune_lr, seeds=seeds)  # type: ignore[arg-type]
     assert retention.squared_distance(model, start()) == plain.deviation
 
 
@@ -185,20 +188,20 @@ def test_at_p_0_both_methods_are_plain_fine_tuning_bit_for_bit() -> None:
 def test_a_restart_can_be_repeated_and_differs_from_the_next(method: str) -> None:
     torch.manual_seed(11)
     state = torch.get_rng_state()
-    first = finetune(start(), method, 0.5, 0, DATA, TINY)
+    first = finetune(start(), method, 0.5, 0, PARTS, TINY)
     assert torch.equal(torch.get_rng_state(), state)  # the caller's generator never moves
     torch.manual_seed(12)
-    assert finetune(start(), method, 0.5, 0, DATA, TINY) == first
-    assert finetune(start(), method, 0.5, 1, DATA, TINY).deviation != first.deviation
+    assert finetune(start(), method, 0.5, 0, PARTS, TINY) == first
+    assert finetune(start(), method, 0.5, 1, PARTS, TINY).deviation != first.deviation
 
 
 def test_the_best_pretrained_model_is_kept() -> None:
-    """Whatever the order of the tries: the weights are those that score what `best` says."""
-    kept = pretrain(DATA.source_train, DATA.source_validation, replace(TINY, pretrain_seeds=2))
-    assert [row[:2] for row in kept.tried] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    """Whatever the order of the tries: the weights are those that score what the best try did."""
+    weights, tried = pretrain(SOURCE, replace(TINY, pretrain_seeds=2))
+    assert [row[:2] for row in tried] == [(1, 0), (1, 1), (2, 0), (2, 1)]
     model = Network(9)
-    model.load_state_dict(kept.weights)
-    assert retention.accuracy(model.eval(), DATA.source_validation) == kept.best[2] == max(r[2] for r in kept.tried)
+    model.load_state_dict(weights)
+    assert retention.accuracy(model.eval(), VALIDATION) == max(row[2] for row in tried)
 
 
 def test_measures_equal_slow_ones() -> None:
@@ -208,13 +211,13 @@ def test_measures_equal_slow_ones() -> None:
     wanted = sum(((a.detach().double() - b.detach().double()).numpy() ** 2).sum() for a, b in pairs)
     assert retention.squared_distance(model, there) == pytest.approx(wanted, rel=1e-12)
     with torch.no_grad():
-        guesses = [int(np.argmax(model(image[None]).numpy())) for image in DATA.source_validation.images]
-    right = [g == label for g, label in zip(guesses, DATA.source_validation.labels.tolist(), strict=True)]
-    assert retention.accuracy(model, DATA.source_validation) == np.mean(right)
+        guesses = [int(np.argmax(model(image[None]).numpy())) for image in VALIDATION.images]
+    right = [g == label for g, label in zip(guesses, VALIDATION.labels.tolist(), strict=True)]
+    assert retention.accuracy(model, VALIDATION) == np.mean(right)
 
 
 def test_a_sweep_has_every_method_p_and_restart_once() -> None:
-    runs = sweep(start(), DATA, TINY)
+    runs = sweep(start(), SOURCE, TARGET, TINY)
     keys = [(run.method, run.p, run.restart) for run in runs]
     assert sorted(keys) == sorted(product(retention.METHODS, TINY.probabilities, range(2)))
     assert all(0 <= run.source <= 1 and run.deviation > 0 for run in runs)
@@ -295,7 +298,7 @@ def test_one_command_makes_the_report(tmp_path: Path) -> None:
         data = (folder / name).read_bytes()
         assert data.startswith(b"\x89PNG") and len(data) < 150_000
     values = json.loads((folder / "values.json").read_text())
-    assert len(values["digits"]["runs"]) == 2 * len(retention.QUICK_P)
+    assert len(values["digits"]["runs"]) == 2 * len(retention.QUICK["probabilities"])
     assert str(tmp_path) not in text + json.dumps(values)  # a report travels
     for direction in values["digits"]["directions"]:
         row = next(line for line in text.splitlines() if line.startswith("| " + direction["statement"]))
