@@ -7,11 +7,18 @@ import pytest
 from leaderboard.render import latex
 
 
-def test_special_characters_are_escaped():
-    assert latex.escape_tex("w_pre & 10 % #1 ${x}$") == r"w\_pre \& 10 \% \#1 \$\{x\}\$"
-    assert latex.escape_tex("\\input{x}~^<|>") == (
-        r"\textbackslash{}input\{x\}\textasciitilde{}\textasciicircum{}\textless{}\textbar{}\textgreater{}"
-    )
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("w_pre & 10 % #1 ${x}$", r"w\_pre \& 10 \% \#1 \$\{x\}\$"),
+        (
+            "\\input{x}~^<|>",
+            r"\textbackslash{}input\{x\}\textasciitilde{}\textasciicircum{}\textless{}\textbar{}\textgreater{}",
+        ),
+    ],
+)
+def test_special_characters_are_escaped(text, escaped):
+    assert latex.escape_tex(text) == escaped
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\u202eevil", "\x1b[31m", "ä", "日本", "\ud800"])

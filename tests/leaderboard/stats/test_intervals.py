@@ -13,19 +13,29 @@ SCORES = DRAW.normal(0.6, 0.05, 20)
 BASE = SCORES + DRAW.normal(0.0, 0.01, 20)
 
 
-def test_equal_scores_have_an_interval_without_width():
-    low, high = interval([0.7] * 5)
-    assert low == high == pytest.approx(0.7, abs=1e-11)
+NOTHING = (math.nan, math.nan)
 
 
-def test_two_units_by_hand():
-    """Bootstrap means of (0, 1) are 0, 1/2, 1 with shares 1/4, 1/2, 1/4, so the interval is their whole range."""
-    assert interval([0.0, 1.0]) == (0, 1)
-
-
-@pytest.mark.parametrize("values", [[], [0.5]])
-def test_fewer_than_two_units_have_no_interval(values):
-    assert all(map(math.isnan, interval(values)))
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (interval([]), NOTHING),
+        (interval([0.5]), NOTHING),
+        (interval([0.7] * 5), (0.7, 0.7)),
+        (interval([0.0, 1.0]), (0, 1)),  # means 0, 1/2, 1 with shares 1/4, 1/2, 1/4: their whole range
+        (wilson(0, 3), (0, 3.841459 / 6.841459)),  # z^2 / (n + z^2)
+        (wilson(0, 0), NOTHING),
+        (wilson(6, 12, 4), wilson(2, 4)),  # 12 restarts on 4 splits
+        (
+            wilson(7, 12, 4),
+            (wilson(2, 4)[0], wilson(3, 4)[1]),
+        ),  # 2 or 3: the further bounds
+        (wilson(0, 12, 4), wilson(0, 4)),
+        (wilson(12, 12, 4), wilson(4, 4)),
+    ],
+)
+def test_by_hand(found, expected):
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-11, nan_ok=True)
 
 
 def test_the_interval_agrees_with_scipys_percentiles_at_the_expanded_level():
@@ -58,18 +68,6 @@ def test_the_interval_covers_the_true_mean(count, least):
     """95 % asked; plain percentiles cover 83 % of the time with 5 units."""
     low, high = intervals(np.random.Generator(np.random.PCG64(1)).normal(size=(count, 1000)), resamples=2000)
     assert np.mean((low < 0) & (high > 0)) >= least
-
-
-def test_wilson_by_hand():
-    assert wilson(0, 3) == pytest.approx((0, 3.841459 / 6.841459), rel=1e-6)  # z^2 / (n + z^2)
-    assert all(map(math.isnan, wilson(0, 0)))
-
-
-def test_wilson_counts_splits_where_restarts_share_them():
-    """6 of 12 restarts on 4 splits are 2 of 4; 7 lie between 2 and 3, and each bound is that of the further one."""
-    assert wilson(6, 12, 4) == wilson(2, 4)
-    assert wilson(7, 12, 4) == (wilson(2, 4)[0], wilson(3, 4)[1])
-    assert wilson(0, 12, 4) == wilson(0, 4) and wilson(12, 12, 4) == wilson(4, 4)
 
 
 def test_the_mean_over_units_of_different_size_stays_among_the_scores():

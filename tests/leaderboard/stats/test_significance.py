@@ -40,10 +40,10 @@ def test_sign_flip_by_hand(differences, p):
 
 
 @pytest.mark.parametrize("count", [2, 3, 7, 12])
-def test_sign_flip_agrees_with_enumeration(count):
+def test_sign_flip_agrees_with_enumeration_in_any_order(count):
     draw = np.random.Generator(np.random.PCG64(count))
     for values in (draw.normal(0.3, 1, count), draw.integers(-3, 5, count) / 277):  # with ties and zeros
-        assert sign_flip(values) == enumerated(values.tolist())
+        assert sign_flip(values) == sign_flip(values[::-1]) == enumerated(values.tolist())
 
 
 def sampled_slowly(differences, flips, seed=0) -> float:
@@ -67,11 +67,6 @@ def test_tests_made_together_are_those_made_alone():
     assert sign_flips([]) == []
 
 
-def test_order_changes_no_p_value():
-    values = (BASE - SCORES).tolist()
-    assert sign_flip(values) == sign_flip(values[::-1]) == sign_flip(sorted(values))
-
-
 @pytest.mark.parametrize("units", [1, 2, 12, 20, 30, 31])
 def test_the_smallest_p_is_reached_when_all_differences_agree(units):
     assert sign_flip(np.linspace(0.1, 0.2, units)) == pytest.approx(significance.smallest_p(units))
@@ -81,23 +76,25 @@ def test_the_smallest_p_is_reached_when_all_differences_agree(units):
 # --- corrections
 
 
-@pytest.mark.parametrize(("more", "fewer"), [(0, 1), (5, 0), (1, 8), (6, 6), (3, 11)])
+@pytest.mark.parametrize(("more", "fewer"), [(0, 0), (0, 1), (5, 0), (1, 8), (6, 6), (3, 11)])
 def test_mcnemar_is_the_exact_binomial_test(more, fewer):
     """P(X <= min) for X of so many fair coins, on both sides."""
     below = sum(math.comb(more + fewer, k) for k in range(min(more, fewer) + 1))
     assert significance.mcnemar(more, fewer) == pytest.approx(min(1.0, 2 * below / 2 ** (more + fewer)), rel=1e-12)
-    assert significance.mcnemar(more, fewer) == binomtest(more, more + fewer).pvalue
+    assert more + fewer == 0 or significance.mcnemar(more, fewer) == binomtest(more, more + fewer).pvalue
 
 
-def test_mcnemar_without_discordant_units_finds_nothing():
-    assert significance.mcnemar(0, 0) == 1
-
-
-def test_holm_by_hand():
-    """Sorted 0.01, 0.02, 0.04 times 3, 2, 1: 0.03, 0.04, 0.04; what was not tested does not count."""
-    assert significance.holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
-    assert significance.holm([0.6, 0.8]) == [1.0, 1.0] and significance.holm([]) == []
-    assert significance.holm([0.01, math.nan, 0.03]) == pytest.approx([0.02, math.nan, 0.03], nan_ok=True)
+@pytest.mark.parametrize(
+    ("p", "corrected"),
+    [
+        ([0.04, 0.01, 0.02], [0.04, 0.03, 0.04]),  # sorted 0.01, 0.02, 0.04 times 3, 2, 1
+        ([0.6, 0.8], [1.0, 1.0]),
+        ([], []),
+        ([0.01, math.nan, 0.03], [0.02, math.nan, 0.03]),  # what was not tested does not count
+    ],
+)
+def test_holm_by_hand(p, corrected):
+    assert significance.holm(p) == pytest.approx(corrected, nan_ok=True)
 
 
 # --- what can be found
