@@ -2,17 +2,18 @@
 
 A technique may call the model itself, ask for attention weights or choose another attention in `attach`. Under `packed`
 all examples of a batch would then attend to each other without a word, or the technique dies of an internal error. So
-after `attach` the first, the middle and the last step go through the technique's own hooks both ways, on a few real
-examples. Nothing is kept of it: weights, attention, the terms' state and all generators are as before. What begins at
-another step is safe where it calls the model itself (without lengths its attention is plain) or chooses another
-attention (the packed pass refuses it); what reads the hidden states of single layers between these steps alone is not
-seen. Techniques of this package are compared by its tests.
+such a technique looks at the training data (`start`) under the model's own pass, and then the first, the middle and the
+last step go through its own hooks both ways, on a few real examples. Nothing is kept of these steps: weights,
+attention, the terms' state and all generators are as before. What begins at another step is safe where it calls the
+model itself (without lengths its attention is plain) or chooses another attention (the packed pass refuses it); what
+reads the hidden states of single layers between these steps alone is not seen. Techniques of this package are compared
+by its tests.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -33,50 +34,49 @@ TOLERANCE = {  # what another order of additions may change, relative to the lar
     torch.bfloat16: 5e-2,
     torch.float16: 5e-2,
 }
+Forward = Callable[[Any, Batch], Tensor]
 Autocast = Callable[[], AbstractContextManager[Any]]
 
 
-def settle_forward(
-    bound: BoundStrategy, batch: Batch, way: str, autocast: Autocast = nullcontext, *, trust: bool = True
+def start_exactly(
+    bound: BoundStrategy, batches: Sequence[Batch], way: str, autocast: Autocast = nullcontext, *, trust: bool = True
 ) -> str | None:
-    """Keep the forward pass `way` of an attached strategy where it is exact, else change to `stock`; a sentence why.
+    """Start an attached strategy; keep its forward pass `way` where it is exact, else take `stock`: a sentence why.
 
-    `trust` spares strategies whose techniques are all of this package.
+    `batches` are those of the first epoch. `trust` spares strategies whose techniques are all of this package.
     """
-    if way == "stock":
-        return None
+    fast, model = bound.context.forward, bound.context.model
+    ours = all(type(term).__module__.startswith("regularizers.") for term, _, _ in bound.terms)
     declared = [text for term, _, text in bound.terms if term.forward == "stock"]
-    if declared:
-        reason = f"declared by {', '.join(declared)}"
-    elif trust and all(type(term).__module__.startswith("regularizers.") for term, _, _ in bound.terms):
-        return None
-    else:
-        reason = _difference(bound, {n: v[:EXAMPLES] for n, v in batch.items()}, autocast)
-    if not reason:
-        return None
-    _use(bound, restore_stock(bound.context.model))
-    return f"trained with the forward pass stock in place of {way}: {reason}"
+    compared = way != "stock" and not declared and not (trust and ours)
+    reason = f"declared by {', '.join(declared)}" if declared and way != "stock" else ""
+    if reason:
+        _use(bound, restore_stock(model))
+    elif compared:
+        _use(bound, stock)
+    bound.start(lambda: batches)
+    if compared:
+        reason = _difference(bound, fast, batches[0], autocast)
+        _use(bound, restore_stock(model) if reason else fast)
+    return f"trained with the forward pass stock in place of {way}: {reason}" if reason else None
 
 
-def _difference(bound: BoundStrategy, batch: Batch, autocast: Autocast) -> str:
-    """How one step under the strategy's forward pass differs from one under `stock`; empty where it does not."""
-    own = bound.context.forward
+def _difference(bound: BoundStrategy, fast: Forward, batch: Batch, autocast: Autocast) -> str:
+    """How one step under the forward pass `fast` differs from one under `stock`; empty where it does not."""
     device = next(bound.context.model.parameters()).device
-    batch = to_device(batch, device)
+    batch = to_device({n: v[:EXAMPLES] for n, v in batch.items()}, device)
     try:
         last = max(0, bound.context.training.steps - 1)
         for step in sorted({0, last // 2, last}):  # a term may begin late, and end early
             with as_before(bound, step):
-                fast = _step(bound, own, batch, autocast)
+                found = _step(bound, fast, batch, autocast)
             with as_before(bound, step):
-                slow = _step(bound, stock, batch, autocast)
-            if reason := _apart(fast, slow, _tolerance(bound, autocast)):
+                wanted = _step(bound, stock, batch, autocast)
+            if reason := _apart(found, wanted, _tolerance(bound, autocast)):
                 return f"{reason} at step {step + 1}"
     except Exception as error:  # of a technique's own code, or of the pass that it does not fit
         first = (str(error).splitlines() or [""])[0]
         return f"a step failed with {type(error).__name__}: {first[:MESSAGE]}"
-    finally:
-        _use(bound, own)
     return ""
 
 
@@ -98,16 +98,15 @@ def _tolerance(bound: BoundStrategy, autocast: Autocast) -> float:
     return TOLERANCE[dtype]
 
 
-def _use(bound: BoundStrategy, forward: Callable[[Any, Batch], Tensor]) -> None:
+def _use(bound: BoundStrategy, forward: Forward) -> None:
     for context in (bound.context, *(context for _, context, _ in bound.terms)):
         context.forward = forward
 
 
-def _step(bound: BoundStrategy, forward: Any, batch: Batch, autocast: Autocast) -> dict[str, Tensor]:
+def _step(bound: BoundStrategy, forward: Forward, batch: Batch, autocast: Autocast) -> dict[str, Tensor]:
     """Loss and gradients of one step up to the optimizer."""
     model, losses = bound.context.model, []
     _use(bound, forward)
-    bound.start(lambda: [batch])
     model.train()
 
     def backward() -> None:

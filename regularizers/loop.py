@@ -63,7 +63,7 @@ def fit(
         checkpoints: where to go on from and what to do with the state of now and then; the result is the same.
 
     A loss that is NaN or infinite ends the training; `History.diverged_at` is then the first such step. The strategy
-    must be attached. The order of the hooks stands in `regularizers.base`.
+    must be attached and started. The order of the hooks stands in `regularizers.base`.
 
     Raises BadState where the state to go on from is none of this training; the model must then not be used.
     """
@@ -71,7 +71,6 @@ def fit(
     training = context.training
     per_epoch = len(batches(0))
     training.steps = recipe.steps or per_epoch * recipe.epochs
-    strategy.start(lambda: batches(0))
     training.optimizer = make_optimizer(strategy, recipe)
     scheduler = _schedule(training.optimizer, recipe, training.steps)
     history = History()

@@ -41,4 +41,5 @@ def train(
     with isolated(noise_seed):
         bound = parse(strategy).bind(context)
         bound.attach()
+        bound.start(lambda: batches(0))
         fit(bound, batches, recipe, accelerator=Accelerator(cpu=True))

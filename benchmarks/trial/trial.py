@@ -21,7 +21,7 @@ from benchmarks.trial.inputs import Inputs, Resources, encode_tests, load_inputs
 from benchmarks.trial.protocol import DISCOVER, Protocol
 from benchmarks.tuning.floors import measure
 from fisher.seeds import derive
-from regularizers.agreement import settle_forward
+from regularizers.agreement import start_exactly
 from regularizers.base import Context, SkipTrial
 from regularizers.context import History, NoSiteTable
 from regularizers.loop import Recipe, fit
@@ -122,7 +122,7 @@ class Training:
 
 
 def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training:
-    """The model with its head, the batches in their order, and the strategy attached."""
+    """The model with its head, the batches in their order, and the strategy attached and started."""
     protocol, train = config.protocol, inputs.train
     accelerator = make_accelerator(protocol)
     model, head = models.build(
@@ -137,7 +137,7 @@ def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training
     strategy, touched = attach(config, resources, model, head, len(train.rows))
     first = order(0)
     strategy.context.training.steps = protocol.steps or len(first) * protocol.epochs  # also where no step is taken yet
-    note = settle_forward(strategy, first[0], protocol.forward, accelerator.autocast)
+    note = start_exactly(strategy, first, protocol.forward, accelerator.autocast)
     recipe = protocol.recipe()
     if resources.micro_batch is not None:
         recipe = dataclasses.replace(recipe, micro_batch=resources.micro_batch)

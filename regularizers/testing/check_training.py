@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from regularizers.agreement import settle_forward
+from regularizers.agreement import start_exactly
 from regularizers.base import SkipTrial
 from regularizers.context import History
 from regularizers.flatten import flatten, unflatten
@@ -111,7 +111,7 @@ def packed(subject: Subject) -> str:
     if any(term.regularizer.forward == "stock" for _, term in subject.terms()):
         raise NotApplicable("declared: forward = 'stock', so trials pad")
     trial = subject.trial(way="packed")
-    problem = settle_forward(trial.bound, trial.batch(0), "packed", trust=False)
+    problem = start_exactly(trial.bound, [trial.batch(0)], "packed", trust=False)
     expect(problem is None, f"{problem}; declare forward = 'stock' if that is meant")
     outcomes = [subject.trial(way="packed").begin().train(3).outcome() for _ in range(2)]
     different = first_difference(*outcomes)

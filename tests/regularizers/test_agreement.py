@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fisher.common.errors import InputError
-from regularizers.agreement import settle_forward
+from regularizers.agreement import start_exactly
 from regularizers.base import Context, Regularizer
 from regularizers.registry import find, methods
 from regularizers.strategy import BoundStrategy, parse
@@ -63,6 +63,24 @@ class MiddleAttention(Regularizer):
         return out
 
 
+class Looks(Regularizer):
+    """Takes a figure of the training data with it, and counts how often it looks and how its model is called."""
+
+    name = "looks"
+
+    def attach(self, context):
+        self.ways = []
+        return list(context.parameters())
+
+    def start(self, batches, context):
+        self.ways.append(context.forward.__name__)
+        self.scale = float(sum(context.compute(batch).loss for batch in batches).detach())
+
+    def loss(self, compute, batch, context):
+        inner = compute(batch)
+        return inner._replace(loss=inner.loss * self.scale)
+
+
 class Declared(Regularizer):
     """Says itself that it needs the model's own pass."""
 
@@ -117,7 +135,7 @@ def bind(*terms, way="packed", dtype=torch.float32, text="none"):
 def test_every_method_of_the_package_computes_the_same_in_the_padded_pass(name):
     """The conformance kit compares the packed one."""
     bound = bind(way="padded", dtype=torch.float64, text=find(name).example or name)
-    note, declares = settle_forward(bound, make_batch(0), "padded", trust=False), find(name).forward == "stock"
+    note, declares = start_exactly(bound, [make_batch(0)], "padded", trust=False), find(name).forward == "stock"
     assert note == (
         f"trained with the forward pass stock in place of padded: declared by {bound.terms[0][2]}" if declares else None
     )
@@ -134,7 +152,7 @@ def test_every_method_of_the_package_computes_the_same_in_the_padded_pass(name):
 )
 def test_a_pass_that_does_not_fit_gives_way_to_stock(term, reason):
     bound = bind(term)
-    assert settle_forward(bound, make_batch(0), "packed") == (
+    assert start_exactly(bound, [make_batch(0)], "packed") == (
         f"trained with the forward pass stock in place of packed: {reason}"
     )
     assert bound.context.forward is stock and all(context.forward is stock for _, context, _ in bound.terms)
@@ -146,13 +164,13 @@ def test_a_pass_that_does_not_fit_gives_way_to_stock(term, reason):
 def test_a_term_of_the_middle_is_compared_there():
     bound = bind(MiddleAttention(4))
     bound.context.training.steps = 10
-    assert REFUSED in (settle_forward(bound, make_batch(0), "packed") or "")
+    assert REFUSED in (start_exactly(bound, [make_batch(0)], "packed") or "")
 
 
 def test_another_attention_at_any_other_step_is_refused_and_never_silently_wrong():
     bound = bind(MiddleAttention(6))
     bound.context.training.steps = 10
-    assert settle_forward(bound, make_batch(0), "packed") is None
+    assert start_exactly(bound, [make_batch(0)], "packed") is None
     bound.context.training.step = 5
     bound.loss(make_batch(0))
     bound.context.training.step = 6
@@ -160,13 +178,32 @@ def test_another_attention_at_any_other_step_is_refused_and_never_silently_wrong
         bound.loss(make_batch(0))
 
 
+def test_a_look_at_the_training_data_is_taken_once_and_with_the_models_own_pass():
+    bound = bind(Looks())
+    assert start_exactly(bound, [make_batch(0), make_batch(1)], "packed") is None and bound.context.forward is packed
+    plain = bind(way="stock").context
+    assert bound.terms[0][0].ways == ["forward"]
+    assert bound.terms[0][0].scale == pytest.approx(sum(plain.compute(make_batch(at)).loss.item() for at in range(2)))
+
+
+@pytest.mark.parametrize("way", ["padded", "packed"])
+def test_the_children_of_a_faster_pass_are_those_of_the_models_own(way):
+    """The one technique of the package that looks at the training data does so with the pass that it trains with."""
+    fast, slow = (bind(way=own, dtype=torch.float64, text="child_tuning(0.3, variant=D)") for own in (way, "stock"))
+    for bound, own in ((fast, way), (slow, "stock")):
+        assert start_exactly(bound, [make_batch(0), make_batch(1)], own) is None
+    assert fast.context.forward is not slow.context.forward
+    masks, wanted = (bound.terms[0][0].masks for bound in (fast, slow))
+    assert wanted and masks.keys() == wanted.keys() and all(torch.equal(masks[name], wanted[name]) for name in wanted)
+
+
 def test_stock_stays_stock():
-    assert settle_forward(bind(Declared(), way="stock"), make_batch(0), "stock") is None
+    assert start_exactly(bind(Declared(), way="stock"), [make_batch(0)], "stock") is None
 
 
 def test_a_model_called_without_lengths_masks_its_padding():
     bound = bind(OwnCall(), dtype=torch.float64)
-    assert settle_forward(bound, make_batch(0), "packed") is None and bound.context.forward is packed
+    assert start_exactly(bound, [make_batch(0)], "packed") is None and bound.context.forward is packed
     batch = make_batch(0)
     inputs = {name: value for name, value in batch.items() if name != "labels"}
     plain = tiny_bert().double()
@@ -179,7 +216,7 @@ def test_noise_stays_where_the_pass_gives_way():
     bound.terms[-1][0].attach(bound.context)
     bound.context.model.set_attn_implementation("regbench_packed")
     bound.context.model.bert.embeddings.register_forward_hook(lambda m, a, out: out * len(out))
-    assert "differs" in (settle_forward(bound, make_batch(0), "packed") or "")
+    assert "differs" in (start_exactly(bound, [make_batch(0)], "packed") or "")
     assert bound.context.model.config._attn_implementation == "regbench_noise"
 
 
@@ -189,7 +226,7 @@ def test_nothing_is_left_of_the_first_step():
     context.model.eval()
     weights = {name: p.detach().clone() for name, p in context.model.named_parameters()}
     states = context.generator.get_state(), torch.get_rng_state()
-    assert settle_forward(bound, make_batch(0), "packed") is None
+    assert start_exactly(bound, [make_batch(0)], "packed") is None
     assert (term.drawn, float(term.share), context.training.steps) == (0, 1.0, 0) and not hasattr(term, "noise")
     assert torch.equal(states[0], context.generator.get_state()) and torch.equal(states[1], torch.get_rng_state())
     assert all(torch.equal(p, weights[name]) and p.grad is None for name, p in context.model.named_parameters())
@@ -200,5 +237,5 @@ def test_mixed_precision_has_a_tolerance_of_its_own():
     def autocast():
         return torch.autocast("cpu", torch.bfloat16)
 
-    assert settle_forward(bind(Schedule()), make_batch(0), "packed", autocast) is None
-    assert settle_forward(bind(OtherAttention()), make_batch(0), "packed", autocast) is not None
+    assert start_exactly(bind(Schedule()), [make_batch(0)], "packed", autocast) is None
+    assert start_exactly(bind(OtherAttention()), [make_batch(0)], "packed", autocast) is not None

@@ -47,6 +47,9 @@ class Training:
     """One training on fixed batches; `until` kills it when it would keep its n-th state, which is then in `kept`."""
 
     def __init__(self, strategy, state=None, *, every=3, until=None, recipe=RECIPE):
+        def batches(epoch):
+            return [make_batch(10 * epoch + at) for at in range(BATCHES)]
+
         self.kept, self.refused, self.until = [], [], until
         model = tiny_bert()
         with torch.random.fork_rng(devices=[]):
@@ -54,10 +57,11 @@ class Training:
             context = Context(model, HEAD, torch.Generator().manual_seed(6), examples=7 * BATCHES)
             self.bound = strategy.bind(context)
             self.bound.attach()
+            self.bound.start(lambda: batches(0))
             try:
                 self.history = fit(
                     self.bound,
-                    lambda epoch: [make_batch(10 * epoch + at) for at in range(BATCHES)],
+                    batches,
                     recipe,
                     accelerator=Accelerator(cpu=True),
                     evaluate=lambda: {"w": float(sum(p.detach().sum() for p in model.parameters()))},

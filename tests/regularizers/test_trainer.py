@@ -98,6 +98,7 @@ def test_the_step_of_every_technique_is_that_of_our_own_loop(tmp_path, technique
         epochs=EPOCHS, lr=1e-2, beta1=0.9, beta2=0.999, eps=1e-8, warmup=2 / (EPOCHS * BATCHES), schedule="linear",
         clip=1.0, bias_correction=True, micro_batch=SIZE // parts, evaluate="last",
     )  # fmt: skip
+    bound.start(lambda: batches(0))
     history = fit(bound, batches, recipe, accelerator=Accelerator(cpu=True))
     ours = dict(bound.fold().state_dict())
 

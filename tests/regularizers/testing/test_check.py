@@ -173,6 +173,7 @@ def test_the_small_trial_goes_through_the_loop_of_real_trials():
     real, small = (Trial(parse("mixout(w_pre, 0.5) + wdecay(w_pre, 0.1)")) for _ in range(2))
     batches = [real.batch(at) for at in range(4)]
     torch.manual_seed(3)
+    real.bound.start(lambda: batches)
     fit(real.bound, lambda epoch: batches, recipe(), accelerator=Accelerator())
     torch.manual_seed(3)
     small.begin().train(4)
