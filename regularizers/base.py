@@ -45,6 +45,8 @@ TRAINED_WEIGHTS = "which weights train"
 STARTING_WEIGHTS = "the weights at the start"
 AVERAGED_WEIGHTS = "the average that is evaluated"
 EVERYTHING = "everything"
+Compute = Callable[[Batch], Output]  # the loss that a `loss` hook wraps
+Step = Callable[[], None]  # what a `gradients` or `update` hook wraps
 BARE = re.compile(r"""[^\s(),+=:"]+""")  # what stands in a strategy without quotes
 
 
@@ -138,15 +140,15 @@ class Regularizer:
     def draw(self, context: Context) -> None:
         """Draw fresh noise from `context.generator`; called once per optimizer step."""
 
-    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+    def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """The loss of one micro-batch; `compute(batch)` is the inner loss and may be called several times."""
         return compute(batch)
 
-    def gradients(self, backward: Callable[[], None], context: Context) -> None:
+    def gradients(self, backward: Step, context: Context) -> None:
         """Around the gradient computation; `backward()` sets every `.grad` anew and may be called several times."""
         backward()
 
-    def update(self, apply: Callable[[], None], context: Context) -> None:
+    def update(self, apply: Step, context: Context) -> None:
         """Around the optimizer's step; gradients are clipped, `apply()` moves the weights."""
         apply()
 

@@ -1,6 +1,6 @@
 """Where a tuner looks for a technique's hyperparameters: a range with its scale, declared by the technique itself.
 
-    search: ClassVar = {"p": Linear(0.1, 0.9, paper=0.7)}
+    search = {"p": Linear(0.1, 0.9, paper=0.7)}
 
 Every range maps a number u in [0, 1) to a value, so that one low-discrepancy sequence of fixed dimension can draw
 configurations of all techniques. What is not declared is not searched and keeps the value that the strategy gives it.

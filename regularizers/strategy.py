@@ -19,7 +19,7 @@ from typing import Any
 from torch import nn
 
 from fisher.common.errors import InputError, require
-from regularizers.base import EVERYTHING, Batch, Context, Output, Regularizer
+from regularizers.base import EVERYTHING, Batch, Compute, Context, Output, Regularizer, Step
 from regularizers.registry import find
 from regularizers.surgery.folding import Surgery, fold
 from regularizers.surgery.sites import silence
@@ -111,18 +111,18 @@ class BoundStrategy:
 
     def loss(self, batch: Batch) -> Output:
         """The regularized loss of one micro-batch; terms of higher `loss_order` wrap the others, later ones earlier."""
-        compute: Callable[[Batch], Output] = self.context.compute
+        compute: Compute = self.context.compute
         for term, context, _ in sorted(self.terms, key=lambda bound: bound[0].loss_order):
             compute = functools.partial(_wrapped_loss, term, compute, context)
         return compute(batch)
 
-    def gradients(self, backward: Callable[[], None]) -> None:
+    def gradients(self, backward: Step) -> None:
         """Gradients of one optimizer step."""
         for term, context, _ in self.terms:
             backward = functools.partial(term.gradients, backward, context)
         backward()
 
-    def update(self, apply: Callable[[], None]) -> None:
+    def update(self, apply: Step) -> None:
         """One move of the weights."""
         for term, context, _ in self.terms:
             apply = functools.partial(term.update, apply, context)
@@ -141,7 +141,7 @@ class BoundStrategy:
         return [f"{text}: {note}" for term, _, text in self.terms for note in term.notes()]
 
 
-def _wrapped_loss(term: Regularizer, compute: Callable[[Batch], Output], context: Context, batch: Batch) -> Output:
+def _wrapped_loss(term: Regularizer, compute: Compute, context: Context, batch: Batch) -> Output:
     return term.loss(compute, batch, context)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from regularizers.surgery.swapping import swapped_parameters
 class Averaging(Regularizer):
     """Evaluate `mean`, into which the weights are taken `averaged` times; before the first, the weights themselves."""
 
-    sets: ClassVar[frozenset[str]] = frozenset({AVERAGED_WEIGHTS})
+    sets = frozenset({AVERAGED_WEIGHTS})
 
     def attach(self, context: Context) -> list[str]:
         """Returns what is averaged."""

@@ -18,14 +18,12 @@ are (the paper itself could not be read).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import ATTENTION_NOISE, Batch, Context, Output, Regularizer, require
+from regularizers.base import ATTENTION_NOISE, Batch, Compute, Context, Output, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Linear
 from regularizers.surgery.noise import StepNoise, attach_noise, attention_sites
@@ -81,15 +79,15 @@ class ADDrop(Regularizer):
 
     p: float = 0.3
     q: float = 0.3
-    summary: ClassVar[str] = "drop the attention on which the prediction depends most"
-    paper: ClassVar[str] = "Yang et al. 2022 (NeurIPS)"
-    equation: ClassVar[str] = "A <- A m / sum A m, m = 0 with probability q where dlogit/dA is in a query's top share p"
-    deviations: ClassVar[str] = "turns with plain training by steps, not epochs; gradient attribution alone"
-    passes: ClassVar[tuple[int, int]] = (2, 2)
-    off: ClassVar[tuple[str, ...]] = ("addrop(0, 0.3)", "addrop(0.3, 0)")
-    search: ClassVar = {"p": Linear(0.1, 0.9), "q": Linear(0.1, 0.9)}
-    sets: ClassVar[frozenset[str]] = frozenset({ATTENTION_NOISE})
-    body_only: ClassVar[bool] = True
+    summary = "drop the attention on which the prediction depends most"
+    paper = "Yang et al. 2022 (NeurIPS)"
+    equation = "A <- A m / sum A m, m = 0 with probability q where dlogit/dA is in a query's top share p"
+    deviations = "turns with plain training by steps, not epochs; gradient attribution alone"
+    passes = (2, 2)
+    off = ("addrop(0, 0.3)", "addrop(0.3, 0)")
+    search = {"p": Linear(0.1, 0.9), "q": Linear(0.1, 0.9)}
+    sets = frozenset({ATTENTION_NOISE})
+    body_only = True
 
     def __post_init__(self) -> None:
         require(0 <= self.p <= 1, "p of addrop must be in [0, 1]", self.p)
@@ -107,14 +105,14 @@ class ADDrop(Regularizer):
         """A new stream of draws; micro-batches of a step go on with it."""
         self._stream.reseed(context)
 
-    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+    def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """The loss under masks by the attribution of a first pass, or in every second step the loss as it is."""
         if context.training.step % 2 or self.p * self.q == 0:
             return compute(batch)
         self._attentions.masks = self.draw_masks(compute, batch)
         return compute(batch)
 
-    def draw_masks(self, compute: Callable[[Batch], Output], batch: Batch) -> list[Tensor]:
+    def draw_masks(self, compute: Compute, batch: Batch) -> list[Tensor]:
         """What every attention keeps, (batch, heads, queries, keys) bool, in the order of their calls in a pass."""
         noise = self._attentions
         noise.seen, noise.shifts = [], []

@@ -9,7 +9,7 @@ Reference: Ben Zaken, Ravfogel, Goldberg 2022 (ACL), arXiv:2106.10199.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, own_rate, require
 from regularizers.registry import register
@@ -22,12 +22,12 @@ class BitFit(Regularizer):
     """Train biases and head with learning rate `lr` > 0, in place of the protocol's."""
 
     lr: float = 1e-3
-    summary: ClassVar[str] = "train the biases and the head alone"
-    paper: ClassVar[str] = "Ben Zaken et al. 2022 (ACL)"
-    equation: ClassVar[str] = "g = 0 for everything but biases and head"
-    search: ClassVar = {"lr": Log(1e-4, 1e-2, replaces="lr")}
-    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
-    body_only: ClassVar[bool] = True
+    summary = "train the biases and the head alone"
+    paper = "Ben Zaken et al. 2022 (ACL)"
+    equation = "g = 0 for everything but biases and head"
+    search = {"lr": Log(1e-4, 1e-2, replaces="lr")}
+    sets = frozenset({TRAINED_WEIGHTS})
+    body_only = True
 
     def __post_init__(self) -> None:
         require(self.lr > 0, "lr of bitfit must be > 0", self.lr)

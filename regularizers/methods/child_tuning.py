@@ -14,15 +14,14 @@ Reference: Xu et al. 2021 (EMNLP), arXiv:2109.05687.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from fisher.estimation.diagonal import empirical_fisher
-from regularizers.base import Batch, Context, Regularizer, outside_head, require
+from regularizers.base import Batch, Context, Regularizer, Step, outside_head, require
 from regularizers.registry import register
 from regularizers.search import Linear
 
@@ -42,13 +41,13 @@ class ChildTuning(Regularizer):
 
     p: float = 0.3
     variant: str = field(default="F", kw_only=True)
-    version: ClassVar[int] = 2
-    summary: ClassVar[str] = "only a share of the weights gets a gradient"
-    paper: ClassVar[str] = "Xu et al. 2021 (EMNLP)"
-    equation: ClassVar[str] = "F: g <- g * m / p, m ~ Bernoulli(p); D: g <- g * 1[Fisher score in the top share p]"
-    deviations: ClassVar[str] = "D uses per-sample squares without dropout and covers all that has a w_pre"
-    off: ClassVar[tuple[str, ...]] = ("child_tuning(1)", "child_tuning(1, variant=D)")
-    search: ClassVar = {"p": Linear(0.1, 0.5, paper=0.3)}
+    version = 2
+    summary = "only a share of the weights gets a gradient"
+    paper = "Xu et al. 2021 (EMNLP)"
+    equation = "F: g <- g * m / p, m ~ Bernoulli(p); D: g <- g * 1[Fisher score in the top share p]"
+    deviations = "D uses per-sample squares without dropout and covers all that has a w_pre"
+    off = ("child_tuning(1)", "child_tuning(1, variant=D)")
+    search = {"p": Linear(0.1, 0.5, paper=0.3)}
 
     def __post_init__(self) -> None:
         require(0 < self.p <= 1, "p of child_tuning must be in (0, 1]", self.p)
@@ -79,7 +78,7 @@ class ChildTuning(Regularizer):
         """One number per step, from which the masks of variant F follow however often gradients are computed."""
         self.seed = int(torch.randint(2**62, (1,), generator=context.generator))
 
-    def update(self, apply: Callable[[], None], context: Context) -> None:
+    def update(self, apply: Step, context: Context) -> None:
         """Mask the gradients that the optimizer sees, which are clipped by now."""
         self._mask(context)
         apply()

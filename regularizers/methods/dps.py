@@ -16,13 +16,11 @@ Reference: Zhang, Li, Li, Zhang, Zhu, Jin 2022 (NeurIPS), arXiv:2211.01642; code
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, SkipTrial, linear_layers, require
+from regularizers.base import Context, Regularizer, SkipTrial, Step, linear_layers, require
 from regularizers.registry import register
 from regularizers.search import Linear
 from regularizers.surgery.layers import layer_modules
@@ -41,14 +39,14 @@ class DPS(Regularizer):
 
     p: float = 0.7
     ratio: float = field(default=0.05, kw_only=True)
-    summary: ClassVar[str] = "every second stage only the weights of largest gradients train"
-    paper: ClassVar[str] = "Zhang et al. 2022 (NeurIPS), DPS Dense"
-    equation: ClassVar[str] = "stage I: a <- a + g^2; stage II: g <- g * 1[a in the top share p of its tensor]"
-    deviations: ClassVar[str] = "a stage has at least one step; DPS Mix is left out"
-    example: ClassVar[str] = "dps(0.7, ratio=0.3)"
-    off: ClassVar[tuple[str, ...]] = ("dps(1)",)
-    search: ClassVar = {"p": Linear(0.1, 0.9, paper=0.7), "ratio": Linear(0.05, 0.25, paper=0.05)}
-    body_only: ClassVar[bool] = True
+    summary = "every second stage only the weights of largest gradients train"
+    paper = "Zhang et al. 2022 (NeurIPS), DPS Dense"
+    equation = "stage I: a <- a + g^2; stage II: g <- g * 1[a in the top share p of its tensor]"
+    deviations = "a stage has at least one step; DPS Mix is left out"
+    example = "dps(0.7, ratio=0.3)"
+    off = ("dps(1)",)
+    search = {"p": Linear(0.1, 0.9, paper=0.7), "ratio": Linear(0.05, 0.25, paper=0.05)}
+    body_only = True
 
     def __post_init__(self) -> None:
         require(0 < self.p <= 1, "p of dps must be in (0, 1]", self.p)
@@ -65,7 +63,7 @@ class DPS(Regularizer):
         self.masks: dict[str, Tensor] = {}
         return self._names
 
-    def gradients(self, backward: Callable[[], None], context: Context) -> None:
+    def gradients(self, backward: Step, context: Context) -> None:
         """Score in the stages 0, 2, ..., mask in the others."""
         backward()
         length = max(1, int(self.ratio * context.training.steps))

@@ -11,7 +11,6 @@ Gaussian; here one mask serves the whole step (as mixout's does) and evaluation 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -35,15 +34,15 @@ class Dropconnect(Regularizer):
 
     p: float
     layers: str = field(default="paper", kw_only=True)
-    version: ClassVar[int] = 2
-    summary: ClassVar[str] = "drop single weights of the linear layers"
-    paper: ClassVar[str] = "Wan et al. 2013 (ICML)"
-    equation: ClassVar[str] = "w_drop = m * w / (1-p), m ~ Bernoulli(1-p) per weight"
-    deviations: ClassVar[str] = "one mask per step instead of one per example; evaluates with the mean weight"
-    example: ClassVar[str] = "dropconnect(0.1)"
-    off: ClassVar[tuple[str, ...]] = ("dropconnect(0)",)
-    search: ClassVar = {"p": Linear(0.05, 0.7, paper=0.5)}
-    sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
+    version = 2
+    summary = "drop single weights of the linear layers"
+    paper = "Wan et al. 2013 (ICML)"
+    equation = "w_drop = m * w / (1-p), m ~ Bernoulli(1-p) per weight"
+    deviations = "one mask per step instead of one per example; evaluates with the mean weight"
+    example = "dropconnect(0.1)"
+    off = ("dropconnect(0)",)
+    search = {"p": Linear(0.05, 0.7, paper=0.5)}
+    sets = frozenset({MIXED_WEIGHTS})
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of dropconnect must be in [0, 1)", self.p)

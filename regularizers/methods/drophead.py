@@ -13,7 +13,6 @@ Reference: Zhou, Ge, Wei, Zhou, Xu 2020 (Findings of EMNLP), arXiv:2004.13342; p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -49,15 +48,15 @@ class DropHead(Regularizer):
     """Drop every attention head with probability `p` in [0, 1)."""
 
     p: float
-    summary: ClassVar[str] = "drop whole attention heads"
-    paper: ClassVar[str] = "Zhou et al. 2020 (Findings of EMNLP)"
-    equation: ClassVar[str] = "A_h <- A_h * m_h * H / sum m, m_h ~ Bernoulli(1 - p) per head, example and layer"
-    deviations: ClassVar[str] = "p is constant; never are all heads of an example dropped"
-    example: ClassVar[str] = "drophead(0.2)"
-    off: ClassVar[tuple[str, ...]] = ("drophead(0)",)
-    search: ClassVar = {"p": Linear(0.05, 0.5)}
-    sets: ClassVar[frozenset[str]] = frozenset({ATTENTION_NOISE})
-    body_only: ClassVar[bool] = True
+    summary = "drop whole attention heads"
+    paper = "Zhou et al. 2020 (Findings of EMNLP)"
+    equation = "A_h <- A_h * m_h * H / sum m, m_h ~ Bernoulli(1 - p) per head, example and layer"
+    deviations = "p is constant; never are all heads of an example dropped"
+    example = "drophead(0.2)"
+    off = ("drophead(0)",)
+    search = {"p": Linear(0.05, 0.5)}
+    sets = frozenset({ATTENTION_NOISE})
+    body_only = True
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of drophead must be in [0, 1)", self.p)

@@ -8,7 +8,6 @@ Deviations: none; the stock modules do the work, so fused attention drops probab
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
 from regularizers.registry import register
@@ -22,12 +21,12 @@ class Dropout(Regularizer):
     """Dropout with probability `p` in [0, 1) at every site in scope, the head's input included; BERT's own p is 0.1."""
 
     p: float = 0.1
-    summary: ClassVar[str] = "inverted dropout at the model's own sites"
-    paper: ClassVar[str] = "Srivastava et al. 2014"
-    equation: ClassVar[str] = "h <- m * h / (1 - p), m ~ Bernoulli(1 - p)"
-    off: ClassVar[tuple[str, ...]] = ("dropout(0)",)
-    search: ClassVar = {"p": Linear(0.02, 0.5, paper=0.1)}
-    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
+    summary = "inverted dropout at the model's own sites"
+    paper = "Srivastava et al. 2014"
+    equation = "h <- m * h / (1 - p), m ~ Bernoulli(1 - p)"
+    off = ("dropout(0)",)
+    search = {"p": Linear(0.02, 0.5, paper=0.1)}
+    sets = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of dropout must be in [0, 1)", self.p)

@@ -13,11 +13,9 @@ The default of 0.999 is the usual one and no paper's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
-from regularizers.base import Context, require
+from regularizers.base import Context, Step, require
 from regularizers.methods._averaging import Averaging
 from regularizers.registry import register
 from regularizers.search import Linear
@@ -31,18 +29,18 @@ class EMA(Averaging):
     """Evaluate a running average with at most `decay` in [0, 1); at 0 the average is the last weights."""
 
     decay: float = 0.999
-    version: ClassVar[int] = 2
-    summary: ClassVar[str] = "evaluate a running average of the weights"
-    paper: ClassVar[str] = "Polyak & Juditsky 1992; cf. Izmailov et al. 2018"
-    equation: ClassVar[str] = "v <- d_t * v + (1 - d_t) * w, d_t = min(decay, (t-1)/(t+8)); v is evaluated"
-    deviations: ClassVar[str] = "the decay is warmed up, so that the start is no part of the average"
-    off: ClassVar[tuple[str, ...]] = ("ema(0)",)
-    search: ClassVar = {"decay": Linear(0.5, 0.99)}
+    version = 2
+    summary = "evaluate a running average of the weights"
+    paper = "Polyak & Juditsky 1992; cf. Izmailov et al. 2018"
+    equation = "v <- d_t * v + (1 - d_t) * w, d_t = min(decay, (t-1)/(t+8)); v is evaluated"
+    deviations = "the decay is warmed up, so that the start is no part of the average"
+    off = ("ema(0)",)
+    search = {"decay": Linear(0.5, 0.99)}
 
     def __post_init__(self) -> None:
         require(0 <= self.decay < 1, "the decay of ema must be in [0, 1)", self.decay)
 
-    def update(self, apply: Callable[[], None], context: Context) -> None:
+    def update(self, apply: Step, context: Context) -> None:
         """Average after the step; the first step leaves its own result."""
         apply()
         self.take(context, 1.0 - self.rate())

@@ -11,14 +11,12 @@ Deviations: none from the equation; F is of the pretraining corpus, not of a pre
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, require
+from regularizers.base import Batch, Compute, Context, Output, Regularizer, SkipTrial, require
 from regularizers.registry import register
 from regularizers.search import Log
 from regularizers.surgery.sites import base_prefix
@@ -37,14 +35,14 @@ class EWC(Regularizer):
 
     strength: float
     fisher: str = field(default="estimate", kw_only=True)
-    summary: ClassVar[str] = "decay toward w_pre weighted by the Fisher diagonal"
-    paper: ClassVar[str] = "Kirkpatrick et al. 2017 (PNAS), eq. 3"
-    equation: ClassVar[str] = "L(w) + strength/2 * sum_i F_i (w_i - w_pre,i)^2"
-    deviations: ClassVar[str] = "F of the pretraining loss, not of a previous task"
-    example: ClassVar[str] = "ewc(10)"
-    off: ClassVar[tuple[str, ...]] = ("ewc(0)",)
-    search: ClassVar = {"strength": Log(1.0, 1e5)}
-    body_only: ClassVar[bool] = True
+    summary = "decay toward w_pre weighted by the Fisher diagonal"
+    paper = "Kirkpatrick et al. 2017 (PNAS), eq. 3"
+    equation = "L(w) + strength/2 * sum_i F_i (w_i - w_pre,i)^2"
+    deviations = "F of the pretraining loss, not of a previous task"
+    example = "ewc(10)"
+    off = ("ewc(0)",)
+    search = {"strength": Log(1.0, 1e5)}
+    body_only = True
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of ewc must be >= 0", self.strength)
@@ -71,7 +69,7 @@ class EWC(Regularizer):
         self._targets = [context.initial[name] for name in names]
         return names
 
-    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+    def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """Add the penalty to the mean loss."""
         inner = compute(batch)
         if self.strength == 0:

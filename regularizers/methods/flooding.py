@@ -11,14 +11,12 @@ Reference: Ishida, Yamane, Sakai, Niu, Sugiyama 2020 (ICML), arXiv:2002.08709.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Context, Output, Regularizer, require
+from regularizers.base import Batch, Compute, Context, Output, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Log
 
@@ -34,22 +32,22 @@ class Flooding(Regularizer):
     """Keep the loss at or above the flood level `b` >= 0."""
 
     b: float = 0.05
-    summary: ClassVar[str] = "keep the training loss above a level"
-    paper: ClassVar[str] = "Ishida et al. 2020 (ICML)"
-    equation: ClassVar[str] = "L' = |L - b| + b"
-    deviations: ClassVar[str] = "every micro-batch is flooded by itself"
-    loss_order: ClassVar[int] = -1
-    example: ClassVar[str] = "flooding(2)"  # above the loss of an untrained model, where it acts
-    off: ClassVar[tuple[str, ...]] = ("flooding(0)",)
-    search: ClassVar = {"b": Log(0.01, 0.3)}
-    body_only: ClassVar[bool] = True
-    exempt: ClassVar = {"accumulation": "every micro-batch is flooded by itself, as a mini-batch is in the paper"}
+    summary = "keep the training loss above a level"
+    paper = "Ishida et al. 2020 (ICML)"
+    equation = "L' = |L - b| + b"
+    deviations = "every micro-batch is flooded by itself"
+    loss_order = -1
+    example = "flooding(2)"  # above the loss of an untrained model, where it acts
+    off = ("flooding(0)",)
+    search = {"b": Log(0.01, 0.3)}
+    body_only = True
+    exempt = {"accumulation": "every micro-batch is flooded by itself, as a mini-batch is in the paper"}
     lowest = torch.tensor(torch.inf)  # loss of all batches
 
     def __post_init__(self) -> None:
         require(self.b >= 0, "b of flooding must be >= 0", self.b)
 
-    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+    def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """Flood the inner loss."""
         inner = compute(batch)
         self.lowest = torch.minimum(self.lowest.to(inner.loss.device), inner.loss.detach())

@@ -13,14 +13,12 @@ rate and the magnitude by task, so the defaults (K = 3, 0.03, 0.05) are ours, of
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Context, Output, Regularizer, require
+from regularizers.base import Batch, Compute, Context, Output, Regularizer, require
 from regularizers.registry import register
 from regularizers.search import Log, Whole
 from regularizers.surgery.embeddings import WordEmbeddings
@@ -50,15 +48,15 @@ class FreeLB(Regularizer):
     k: int = 3
     lr: float = field(default=0.03, kw_only=True)
     magnitude: float = field(default=0.05, kw_only=True)
-    summary: ClassVar[str] = "the loss on adversarially moved word embeddings"
-    paper: ClassVar[str] = "Zhu et al. 2020 (ICLR), alg. 1"
-    equation: ClassVar[str] = "1/K * sum_t L(x + d_t), d_{t+1} = d_t + lr * g/||g||, g = grad_d L(x + d_t)"
-    deviations: ClassVar[str] = "dropout draws anew in every pass; no ball; defaults are ours"
-    forward: ClassVar[str] = "stock"
-    off: ClassVar[tuple[str, ...]] = ("freelb(1, magnitude=0)",)
-    search: ClassVar = {"k": Whole(2, 4), "lr": Log(0.003, 0.3), "magnitude": Log(0.003, 0.3)}
-    body_only: ClassVar[bool] = True
-    exempt: ClassVar = {"gradient": "the ascent depends on the weights and is held fixed, as in the paper"}
+    summary = "the loss on adversarially moved word embeddings"
+    paper = "Zhu et al. 2020 (ICLR), alg. 1"
+    equation = "1/K * sum_t L(x + d_t), d_{t+1} = d_t + lr * g/||g||, g = grad_d L(x + d_t)"
+    deviations = "dropout draws anew in every pass; no ball; defaults are ours"
+    forward = "stock"
+    off = ("freelb(1, magnitude=0)",)
+    search = {"k": Whole(2, 4), "lr": Log(0.003, 0.3), "magnitude": Log(0.003, 0.3)}
+    body_only = True
+    exempt = {"gradient": "the ascent depends on the weights and is held fixed, as in the paper"}
 
     def __post_init__(self) -> None:
         require(isinstance(self.k, int) and self.k >= 1, "k of freelb must be an integer >= 1", self.k)
@@ -75,7 +73,7 @@ class FreeLB(Regularizer):
         self._embeddings = WordEmbeddings(self.name, context)
         return self._embeddings.names
 
-    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+    def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """The mean of the losses along the ascent; the logits are those of its start."""
         moves: list[Tensor] = []
 
@@ -91,7 +89,7 @@ class FreeLB(Regularizer):
             outputs.append(self.at(moves, compute, batch))
         return outputs[0]._replace(loss=torch.stack([output.loss for output in outputs]).mean())
 
-    def at(self, moves: list[Tensor], compute: Callable[[Batch], Output], batch: Batch) -> Output:
+    def at(self, moves: list[Tensor], compute: Compute, batch: Batch) -> Output:
         """A pass with the embeddings moved."""
         with self._embeddings.adding(lambda i, x: moves[i]):
             return compute(batch)

@@ -10,7 +10,6 @@ Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146; Lee, Tang, Lin 2019, arX
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, require
 from regularizers.registry import register
@@ -24,14 +23,14 @@ class Freeze(Regularizer):
     """Freeze the embeddings and the `k` >= 0 lowest layers; `freeze(0)` freezes the embeddings alone."""
 
     k: int
-    summary: ClassVar[str] = "the embeddings and the lowest layers do not train"
-    paper: ClassVar[str] = "Howard & Ruder 2018 (ACL)"
-    equation: ClassVar[str] = "g = 0 in the embeddings and layers 0 .. k-1"
-    deviations: ClassVar[str] = "no gradual unfreezing"
-    example: ClassVar[str] = "freeze(1)"
-    search: ClassVar = {"k": Layers(0, 11)}
-    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
-    body_only: ClassVar[bool] = True
+    summary = "the embeddings and the lowest layers do not train"
+    paper = "Howard & Ruder 2018 (ACL)"
+    equation = "g = 0 in the embeddings and layers 0 .. k-1"
+    deviations = "no gradual unfreezing"
+    example = "freeze(1)"
+    search = {"k": Layers(0, 11)}
+    sets = frozenset({TRAINED_WEIGHTS})
+    body_only = True
 
     def __post_init__(self) -> None:
         require(isinstance(self.k, int) and self.k >= 0, "k of freeze must be an integer >= 0", self.k)

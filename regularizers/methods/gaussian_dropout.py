@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -46,13 +45,13 @@ class GaussianDropout(Regularizer):
     """Multiplicative Gaussian noise of variance p / (1 - p) at every dropout site in scope, p in [0, 1)."""
 
     p: float = 0.1
-    summary: ClassVar[str] = "multiplicative Gaussian noise at the dropout sites"
-    paper: ClassVar[str] = "Srivastava et al. 2014 §10; Wang & Manning 2013"
-    equation: ClassVar[str] = "h <- h * e, e ~ N(1, p / (1-p))"
-    deviations: ClassVar[str] = "p/(1-p) is the variance (Sharma et al.'s baseline code: standard deviation)"
-    off: ClassVar[tuple[str, ...]] = ("gaussian_dropout(0)",)
-    search: ClassVar = {"p": Linear(0.02, 0.5)}
-    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES, ATTENTION_NOISE})
+    summary = "multiplicative Gaussian noise at the dropout sites"
+    paper = "Srivastava et al. 2014 §10; Wang & Manning 2013"
+    equation = "h <- h * e, e ~ N(1, p / (1-p))"
+    deviations = "p/(1-p) is the variance (Sharma et al.'s baseline code: standard deviation)"
+    off = ("gaussian_dropout(0)",)
+    search = {"p": Linear(0.02, 0.5)}
+    sets = frozenset({DROPOUT_SITES, ATTENTION_NOISE})
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of gaussian_dropout must be in [0, 1)", self.p)

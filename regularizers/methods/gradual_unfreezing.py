@@ -13,11 +13,9 @@ Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
-from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, require
+from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, Step, require
 from regularizers.registry import register
 from regularizers.search import Linear
 from regularizers.surgery.layers import stages
@@ -35,14 +33,14 @@ class GradualUnfreezing(Regularizer):
     """Let the stages join from the head down, evenly over the first `share` in [0, 1] of all steps."""
 
     share: float = 0.5
-    summary: ClassVar[str] = "the layers join the training one after the other from the top"
-    paper: ClassVar[str] = "Howard & Ruder 2018 (ACL), §3.3"
-    equation: ClassVar[str] = "g_l = 0 in stage l < top - floor(t * top / (share * steps))"
-    deviations: ClassVar[str] = "stages join over a share of the steps, not epoch by epoch"
-    off: ClassVar[tuple[str, ...]] = ("gradual_unfreezing(0)",)
-    search: ClassVar = {"share": Linear(0.1, 0.9)}
-    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
-    body_only: ClassVar[bool] = True
+    summary = "the layers join the training one after the other from the top"
+    paper = "Howard & Ruder 2018 (ACL), §3.3"
+    equation = "g_l = 0 in stage l < top - floor(t * top / (share * steps))"
+    deviations = "stages join over a share of the steps, not epoch by epoch"
+    off = ("gradual_unfreezing(0)",)
+    search = {"share": Linear(0.1, 0.9)}
+    sets = frozenset({TRAINED_WEIGHTS})
+    body_only = True
 
     def __post_init__(self) -> None:
         require(0 <= self.share <= 1, "the share of gradual_unfreezing must be in [0, 1]", self.share)
@@ -52,7 +50,7 @@ class GradualUnfreezing(Regularizer):
         self._stages, self._top = stages(context)
         return [name for name in context.parameters() if self._stages[name] < self._top]
 
-    def gradients(self, backward: Callable[[], None], context: Context) -> None:
+    def gradients(self, backward: Step, context: Context) -> None:
         """Take the gradients of the stages that do not train yet away."""
         backward()
         lowest = lowest_trained(context.training.step, context.training.steps, self.share, self._top)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from fisher.scores import published_ranking, site_scores
 from regularizers.base import DROPOUT_SITES, Context, Regularizer, SiteRate, require
@@ -54,14 +53,14 @@ class GuidedDropout(Regularizer):
     head: float = field(default=0.1, kw_only=True)
     fisher: str = field(default="estimate", kw_only=True)
     order: str = field(default="ranked", kw_only=True)
-    summary: ClassVar[str] = "dropout scheduled by the Fisher information of each site"
-    paper: ClassVar[str] = "Sharma et al. 2024"
-    equation: ClassVar[str] = "p(site) = p_upper - (p_upper - p_lower) * rank / (n - 1)"
-    off: ClassVar[tuple[str, ...]] = ("guided_dropout(0, 0, head=0)",)
-    deviations: ClassVar[str] = "bounds are arguments (the authors' code: 0.099 to 0; their text: 0.1)"
-    search: ClassVar = {"p_upper": Linear(0.02, 0.5, paper=0.1)}
+    summary = "dropout scheduled by the Fisher information of each site"
+    paper = "Sharma et al. 2024"
+    equation = "p(site) = p_upper - (p_upper - p_lower) * rank / (n - 1)"
+    off = ("guided_dropout(0, 0, head=0)",)
+    deviations = "bounds are arguments (the authors' code: 0.099 to 0; their text: 0.1)"
+    search = {"p_upper": Linear(0.02, 0.5, paper=0.1)}
     _headless = False  # whether the model has no dropout in its head
-    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
+    sets = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:
         ordered = 0 <= self.p_lower <= self.p_upper < 1

@@ -11,7 +11,7 @@ Reference: Yuan, Yuan, Tan, Huang, Huang 2023 (ACL), arXiv:2212.08853.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import nn
 
@@ -31,13 +31,13 @@ class HyPe(Regularizer):
 
     eps: float = 1e-5
     noise: str = field(default="normal", kw_only=True)
-    summary: ClassVar[str] = "noise on the hidden representations between the layers"
-    paper: ClassVar[str] = "Yuan et al. 2023 (ACL)"
-    equation: ClassVar[str] = "h_l <- h_l + e, e ~ N(0, eps^2) or U(-eps, eps)"
-    deviations: ClassVar[str] = "the first layer's input is perturbed too"
-    off: ClassVar[tuple[str, ...]] = ("hype(0)",)
-    search: ClassVar = {"eps": Log(1e-5, 0.1, paper=1e-5)}
-    body_only: ClassVar[bool] = True
+    summary = "noise on the hidden representations between the layers"
+    paper = "Yuan et al. 2023 (ACL)"
+    equation = "h_l <- h_l + e, e ~ N(0, eps^2) or U(-eps, eps)"
+    deviations = "the first layer's input is perturbed too"
+    off = ("hype(0)",)
+    search = {"eps": Log(1e-5, 0.1, paper=1e-5)}
+    body_only = True
 
     def __post_init__(self) -> None:
         require(self.eps >= 0, "eps of hype must be >= 0", self.eps)

@@ -9,14 +9,12 @@ Reference: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna 2016 (CVPR), arXiv:1512.0056
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Context, Output, Regularizer, SkipTrial, require
+from regularizers.base import Batch, Compute, Context, Output, Regularizer, SkipTrial, require
 from regularizers.registry import register
 from regularizers.search import Linear
 
@@ -32,13 +30,13 @@ class LabelSmoothing(Regularizer):
     """Move the share `e` in [0, 1) of the target to the uniform distribution."""
 
     e: float = 0.1
-    summary: ClassVar[str] = "soft targets"
-    paper: ClassVar[str] = "Szegedy et al. 2016 (CVPR), §7"
-    equation: ClassVar[str] = "L = (1 - e) * CE + e * mean_k(-log p_k)"
-    loss_order: ClassVar[int] = -2
-    off: ClassVar[tuple[str, ...]] = ("label_smoothing(0)",)
-    search: ClassVar = {"e": Linear(0.02, 0.3, paper=0.1)}
-    body_only: ClassVar[bool] = True
+    summary = "soft targets"
+    paper = "Szegedy et al. 2016 (CVPR), §7"
+    equation = "L = (1 - e) * CE + e * mean_k(-log p_k)"
+    loss_order = -2
+    off = ("label_smoothing(0)",)
+    search = {"e": Linear(0.02, 0.3, paper=0.1)}
+    body_only = True
 
     def __post_init__(self) -> None:
         require(0 <= self.e < 1, "e of label_smoothing must be in [0, 1)", self.e)
@@ -49,7 +47,7 @@ class LabelSmoothing(Regularizer):
             raise SkipTrial("label_smoothing needs a task with classes, got a regression head")
         return list(context.parameters())
 
-    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+    def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """Mix the inner loss with the uniform one."""
         inner = compute(batch)
         return Output((1 - self.e) * inner.loss + self.e * uniform_loss(inner.logits), inner.logits)

@@ -11,7 +11,7 @@ Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from regularizers.base import Context, Regularizer, require
 from regularizers.registry import register
@@ -25,13 +25,13 @@ class LayerwiseLR(Regularizer):
     """Learning rates that fall by the factor `decay` in (0, 1] from the head down to the embeddings; 1 is none."""
 
     decay: float = 0.95
-    summary: ClassVar[str] = "learning rates that fall from the head to the embeddings"
-    paper: ClassVar[str] = "Howard & Ruder 2018 (ACL), §3.2"
-    equation: ClassVar[str] = "lr_l = lr * d^(L - l)"
-    deviations: ClassVar[str] = "the pooler counts to the top; the default is usual for BERT, not the paper's 1/2.6"
-    off: ClassVar[tuple[str, ...]] = ("layerwise_lr(1)",)
-    search: ClassVar = {"decay": Linear(0.6, 0.99)}
-    body_only: ClassVar[bool] = True
+    summary = "learning rates that fall from the head to the embeddings"
+    paper = "Howard & Ruder 2018 (ACL), §3.2"
+    equation = "lr_l = lr * d^(L - l)"
+    deviations = "the pooler counts to the top; the default is usual for BERT, not the paper's 1/2.6"
+    off = ("layerwise_lr(1)",)
+    search = {"decay": Linear(0.6, 0.99)}
+    body_only = True
 
     def __post_init__(self) -> None:
         require(0 < self.decay <= 1, "the decay of layerwise_lr must be in (0, 1]", self.decay)

@@ -29,7 +29,7 @@ import contextlib
 import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -125,15 +125,13 @@ class LoRA(Regularizer):
     dropout: float = field(default=0.0, kw_only=True)
     mask: float = field(default=0.0, kw_only=True)
     dora: bool = field(default=False, kw_only=True)
-    summary: ClassVar[str] = "train a low-rank correction of frozen weights"
-    paper: ClassVar[str] = "Hu et al. 2022 (ICLR), eq. 3"
-    equation: ClassVar[str] = "W = W_0 + alpha / r * B A, W_0 frozen"
-    deviations: ClassVar[str] = (
-        "no dropout of its own unless given; merged for evaluation; defaults of alpha and lr not verified"
-    )
-    search: ClassVar = {"r": Choice((2, 4, 8, 16)), "lr": Log(1e-4, 1e-2, replaces="lr")}
-    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS, MIXED_WEIGHTS, STARTING_WEIGHTS})
-    body_only: ClassVar[bool] = True
+    summary = "train a low-rank correction of frozen weights"
+    paper = "Hu et al. 2022 (ICLR), eq. 3"
+    equation = "W = W_0 + alpha / r * B A, W_0 frozen"
+    deviations = "no dropout of its own unless given; merged for evaluation; defaults of alpha and lr not verified"
+    search = {"r": Choice((2, 4, 8, 16)), "lr": Log(1e-4, 1e-2, replaces="lr")}
+    sets = frozenset({TRAINED_WEIGHTS, MIXED_WEIGHTS, STARTING_WEIGHTS})
+    body_only = True
 
     def __post_init__(self) -> None:
         require(isinstance(self.r, int) and self.r >= 1, "r of lora must be an integer >= 1", self.r)

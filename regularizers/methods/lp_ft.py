@@ -12,11 +12,9 @@ Reference: Kumar, Raghunathan, Jones, Ma, Liang 2022 (ICLR), arXiv:2202.10054.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
-from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, require
+from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, Step, require
 from regularizers.registry import register
 from regularizers.search import Linear
 
@@ -27,14 +25,14 @@ class LPFT(Regularizer):
     """Train the head alone for the first `share` in [0, 1] of all steps; at 1 it is linear probing."""
 
     share: float = 0.5
-    summary: ClassVar[str] = "the head trains alone before the rest joins in"
-    paper: ClassVar[str] = "Kumar et al. 2022 (ICLR)"
-    equation: ClassVar[str] = "g = 0 outside the head while t <= share * steps"
-    deviations: ClassVar[str] = "one schedule of the learning rate for both parts; the division of the steps is ours"
-    off: ClassVar[tuple[str, ...]] = ("lp_ft(0)",)
-    search: ClassVar = {"share": Linear(0.1, 0.9)}
-    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
-    body_only: ClassVar[bool] = True
+    summary = "the head trains alone before the rest joins in"
+    paper = "Kumar et al. 2022 (ICLR)"
+    equation = "g = 0 outside the head while t <= share * steps"
+    deviations = "one schedule of the learning rate for both parts; the division of the steps is ours"
+    off = ("lp_ft(0)",)
+    search = {"share": Linear(0.1, 0.9)}
+    sets = frozenset({TRAINED_WEIGHTS})
+    body_only = True
 
     def __post_init__(self) -> None:
         require(0 <= self.share <= 1, "the share of lp_ft must be in [0, 1]", self.share)
@@ -43,7 +41,7 @@ class LPFT(Regularizer):
         """Returns what waits."""
         return [name for name in context.parameters() if name not in context.head]
 
-    def gradients(self, backward: Callable[[], None], context: Context) -> None:
+    def gradients(self, backward: Step, context: Context) -> None:
         """In the first part, take the body's gradients away."""
         backward()
         if context.training.step < self.share * context.training.steps:

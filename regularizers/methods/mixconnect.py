@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -36,13 +35,13 @@ class Mixconnect(ColumnMixing):
     """Mix toward `target` with masks of mean 1 - p and variance p (1 - p), p in [0, 1)."""
 
     mask: str = field(default="bernoulli", kw_only=True)
-    version: ClassVar[int] = 2
-    summary: ClassVar[str] = "mixout with a mask of any distribution"
-    paper: ClassVar[str] = "Lee, Cho, Kang 2020 (ICLR), eq. 4-5"
-    equation: ClassVar[str] = "w_mix = ((1-M)*u + M*w - (1-mu)*u) / mu, E M = mu = 1-p, Var M = p*(1-p)"
-    deviations: ClassVar[str] = "exact gradient, as for mixout"
-    example: ClassVar[str] = "mixconnect(w_pre, 0.5, mask=gaussian)"
-    off: ClassVar[tuple[str, ...]] = ("mixconnect(w_pre, 0)", "mixconnect(w_pre, 0, mask=gaussian)")
+    version = 2
+    summary = "mixout with a mask of any distribution"
+    paper = "Lee, Cho, Kang 2020 (ICLR), eq. 4-5"
+    equation = "w_mix = ((1-M)*u + M*w - (1-mu)*u) / mu, E M = mu = 1-p, Var M = p*(1-p)"
+    deviations = "exact gradient, as for mixout"
+    example = "mixconnect(w_pre, 0.5, mask=gaussian)"
+    off = ("mixconnect(w_pre, 0)", "mixconnect(w_pre, 0, mask=gaussian)")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,7 +24,6 @@ hardly sees and a global-norm clip does; `gradient=authors` is that variant.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -62,13 +61,13 @@ class Mixout(ColumnMixing):
     """
 
     mask: str = field(default="neuron", kw_only=True)
-    version: ClassVar[int] = 2
-    summary: ClassVar[str] = "swap random columns of the weights for a target's"
-    paper: ClassVar[str] = "Lee, Cho, Kang 2020 (ICLR), eq. 8"
-    equation: ClassVar[str] = "w_mix = (m*w + (1-m)*u - p*u) / (1-p), m ~ Bernoulli(1-p) per input feature"
-    deviations: ClassVar[str] = "exact gradient; the authors' code leaves out 1/(1-p) (gradient=authors)"
-    example: ClassVar[str] = "mixout(w_pre, 0.5)"
-    off: ClassVar[tuple[str, ...]] = ("mixout(w_pre, 0)", "mixout(0, 0, layers=all)")
+    version = 2
+    summary = "swap random columns of the weights for a target's"
+    paper = "Lee, Cho, Kang 2020 (ICLR), eq. 8"
+    equation = "w_mix = (m*w + (1-m)*u - p*u) / (1-p), m ~ Bernoulli(1-p) per input feature"
+    deviations = "exact gradient; the authors' code leaves out 1/(1-p) (gradient=authors)"
+    example = "mixout(w_pre, 0.5)"
+    off = ("mixout(w_pre, 0)", "mixout(0, 0, layers=all)")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,7 +1,6 @@
 """The checkpoint's own dropout, as its config says; what most fine-tuning scripts do without saying so."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from regularizers.base import DROPOUT_SITES, Context, Regularizer
 from regularizers.registry import register
@@ -13,10 +12,10 @@ from regularizers.surgery.sites import set_rate
 class ModelDefault(Regularizer):
     """Every dropout site keeps the probability that the checkpoint's config gives it; nothing decays."""
 
-    summary: ClassVar[str] = "the checkpoint's own dropout"
-    equation: ClassVar[str] = "p_site = config"
-    exempt: ClassVar[dict[str, str]] = {"off": "its strength is the checkpoint's"}
-    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES})
+    summary = "the checkpoint's own dropout"
+    equation = "p_site = config"
+    exempt = {"off": "its strength is the checkpoint's"}
+    sets = frozenset({DROPOUT_SITES})
 
     def attach(self, context: Context) -> list[str]:
         """Give every site its own probability back; returns the dropout modules."""

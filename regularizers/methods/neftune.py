@@ -11,7 +11,7 @@ Reference: Jain et al. 2023, arXiv:2310.05914. The paper's alpha of 5 was found 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,13 +48,13 @@ class NEFTune(Regularizer):
     """Add noise of magnitude `alpha` / sqrt(length * width) to the word embeddings; alpha >= 0."""
 
     alpha: float = 5.0
-    version: ClassVar[int] = 2
-    summary: ClassVar[str] = "noise on the word embeddings"
-    paper: ClassVar[str] = "Jain et al. 2023, alg. 1"
-    equation: ClassVar[str] = "x <- x + alpha / sqrt(length * d) * U(-1, 1)"
-    off: ClassVar[tuple[str, ...]] = ("neftune(0)",)
-    search: ClassVar = {"alpha": Log(1.0, 15.0, paper=5.0)}
-    body_only: ClassVar[bool] = True
+    version = 2
+    summary = "noise on the word embeddings"
+    paper = "Jain et al. 2023, alg. 1"
+    equation = "x <- x + alpha / sqrt(length * d) * U(-1, 1)"
+    off = ("neftune(0)",)
+    search = {"alpha": Log(1.0, 15.0, paper=5.0)}
+    body_only = True
 
     def __post_init__(self) -> None:
         require(self.alpha >= 0, "alpha of neftune must be >= 0", self.alpha)

@@ -11,7 +11,6 @@ Reference: Wu, Wu, Qi, Huang, Xie 2022 (ACL), arXiv:2202.12024.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -32,14 +31,14 @@ class NoisyTune(Regularizer):
     """Uniform noise in proportion to each tensor's standard deviation, of strength `strength` >= 0 (lambda)."""
 
     strength: float = 0.15
-    summary: ClassVar[str] = "noise on the pretrained weights before fine-tuning"
-    paper: ClassVar[str] = "Wu et al. 2022 (ACL), eq. 1"
-    equation: ClassVar[str] = "w <- w + (U(0, 1) - 1/2) * lambda * std(w), once"
-    deviations: ClassVar[str] = "the head and tensors of one element get no noise"
-    off: ClassVar[tuple[str, ...]] = ("noisytune(0)",)
-    search: ClassVar = {"strength": Linear(0.05, 0.3, paper=0.15)}
-    sets: ClassVar[frozenset[str]] = frozenset({STARTING_WEIGHTS})
-    body_only: ClassVar[bool] = True
+    summary = "noise on the pretrained weights before fine-tuning"
+    paper = "Wu et al. 2022 (ACL), eq. 1"
+    equation = "w <- w + (U(0, 1) - 1/2) * lambda * std(w), once"
+    deviations = "the head and tensors of one element get no noise"
+    off = ("noisytune(0)",)
+    search = {"strength": Linear(0.05, 0.3, paper=0.15)}
+    sets = frozenset({STARTING_WEIGHTS})
+    body_only = True
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of noisytune must be >= 0", self.strength)

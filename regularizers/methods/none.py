@@ -1,7 +1,6 @@
 """Plain fine-tuning: no dropout, no decay, nothing. The zero point of every comparison."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from regularizers.base import EVERYTHING, Context, Regularizer
 from regularizers.registry import register
@@ -12,11 +11,11 @@ from regularizers.registry import register
 class Nothing(Regularizer):
     """`none` minimises L(w); `head:none` leaves the head alone whatever the sum does elsewhere [Lee20 §6.3]."""
 
-    summary: ClassVar[str] = "plain fine-tuning"
-    equation: ClassVar[str] = "min L(w)"
-    off: ClassVar[tuple[str, ...]] = ("none",)
-    exempt: ClassVar[dict[str, str]] = {"touched": "it touches nothing", "acts": "it is the zero point"}
-    sets: ClassVar[frozenset[str]] = frozenset({EVERYTHING})
+    summary = "plain fine-tuning"
+    equation = "min L(w)"
+    off = ("none",)
+    exempt = {"touched": "it touches nothing", "acts": "it is the zero point"}
+    sets = frozenset({EVERYTHING})
 
     def attach(self, context: Context) -> list[str]:
         """It touches nothing."""

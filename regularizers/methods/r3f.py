@@ -14,11 +14,9 @@ of their code (fairseq, examples/rxf), whose README trains RTE with a strength o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
-from regularizers.base import Batch, Context, Output, Regularizer, require
+from regularizers.base import Batch, Compute, Context, Output, Regularizer, require
 from regularizers.methods._divergence import divergence
 from regularizers.registry import register
 from regularizers.search import Log
@@ -34,14 +32,14 @@ class R3F(Regularizer):
     strength: float = 1.0
     eps: float = field(default=1e-5, kw_only=True)
     noise: str = field(default="uniform", kw_only=True)
-    summary: ClassVar[str] = "noise on the word embeddings must not change the prediction"
-    paper: ClassVar[str] = "Aghajanyan et al. 2021 (ICLR)"
-    equation: ClassVar[str] = "L(x) + strength * (KL(f(x)||f(x+z)) + KL(f(x+z)||f(x))), z ~ U(-eps, eps) or N(0, eps^2)"
-    deviations: ClassVar[str] = "both passes reach the embeddings; the penalty of a regression is ours"
-    passes: ClassVar[tuple[int, int]] = (2, 2)
-    off: ClassVar[tuple[str, ...]] = ("r3f(0)",)
-    search: ClassVar = {"strength": Log(0.1, 5.0, paper=1.0), "eps": Log(1e-5, 0.1, paper=1e-5)}
-    body_only: ClassVar[bool] = True
+    summary = "noise on the word embeddings must not change the prediction"
+    paper = "Aghajanyan et al. 2021 (ICLR)"
+    equation = "L(x) + strength * (KL(f(x)||f(x+z)) + KL(f(x+z)||f(x))), z ~ U(-eps, eps) or N(0, eps^2)"
+    deviations = "both passes reach the embeddings; the penalty of a regression is ours"
+    passes = (2, 2)
+    off = ("r3f(0)",)
+    search = {"strength": Log(0.1, 5.0, paper=1.0), "eps": Log(1e-5, 0.1, paper=1e-5)}
+    body_only = True
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of r3f must be >= 0", self.strength)
@@ -53,7 +51,7 @@ class R3F(Regularizer):
         self._embeddings = WordEmbeddings(self.name, context)
         return self._embeddings.names
 
-    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+    def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """The loss without noise plus the divergence of the two passes."""
         clean = compute(batch)
         with self._embeddings.adding(lambda _, x: self.eps * noise_like(x, self.noise, context.generator)):

@@ -12,11 +12,9 @@ Reference: Wu et al. 2021 (NeurIPS), arXiv:2106.14448.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
-from regularizers.base import Batch, Context, Output, Regularizer, require
+from regularizers.base import Batch, Compute, Context, Output, Regularizer, require
 from regularizers.methods._divergence import divergence
 from regularizers.registry import register
 from regularizers.search import Log
@@ -28,21 +26,21 @@ class RDrop(Regularizer):
     """Penalise the disagreement of two passes with strength `strength` >= 0; at 0 the two losses are averaged."""
 
     strength: float = 1.0
-    summary: ClassVar[str] = "two forward passes under different dropout must agree"
-    paper: ClassVar[str] = "Wu et al. 2021 (NeurIPS)"
-    equation: ClassVar[str] = "(L1 + L2)/2 + a * (KL(P1||P2) + KL(P2||P1))/2, batch mean; regression: a * (y1 - y2)^2"
-    deviations: ClassVar[str] = "losses averaged, KL a batch mean; regression and the default strength are ours"
-    example: ClassVar[str] = "rdrop(1) + dropout(0.1)"
-    off: ClassVar[tuple[str, ...]] = ("rdrop(0)",)
-    passes: ClassVar[tuple[int, int]] = (2, 2)
+    summary = "two forward passes under different dropout must agree"
+    paper = "Wu et al. 2021 (NeurIPS)"
+    equation = "(L1 + L2)/2 + a * (KL(P1||P2) + KL(P2||P1))/2, batch mean; regression: a * (y1 - y2)^2"
+    deviations = "losses averaged, KL a batch mean; regression and the default strength are ours"
+    example = "rdrop(1) + dropout(0.1)"
+    off = ("rdrop(0)",)
+    passes = (2, 2)
     apart = 0.0  # the first disagreement that was not 0
-    search: ClassVar = {"strength": Log(0.1, 5.0)}
-    body_only: ClassVar[bool] = True
+    search = {"strength": Log(0.1, 5.0)}
+    body_only = True
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of rdrop must be >= 0", self.strength)
 
-    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+    def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """Average of two passes plus their disagreement; the logits are those of the first."""
         first, second = compute(batch), compute(batch)
         apart = divergence(first.logits, second.logits, batch["labels"])

@@ -17,14 +17,12 @@ Reference: Chen, Hou, Cui, Che, Liu, Yu 2020 (EMNLP), arXiv:2004.12651; code San
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, require
+from regularizers.base import Context, Regularizer, Step, require
 from regularizers.registry import register
 from regularizers.search import Choice, Linear, Log
 
@@ -48,17 +46,17 @@ class RecAdam(Regularizer):
     gamma: float = 5000
     k: float = field(default=0.5, kw_only=True)
     t0: float = field(default=0.1, kw_only=True)
-    summary: ClassVar[str] = "a pull toward w_pre that fades as the task fades in"
-    paper: ClassVar[str] = "Chen et al. 2020 (EMNLP), alg. 1"
-    equation: ClassVar[str] = "w <- w + s(t) * Adam(g) - lr * gamma * (1 - s(t)) * (w - w_pre), s a sigmoid of t"
-    deviations: ClassVar[str] = "t0 is a share of the steps; the pull never overshoots; training starts from w_pre"
-    search: ClassVar = {
+    summary = "a pull toward w_pre that fades as the task fades in"
+    paper = "Chen et al. 2020 (EMNLP), alg. 1"
+    equation = "w <- w + s(t) * Adam(g) - lr * gamma * (1 - s(t)) * (w - w_pre), s a sigmoid of t"
+    deviations = "t0 is a share of the steps; the pull never overshoots; training starts from w_pre"
+    search = {
         "gamma": Log(100, 10000, paper=5000),
         "k": Choice((0.05, 0.1, 0.2, 0.5, 1.0)),
         "t0": Linear(0.0, 0.5),
     }
-    body_only: ClassVar[bool] = True
-    exempt: ClassVar = {"decay": "biases and normalisation are pulled too, as in the authors' code"}
+    body_only = True
+    exempt = {"decay": "biases and normalisation are pulled too, as in the authors' code"}
 
     def __post_init__(self) -> None:
         require(self.gamma >= 0, "gamma of recadam must be >= 0", self.gamma)
@@ -69,7 +67,7 @@ class RecAdam(Regularizer):
         """Returns the parameters that are pulled."""
         return [name for name in context.parameters() if name not in context.head]
 
-    def update(self, apply: Callable[[], None], context: Context) -> None:
+    def update(self, apply: Step, context: Context) -> None:
         """Shorten the move that the rest of the sum makes, then pull."""
         weights = {p: name for name, p in context.parameters().items() if name not in context.head}
         before = {name: p.detach().clone() for p, name in weights.items()}

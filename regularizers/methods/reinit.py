@@ -11,7 +11,6 @@ Reference: Zhang, Wu, Katiyar, Weinberger, Artzi 2021 (ICLR), arXiv:2006.05987.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -37,13 +36,13 @@ class Reinit(Regularizer):
     """Start the top `k` >= 1 layers and the pooler from scratch."""
 
     k: int
-    summary: ClassVar[str] = "start the top layers from scratch"
-    paper: ClassVar[str] = "Zhang et al. 2021 (ICLR), §5"
-    equation: ClassVar[str] = "top k layers and pooler ~ N(0, 0.02^2), LayerNorm (1, 0)"
-    example: ClassVar[str] = "reinit(1)"
-    search: ClassVar = {"k": Layers(1, 6)}
-    sets: ClassVar[frozenset[str]] = frozenset({STARTING_WEIGHTS})
-    body_only: ClassVar[bool] = True
+    summary = "start the top layers from scratch"
+    paper = "Zhang et al. 2021 (ICLR), §5"
+    equation = "top k layers and pooler ~ N(0, 0.02^2), LayerNorm (1, 0)"
+    example = "reinit(1)"
+    search = {"k": Layers(1, 6)}
+    sets = frozenset({STARTING_WEIGHTS})
+    body_only = True
 
     def __post_init__(self) -> None:
         require(isinstance(self.k, int) and self.k >= 1, "k of reinit must be an integer >= 1", self.k)

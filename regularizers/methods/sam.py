@@ -11,14 +11,13 @@ Reference: Foret et al. 2021 (ICLR), arXiv:2010.01412.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, require
+from regularizers.base import Context, Regularizer, Step, require
 from regularizers.registry import register
 from regularizers.search import Log
 from regularizers.surgery.swapping import swapped_parameters
@@ -38,12 +37,12 @@ class SAM(Regularizer):
     """Gradient at the worst point within distance `rho` >= 0; at 0 it is that of plain fine-tuning, computed twice."""
 
     rho: float = 0.05
-    summary: ClassVar[str] = "gradient at the worst point nearby"
-    paper: ClassVar[str] = "Foret et al. 2021 (ICLR), eq. 2-3"
-    equation: ClassVar[str] = "w <- w - step(grad L(w + rho * g / ||g||)), g = grad L(w)"
-    off: ClassVar[tuple[str, ...]] = ("sam(0)",)
-    passes: ClassVar[tuple[int, int]] = (2, 2)
-    search: ClassVar = {"rho": Log(0.01, 0.2, paper=0.05)}
+    summary = "gradient at the worst point nearby"
+    paper = "Foret et al. 2021 (ICLR), eq. 2-3"
+    equation = "w <- w - step(grad L(w + rho * g / ||g||)), g = grad L(w)"
+    off = ("sam(0)",)
+    passes = (2, 2)
+    search = {"rho": Log(0.01, 0.2, paper=0.05)}
 
     def __post_init__(self) -> None:
         require(self.rho >= 0, "rho of sam must be >= 0", self.rho)
@@ -52,7 +51,7 @@ class SAM(Regularizer):
         """It moves everything in scope that trains."""
         return list(context.parameters())
 
-    def gradients(self, backward: Callable[[], None], context: Context) -> None:
+    def gradients(self, backward: Step, context: Context) -> None:
         """Climb, take the gradient there, come back."""
         backward()
         moved = {name: p for name, p in context.parameters().items() if p.grad is not None}

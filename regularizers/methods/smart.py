@@ -15,14 +15,12 @@ Reference: Jiang, He, Chen, Liu, Gao, Zhao 2020 (ACL), arXiv:1911.03437; code na
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import Batch, Context, Output, Regularizer, require
+from regularizers.base import Batch, Compute, Context, Output, Regularizer, require
 from regularizers.methods._divergence import divergence
 from regularizers.registry import register
 from regularizers.search import Log
@@ -53,16 +51,16 @@ class SMART(Regularizer):
     strength: float = 1.0
     step: float = field(default=1e-3, kw_only=True)
     sigma: float = field(default=1e-5, kw_only=True)
-    summary: ClassVar[str] = "the worst small change of the embeddings must not change much"
-    paper: ClassVar[str] = "Jiang et al. 2020 (ACL)"
-    equation: ClassVar[str] = "L(x) + strength * symKL(f(x), f(x + step * g/||g||_inf)), g = grad_z KL(f(x)||f(x+z))"
-    deviations: ClassVar[str] = "the smoothness term alone, without Bregman proximal point optimisation"
-    passes: ClassVar[tuple[int, int]] = (3, 3)
-    forward: ClassVar[str] = "stock"  # packed, the search direction differs by more than rounding (ModernBERT)
-    off: ClassVar[tuple[str, ...]] = ("smart(0)",)
-    search: ClassVar = {"strength": Log(0.1, 10.0, paper=1.0), "step": Log(1e-4, 0.1, paper=1e-3)}
-    body_only: ClassVar[bool] = True
-    exempt: ClassVar = {"gradient": "the worst change depends on the weights and is held fixed, as in the paper"}
+    summary = "the worst small change of the embeddings must not change much"
+    paper = "Jiang et al. 2020 (ACL)"
+    equation = "L(x) + strength * symKL(f(x), f(x + step * g/||g||_inf)), g = grad_z KL(f(x)||f(x+z))"
+    deviations = "the smoothness term alone, without Bregman proximal point optimisation"
+    passes = (3, 3)
+    forward = "stock"  # packed, the search direction differs by more than rounding (ModernBERT)
+    off = ("smart(0)",)
+    search = {"strength": Log(0.1, 10.0, paper=1.0), "step": Log(1e-4, 0.1, paper=1e-3)}
+    body_only = True
+    exempt = {"gradient": "the worst change depends on the weights and is held fixed, as in the paper"}
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of smart must be >= 0", self.strength)
@@ -74,7 +72,7 @@ class SMART(Regularizer):
         self._embeddings = WordEmbeddings(self.name, context)
         return self._embeddings.names
 
-    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+    def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """The loss plus the divergence from the prediction at the worst change."""
         clean = compute(batch)
         ascent = self.ascent(compute, batch, clean.logits.detach(), context)
@@ -83,7 +81,7 @@ class SMART(Regularizer):
         apart = 2 * divergence(clean.logits, worst.logits, batch["labels"])
         return clean._replace(loss=clean.loss + self.strength * apart)
 
-    def ascent(self, compute: Callable[[Batch], Output], batch: Batch, clean: Tensor, context: Context) -> list[Tensor]:
+    def ascent(self, compute: Compute, batch: Batch, clean: Tensor, context: Context) -> list[Tensor]:
         """The direction of steepest ascent, one (rows, tokens, width) for every result of the table."""
         noises: list[Tensor] = []
 

@@ -16,14 +16,12 @@ Reference: Tian, Huang, Kira 2024 (NeurIPS), arXiv:2411.01713; code GT-RIPL/Sele
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, require
+from regularizers.base import Context, Regularizer, Step, require
 from regularizers.registry import register
 from regularizers.search import Log
 
@@ -48,13 +46,13 @@ class SPD(Regularizer):
     """Take back the share `strength` >= 0 of the distance from w_pre that a doubtful step adds; at 1 all of it."""
 
     strength: float = 1.0
-    summary: ClassVar[str] = "take back what doubtful steps add to the distance from w_pre"
-    paper: ClassVar[str] = "Tian et al. 2024 (NeurIPS), eq. 3, 4, 9"
-    equation: ClassVar[str] = "w <- w' - strength * r * (w' - w_pre) where -<g, w - w_pre> < 0, r: growth of the norm"
-    deviations: ClassVar[str] = "the head is left alone"
-    off: ClassVar[tuple[str, ...]] = ("spd(0)",)
-    search: ClassVar = {"strength": Log(0.05, 2.0)}
-    body_only: ClassVar[bool] = True
+    summary = "take back what doubtful steps add to the distance from w_pre"
+    paper = "Tian et al. 2024 (NeurIPS), eq. 3, 4, 9"
+    equation = "w <- w' - strength * r * (w' - w_pre) where -<g, w - w_pre> < 0, r: growth of the norm"
+    deviations = "the head is left alone"
+    off = ("spd(0)",)
+    search = {"strength": Log(0.05, 2.0)}
+    body_only = True
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, "the strength of spd must be >= 0", self.strength)
@@ -63,7 +61,7 @@ class SPD(Regularizer):
         """Returns the parameters that are decayed."""
         return [name for name in context.parameters() if name not in context.head]
 
-    def update(self, apply: Callable[[], None], context: Context) -> None:
+    def update(self, apply: Step, context: Context) -> None:
         """Note where the gradient points, step, and take back."""
         weights = {name: p for name, p in context.parameters().items() if name not in context.head}
         targets = {name: context.initial[name].to(p) for name, p in weights.items()}

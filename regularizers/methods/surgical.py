@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, require
 from regularizers.registry import register
@@ -37,14 +37,14 @@ class Surgical(Regularizer):
 
     k: int
     fisher: str = field(default="estimate", kw_only=True)
-    summary: ClassVar[str] = "train only the layers of highest Fisher score"
-    paper: ClassVar[str] = "Lodha et al. 2023 (Findings of EMNLP)"
-    equation: ClassVar[str] = "g_layer = 0 unless sum F over the layer is among the k highest"
-    deviations: ClassVar[str] = "F of the pretraining loss by default, not of the task; no dropout of its own"
-    example: ClassVar[str] = "surgical(1)"
-    search: ClassVar = {"k": Layers(1, 12)}
-    sets: ClassVar[frozenset[str]] = frozenset({TRAINED_WEIGHTS})
-    body_only: ClassVar[bool] = True
+    summary = "train only the layers of highest Fisher score"
+    paper = "Lodha et al. 2023 (Findings of EMNLP)"
+    equation = "g_layer = 0 unless sum F over the layer is among the k highest"
+    deviations = "F of the pretraining loss by default, not of the task; no dropout of its own"
+    example = "surgical(1)"
+    search = {"k": Layers(1, 12)}
+    sets = frozenset({TRAINED_WEIGHTS})
+    body_only = True
 
     def __post_init__(self) -> None:
         require(isinstance(self.k, int) and self.k >= 1, "k of surgical must be a whole number >= 1", self.k)

@@ -15,11 +15,9 @@ Reference: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson 2018 (UAI), arXiv:1803
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
-from regularizers.base import Context, require
+from regularizers.base import Context, Step, require
 from regularizers.methods._averaging import Averaging
 from regularizers.registry import register
 from regularizers.search import Linear
@@ -31,17 +29,17 @@ class SWA(Averaging):
     """Evaluate the mean of the weights after the last `share` in [0, 1] of all steps."""
 
     share: float = 0.25
-    summary: ClassVar[str] = "evaluate the mean of the weights of the last steps"
-    paper: ClassVar[str] = "Izmailov et al. 2018 (UAI), alg. 1"
-    equation: ClassVar[str] = "v <- (v * n + w) / (n + 1) in the last steps; v is evaluated"
-    deviations: ClassVar[str] = "averaged after every step; the learning rate is the protocol's"
-    off: ClassVar[tuple[str, ...]] = ("swa(0)",)
-    search: ClassVar = {"share": Linear(0.05, 0.75)}
+    summary = "evaluate the mean of the weights of the last steps"
+    paper = "Izmailov et al. 2018 (UAI), alg. 1"
+    equation = "v <- (v * n + w) / (n + 1) in the last steps; v is evaluated"
+    deviations = "averaged after every step; the learning rate is the protocol's"
+    off = ("swa(0)",)
+    search = {"share": Linear(0.05, 0.75)}
 
     def __post_init__(self) -> None:
         require(0 <= self.share <= 1, "the share of swa must be in [0, 1]", self.share)
 
-    def update(self, apply: Callable[[], None], context: Context) -> None:
+    def update(self, apply: Step, context: Context) -> None:
         """Take the weights after the step into the mean, in the last part of the training."""
         apply()
         if context.training.step + 1 > (1 - self.share) * context.training.steps:

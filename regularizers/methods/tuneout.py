@@ -12,7 +12,7 @@ Costs two matrix products per layer in training.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -114,15 +114,15 @@ class Tuneout(Regularizer):
 
     p: float
     layers: str = field(default="paper", kw_only=True)
-    version: ClassVar[int] = 3
-    summary: ClassVar[str] = "dropout on the difference to the pretrained weights"
-    paper: ClassVar[str] = "Barone et al. 2017 (EMNLP)"
-    equation: ClassVar[str] = "y = x W_pre^T + (m*x / (1-p)) (W - W_pre)^T, m ~ Bernoulli(1-p) per example and feature"
-    deviations: ClassVar[str] = "the equation is our reading; not checked against the paper's text"
-    example: ClassVar[str] = "tuneout(0.1)"
-    off: ClassVar[tuple[str, ...]] = ("tuneout(0)",)
-    search: ClassVar = {"p": Linear(0.05, 0.7)}
-    sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
+    version = 3
+    summary = "dropout on the difference to the pretrained weights"
+    paper = "Barone et al. 2017 (EMNLP)"
+    equation = "y = x W_pre^T + (m*x / (1-p)) (W - W_pre)^T, m ~ Bernoulli(1-p) per example and feature"
+    deviations = "the equation is our reading; not checked against the paper's text"
+    example = "tuneout(0.1)"
+    off = ("tuneout(0)",)
+    search = {"p": Linear(0.05, 0.7)}
+    sets = frozenset({MIXED_WEIGHTS})
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, "p of tuneout must be in [0, 1)", self.p)

@@ -17,14 +17,23 @@ scaled down with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import ATTENTION_NOISE, DROPOUT_SITES, Batch, Context, Output, Regularizer, require
+from regularizers.base import (
+    ATTENTION_NOISE,
+    DROPOUT_SITES,
+    Batch,
+    Compute,
+    Context,
+    Output,
+    Regularizer,
+    Step,
+    require,
+)
 from regularizers.registry import register
 from regularizers.search import Linear, Log
 from regularizers.surgery.noise import StepNoise, attach_noise, holder
@@ -64,12 +73,12 @@ class VariationalDropout(Regularizer):
 
     p: float = 0.1
     lr: float = field(default=0.01, kw_only=True)
-    summary: ClassVar[str] = "Gaussian dropout with learned strengths"
-    paper: ClassVar[str] = "Kingma, Salimans, Welling 2015 (NeurIPS)"
-    equation: ClassVar[str] = "h <- h * e, e ~ N(1, alpha); L + KL(alpha) / n"
-    deviations: ClassVar[str] = "one alpha per dropout site, with a learning rate of its own"
-    search: ClassVar = {"p": Linear(0.02, 0.5), "lr": Log(1e-3, 0.1)}
-    sets: ClassVar[frozenset[str]] = frozenset({DROPOUT_SITES, ATTENTION_NOISE})
+    summary = "Gaussian dropout with learned strengths"
+    paper = "Kingma, Salimans, Welling 2015 (NeurIPS)"
+    equation = "h <- h * e, e ~ N(1, alpha); L + KL(alpha) / n"
+    deviations = "one alpha per dropout site, with a learning rate of its own"
+    search = {"p": Linear(0.02, 0.5), "lr": Log(1e-3, 0.1)}
+    sets = frozenset({DROPOUT_SITES, ATTENTION_NOISE})
 
     def __post_init__(self) -> None:
         require(0 < self.p <= 0.5, "p of variational_dropout must be in (0, 0.5], so that alpha <= 1", self.p)
@@ -100,7 +109,7 @@ class VariationalDropout(Regularizer):
         """A new stream of noise; micro-batches of a step go on with it."""
         self._stream.reseed(context)
 
-    def loss(self, compute: Callable[[Batch], Output], batch: Batch, context: Context) -> Output:
+    def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """Add the divergence of all units over the number of training examples."""
         inner = compute(batch)
         units = torch.tensor([noise.units for noise in self._noises])
@@ -108,7 +117,7 @@ class VariationalDropout(Regularizer):
         penalty = (divergence(alphas) * units.to(alphas, non_blocking=True)).sum() / context.examples
         return inner._replace(loss=inner.loss + penalty)
 
-    def update(self, apply: Callable[[], None], context: Context) -> None:
+    def update(self, apply: Step, context: Context) -> None:
         """Keep alpha <= 1 after every step."""
         apply()
         for log_alpha in self._alphas.values():

@@ -13,14 +13,12 @@ the coupled form is divided by the gradients' scale and moves weights that have 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import Context, Regularizer, require
+from regularizers.base import Context, Regularizer, Step, require
 from regularizers.registry import register
 from regularizers.search import Log
 from regularizers.surgery.layers import norm_prefixes
@@ -52,15 +50,13 @@ class WeightDecay(Regularizer):
     target: str
     strength: float
     form: str = field(default="decoupled", kw_only=True)
-    summary: ClassVar[str] = "weight decay toward 0, w_pre or the head's start"
-    paper: ClassVar[str] = "Devlin et al. 2018; Wiese et al. 2017; Lee et al. 2020 §2"
-    equation: ClassVar[str] = "w <- w - lr * lambda * (w - u)"
-    deviations: ClassVar[str] = (
-        "decoupled by default, as in BERT's optimizer; the penalty of [Lee20 §2] is form=coupled"
-    )
-    example: ClassVar[str] = "wdecay(w_pre, 0.01)"
-    off: ClassVar[tuple[str, ...]] = ("wdecay(w_pre, 0)", "wdecay(0, 0)")
-    search: ClassVar = {"strength": Log(1e-3, 1.0, paper=0.01)}
+    summary = "weight decay toward 0, w_pre or the head's start"
+    paper = "Devlin et al. 2018; Wiese et al. 2017; Lee et al. 2020 §2"
+    equation = "w <- w - lr * lambda * (w - u)"
+    deviations = "decoupled by default, as in BERT's optimizer; the penalty of [Lee20 §2] is form=coupled"
+    example = "wdecay(w_pre, 0.01)"
+    off = ("wdecay(w_pre, 0)", "wdecay(0, 0)")
+    search = {"strength": Log(1e-3, 1.0, paper=0.01)}
 
     def __post_init__(self) -> None:
         require(self.target in ("0", "w_pre", "w_0"), "the target of wdecay must be 0, w_pre or w_0", self.target)
@@ -82,7 +78,7 @@ class WeightDecay(Regularizer):
         self._targets = None if self.target == "0" else [context.initial[name] for name in names]
         return names
 
-    def gradients(self, backward: Callable[[], None], context: Context) -> None:
+    def gradients(self, backward: Step, context: Context) -> None:
         """Coupled form: add lambda * (w - u) to the gradients."""
         backward()
         self._follow()
@@ -92,7 +88,7 @@ class WeightDecay(Regularizer):
                     pull = weight.detach() if self._targets is None else weight.detach() - self._targets[at]
                     weight.grad.add_(pull, alpha=self.strength)
 
-    def update(self, apply: Callable[[], None], context: Context) -> None:
+    def update(self, apply: Step, context: Context) -> None:
         """Decoupled form: decay with the learning rate of each parameter's group, then the optimizer's step."""
         self._follow()
         if self.form == "decoupled" and self._weights:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,14 +35,14 @@ class WiseFT(Regularizer):
     """Evaluate the share `a` in [0, 1] of the way from the start to the fine-tuned weights."""
 
     a: float = 0.5
-    version: ClassVar[int] = 2
-    summary: ClassVar[str] = "evaluate between the start and the fine-tuned weights"
-    paper: ClassVar[str] = "Wortsman et al. 2022 (CVPR)"
-    equation: ClassVar[str] = "v = (1 - a) * w_pre + a * w; v is evaluated"
-    deviations: ClassVar[str] = "the head, which has no pretrained start, is not averaged"
-    body_only: ClassVar[bool] = True
-    off: ClassVar[tuple[str, ...]] = ("wise_ft(1)",)
-    search: ClassVar = {"a": Linear(0.1, 0.9, paper=0.5)}
+    version = 2
+    summary = "evaluate between the start and the fine-tuned weights"
+    paper = "Wortsman et al. 2022 (CVPR)"
+    equation = "v = (1 - a) * w_pre + a * w; v is evaluated"
+    deviations = "the head, which has no pretrained start, is not averaged"
+    body_only = True
+    off = ("wise_ft(1)",)
+    search = {"a": Linear(0.1, 0.9, paper=0.5)}
 
     def __post_init__(self) -> None:
         require(0 <= self.a <= 1, "a of wise_ft must be in [0, 1]", self.a)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -29,9 +29,9 @@ class ColumnMixing(Regularizer):
     p: float
     layers: str = field(default="paper", kw_only=True)
     gradient: str = field(default="exact", kw_only=True)
-    search: ClassVar = {"p": Linear(0.1, 0.9, paper=0.7)}
-    sets: ClassVar[frozenset[str]] = frozenset({MIXED_WEIGHTS})
-    per_weight: ClassVar[bool] = False
+    search = {"p": Linear(0.1, 0.9, paper=0.7)}
+    sets = frozenset({MIXED_WEIGHTS})
+    per_weight = False
 
     def __post_init__(self) -> None:
         check_target(self.name, self.target)
