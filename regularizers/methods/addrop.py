@@ -23,10 +23,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import ATTENTION_NOISE, Batch, Compute, Context, Output, Regularizer, require
+from regularizers.base import ATTENTION_NOISE, Batch, Compute, Context, Output, require
+from regularizers.methods._site_noise import StreamNoise
 from regularizers.registry import register
 from regularizers.search import Linear
-from regularizers.surgery.noise import StepNoise, attach_noise, attention_sites
+from regularizers.surgery.noise import attention_sites
 
 ROUNDING = 1e-6  # (1 - p) n is a whole number up to this
 
@@ -74,7 +75,7 @@ class AttentionMasks:
 
 @register("addrop")
 @dataclass
-class ADDrop(Regularizer):
+class ADDrop(StreamNoise):
     """Drop with probability `q` in [0, 1) each of the share `p` in [0, 1] of keys with the highest attribution."""
 
     p: float = 0.3
@@ -95,15 +96,9 @@ class ADDrop(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Put the masks on every attention; returns the modules that hold its probability."""
-        self._stream, self._attentions = StepNoise(), AttentionMasks()
-        sites = attention_sites(context, self.name)
-        for site in sites if self.p * self.q > 0 else []:
-            attach_noise(context.model, site, self._attentions)
-        return [site.module for site in sites]
-
-    def draw(self, context: Context) -> None:
-        """A new stream of draws; micro-batches of a step go on with it."""
-        self._stream.reseed(context)
+        self._attentions = AttentionMasks()
+        noise = self._attentions if self.p * self.q > 0 else None
+        return self.put_noise(context, attention_sites(context, self.name), noise)
 
     def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """The loss under masks by the attribution of a first pass, or in every second step the loss as it is."""

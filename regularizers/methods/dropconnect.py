@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
+from regularizers.base import Context
 from regularizers.registry import register
 from regularizers.search import Linear
 from regularizers.surgery.mixing import convert_to_mixed, mixconnect
-from regularizers.surgery.mixing_method import check_layers, check_layers_scope, draw_per_weight
+from regularizers.surgery.mixing_method import OnLayers, draw_per_weight
 
 
 def dropconnect(weight: Tensor, p: float, mask: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def dropconnect(weight: Tensor, p: float, mask: Tensor) -> Tensor:
 
 @register("dropconnect")
 @dataclass
-class Dropconnect(Regularizer):
+class Dropconnect(OnLayers):
     """Drop every weight of the linear layers in scope with probability `p` in [0, 1)."""
 
     p: float
@@ -42,15 +42,6 @@ class Dropconnect(Regularizer):
     example = "dropconnect(0.1)"
     off = ("dropconnect(0)",)
     search = {"p": Linear(0.05, 0.7, paper=0.5)}
-    sets = frozenset({MIXED_WEIGHTS})
-
-    def __post_init__(self) -> None:
-        require(0 <= self.p < 1, "p of dropconnect must be in [0, 1)", self.p)
-        check_layers(self.name, self.layers)
-
-    def check_scope(self, scope: str) -> None:
-        """The head is acted on as a whole."""
-        check_layers_scope(self.name, self.layers, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Turn the layers in scope into mixed ones with target 0; returns their names."""

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import ATTENTION_NOISE, Context, Regularizer, require
+from regularizers.base import ATTENTION_NOISE, Context, require
+from regularizers.methods._site_noise import StreamNoise
 from regularizers.registry import register
 from regularizers.search import Linear
-from regularizers.surgery.noise import StepNoise, attach_noise, attention_sites
+from regularizers.surgery.noise import attention_sites
 
 
 def head_factors(kept: Tensor) -> Tensor:
@@ -29,22 +30,9 @@ def head_factors(kept: Tensor) -> Tensor:
     return torch.where(count > 0, kept * (kept.shape[1] / count.clamp(min=1)), 1.0)
 
 
-class HeadNoise:
-    """What sits on an attention: draws which heads of each example are kept."""
-
-    def __init__(self, p: float, stream: StepNoise) -> None:
-        self.p = p
-        self.stream = stream
-
-    def __call__(self, module: nn.Module, x: Tensor) -> Tensor:
-        """x (batch, heads, tokens, tokens)."""
-        drawn = torch.rand(x.shape[:2], generator=self.stream.on(x.device), device=x.device)
-        return x * head_factors((drawn >= self.p).to(x.dtype))[:, :, None, None]
-
-
 @register("drophead")
 @dataclass
-class DropHead(Regularizer):
+class DropHead(StreamNoise):
     """Drop every attention head with probability `p` in [0, 1)."""
 
     p: float
@@ -63,12 +51,9 @@ class DropHead(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Put the noise on every attention; returns the modules that hold its probability."""
-        self._stream = StepNoise()
-        sites = attention_sites(context, self.name)
-        for site in sites if self.p > 0 else []:
-            attach_noise(context.model, site, HeadNoise(self.p, self._stream))
-        return [site.module for site in sites]
+        return self.put_noise(context, attention_sites(context, self.name), self.noise if self.p > 0 else None)
 
-    def draw(self, context: Context) -> None:
-        """A new stream of draws; micro-batches of a step go on with it."""
-        self._stream.reseed(context)
+    def noise(self, module: nn.Module, x: Tensor) -> Tensor:
+        """Draw which heads of each example are kept; x (batch, heads, tokens, tokens)."""
+        drawn = torch.rand(x.shape[:2], generator=self._stream.on(x.device), device=x.device)
+        return x * head_factors((drawn >= self.p).to(x.dtype))[:, :, None, None]

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from regularizers.base import ATTENTION_NOISE, DROPOUT_SITES, Context, Regularizer, require
+from regularizers.base import ATTENTION_NOISE, DROPOUT_SITES, Context, require
+from regularizers.methods._site_noise import StreamNoise
 from regularizers.registry import register
 from regularizers.search import Linear
-from regularizers.surgery.noise import StepNoise, attach_noise
 
 
 def gaussian_dropout(x: Tensor, p: float, noise: Tensor) -> Tensor:
@@ -28,20 +28,9 @@ def gaussian_dropout(x: Tensor, p: float, noise: Tensor) -> Tensor:
     return x if p == 0 else x * (1 + math.sqrt(p / (1 - p)) * noise)
 
 
-class GaussianNoise:
-    """The noise of one strength at all its sites."""
-
-    def __init__(self, p: float, stream: StepNoise) -> None:
-        self.p, self.stream = p, stream
-
-    def __call__(self, module: nn.Module, x: Tensor) -> Tensor:
-        """x of any shape, every element with noise of its own."""
-        return gaussian_dropout(x, self.p, self.stream.normal(x))
-
-
 @register("gaussian_dropout")
 @dataclass
-class GaussianDropout(Regularizer):
+class GaussianDropout(StreamNoise):
     """Multiplicative Gaussian noise of variance p / (1 - p) at every dropout site in scope, p in [0, 1)."""
 
     p: float = 0.1
@@ -58,12 +47,8 @@ class GaussianDropout(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Put the noise at every site in scope; returns the modules that hold their probabilities."""
-        self._stream = StepNoise()
-        sites = context.dropout_sites()
-        for site in sites if self.p > 0 else []:
-            attach_noise(context.model, site, GaussianNoise(self.p, self._stream))
-        return [site.module for site in sites]
+        return self.put_noise(context, context.dropout_sites(), self.noise if self.p > 0 else None)
 
-    def draw(self, context: Context) -> None:
-        """A new stream of noise; micro-batches of a step go on with it."""
-        self._stream.reseed(context)
+    def noise(self, module: nn.Module, x: Tensor) -> Tensor:
+        """x of any shape, every element with noise of its own."""
+        return gaussian_dropout(x, self.p, self._stream.normal(x))

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
+from regularizers.base import Context
+from regularizers.methods._site_noise import StreamNoise
 from regularizers.registry import register
 from regularizers.search import Linear
-from regularizers.surgery.mixing_method import check_layers, check_layers_scope
+from regularizers.surgery.mixing_method import OnLayers
 from regularizers.surgery.noise import StepNoise
 
 
@@ -42,11 +43,12 @@ def tuneout(x: Tensor, weight: Tensor, target: Tensor, p: float, mask: Tensor) -
     return nn.functional.linear(x, target) + nn.functional.linear(mask * x / (1 - p), weight - target)
 
 
-class Examples:
+class Examples(StepNoise):
     """Masks per example, and where the examples lie: packed batches concatenate them into one row of tokens."""
 
     def __init__(self) -> None:
-        self.stream, self.lengths = StepNoise(), ()
+        super().__init__()
+        self.lengths: tuple[int, ...] = ()
 
     def __call__(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
         """Forward hook of the base model: remember the lengths of a packed row, in order."""
@@ -56,7 +58,7 @@ class Examples:
         """Bernoulli(1 - p) per example and feature, shaped to meet x (..., in)."""
         spans = self.spans(x)
         count = len(spans) or x.shape[0]
-        kept = torch.rand((count, x.shape[-1]), generator=self.stream.on(x.device), device=x.device) >= p
+        kept = torch.rand((count, x.shape[-1]), generator=self.on(x.device), device=x.device) >= p
         if spans:
             return kept.repeat_interleave(torch.tensor(spans, device=x.device), 0).unsqueeze(0).to(x.dtype)
         return kept.view(count, *(1 for _ in x.shape[1:-1]), x.shape[-1]).to(x.dtype)
@@ -71,45 +73,36 @@ class Examples:
 
 
 class Tuned(nn.Module):
-    """What a layer has next to its own weight: the target as a buffer, p and the masks' source."""
+    """A linear layer with tuneout in training; next to its weight it has the target, p and the masks' source."""
 
+    weight: Tensor
+    bias: Any
     tune_target: Tensor
     tune_p: float
     tune_examples: Examples
 
-    def tuned(self, x: Tensor, weight: Tensor, target: Tensor) -> Tensor:
-        """The product in training; weight and target (out, in)."""
-        mask = self.tune_examples.mask(x, self.tune_p)
-        return tuneout(x, weight, target, self.tune_p, mask)
-
-
-class TunedLinear(Tuned, nn.Linear):
-    """`nn.Linear` with tuneout in training."""
-
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out)."""
         if not self.training or self.tune_p == 0:
             return super().forward(x)
-        product = self.tuned(x, self.weight, self.tune_target)
+        weight, target = self.weight, self.tune_target
+        if isinstance(self, Conv1D):
+            weight, target = weight.t(), target.t()
+        product = tuneout(x, weight, target, self.tune_p, self.tune_examples.mask(x, self.tune_p))
         return product if self.bias is None else product + self.bias
 
 
+class TunedLinear(Tuned, nn.Linear):
+    """`nn.Linear` with tuneout."""
+
+
 class TunedConv1D(Tuned, Conv1D):
-    """GPT-2's linear layer, whose weight lies (in, out), likewise."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (..., in) -> (..., out)."""
-        if not self.training or self.tune_p == 0:
-            return super().forward(x)
-        return self.tuned(x, self.weight.t(), self.tune_target.t()) + self.bias
+    """GPT-2's linear layer, whose weight lies (in, out), with tuneout."""
 
 
 @register("tuneout")
 @dataclass
-class Tuneout(Regularizer):
+class Tuneout(OnLayers, StreamNoise):
     """Drop the input of what fine-tuning added to the layers in scope with probability `p` in [0, 1)."""
 
     p: float
@@ -122,29 +115,16 @@ class Tuneout(Regularizer):
     example = "tuneout(0.1)"
     off = ("tuneout(0)",)
     search = {"p": Linear(0.05, 0.7)}
-    sets = frozenset({MIXED_WEIGHTS})
-
-    def __post_init__(self) -> None:
-        require(0 <= self.p < 1, "p of tuneout must be in [0, 1)", self.p)
-        check_layers(self.name, self.layers)
-
-    def check_scope(self, scope: str) -> None:
-        """The head is acted on as a whole."""
-        check_layers_scope(self.name, self.layers, scope)
 
     def attach(self, context: Context) -> list[str]:
         """Give the layers in scope their target and masks; returns their names."""
         names = context.mixed_layers(self.layers)
-        self._examples = Examples()
+        self._stream = Examples()
         for name in names:
             layer: Any = context.model.get_submodule(name)
             layer.__class__ = TunedConv1D if isinstance(layer, Conv1D) else TunedLinear
-            layer.tune_p, layer.tune_examples = self.p, self._examples
+            layer.tune_p, layer.tune_examples = self.p, self._stream
             layer.register_buffer("tune_target", context.initial[f"{name}.weight"].detach().clone())
         base = getattr(context.model, "base_model", context.model)
-        base.register_forward_pre_hook(self._examples, with_kwargs=True)
+        base.register_forward_pre_hook(self._stream, with_kwargs=True)
         return names
-
-    def draw(self, context: Context) -> None:
-        """A new stream of masks."""
-        self._examples.stream.reseed(context)

@@ -30,10 +30,10 @@ from regularizers.base import (
     Compute,
     Context,
     Output,
-    Regularizer,
     Step,
     require,
 )
+from regularizers.methods._site_noise import StreamNoise
 from regularizers.registry import register
 from regularizers.search import Linear, Log
 from regularizers.surgery.noise import StepNoise, attach_noise, holder
@@ -68,7 +68,7 @@ class VariationalNoise:
 
 @register("variational_dropout")
 @dataclass
-class VariationalDropout(Regularizer):
+class VariationalDropout(StreamNoise):
     """Learned Gaussian noise at every dropout site in scope; starts at `p` in (0, 0.5], alpha learns with `lr` > 0."""
 
     p: float = 0.1
@@ -104,10 +104,6 @@ class VariationalDropout(Regularizer):
     def groups(self, groups: list[dict[str, Any]], context: Context) -> list[dict[str, Any]]:
         """The alphas learn with a rate of their own."""
         return [*groups, {"names": tuple(self._alphas), "lr": self.lr}]
-
-    def draw(self, context: Context) -> None:
-        """A new stream of noise; micro-batches of a step go on with it."""
-        self._stream.reseed(context)
 
     def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """Add the divergence of all units over the number of training examples."""

@@ -104,6 +104,10 @@ class Mixed(nn.Module):
     mix_p: float
     mix_gradient: str
 
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., in) -> (..., out); with the layer's own weight in evaluation."""
+        return self.mixed_product(x) if self.training and self.mix_p else super().forward(x)
+
     def mixed_product(self, x: Tensor) -> Tensor:
         """The layer's output with the weight of this step."""
         mask = self.mix_mask
@@ -127,19 +131,11 @@ class Mixed(nn.Module):
 
 
 class MixedLinear(Mixed, nn.Linear):
-    """`nn.Linear` that trains with a mixed (out, in) weight and evaluates with its own."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (..., in) -> (..., out)."""
-        return self.mixed_product(x) if self.training and self.mix_p else super().forward(x)
+    """`nn.Linear` that trains with a mixed (out, in) weight."""
 
 
 class MixedConv1D(Mixed, Conv1D):
     """GPT-2's linear layer, whose (in, out) weight has input features as rows, likewise."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (..., in) -> (..., out)."""
-        return self.mixed_product(x) if self.training and self.mix_p else super().forward(x)
 
 
 def input_features(layer: nn.Module) -> int:

@@ -21,8 +21,26 @@ from regularizers.surgery.rows import READINGS
 from regularizers.surgery.sites import base_prefix
 
 
+class OnLayers(Regularizer):
+    """Act on linear layers with probability `p`; both fields are the subclass's own."""
+
+    p: float
+    layers: str
+    sets = frozenset({MIXED_WEIGHTS})
+
+    def __post_init__(self) -> None:
+        require(0 <= self.p < 1, f"p of {self.name} must be in [0, 1)", self.p)
+        known = (*READINGS, "all")
+        require(self.layers in known, f"layers of {self.name} must be {', '.join(known[:-1])} or all", self.layers)
+
+    def check_scope(self, scope: str) -> None:
+        """The head is acted on as a whole: one computation has one name."""
+        where = f"layers of {self.name} must be left out on the head, which is acted on as a whole"
+        require(scope != "head" or self.layers == "paper", where, self.layers)
+
+
 @dataclass
-class ColumnMixing(Regularizer):
+class ColumnMixing(OnLayers):
     """Mix the columns of linear layers toward `target` with masks of mean 1 - p, or their weights one by one."""
 
     target: str
@@ -30,20 +48,19 @@ class ColumnMixing(Regularizer):
     layers: str = field(default="paper", kw_only=True)
     gradient: str = field(default="exact", kw_only=True)
     search = {"p": Linear(0.1, 0.9, paper=0.7)}
-    sets = frozenset({MIXED_WEIGHTS})
     per_weight = False
 
     def __post_init__(self) -> None:
-        check_target(self.name, self.target)
-        require(0 <= self.p < 1, f"p of {self.name} must be in [0, 1)", self.p)
-        check_layers(self.name, self.layers)
+        named = self.target in ("0", "w_pre", "w_0") or is_file(self.target)
+        require(named, f"the target of {self.name} must be 0, w_pre, w_0 or a .safetensors file", self.target)
+        super().__post_init__()
         known = self.gradient in ("exact", "authors")
         require(known, f"gradient of {self.name} must be exact or authors", self.gradient)
 
     def check_scope(self, scope: str) -> None:
         """w_pre exists outside the head only, w_0 in the head only."""
         check_target_scope(self.name, self.target, scope)
-        check_layers_scope(self.name, self.layers, scope)
+        super().check_scope(scope)
 
     def files(self) -> tuple[str, ...]:
         """The stored target, if there is one."""
@@ -86,29 +103,11 @@ def is_file(target: str) -> bool:
     return target.endswith(".safetensors")
 
 
-def check_target(technique: str, target: str) -> None:
-    """Raise InputError unless the target is 0, w_pre, w_0 or names a file."""
-    known = target in ("0", "w_pre", "w_0") or is_file(target)
-    require(known, f"the target of {technique} must be 0, w_pre, w_0 or a .safetensors file", target)
-
-
 def check_target_scope(technique: str, target: str, scope: str) -> None:
     """Raise InputError for a target that the scope does not have: w_pre on the head, w_0 outside it."""
     wrong = "w_pre" if scope == "head" else "w_0"
     hint = "the head has w_0" if scope == "head" else f"write head:{technique}(w_0, ...)"
     require(target != wrong, f"the target of {technique} on the {scope} must exist there", wrong, hint)
-
-
-def check_layers(technique: str, layers: str) -> None:
-    """Raise InputError unless `layers` names a choice of linear layers."""
-    known = (*READINGS, "all")
-    require(layers in known, f"layers of {technique} must be {', '.join(known[:-1])} or all", layers)
-
-
-def check_layers_scope(technique: str, layers: str, scope: str) -> None:
-    """Raise InputError for `layers` on the head, whose layers are all acted on: one computation has one name."""
-    where = f"layers of {technique} must be left out on the head, which is acted on as a whole"
-    require(scope != "head" or layers == "paper", where, layers)
 
 
 def targets(target: str, layers: Iterable[str], context: Context) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from regularizers.methods.drophead import HeadNoise, head_factors
+from regularizers.methods.drophead import DropHead, head_factors
 from regularizers.surgery.noise import StepNoise
 
 
@@ -13,7 +13,9 @@ def test_factors_count_the_heads_that_are_left():
 
 def test_the_mean_factor_is_1_and_examples_and_heads_differ():
     probabilities = torch.ones(4000, 3, 2, 2, dtype=torch.float64)
-    factors = HeadNoise(0.4, StepNoise())(torch.nn.Identity(), probabilities)
+    term = DropHead(0.4)
+    term._stream = StepNoise()
+    factors = term.noise(torch.nn.Identity(), probabilities)
     assert torch.equal(factors, factors[:, :, :1, :1].expand_as(factors))
     one = factors[:, :, 0, 0]
     assert set(one.unique().tolist()) == {0.0, 1.0, 1.5, 3.0}
@@ -25,7 +27,7 @@ def test_the_mean_factor_is_1_and_examples_and_heads_differ():
 def test_a_dropped_head_adds_nothing_to_the_layers_output(lab, monkeypatch):
     """Against the layer's own projection with the columns of the head set to 0 and the other's doubled."""
     kept = torch.tensor([[0.0, 1.0]] * 4, dtype=torch.float64)
-    monkeypatch.setattr(HeadNoise, "__call__", lambda self, module, x: x * head_factors(kept)[:, :, None, None])
+    monkeypatch.setattr(DropHead, "noise", lambda self, module, x: x * head_factors(kept)[:, :, None, None])
     trial, plain = lab("drophead(0.5)"), lab("none")
     with torch.no_grad():
         for layer in plain.model.bert.encoder.layer:
