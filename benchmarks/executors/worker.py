@@ -9,11 +9,13 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.executors.outcome import Device, Json, Outcome, Work, Written
+from benchmarks.executors.outcome import Device, Json, Outcome, Status, Work, Written
 from benchmarks.executors.output import captured
 from benchmarks.executors.variables import clean_worker
 
@@ -24,15 +26,23 @@ GPU_OOM = "OutOfMemoryError"  # torch's exception for a GPU; a CPU's is a Memory
 OOM_SHARE = 4  # after the GPU's memory ran out the micro-batches are this many times smaller
 
 
-def start_worker(threads: int, device: Device, pid: Any) -> None:
-    """Prepare a worker: its GPU alone visible, pinned threads, Ctrl-C left to the parent, an end with the parent's.
+def serve(
+    pipe: Connection[Any, Any], work: Callable[[Work, Device, str], Outcome], device: Device, threads: int
+) -> None:
+    """Do the trials that come through a pipe, one at a time: each is answered by None, then its outcome."""
+    start_worker(threads, device)
+    while True:
+        task, output = pipe.recv()
+        pipe.send(None)
+        try:
+            outcome = work(task, device, output)
+        except Exception as error:  # such as a record that could not be written
+            outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
+        pipe.send(outcome)
 
-    `pid` is a shared integer, 0 for a new pool. A process that pebble starts in place of one that has ended finds
-    another number there and goes: the slot looks for that one, and makes a new pool.
-    """
-    if pid.value:
-        os._exit(1)
-    pid.value = os.getpid()
+
+def start_worker(threads: int, device: Device) -> None:
+    """Prepare a worker: its GPU alone visible, pinned threads, Ctrl-C left to the parent, an end with the parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     clean_worker(threads)
     if device.gpu is not None:

@@ -394,7 +394,7 @@ def test_a_container_s_limit_counts_where_it_is_below_the_cores(
 def test_a_process_that_is_gone_is_noticed_however_late_one_looks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, reason: str
 ) -> None:
-    """By the first look the pool has long put another process in its place."""
+    """By the first look it has long been gone, and the next trial has a process of its own."""
     (tmp_path / "leaves.py").write_text(f"import os, signal\n\n\ndef work(*_):\n    {line}\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(slot, "work", importlib.import_module("leaves").work)
