@@ -15,11 +15,13 @@ exit codes: 0 measured; 1 something could not be measured; 2 the request was wro
 """
 
 import argparse
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.data.tasks import find_task
 from benchmarks.executors import variables
-from benchmarks.speed.device import DEVICES, visible
 from fisher.common.command import Command, number
 
 
@@ -36,7 +38,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--offline", action="store_true", help="use local files and caches only")
     where = parser.add_argument_group("device")
-    where.add_argument("--device", choices=DEVICES, default="cpu", help="default: cpu; cuda: the first visible GPU")
+    where.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu; cuda: the first visible GPU"
+    )
     where.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default) or bf16, as in a suite")
     size = parser.add_argument_group("what to measure")
     size.add_argument(
@@ -77,6 +81,22 @@ def run(args: argparse.Namespace) -> int:
         from benchmarks.speed import measure
 
         return measure.run(args)
+
+
+@contextlib.contextmanager
+def visible(device: str) -> Iterator[None]:
+    """Within it this process and its workers see no GPU (`cpu`) or the first one alone (`cuda`).
+
+    It must begin before torch looks for GPUs. The Trainer would spread its batches over several.
+    """
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ("0" if before is None else before.split(",")[0]) if device == "cuda" else ""
+    try:
+        yield
+    finally:
+        os.environ.pop("CUDA_VISIBLE_DEVICES")
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
 main = Command("regbench speed", __doc__, add_flags, run)

@@ -69,27 +69,17 @@ class Bench:
         self.source = models.find_model(model, offline=offline)
         origin = Origin(data_dir, offline=offline)
         self.fraction, self.task = fraction, origin.task(task)
-        pocket = load_suite("pocket")
-        settings = pocket.settings if self.task.kind == "embedded" else {}
+        settings = load_suite("pocket").settings if self.task.kind == "embedded" else {}
         self.settings = {**settings, "precision": precision}
         self.data = origin.load(self.task.name)
         scores = folder / "scores.safetensors"
         self.resources = Resources(self.source, origin, fisher={"estimate": str(scores)})
         if not scores.exists():
-            self._write_scores(scores)
-
-    def _write_scores(self, path: Path) -> None:
-        model, head = models.build(self.source, 2, seed=0, head_init="normal")
-        prefix = f"{model.base_model_prefix}."
-        body = {n.removeprefix(prefix): p.detach().square() for n, p in model.named_parameters() if n not in head}
-        about = {
-            "model": "none",
-            "weights": "none",
-            "objective": "none",
-            "kind": "squared weights",
-            "reduction": "none",
-        }
-        save_scores(path, body, {**about, "samples": 0, "seed": 0, "corpus_hash": "none"})
+            body, head = models.build(self.source, 2, seed=0, head_init="normal")
+            prefix = f"{body.base_model_prefix}."
+            squares = {n.removeprefix(prefix): p.detach().square() for n, p in body.named_parameters() if n not in head}
+            about = dict.fromkeys(("model", "weights", "objective", "reduction", "corpus_hash"), "none")
+            save_scores(scores, squares, {**about, "kind": "squared weights", "samples": 0, "seed": 0})
 
     def config(self, strategy: str, **settings: Any) -> TrialConfig:
         """The config of restart 0 of a strategy."""
@@ -117,13 +107,9 @@ class Bench:
         """The first `count` training batches of restart 0 (0: a whole epoch)."""
         config = self.config("none")
         train, size = load_inputs(config, self.resources).train, config.protocol.batch_size
-        order = batches.TrainBatches(train.rows, train.labels, size=size, seed=config.seeds.order, pad=self.pad())
+        pad = models.load_template(self.source, self.task.outputs).model.config.pad_token_id or 0
+        order = batches.TrainBatches(train.rows, train.labels, size=size, seed=config.seeds.order, pad=pad)
         return order(0)[: count or None]
-
-    def pad(self) -> int:
-        """The id that pads."""
-        template = models.load_template(self.source, self.task.outputs).model
-        return template.config.pad_token_id or 0
 
     def training(self, strategy: str, *, dtype: torch.dtype = torch.float32, **settings: Any) -> Training:
         """A fresh training, its optimizer made, nothing trained."""

@@ -1,37 +1,21 @@
-"""The device that is measured: what of it processes see, how its time is read, and how fast it multiplies."""
+"""The device that is measured: how its time is read, and how fast it multiplies."""
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+
+import torch
+from accelerate.state import AcceleratorState, PartialState
 
 from fisher.common.errors import require
 from fisher.common.measure import in_turn
 
-DEVICES = ("cpu", "cuda")
 SIZES = {"cpu": 1024, "cuda": 8192}  # of the square matrices whose product is timed
 WARM = 3  # products that are not timed
 PRODUCTS = 7
-
-
-@contextlib.contextmanager
-def visible(device: str) -> Iterator[None]:
-    """Within it this process and its workers see no GPU (`cpu`) or the first one alone (`cuda`).
-
-    It must begin before torch looks for GPUs. The Trainer would spread its batches over several.
-    """
-    before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    os.environ["CUDA_VISIBLE_DEVICES"] = ("0" if before is None else before.split(",")[0]) if device == "cuda" else ""
-    try:
-        yield
-    finally:
-        os.environ.pop("CUDA_VISIBLE_DEVICES")
-        if before is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
 def settle(device: str) -> None:
@@ -39,9 +23,6 @@ def settle(device: str) -> None:
 
     Raises InputError where torch sees no GPU and one was asked for.
     """
-    import torch
-    from accelerate.state import AcceleratorState, PartialState
-
     if device == "cuda":
         do = "leave --device out to measure the CPU"
         require(torch.cuda.is_available(), "--device cuda must have a GPU that torch can use", "none", do)
@@ -52,8 +33,6 @@ def settle(device: str) -> None:
 
 def label(device: str, precision: str) -> str:
     """What the tables call it."""
-    import torch
-
     name = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, one thread"
     return f"{name}, {precision}"
 
@@ -65,16 +44,12 @@ def clock(device: str) -> Callable[[], float]:
 
 def synchronized_clock() -> float:
     """Seconds of the clock, once the GPU has done all that it was given."""
-    import torch
-
     torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def free() -> None:
     """Give back the memory of what was measured before."""
-    import torch
-
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -82,8 +57,6 @@ def free() -> None:
 
 def matmul_rate(device: str, precision: str) -> float:
     """Operations per second of a square matrix product in the precision: the best of several."""
-    import torch
-
     size, kind = SIZES[device], torch.bfloat16 if precision == "bf16" else torch.float32
     one, other = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
     seconds = in_turn({"product": lambda: one @ other}, WARM + PRODUCTS, clock(device))["product"]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks.speed import commands, device, report, steps, throughput, trials
+from benchmarks.speed import commands, device, report, steps, trials
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
 from benchmarks.trial.protocol import check
@@ -70,7 +70,7 @@ def blocks(arguments: argparse.Namespace, bench: Bench, folder: Path) -> Blocks:
     if arguments.trials:
         made.append(("trials", functools.partial(trials.measure, bench, arguments.rounds)))
     for count in arguments.trials_per_device:
-        made.append(("throughput", functools.partial(throughput.measure, bench, count, folder)))
+        made.append(("throughput", functools.partial(trials.throughput, bench, count, folder)))
     if arguments.compile:
         made.append(("compiled", functools.partial(trials.measure_compiled, bench)))
     return made

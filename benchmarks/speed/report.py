@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tabulate import tabulate
+
+Cells = dict[str, str]
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -19,78 +22,64 @@ def markdown(found: dict[str, Any]) -> str:
 
 def tables(found: dict[str, Any]) -> list[str]:
     """Tables of ratios, steps, amounts, trials, throughput and commands, those that have figures."""
-    blocks = {
-        "ratio (median [min, max])": ratios(found),
-        "a step, ms (median [min, max])": rows_of(found, "steps", "milliseconds"),
-        "": amounts(found),
-        "a trial, s (median [min, max])": rows_of(found, "trials", "seconds") | rows_of(found, "compiled", "seconds"),
-        "trials at a time": rates(found),
-        "a command, s (median [min, max])": command_rows(found.get("commands")),
+    of_tasks: dict[str, Callable[[dict[str, Any]], Cells]] = {
+        "ratio (median [min, max])": lambda entry: (
+            spreads(entry, "steps", "ratios") | spreads(entry, "trials", "ratios")
+        ),
+        "a step, ms (median [min, max])": lambda entry: spreads(entry, "steps", "milliseconds"),
+        "": lambda entry: amounts(entry, found["matmul"]),
+        "a trial, s (median [min, max])": lambda entry: (
+            spreads(entry, "trials", "seconds") | spreads(entry, "compiled", "seconds")
+        ),
+        "trials at a time": rates,
     }
-    return [table(title, rows) for title, rows in blocks.items() if rows]
+    blocks = {
+        title: {task: cells(entry) for task, entry in found["tasks"].items()} for title, cells in of_tasks.items()
+    }
+    blocks["a command, s (median [min, max])"] = {
+        "by the clock": spreads(found, "commands", "seconds"),
+        "of processor time": spreads(found, "commands", "processor_seconds"),
+    }
+    return [table(title, columns) for title, columns in blocks.items() if any(columns.values())]
 
 
-def command_rows(commands: dict[str, Any] | None) -> dict[str, dict[str, str]]:
-    """Seconds of every command, by the clock and of processor time."""
-    if commands is None:
-        return {}
-    columns = {"by the clock": commands["seconds"], "of processor time": commands["processor_seconds"]}
-    names = commands["seconds"]
-    return {name: {key: spread(part[name]) for key, part in columns.items() if name in part} for name in names}
+def table(title: str, columns: dict[str, Cells]) -> str:
+    """{column: {line: text}} as a Markdown table of the columns that have any."""
+    shown = {name: cells for name, cells in columns.items() if cells}
+    lines = dict.fromkeys(line for cells in shown.values() for line in cells)
+    body = [[line, *(cells.get(line, "") for cells in shown.values())] for line in lines]
+    return tabulate(body, headers=[title, *shown], tablefmt="pipe", disable_numparse=True)
 
 
-def rates(found: dict[str, Any]) -> dict[str, dict[str, str]]:
+def rates(entry: dict[str, Any]) -> Cells:
     """Trials per hour by the number of trials at a time; how those without a result ended."""
-    rows: dict[str, dict[str, str]] = {}
-    for task, entry in found["tasks"].items():
-        for count, figures in entry.get("throughput", {}).items():
-            lost = [f"{number} {status}" for status, number in figures["without_result"].items()]
-            ended = f" ({', '.join(lost)})" if lost else ""
-            rows.setdefault(count, {})[task] = f"{figures['trials_per_hour']:.0f} an hour{ended}"
-    return rows
+    cells = {}
+    for count, figures in entry.get("throughput", {}).items():
+        lost = [f"{number} {status}" for status, number in figures["without_result"].items()]
+        ended = f" ({', '.join(lost)})" if lost else ""
+        cells[count] = f"{figures['trials_per_hour']:.0f} an hour{ended}"
+    return cells
 
 
-def table(title: str, rows: dict[str, dict[str, str]]) -> str:
-    """{line: {task: text}} as a Markdown table."""
-    tasks = list(dict.fromkeys(task for cells in rows.values() for task in cells))
-    body = [[name, *(cells.get(task, "") for task in tasks)] for name, cells in rows.items()]
-    return tabulate(body, headers=[title, *tasks], tablefmt="pipe", disable_numparse=True)
-
-
-def rows_of(found: dict[str, Any], part: str, key: str) -> dict[str, dict[str, str]]:
-    """{line: {task: text}} of one block of summaries."""
-    rows: dict[str, dict[str, str]] = {}
-    for task, entry in found["tasks"].items():
-        for name, value in entry.get(part, {}).get(key, {}).items():
-            rows.setdefault(name, {})[task] = spread(value)
-    return rows
-
-
-def ratios(found: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Ratios of steps and then of trials."""
-    return rows_of(found, "steps", "ratios") | rows_of(found, "trials", "ratios")
-
-
-def amounts(found: dict[str, Any]) -> dict[str, dict[str, str]]:
+def amounts(entry: dict[str, Any], rate: float) -> Cells:
     """Tokens, operations, share of the matrix rate, exactness, a trial's fixed cost and its share of evaluation."""
-    rows: dict[str, dict[str, str]] = {}
-    for task, entry in found["tasks"].items():
-        cells = {f"tokens of a batch, {name}": f"{value:.0f}" for name, value in entry.get("tokens", {}).items()}
-        steps = entry.get("steps", {})
-        for name, flops in steps.get("flops_of_first_batch", {}).items():
-            share = steps["rate_of_first_batch"][name] / found["matmul"]
-            cells[f"GFLOP of a step, {name}"] = f"{flops / 1e9:.1f} ({share:.0%} of the rate)"
-        cells |= {f"float64 difference, {name}": f"{value:.1e}" for name, value in entry.get("exact", {}).items()}
-        if "trials" in entry:
-            cells["fixed cost of a warm trial, s"] = spread(entry["trials"]["fixed_seconds"])
-            shares = entry["trials"]["evaluation_share"].items()
-            cells |= {f"share of evaluation, {name}": spread(value) for name, value in shares}
-        if "compiled" in entry:
-            taken = entry["compiled"]["compile_seconds"].items()
-            cells |= {f"compiling in the {name} compiled trial, s": f"{value:.1f}" for name, value in taken}
-        for name, text in cells.items():
-            rows.setdefault(name, {})[task] = text
-    return rows
+    cells = {f"tokens of a batch, {name}": f"{value:.0f}" for name, value in entry.get("tokens", {}).items()}
+    steps, compiled = entry.get("steps", {}), entry.get("compiled", {})
+    for name, flops in steps.get("flops_of_first_batch", {}).items():
+        share = steps["rate_of_first_batch"][name] / rate
+        cells[f"GFLOP of a step, {name}"] = f"{flops / 1e9:.1f} ({share:.0%} of the rate)"
+    cells |= {f"float64 difference, {name}": f"{value:.1e}" for name, value in entry.get("exact", {}).items()}
+    if "trials" in entry:
+        cells["fixed cost of a warm trial, s"] = spread(entry["trials"]["fixed_seconds"])
+    shares = spreads(entry, "trials", "evaluation_share")
+    cells |= {f"share of evaluation, {name}": text for name, text in shares.items()}
+    taken = compiled.get("compile_seconds", {})
+    return cells | {f"compiling in the {name} compiled trial, s": f"{value:.1f}" for name, value in taken.items()}
+
+
+def spreads(entry: dict[str, Any], part: str, key: str) -> Cells:
+    """{line: text} of one block of summaries, empty where it was not measured."""
+    return {name: spread(value) for name, value in entry.get(part, {}).get(key, {}).items()}
 
 
 def spread(value: dict[str, float]) -> str:

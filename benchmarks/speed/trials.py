@@ -1,4 +1,4 @@
-"""Whole trials: ours in a warm process against the Hugging Face Trainer on the same split, batches and epochs."""
+"""Whole trials: against the Hugging Face Trainer on the same split, batches and epochs, and several at a time."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import functools
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch._dynamo.utils import calculate_time_spent
-from torch.utils.data import Dataset
 from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from benchmarks.executors import variables
-from benchmarks.executors.outcome import Status
+from benchmarks.executors.local import LocalExecutor, find_devices
+from benchmarks.executors.outcome import Outcome, Status, Work
 from benchmarks.speed.bench import Bench
 from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
@@ -30,23 +32,16 @@ from fisher.common.measure import in_turn, ratios, summary
 
 STRATEGY = "dropout(0.1) + wdecay(0, 0.01)"
 COMPILED = ("first", "second")  # trials with torch.compile
+PER_WORKER = 2  # trials that throughput is measured on
 WARM_UP = {"steps": 2, "evaluate": "last"}  # settings of a short trial
 
 
-class Rows(Dataset):
+def labelled(part: Part, tokenizer: Any, length: int) -> Any:
     """Token ids with their labels, padded to `length` (0: not at all), as the usual scripts make them."""
-
-    def __init__(self, part: Part, tokenizer: Any, length: int) -> None:
-        rows = part.rows
-        if length:
-            rows = [dict(tokenizer.pad(dict(row), padding="max_length", max_length=length)) for row in rows]
-        self.items = [{**row, "label": label} for row, label in zip(rows, part.labels, strict=True)]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, at: int) -> dict[str, Any]:
-        return self.items[at]
+    rows = part.rows
+    if length:
+        rows = [dict(tokenizer.pad(dict(row), padding="max_length", max_length=length)) for row in rows]
+    return [{**row, "label": label} for row, label in zip(rows, part.labels, strict=True)]
 
 
 def trainer_trial(bench: Bench, length: int, *, compiled: bool = False) -> None:
@@ -82,8 +77,8 @@ def trainer_trial(bench: Bench, length: int, *, compiled: bool = False) -> None:
         trainer = Trainer(
             model=copy.deepcopy(template),
             args=arguments,
-            train_dataset=Rows(inputs.train, tokenizer, length),
-            eval_dataset=Rows(inputs.dev, tokenizer, length),
+            train_dataset=labelled(inputs.train, tokenizer, length),
+            eval_dataset=labelled(inputs.dev, tokenizer, length),
             data_collator=DataCollatorWithPadding(tokenizer),
             compute_metrics=lambda found: {"mean": float(np.mean(found.predictions))},
         )
@@ -172,3 +167,42 @@ def told(bench: Bench, name: str, way: Callable[[], None]) -> Callable[[], None]
         print(f"{bench.task.name}: {name} {bench.clock() - started:.1f} s", file=sys.stderr, flush=True)
 
     return tell
+
+
+def throughput(
+    bench: Bench, count: int, folder: Path, *, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, dict[str, Any]]:
+    """{number of workers: what they did}: `count` workers on the one device, each started and warmed by a short trial.
+
+    seconds: from submitting `PER_WORKER` trials per worker, equal but for their restart, to the last outcome;
+    trials_per_hour: of those with a result; without_result: how many of the others ended how; reasons: of these, trials
+    that warm up included; start_seconds: until the workers were warm; peak_memory: bytes, the most that one trial took.
+    """
+    folder = folder / f"throughput-{bench.task.name}-{count}"
+    executor = LocalExecutor(find_devices(count, count, threads=1), threads=1, timeout=None)
+    try:
+        begun = clock()
+        warmed = run_all(executor, bench, bench.configs(STRATEGY, count, **WARM_UP), folder)
+        started = clock()
+        outcomes = run_all(executor, bench, bench.configs(STRATEGY, PER_WORKER * count), folder)
+        seconds = clock() - started
+    finally:
+        executor.close()
+    done = sum(outcome.status.is_done for outcome in outcomes)
+    rate = 3600 * done / seconds
+    print(f"{bench.task.name}: {count} at a time, {rate:.1f} trials per hour", file=sys.stderr, flush=True)
+    found = {
+        "seconds": seconds,
+        "trials_per_hour": rate,
+        "without_result": dict(Counter(str(outcome.status) for outcome in outcomes if not outcome.status.is_done)),
+        "reasons": sorted({f"{o.status}: {o.reason}" for o in [*warmed, *outcomes] if not o.status.is_done}),
+        "start_seconds": started - begun,
+        "peak_memory": max((outcome.peak_memory or 0 for outcome in outcomes), default=0),
+    }
+    return {str(count): found}
+
+
+def run_all(executor: LocalExecutor, bench: Bench, configs: Sequence[TrialConfig], folder: Path) -> list[Outcome]:
+    """The outcomes of all trials, as many at a time as there are workers."""
+    work = [Work(config.to_json(), bench.resources, str(folder), attempt=1) for config in configs]
+    return [future.result() for future in [executor.submit(one) for one in work]]

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from benchmarks.executors.outcome import Outcome, Status
-from benchmarks.speed import commands, device, steps, throughput, trials
-from benchmarks.speed.__main__ import main
+from benchmarks.speed import commands, device, steps, trials
+from benchmarks.speed.__main__ import main, visible
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.report import markdown
 from benchmarks.speed.steps import CANDIDATES, RATIOS
@@ -113,7 +113,7 @@ def test_one_gpu_is_seen_on_cuda_and_none_on_the_cpu(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if before is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
-    with device.visible(chosen):
+    with visible(chosen):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == within
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
 
@@ -157,7 +157,7 @@ def test_on_a_gpu_every_batch_warms_up_and_the_synchronized_clock_counts(
 
 def test_throughput_counts_the_trials_after_the_workers_are_warm(tmp_path: Path) -> None:
     ticks = iter([0.0, 4.0, 24.0])
-    found = throughput.measure(make_bench(tmp_path), 1, tmp_path, clock=lambda: next(ticks))["1"]
+    found = trials.throughput(make_bench(tmp_path), 1, tmp_path, clock=lambda: next(ticks))["1"]
     assert (found["start_seconds"], found["seconds"], found["trials_per_hour"]) == (4.0, 20.0, 360.0)
     assert found["without_result"] == {} and found["reasons"] == []
     records = [json.loads(path.read_text()) for path in tmp_path.glob("throughput-pocket-cola-1/**/*.json")]
@@ -167,9 +167,9 @@ def test_throughput_counts_the_trials_after_the_workers_are_warm(tmp_path: Path)
 
 def test_throughput_tells_of_trials_without_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = iter([[Outcome(Status.OK)], [Outcome(Status.FAILED), Outcome(Status.OOM, "CUDA out of memory")]])
-    monkeypatch.setattr(throughput, "run_all", lambda *given: next(ended))
+    monkeypatch.setattr(trials, "run_all", lambda *given: next(ended))
     ticks = itertools.count(0, 36)
-    found = throughput.measure(make_bench(tmp_path), 1, tmp_path, clock=lambda: next(ticks))
+    found = trials.throughput(make_bench(tmp_path), 1, tmp_path, clock=lambda: next(ticks))
     assert found["1"]["trials_per_hour"] == 100 and found["1"]["without_result"] == {"oom": 1}
     assert found["1"]["reasons"] == ["oom: CUDA out of memory"]
     text = markdown({"tasks": {"rte": {"throughput": found}}, "matmul": 1e9, **dict.fromkeys(HEAD, "x")})
