@@ -7,7 +7,8 @@ from statistics import median_low
 from typing import Any
 
 from leaderboard.records.methods import Methods
-from leaderboard.render.json import PLACE, plain
+from leaderboard.render.json import plain
+from leaderboard.tables.cells import PLACE
 
 NOT_SHOWN = {"curves", "split", "failed_plain", "imputed", "collapsed", "expected_max", "iqm", "mean_not_failed"}
 NOT_SHOWN |= {"seeds", "smallest_p", "failures_p", "failures_p_holm", "fit", "fitted", "ece", "brier", "nll"}

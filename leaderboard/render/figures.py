@@ -16,8 +16,9 @@ from fisher.common.files import write_file
 from leaderboard.render import drawing
 from leaderboard.render.drawing import MOST
 from leaderboard.render.look import THEMES, Theme, themed, to_files
-from leaderboard.tables.cells import Cell
+from leaderboard.tables.cells import TASK, Cell
 from leaderboard.tables.sections import Section
+from leaderboard.tables.trials import grouped
 
 PANELS = 4  # tasks side by side
 T = TypeVar("T")
@@ -56,7 +57,8 @@ def figures(section: Section, theme: Theme) -> Iterator[tuple[str, Figure]]:
             yield f"restarts-{name}", drawing.strips(section.title, some, strategies, theme)
             if any(trial.deviation > 0 for cell in some for row in cell.rows for trial in row.trials):
                 yield f"deviation-{name}", drawing.strips(section.title, some, strategies, theme, "deviation")
-    by_task = [cells for cells in _tasks(section) if len(cells) > 1]
+    falling = sorted(filter(_drawn, section.cells), key=lambda cell: -cell.fraction)
+    by_task = [cells for _, cells in grouped(falling, *TASK) if len(cells) > 1]
     for number, part in enumerate(_parts(by_task), start=1):
         name, few = f"-{number}" if len(by_task) > PANELS else "", leading(section, strategies)
         title = section.title + (f"; {len(few)} of {len(strategies)} strategies" if len(few) < len(strategies) else "")
@@ -71,15 +73,6 @@ def _drawn(cell: Cell) -> bool:
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), PANELS):
         yield items[start : start + PANELS]
-
-
-def _tasks(section: Section) -> list[list[Cell]]:
-    """Return the cells of each task, metric and dev set by falling share of the training data."""
-    groups: dict[tuple[str, str, str], list[Cell]] = {}
-    for cell in sorted(section.cells, key=lambda cell: -cell.fraction):
-        if _drawn(cell):
-            groups.setdefault((cell.task, cell.metric, cell.data), []).append(cell)
-    return [groups[key] for key in sorted(groups)]
 
 
 def prefixes(sections: Sequence[Section]) -> list[str]:
@@ -98,11 +91,10 @@ def write_figures(sections: Sequence[Section], folder: Path) -> list[str]:
     """
     written = []
     for prefix, section in zip(prefixes(sections), sections, strict=True):
-        for theme in THEMES.values():
+        for end, theme in THEMES.items():
             with themed(theme):
                 for name, figure in figures(section, theme):
-                    dark = "-dark" if theme.name == "dark" else ""
                     for kind, content in to_files(figure).items():
-                        written.append(f"{prefix}-{name}{dark}.{kind}")
+                        written.append(f"{prefix}-{name}{end}.{kind}")
                         write_file(folder / written[-1], content)
     return written

@@ -22,7 +22,7 @@ from leaderboard.stats.intervals import CONFIDENCE, RESAMPLES
 from leaderboard.stats.rounding import rounded
 from leaderboard.stats.significance import ALPHA, MINIMUM, POWER
 from leaderboard.tables import ensembles
-from leaderboard.tables.cells import Cell, Pair
+from leaderboard.tables.cells import PLACE, Cell, Pair
 from leaderboard.tables.choices import Choice
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_tables
 from leaderboard.tables.names import is_synthetic, measure
@@ -33,7 +33,6 @@ from leaderboard.tables.trials import TrialRow
 
 SCHEMA = 4
 
-PLACE = ("task", "metric", "data", "fraction", "size")
 _TRIAL = ("id", "restart", "split_seed", "split", "status", "reason", "score", "floor", "failed", "failed_by")
 _MORE = ("failed_plain", "imputed", "collapsed", "deviation", "seconds", "peak_memory")
 _NOT_IN_ROW = ("trials", "comparison", "notes")

@@ -6,12 +6,11 @@ Colours are those of Okabe and Ito, which colour-blind readers can distinguish.
 import io
 import textwrap
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
+import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -27,7 +26,6 @@ LONGEST = 70  # characters of a name
 class Theme:
     """Colours on a light or a dark page."""
 
-    name: str
     page: str
     ink: str
     faint: str
@@ -54,22 +52,14 @@ class Theme:
 
 
 BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
-LIGHT = Theme(
-    "light", "#FFFFFF", "#1A1A1A", "#D9D9D9", (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, "#000000", "#7F7F7F")
-)
-DARK = Theme(
-    "dark", "#0D1117", "#E6EDF3", "#3A424C", (SKY, ORANGE, GREEN, PURPLE, BLUE, VERMILION, "#FFFFFF", "#9AA0A6")
-)
-THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
+LIGHT = Theme("#FFFFFF", "#1A1A1A", "#D9D9D9", (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, "#000000", "#7F7F7F"))
+DARK = Theme("#0D1117", "#E6EDF3", "#3A424C", (SKY, ORANGE, GREEN, PURPLE, BLUE, VERMILION, "#FFFFFF", "#9AA0A6"))
+THEMES = {"": LIGHT, "-dark": DARK}  # by the ends of the names of their files
 
 
-@contextmanager
-def themed(theme: Theme) -> Iterator[Theme]:
+def themed(theme: Theme) -> AbstractContextManager[None]:
     """Matplotlib's own defaults with the theme's colours, whatever the user's configuration says."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(theme.parameters)
-        yield theme
+    return matplotlib.style.context(theme.parameters, after_reset=True)
 
 
 def to_files(figure: Figure) -> dict[str, bytes]:
@@ -81,22 +71,10 @@ def to_files(figure: Figure) -> dict[str, bytes]:
         assert engine is not None
         engine.execute(figure)
         figure.set_layout_engine("none")
-        png = _png(figure)
-        return {"svg": _svg(figure), "png": png}
-
-
-def _png(figure: Figure) -> bytes:
-    """The canvas itself: `savefig` would draw everything twice."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _svg(figure: Figure) -> bytes:
-    """The canvas itself, after `_png`: it leaves the figure at 72 dpi."""
-    buffer = io.BytesIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+        png, svg = io.BytesIO(), io.BytesIO()
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # `savefig` would draw everything twice
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})  # leaves it at 72 dpi: last
+    return {"svg": svg.getvalue(), "png": png.getvalue()}
 
 
 def plain(text: str) -> str:

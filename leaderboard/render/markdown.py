@@ -15,10 +15,11 @@ from leaderboard.render.text import bounds, points, quantity
 from leaderboard.render.verdict import verdict
 from leaderboard.render.wording import Columns, Table, draw, failed, table
 from leaderboard.stats.significance import ALPHA
-from leaderboard.tables.cells import Cell
+from leaderboard.tables.cells import TASK, Cell
 from leaderboard.tables.ensembles import MEMBERS
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
+from leaderboard.tables.trials import grouped
 
 EXPLAINED = "index.html, next to this file, explains every column and has the rest."
 BRIEFLY = f"Each cell: {{what}} (difference to the baseline, \\* where p (Holm) < {ALPHA}); bold: the best mean."
@@ -33,7 +34,7 @@ def text(sections: Sequence[Section], *, without_cost: bool = False, problems: i
     blocks = ["# Leaderboard", EXPLAINED, *words.general_notes(sections, problems)]
     for section in sections:
         blocks += [*_summary(section, without_cost), *_over_all(section, without_cost)]
-        for cells in words.by_task(section):
+        for _, cells in grouped(section.cells, *TASK):
             blocks += _task(section, cells)
     return "\n\n".join(blocks) + "\n"
 
@@ -47,7 +48,7 @@ def brief(sections: Sequence[Section], about: str) -> str:
             blocks += _task(section, list(section.cells), alone=True)
             continue
         blocks += [*_over_all(section, False, brief=True), BRIEFLY.format(what=_brief_head(section))]
-        for cells in words.by_task(section):
+        for _, cells in grouped(section.cells, *TASK):
             blocks += _brief_task(section, cells)
     return "\n\n".join(blocks) + "\n"
 

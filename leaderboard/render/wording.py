@@ -241,14 +241,6 @@ def amount_in_words(cell: Cell) -> str:
     return f"{count} examples" if kind == "n" else cell.size.replace(" per", " examples per") or cell.amount
 
 
-def by_task(section: Section) -> list[list[Cell]]:
-    """Return the cells of each task, by rising fraction."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in section.cells:
-        groups.setdefault(task_heading(section, cell), []).append(cell)
-    return list(groups.values())
-
-
 def facts(section: Section) -> Iterator[tuple[str, str]]:
     """Yield (name, value) of everything that a section's rows have in common."""
     protocol = section.protocol

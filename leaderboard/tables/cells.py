@@ -25,6 +25,9 @@ from leaderboard.tables.duplicates import duplicates
 from leaderboard.tables.rows import FITTED, Row, make_row, named_restarts
 from leaderboard.tables.trials import TrialRow, grouped
 
+TASK = ("task", "metric", "data")  # what the cells of one task have in common
+PLACE = (*TASK, "fraction", "size")
+
 
 class Pair(NamedTuple):
     """Two rows of a cell, by their index, and how the first compares with the second; Holm is over all its pairs."""

@@ -8,8 +8,9 @@ import numpy as np
 
 from leaderboard.stats import aggregates
 from leaderboard.stats.intervals import interval
-from leaderboard.tables.cells import Cell, common, unit_over_cells
+from leaderboard.tables.cells import TASK, Cell, common, unit_over_cells
 from leaderboard.tables.rows import Row
+from leaderboard.tables.trials import grouped
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,8 @@ class Curve:
 
 def curves(cells: Sequence[Cell], baseline: str | None) -> tuple[Curve, ...]:
     """Return the area under the paucity curve of every strategy that has all restarts at all fractions of a task."""
-    tasks: dict[tuple[str, str, str], list[Cell]] = {}
-    for cell in cells:
-        tasks.setdefault((cell.task, cell.metric, cell.data), []).append(cell)
-    return tuple(curve for key, group in tasks.items() if len(group) > 1 for curve in _curves(key, group, baseline))
+    tasks = grouped(cells, *TASK)
+    return tuple(curve for key, group in tasks if len(group) > 1 for curve in _curves(key, group, baseline))
 
 
 def _curves(key: tuple[str, str, str], cells: list[Cell], baseline: str | None) -> list[Curve]:

@@ -24,6 +24,7 @@ from leaderboard.records.schema import RecordError
 from leaderboard.stats import aggregates, choosing
 from leaderboard.stats.calibration import calibration
 from leaderboard.stats.metrics import METRICS
+from leaderboard.tables.cells import PLACE
 from leaderboard.tables.rows import Row
 from leaderboard.tables.trials import TrialRow, grouped
 
@@ -51,7 +52,7 @@ def seeds(trials: Iterable[TrialRow]) -> list[TrialRow]:
     result of one of these has no ensemble there, nor has anything where k is 1 or the ensemble cannot be scored.
     """
     made = []
-    for _, cell in grouped(trials, "task", "metric", "data", "fraction", "size"):
+    for _, cell in grouped(trials, *PLACE):
         splits = {split: sorted({(one.restart, one.key) for one in group}) for split, group in grouped(cell, "split")}
         count = min(map(len, splits.values()))
         for (_, split), group in grouped(cell, "strategy", "split"):

@@ -17,7 +17,7 @@ from fisher.common.errors import InputError, hint
 from fisher.common.text import escape, shorten
 from leaderboard.records.identity import canonical
 from leaderboard.stats.choosing import RULES
-from leaderboard.tables.cells import Cell, make_cell
+from leaderboard.tables.cells import PLACE, Cell, make_cell
 from leaderboard.tables.choices import Choice, choice_of, choose
 from leaderboard.tables.curves import Curve, curves
 from leaderboard.tables.ensembles import seeds
@@ -199,8 +199,7 @@ def _section(
 ) -> Section:
     identity, (model, protocol, weights) = _identity(key), key
     baseline = choose_baseline({trial.strategy for trial in trials}, wanted)
-    places = ("task", "metric", "data", "fraction", "size")
-    cells = tuple(make_cell(place, group, baseline) for place, group in grouped(trials, *places))
+    cells = tuple(make_cell(place, group, baseline) for place, group in grouped(trials, *PLACE))
     return Section(
         title=title,
         model=model,

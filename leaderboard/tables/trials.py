@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from leaderboard.records.labels import Labels
 from leaderboard.records.logits import decode_logits
 from leaderboard.records.plan import Plan, place_of
 from leaderboard.records.schema import RESULTS, RecordError, trained_as
+
+T = TypeVar("T")
 
 CUT_ANEW = ("pooled", "resampled")  # protocol.data whose dev set is another one in every split
 VERSIONS = ("regbench", "torch", "transformers", "python", "device")
@@ -129,9 +131,9 @@ def short(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
 
 
-def grouped(rows: Iterable[TrialRow], *names: str) -> list[tuple[Any, list[TrialRow]]]:
+def grouped(rows: Iterable[T], *names: str) -> list[tuple[Any, list[T]]]:
     """Return (value or values of the fields `names`, rows) in sorted order; the rows keep theirs."""
-    groups: dict[Any, list[TrialRow]] = {}
+    groups: dict[Any, list[T]] = {}
     values = operator.attrgetter(*names)
     for row in rows:
         groups.setdefault(values(row), []).append(row)

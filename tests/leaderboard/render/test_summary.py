@@ -225,7 +225,7 @@ def test_a_task_that_nobody_learned_is_named_first_after_the_verdict(record, arr
 def test_the_terminal_has_the_summary_and_explains_on_request(section_of):
     section = section_of({"none": BASE, "a": BETTER})
     text = terminal.text([section])
-    assert "--explain" in text and glossary.ABOUT_TESTS[:40] not in text
+    assert "--explain" in text and glossary.SENTENCES["tests"][:40] not in text
     explained = " ".join(terminal.glossary().split())
     assert all(sentence in explained for sentence in glossary.glossary().values())
-    assert glossary.ABOUT_COST not in " ".join(terminal.glossary(without_cost=True).split())
+    assert glossary.SENTENCES["cost"] not in " ".join(terminal.glossary(without_cost=True).split())
