@@ -14,6 +14,7 @@ import threading
 import time
 from multiprocessing import Pipe
 from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import send_handle
 from types import ModuleType
 from typing import Any
 
@@ -51,32 +52,32 @@ class Slot:
     def run(self, task: Work) -> Outcome:
         """What became of one trial, whatever happened to its process: status, reason, and the tail of its output."""
         try:
-            output = Output()
-        except OSError as error:
-            reason = f"the folder of temporary files must take a named pipe, got: {error}; set TMPDIR to one that does"
-            return Outcome(Status.ERROR, reason, device=self.device)
+            outcome = self._try(task, Output())
+        except OSError as error:  # of a system that gives no pipe or no process
+            outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
+        if outcome.status is Status.OOM:  # a process whose memory ran out is not trusted with another trial
+            self.kill()
+        return dataclasses.replace(outcome, device=self.device)
+
+    def _try(self, task: Work, output: Output) -> Outcome:
         outcome = None
         try:
             for _ in range(STARTS):
-                outcome = outcome or self._attempt(task, str(output.path))
+                outcome = outcome or self._attempt(task, output)
         finally:
             printed = output.close()
         if outcome is None:
             reason = f"the worker process died {STARTS} times before it began the trial"
             outcome = Outcome(Status.KILLED, reason)
-        if outcome.status is Status.OOM:  # a process whose memory ran out is not trusted with another trial
-            self.kill()
-        return dataclasses.replace(outcome, output=printed, device=self.device)
+        return dataclasses.replace(outcome, output=printed)
 
-    def _attempt(self, task: Work, output: str) -> Outcome | None:
+    def _attempt(self, task: Work, output: Output) -> Outcome | None:
         """What became of the trial; None where the process was gone before it began."""
-        try:
-            process = self._process or self._start()
-        except OSError as error:
-            return Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
+        process = self._process or self._start()
         deadline = None  # of a trial that has begun
         try:
-            self._pipe.send((task, output))
+            self._pipe.send(task)
+            send_handle(self._pipe, output.writing, process.pid)
             while not self._stopped.is_set():
                 alive = process.is_alive()  # asked first, so that its last words are not missed
                 if self._pipe.poll(TICK):
@@ -90,7 +91,7 @@ class Slot:
                     self.kill()
                     reason = f"the trial outlived its time limit of {self.timeout:g} s and was stopped"
                     return Outcome(Status.TIMEOUT, reason)
-        except (EOFError, OSError):  # it ended, and maybe while it waited
+        except (EOFError, OSError, RuntimeError):  # it ended, and maybe while it waited; macOS says it so
             process.join(GRACE)
             self.kill()
             return None if deadline is None else Outcome(Status.KILLED, _ended(process.exitcode))

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +28,20 @@ OOM_SHARE = 4  # after the GPU's memory ran out the micro-batches are this many 
 
 
 def serve(
-    pipe: Connection[Any, Any], work: Callable[[Work, Device, str], Outcome], device: Device, threads: int
+    pipe: Connection[Any, Any], work: Callable[[Work, Device, int], Outcome], device: Device, threads: int
 ) -> None:
-    """Do the trials that come through a pipe, one at a time: each is answered by None, then its outcome."""
+    """Do the trials that come through a pipe, one at a time: each is answered by None, then its outcome.
+
+    After a trial comes the descriptor that takes what it prints. SystemExit of a plugin ends no worker.
+    """
     start_worker(threads, device)
     while True:
-        task, output = pipe.recv()
+        task = pipe.recv()
+        output = recv_handle(pipe)
         pipe.send(None)
         try:
             outcome = work(task, device, output)
-        except Exception as error:  # such as a record that could not be written
+        except BaseException as error:  # such as of a record that could not be written
             outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
         pipe.send(outcome)
 
@@ -64,17 +69,20 @@ def _watch() -> None:
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
-def work(task: Work, device: Device, output: str) -> Outcome:
+def work(task: Work, device: Device, output: int) -> Outcome:
     """One trial in a worker: run it, write its result if the lease still holds, return the outcome.
 
     The record of an error goes along, for the scheduler to write when it is known what the trial printed.
     """
     from benchmarks.trial.checkpoints import remove
+    from benchmarks.trial.config import TrialConfig
     from leaderboard.records.schema import is_done
     from leaderboard.records.store import write_record
+    from regularizers.registry import load_plugins
 
-    with captured(Path(output)):
-        record = attempt(task)
+    with captured(output):
+        load_plugins(task.resources.plugins)  # the launcher has said what of the installed ones is broken
+        record = execute_within_memory(TrialConfig.from_json(task.config), task.resources)
     record["environment"] = {**record["environment"], **device.to_json(), "attempt": task.attempt}
     if task.lease is not None and not task.lease.held():
         return Outcome.of(record, Written.OTHER)
@@ -84,21 +92,6 @@ def work(task: Work, device: Device, output: str) -> Outcome:
     if task.resources.checkpoints is not None:
         remove(task.resources.checkpoints.path(path.stem))
     return Outcome.of(record, Written.WORKER)
-
-
-def attempt(task: Work) -> Json:
-    """The trial's record, whatever happens: SystemExit of a plugin must end neither the worker nor the launcher."""
-    from benchmarks.trial.config import TrialConfig
-    from benchmarks.trial.environment import environment
-    from benchmarks.trial.trial import no_result
-    from regularizers.registry import load_plugins
-
-    try:
-        load_plugins(task.resources.plugins)  # the launcher has said what of the installed ones is broken
-        return execute_within_memory(TrialConfig.from_json(task.config), task.resources)
-    except BaseException as error:
-        result = no_result("error", f"{type(error).__name__}: {error}")
-        return {"config": task.config, "result": result, "environment": environment(task.resources.threads)}
 
 
 def execute_within_memory(config: TrialConfig, resources: Any) -> Json:
