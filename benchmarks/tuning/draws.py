@@ -26,7 +26,6 @@ MAX_BUDGET = 1024
 class Draw:
     """One configuration: the strategy, and the protocol fields that it sets."""
 
-    number: int
     strategy: str
     shared: Mapping[str, Value]
 
@@ -61,20 +60,15 @@ def make_draws(
     """
     axes = family.axes(layers)
     check_dimension(family, shared, len(axes))
-    first = Draw(0, family.strategy({axis: family.first(axis) for axis in axes}), dict(default))
-    return [
-        first,
-        *(_draw(family, number, point, shared, layers) for number, point in enumerate(points(restart, budget - 1), 1)),
-    ]
-
-
-def _draw(family: Family, number: int, point: NDArray[np.float64], shared: Mapping[str, Search], layers: int) -> Draw:
-    common = {key: space.at(float(u)) for (key, space), u in zip(shared.items(), point, strict=False)}
-    own = {
-        axis: common[axis.space.replaces] if axis.space.replaces in common else axis.space.at(float(u))
-        for axis, u in zip(family.axes(layers), point[len(shared) :], strict=False)
-    }
-    return Draw(number, family.strategy(own), common)
+    draws = [Draw(family.first_strategy(layers), default)]
+    for point in points(restart, budget - 1):
+        common = {key: space.at(float(u)) for (key, space), u in zip(shared.items(), point, strict=False)}
+        own = {
+            axis: common[axis.space.replaces] if axis.space.replaces in common else axis.space.at(float(u))
+            for axis, u in zip(axes, point[len(shared) :], strict=False)
+        }
+        draws.append(Draw(family.strategy(own), common))
+    return draws
 
 
 def check_dimension(family: Family, shared: Mapping[str, Search], own: int) -> None:

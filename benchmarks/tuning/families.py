@@ -6,13 +6,25 @@ else keeps the technique's default.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from regularizers.base import Regularizer, spell
 from regularizers.search import Layers, Search, Value
 from regularizers.strategy import parse, read_sum
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One searched hyperparameter of a family: the place of its technique in the sum, its own name, how the axis is
+    called (`mixout.p`, `head:mixout.p`), its range, and the value of draw 0."""
+
+    term: int
+    name: str
+    label: str
+    space: Search
+    first: Value
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,14 @@ class Term:
     def free(self) -> dict[str, Search]:
         """The ranges of what is searched."""
         return {key: space for key, space in self.technique.search.items() if key not in self.given}
+
+    def axis(self, at: int, name: str, space: Search) -> Axis:
+        """The axis of a hyperparameter; draw 0 has the paper's value, else the technique's, else the range's middle."""
+        default: Any = next(f.default for f in dataclasses.fields(self.technique) if f.name == name)
+        value = default if space.paper is None else space.paper
+        if value is dataclasses.MISSING or (isinstance(space, Layers) and not space.contains(value)):
+            value = space.at(0.5)
+        return Axis(at, name, f"{'head:' if self.head else ''}{self.technique.name}.{name}", space, value)
 
     def text(self, values: Mapping[str, Value]) -> str:
         """The term with `values` for what is free; `name=value` wherever the argument before it is left out."""
@@ -44,23 +64,6 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Axis:
-    """One searched hyperparameter of a family: `term` is the place of its technique in the sum."""
-
-    term: int
-    name: str
-    space: Search
-
-    def first(self, technique: type[Regularizer]) -> Value:
-        """The value of draw 0: the paper's, else the technique's default, else the middle of the range."""
-        default: Any = next(f.default for f in dataclasses.fields(technique) if f.name == self.name)
-        value = default if self.space.paper is None else self.space.paper
-        if value is dataclasses.MISSING or (isinstance(self.space, Layers) and not self.space.contains(value)):
-            return self.space.at(0.5)
-        return value
-
-
-@dataclass(frozen=True)
 class Family:
     """A sum of techniques with its free hyperparameters; equal families have equal text."""
 
@@ -69,36 +72,29 @@ class Family:
     def __str__(self) -> str:
         return " + ".join(term.text({}) for term in self.terms)
 
-    def axes(self, layers: int) -> tuple[Axis, ...]:
+    def axes(self, layers: int = 1) -> list[Axis]:
         """What is searched, in the order of the terms, for a model of so many layers."""
-        return tuple(
-            Axis(at, name, space.within(layers))
+        return [
+            term.axis(at, name, free.within(layers))
             for at, term in enumerate(self.terms)
-            for name, space in term.free.items()
-        )
+            for name, free in term.free.items()
+        ]
 
-    def label(self, axis: Axis) -> str:
-        """How an axis is called: `mixout.p`, `head:mixout.p`."""
-        term = self.terms[axis.term]
-        return f"{'head:' if term.head else ''}{term.technique.name}.{axis.name}"
-
-    def first(self, axis: Axis) -> Value:
-        """The value of an axis in draw 0."""
-        return axis.first(self.terms[axis.term].technique)
+    def first_strategy(self, layers: int = 1) -> str:
+        """The strategy of draw 0."""
+        return self.strategy({axis: axis.first for axis in self.axes(layers)})
 
     @property
     def passes(self) -> int:
         """Forward passes of a batch per step in draw 0; terms that repeat them do so on top of each other."""
-        first = parse(self.strategy({axis: self.first(axis) for axis in self.axes(layers=1)}))
-        return math.prod(term.regularizer.passes[0] for term in first.terms)
+        return math.prod(term.regularizer.passes[0] for term in parse(self.first_strategy()).terms)
 
     def strategy(self, values: Mapping[Axis, Value]) -> str:
         """The strategy with these values, in its canonical form. Raises InputError where it is none."""
-        return str(parse(" + ".join(term.text(_of(at, values.items())) for at, term in enumerate(self.terms))))
-
-
-def _of(term: int, values: Iterable[tuple[Axis, Value]]) -> dict[str, Value]:
-    return {axis.name: value for axis, value in values if axis.term == term}
+        of_terms: list[dict[str, Value]] = [{} for _ in self.terms]
+        for axis, value in values.items():
+            of_terms[axis.term][axis.name] = value
+        return str(parse(" + ".join(map(Term.text, self.terms, of_terms))))
 
 
 def read_family(text: str) -> Family:
@@ -108,5 +104,5 @@ def read_family(text: str) -> Family:
     """
     terms = [Term(technique, head, given) for head, technique, given in read_sum(text)]
     family = Family(tuple(sorted(terms, key=lambda term: (term.head, term.text({})))))
-    family.strategy({axis: family.first(axis) for axis in family.axes(layers=1)})
+    family.first_strategy()
     return family

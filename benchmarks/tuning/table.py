@@ -54,7 +54,7 @@ def check_tuning(tuning: Tuning, protocol: Protocol) -> None:
     default_of(tuning)
     for text in tuning.families:
         family = read_family(text)
-        check_dimension(family, shared, len(family.axes(layers=1)))
+        check_dimension(family, shared, len(family.axes()))
 
 
 def default_of(tuning: Tuning) -> dict[str, Value]:

@@ -8,10 +8,11 @@ from typing import Any
 from benchmarks.planning.suite import Tuning
 from benchmarks.trial.config import Tuned
 from benchmarks.trial.protocol import Protocol
-from benchmarks.tuning.draws import Draw, make_draws, points
+from benchmarks.tuning.draws import make_draws, points
 from benchmarks.tuning.families import Family, read_family
 from benchmarks.tuning.floors import STRENGTH
 from benchmarks.tuning.table import default_of, spaces
+from regularizers.search import Value
 
 FLOOR = "floor: "
 Fields = dict[str, Any]
@@ -20,75 +21,62 @@ Fields = dict[str, Any]
 class Plan:
     """What a `[tuning]` table asks for, on a model of so many layers.
 
-    about: strategy -> the fields of a trial that depend on it. rows: name in the tables -> the family, and how many
-    times the steps of its draws are trained.
+    about: strategy -> the fields of a trial that depend on it. rows: name in the tables -> what is tuned (a family, or
+    the name of a floor), and how many times the steps of its draws are trained.
     """
 
     def __init__(self, tuning: Tuning, layers: int, about: Callable[[str], Fields]) -> None:
         self.tuning, self.layers, self.about = tuning, layers, about
         self.shared, self.default = spaces(tuning), default_of(tuning)
-        self.families = {text: read_family(text) for text in (*tuning.families, "none")}
-        self.rows = {text: (text, 1) for text in tuning.families}
-        self.rows |= {name: ("none", times) for name, times in tuning.controls.items()}
+        self.rows: dict[str, tuple[Family | str, int]] = {text: (read_family(text), 1) for text in tuning.families}
+        self.rows |= {name: (read_family("none"), times) for name, times in tuning.controls.items()}
+        self.rows |= {FLOOR + name: (name, 1) for name in tuning.floors}
         self.draws = functools.cache(self._draws)
         self.protocol = functools.cache(_replaced)
         self.axes = functools.cache(self._axes)
 
     def trials(self, restart: Fields, holdout_hash: str) -> Iterator[Fields]:
-        """The fields of all trials of one restart, whose own fields are given: of each family the default first."""
+        """The fields of all trials of one restart, whose own fields are given: of each row the default first."""
+        base = restart["protocol"]
+        whole: Fields = {"holdout": None, "holdout_hash": None}
         held: Fields = {"holdout": float(self.tuning.holdout), "holdout_hash": holdout_hash}
-        for name, (text, times) in self.rows.items():
-            place: Fields = {"family": name, "axes": self.axes(text, restart["protocol"]), "times": times}
-            whole = Tuned(**place, draw=0, holdout=None, holdout_hash=None)
-            yield self._fields(restart, self.draws(text, restart["restart"])[0], whole)
-            for draw in self.draws(text, restart["restart"]):
-                yield self._fields(restart, draw, Tuned(**place, draw=draw.number, **held))
-        for name in self.tuning.floors:
-            yield from self._floor(name, restart, holdout_hash)
+        for name, (_, times) in self.rows.items():
+            place: Fields = {"family": name, "axes": self.axes(name, base), "times": times}
+            draws = self.draws(name, restart["restart"])
+            for number, fitted in [(0, whole), *((number, held) for number in range(len(draws)))]:
+                own, values = draws[number]
+                protocol = self.protocol(base, tuple(values.items()), times)
+                yield restart | own | {"protocol": protocol, "tuning": Tuned(**place, draw=number, **fitted)}
 
-    def _floor(self, name: str, restart: Fields, holdout_hash: str) -> Iterator[Fields]:
-        """The trials of a floor: its strength at the library's default, and drawn as a family's own axis is."""
-        shared = self._shared(restart["protocol"])
-        place: Fields = {"family": FLOOR + name, "axes": shared | {"c": f"{STRENGTH}; default {STRENGTH.paper:g}"}}
-        column = [point[len(self.shared)] for point in points(restart["restart"], self.tuning.budget - 1)]
-        strengths = [STRENGTH.paper, *(STRENGTH.at(float(u)) for u in column)]
-        base = {**self._base(restart), "floor": {"name": name, "c": STRENGTH.paper}}
-        yield base | {"tuning": Tuned(**place, draw=0, holdout=None, holdout_hash=None)}
-        for draw, c in enumerate(strengths):
-            held: Fields = {"holdout": float(self.tuning.holdout), "holdout_hash": holdout_hash}
-            yield base | {"floor": {"name": name, "c": c}, "tuning": Tuned(**place, draw=draw, **held)}
-
-    def _base(self, restart: Fields) -> Fields:
-        protocol = self.protocol(restart["protocol"], tuple(self.default.items()))
-        return {**restart, **self.about("none"), "protocol": protocol}
-
-    def _draws(self, text: str, restart: int) -> list[Draw]:
-        ranges: dict[str, Any] = {"shared": self.shared, "default": self.default, "layers": self.layers}
+    def _draws(self, row: str, restart: int) -> list[tuple[Fields, Mapping[str, Value]]]:
+        """The fields of a trial and of its protocol that each draw sets; of a floor the strength, as an axis of its own
+        that begins at the library's default."""
+        tuned, _ = self.rows[row]
+        if isinstance(tuned, str):
+            column = [point[len(self.shared)] for point in points(restart, self.tuning.budget - 1)]
+            strengths = [STRENGTH.paper, *(STRENGTH.at(float(u)) for u in column)]
+            return [(self.about("none") | {"floor": {"name": tuned, "c": c}}, self.default) for c in strengths]
         first = 0 if self.tuning.same_draws else restart
-        return make_draws(self.families[text], self.tuning.budget, restart=first, **ranges)
+        ranges: dict[str, Any] = {"shared": self.shared, "default": self.default, "layers": self.layers}
+        draws = make_draws(tuned, self.tuning.budget, restart=first, **ranges)
+        return [(self.about(draw.strategy), draw.shared) for draw in draws]
 
-    def _fields(self, restart: Fields, draw: Draw, place: Tuned) -> Fields:
-        protocol = self.protocol(restart["protocol"], tuple(draw.shared.items()), place.times)
-        return {**restart, **self.about(draw.strategy), "protocol": protocol, "tuning": place}
-
-    def _axes(self, text: str, protocol: Protocol) -> Mapping[str, str]:
+    def _axes(self, row: str, protocol: Protocol) -> Mapping[str, str]:
         """What is searched where, and the value of draw 0."""
-        family: Family = self.families[text]
-        own = {family.label(axis): f"{axis.space}; default {family.first(axis)}" for axis in family.axes(self.layers)}
-        return self._shared(protocol) | own
-
-    def _shared(self, protocol: Protocol) -> dict[str, str]:
-        base = _replaced(protocol, tuple(self.default.items()))
-        return {key: f"{space}; default {getattr(base, key)}" for key, space in self.shared.items()}
+        tuned, base = self.rows[row][0], _replaced(protocol, tuple(self.default.items()))
+        shared = {key: f"{space}; default {getattr(base, key)}" for key, space in self.shared.items()}
+        if isinstance(tuned, str):
+            return shared | {"c": f"{STRENGTH}; default {STRENGTH.paper:g}"}
+        return shared | {axis.label: f"{axis.space}; default {axis.first}" for axis in tuned.axes(self.layers)}
 
 
 def first_strategies(tuning: Tuning | None) -> dict[str, str]:
     """{family: its strategy of draw 0}: what stands for it where its terms are explained."""
-    found = {}
-    for text in tuning.families if tuning else ():
-        family = read_family(text)
-        found[text] = family.strategy({axis: family.first(axis) for axis in family.axes(layers=1)})
-    return found | dict.fromkeys(tuning.controls if tuning else (), "none")
+    if tuning is None:
+        return {}
+    return {text: read_family(text).first_strategy() for text in tuning.families} | dict.fromkeys(
+        tuning.controls, "none"
+    )
 
 
 def _replaced(protocol: Protocol, values: tuple[tuple[str, Any], ...], times: int = 1) -> Protocol:

@@ -43,11 +43,11 @@ def draws(text: str, budget: int = 8, restart: int = 0, layers: int = 4) -> list
 def test_what_is_not_written_is_free(text: str, canonical: str, free: list[str]) -> None:
     family = read_family(text)
     assert str(family) == canonical == str(read_family(canonical))
-    assert [family.label(axis) for axis in family.axes(layers=4)] == free
+    assert [axis.label for axis in family.axes(layers=4)] == free
 
 
 def test_draw_0_has_the_papers_values_at_the_default() -> None:
-    assert draws("mixout(w_pre)", 1) == [Draw(0, "mixout(w_pre, 0.7)", DEFAULT)]
+    assert draws("mixout(w_pre)", 1) == [Draw("mixout(w_pre, 0.7)", DEFAULT)]
     assert draws("mixout(w_pre) + head:mixout(w_0)")[0].strategy == "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)"
     assert draws("guided_dropout")[0].strategy == "guided_dropout(0, 0.1)"
     assert draws("bitfit")[0].strategy == "bitfit(0.001)"
@@ -59,7 +59,7 @@ def test_a_draw_has_the_same_shared_values_in_every_family(text: str) -> None:
     for restart in range(3):
         ours, plain = draws(text, restart=restart), draws("none", restart=restart)
         assert [draw.shared for draw in ours] == [draw.shared for draw in plain]
-        assert [draw.number for draw in ours] == list(range(8))
+        assert len(ours) == 8
 
 
 def test_restarts_have_draws_of_their_own() -> None:
