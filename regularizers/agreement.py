@@ -10,8 +10,6 @@ reads the hidden states of single layers between these steps alone is not seen. 
 by its tests.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext

@@ -12,8 +12,6 @@ alike. Logits are handed to the techniques one row per prediction: positions who
 of a causal language model are shifted to the label they predict. The step is the one that trials take.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

@@ -19,8 +19,6 @@ Child-Tuning masks gradients after `backward()`, weight decay acts before `apply
 overrides the hooks it needs and nothing else; no method's name stands in the loop.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import re
@@ -197,6 +195,11 @@ def is_data(value: Any) -> bool:
     if isinstance(value, (list, tuple, set, frozenset)):
         return all(is_data(item) for item in value)
     return value is None or (isinstance(value, (Tensor, bool, int, float, str)) and not isinstance(value, nn.Parameter))
+
+
+def kind_of(field: dataclasses.Field[Any]) -> str:
+    """The type of a hyperparameter as text, such as `int`, whether annotations are types or texts where it stands."""
+    return field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
 
 
 def spell(value: Any) -> str:

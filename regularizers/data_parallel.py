@@ -6,8 +6,6 @@ but for the order of additions. A loss that is not a mean over examples (floodin
 micro-batches. With one process nothing here acts.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator

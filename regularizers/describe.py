@@ -1,7 +1,5 @@
 """What a method is, in words: `regbench list` and `regbench describe NAME`."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import re
@@ -16,7 +14,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertCon
 
 from fisher.common.errors import InputError
 from fisher.scores import Scores, load_scores
-from regularizers.base import Context, Regularizer, SkipTrial
+from regularizers.base import Context, Regularizer, SkipTrial, kind_of
 from regularizers.registry import find, methods
 from regularizers.strategy import Strategy, parse, usage
 from regularizers.surgery.sites import base_prefix
@@ -156,7 +154,7 @@ def searched(cls: type[Regularizer], name: str) -> str:
 
 def requirement(example: Regularizer, field: dataclasses.Field[Any]) -> str:
     """What a value must be, in the words of the error that an absurd value raises."""
-    text = "str" in str(field.type)
+    text = "str" in kind_of(field)
     said = []
     for value in ABSURD[2:] if text else ABSURD[:2]:
         try:
@@ -165,7 +163,7 @@ def requirement(example: Regularizer, field: dataclasses.Field[Any]) -> str:
             said.append(re.sub(rf"^.*\b{example.name}\b.*? must (be )?", "", str(error).split(", got ")[0]))
         except (TypeError, ValueError):
             continue
-    free = "a text" if text else "true or false" if "bool" in str(field.type) else "any number"
+    free = "a text" if text else "true or false" if "bool" in kind_of(field) else "any number"
     return " and ".join(dict.fromkeys(said)) or free
 
 

@@ -6,8 +6,6 @@ Numbers, texts, tensors and lists, tuples, dicts and sets of them come back as t
 shortest text of every float that reads back as the same float.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The one training loop: batches in, history out. It knows no task, no file and no method's name."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Sequence

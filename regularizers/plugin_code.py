@@ -1,7 +1,5 @@
 """What identifies a plugin's code: a hash of its module and of every module of the user's that it imports."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import importlib.metadata

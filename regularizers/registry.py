@@ -1,7 +1,5 @@
 """The registry: `@register("name")` on a class, built in or from a stranger's file, module or distribution."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import hashlib

@@ -19,7 +19,7 @@ from typing import Any
 from torch import nn
 
 from fisher.common.errors import InputError, require
-from regularizers.base import EVERYTHING, Batch, Compute, Context, Output, Regularizer, Step
+from regularizers.base import EVERYTHING, Batch, Compute, Context, Output, Regularizer, Step, kind_of
 from regularizers.registry import find
 from regularizers.surgery.folding import Surgery, fold
 from regularizers.surgery.sites import silence
@@ -276,7 +276,7 @@ def _split(words: list[str]) -> list[list[str]]:
 
 def _value(word: str, field: dataclasses.Field[Any], cls: type[Regularizer]) -> Any:
     """A token as the field's type wants it; the class checks ranges on construction."""
-    wanted = str(field.type)
+    wanted = kind_of(field)
     if "str" in wanted:
         return re.sub(r"\\(.)", r"\1", word[1:-1]) if word.startswith('"') else word
     if "bool" in wanted and word in ("true", "false"):

@@ -12,8 +12,6 @@ Arguments, callbacks, gradient accumulation, bf16, evaluation and checkpoints ar
 w_pre is what the model holds when `train` begins, w_0 the same outside its `base_model_prefix`.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """An average of the weights, kept next to the training and evaluated in their place: what `ema` and `swa` share."""
 
-from __future__ import annotations
-
 import contextlib
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regularizers.base import AVERAGED_WEIGHTS, Context, Regularizer
+from regularizers import AVERAGED_WEIGHTS, Context, Regularizer
 from regularizers.surgery.swapping import swapped_parameters
 
 

@@ -1,7 +1,5 @@
 """How far two predictions for the same examples are apart: what `rdrop`, `r3f` and `smart` penalise."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,6 +1,6 @@
 """Noise at dropout sites, from a stream of draws that every step seeds anew."""
 
-from regularizers.base import Context, Regularizer
+from regularizers import Context, Regularizer
 from regularizers.surgery.noise import Noise, StepNoise, attach_noise
 from regularizers.surgery.sites import Site
 

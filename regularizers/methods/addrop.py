@@ -16,17 +16,13 @@ Reference: Yang, Deng, Quan, Wang, Nie 2022 (NeurIPS), arXiv:2210.05883; code Ta
 are (the paper itself could not be read).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import ATTENTION_NOISE, Batch, Compute, Context, Output, require
+from regularizers import ATTENTION_NOISE, Batch, Compute, Context, Linear, Output, register, require
 from regularizers.methods._site_noise import StreamNoise
-from regularizers.registry import register
-from regularizers.search import Linear
 from regularizers.surgery.noise import attention_sites
 
 ROUNDING = 1e-6  # (1 - p) n is a whole number up to this

@@ -6,14 +6,10 @@ Deviations: none known. The paper searches learning rates between 1e-4 and 1e-3;
 Reference: Ben Zaken, Ravfogel, Goldberg 2022 (ACL), arXiv:2106.10199.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
-from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, own_rate, require
-from regularizers.registry import register
-from regularizers.search import Log
+from regularizers import TRAINED_WEIGHTS, Context, Log, Regularizer, SkipTrial, own_rate, register, require
 
 
 @register("bitfit")

@@ -12,8 +12,6 @@ alone; here D masks every parameter that has a w_pre, and the head always trains
 Reference: Xu et al. 2021 (EMNLP), arXiv:2109.05687.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -21,9 +19,7 @@ import torch
 from torch import Tensor
 
 from fisher.estimation.diagonal import empirical_fisher
-from regularizers.base import Batch, Context, Regularizer, Step, outside_head, require
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import Batch, Context, Linear, Regularizer, Step, outside_head, register, require
 
 
 def top_share(scores: Mapping[str, Tensor], p: float) -> dict[str, Tensor]:

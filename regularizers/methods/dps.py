@@ -13,16 +13,12 @@ code; the paper could not be read.
 Reference: Zhang, Li, Li, Zhang, Zhu, Jin 2022 (NeurIPS), arXiv:2211.01642; code ZhangHaojie077/DPS.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, SkipTrial, Step, linear_layers, require
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import Context, Linear, Regularizer, SkipTrial, Step, linear_layers, register, require
 from regularizers.surgery.layers import layer_modules
 
 

@@ -8,16 +8,12 @@ Deviations: Wan et al. draw a mask per example, on one fully connected layer, an
 Gaussian; here one mask serves the whole step (as mixout's does) and evaluation uses the mean weight.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Context
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import Context, Linear, register
 from regularizers.surgery.mixing import convert_to_mixed, mixconnect
 from regularizers.surgery.mixing_method import OnLayers, draw_per_weight
 

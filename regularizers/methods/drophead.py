@@ -10,17 +10,13 @@ looked up. The equation is that of a public port, not of the authors' code; p ha
 Reference: Zhou, Ge, Wei, Zhou, Xu 2020 (Findings of EMNLP), arXiv:2004.13342; port: Kirill-Kravtsov/drophead-pytorch.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import ATTENTION_NOISE, Context, require
+from regularizers import ATTENTION_NOISE, Context, Linear, register, require
 from regularizers.methods._site_noise import StreamNoise
-from regularizers.registry import register
-from regularizers.search import Linear
 from regularizers.surgery.noise import attention_sites
 
 

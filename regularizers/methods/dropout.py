@@ -9,9 +9,7 @@ Deviations: none; the stock modules do the work, so fused attention drops probab
 
 from dataclasses import dataclass
 
-from regularizers.base import DROPOUT_SITES, Context, Regularizer, require
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import DROPOUT_SITES, Context, Linear, Regularizer, register, require
 from regularizers.surgery.sites import set_rate
 
 

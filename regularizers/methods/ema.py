@@ -11,14 +11,10 @@ Reference: Polyak & Juditsky 1992; Izmailov et al. 2018 (UAI), arXiv:1803.05407,
 The default of 0.999 is the usual one and no paper's.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-from regularizers.base import Context, Step, require
+from regularizers import Context, Linear, Step, register, require
 from regularizers.methods._averaging import Averaging
-from regularizers.registry import register
-from regularizers.search import Linear
 
 WARMUP = 9  # d_t = (t - 1) / (t - 1 + 9)
 

@@ -9,16 +9,12 @@ the head, and not on what the pretraining loss never saw (BERT's pooler under a 
 Deviations: none from the equation; F is of the pretraining corpus, not of a previous labelled task.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Compute, Context, Output, Regularizer, SkipTrial, require
-from regularizers.registry import register
-from regularizers.search import Log
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, SkipTrial, register, require
 from regularizers.surgery.sites import base_prefix
 
 

@@ -9,16 +9,12 @@ Deviations: every micro-batch is flooded by itself, as a mini-batch is in the pa
 Reference: Ishida, Yamane, Sakai, Niu, Sugiyama 2020 (ICML), arXiv:2002.08709.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Compute, Context, Output, Regularizer, require
-from regularizers.registry import register
-from regularizers.search import Log
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, register, require
 
 
 def flooded(loss: Tensor, b: float) -> Tensor:

@@ -11,16 +11,12 @@ Reference: Zhu, Cheng, Gan, Sun, Goldstein, Liu 2020 (ICLR), arXiv:1909.11764; c
 rate and the magnitude by task, so the defaults (K = 3, 0.03, 0.05) are ours, of the sizes that public code uses.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Compute, Context, Output, Regularizer, require
-from regularizers.registry import register
-from regularizers.search import Log, Whole
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, Whole, register, require
 from regularizers.surgery.embeddings import WordEmbeddings
 from regularizers.surgery.noise import noise_like
 

@@ -7,13 +7,9 @@ Deviations: Howard & Ruder unfreeze layer by layer during training (gradual unfr
 Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146; Lee, Tang, Lin 2019, arXiv:1911.03090 (freezing in BERT).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, SkipTrial, require
-from regularizers.registry import register
-from regularizers.search import Layers
+from regularizers import TRAINED_WEIGHTS, Context, Layers, Regularizer, SkipTrial, register, require
 from regularizers.surgery.layers import stages
 
 

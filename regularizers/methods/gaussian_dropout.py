@@ -8,17 +8,13 @@ Deviations: code of [Sharma24]'s baseline uses p / (1 - p) as the standard devia
 evaluates; neither is done here. Wang & Manning approximate the sum over units, here each unit has its own noise.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from regularizers.base import ATTENTION_NOISE, DROPOUT_SITES, Context, require
+from regularizers import ATTENTION_NOISE, DROPOUT_SITES, Context, Linear, register, require
 from regularizers.methods._site_noise import StreamNoise
-from regularizers.registry import register
-from regularizers.search import Linear
 
 
 def gaussian_dropout(x: Tensor, p: float, noise: Tensor) -> Tensor:

@@ -11,13 +11,9 @@ term of its own. The share has no value in the paper.
 Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, Step, require
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import TRAINED_WEIGHTS, Context, Linear, Regularizer, Step, register, require
 from regularizers.surgery.layers import stages
 
 

@@ -11,16 +11,12 @@ recipe), `published` (the ranking printed for bert-base-uncased) or a file of `p
 Deviations: the authors' code runs from 0.099 down to 0 in steps of 0.00275, its text says 10 %; bounds are arguments.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fisher.scores import published_ranking, site_scores
-from regularizers.base import DROPOUT_SITES, Context, Regularizer, SiteRate, require
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import DROPOUT_SITES, Context, Linear, Regularizer, SiteRate, register, require
 from regularizers.surgery.sites import base_prefix, set_rate
 
 

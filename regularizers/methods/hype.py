@@ -8,16 +8,12 @@ noise of 1e-5 is rounded away. Fresh noise per forward pass, from the trial's ow
 Reference: Yuan, Yuan, Tan, Huang, Huang 2023 (ACL), arXiv:2212.08853.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
-from regularizers.base import Context, Regularizer, require
-from regularizers.registry import register
-from regularizers.search import Log
+from regularizers import Context, Log, Regularizer, register, require
 from regularizers.surgery.layers import layer_modules
 from regularizers.surgery.noise import noise_like
 

@@ -7,16 +7,12 @@ Deviations: none.
 Reference: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna 2016 (CVPR), arXiv:1512.00567; its default of 0.1.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Batch, Compute, Context, Output, Regularizer, SkipTrial, require
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import Batch, Compute, Context, Linear, Output, Regularizer, SkipTrial, register, require
 
 
 def uniform_loss(logits: Tensor) -> Tensor:

@@ -8,14 +8,10 @@ Deviations: none known for the equation; which layer the pooler counts to is our
 Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
-from regularizers.base import Context, Regularizer, require
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import Context, Linear, Regularizer, register, require
 from regularizers.surgery.layers import stages
 
 

@@ -23,8 +23,6 @@ Wang, Mei 2024, arXiv:2404.09610; Liu, Wang, Yin, Molchanov, Wang, Cheng, Chen 2
 computes it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 from collections.abc import Iterator, Sequence
@@ -35,18 +33,19 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from regularizers.base import (
+from regularizers import (
     MIXED_WEIGHTS,
     STARTING_WEIGHTS,
     TRAINED_WEIGHTS,
+    Choice,
     Context,
+    Log,
     Regularizer,
     SkipTrial,
     own_rate,
+    register,
     require,
 )
-from regularizers.registry import register
-from regularizers.search import Choice, Log
 from regularizers.surgery.swapping import swapped_parameters
 
 

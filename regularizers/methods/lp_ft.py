@@ -10,13 +10,9 @@ has. How the steps are divided is ours; the settings of the paper could not be l
 Reference: Kumar, Raghunathan, Jones, Ma, Liang 2022 (ICLR), arXiv:2202.10054.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, Step, require
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import TRAINED_WEIGHTS, Context, Linear, Regularizer, Step, register, require
 
 
 @register("lp_ft")

@@ -8,16 +8,13 @@ and variance, so that Theorem 1 gives both the same strength p / (1 - p). One ma
 Where it acts and which targets there are: as for mixout. Deviations: [Lee20] trains with Bernoulli masks only.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from regularizers.base import require
-from regularizers.registry import register
+from regularizers import register, require
 from regularizers.surgery.mixing import mixconnect
 from regularizers.surgery.mixing_method import ColumnMixing
 

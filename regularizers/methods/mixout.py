@@ -21,15 +21,12 @@ Deviations: the gradient is exact, grad * m / (1 - p). The authors' code (and eq
 hardly sees and a global-norm clip does; `gradient=authors` is that variant.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from regularizers.base import require
-from regularizers.registry import register
+from regularizers import register, require
 from regularizers.surgery.mixing import mixconnect
 from regularizers.surgery.mixing_method import ColumnMixing
 

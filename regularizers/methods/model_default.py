@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from regularizers.base import DROPOUT_SITES, Context, Regularizer
-from regularizers.registry import register
+from regularizers import DROPOUT_SITES, Context, Regularizer, register
 from regularizers.surgery.sites import set_rate
 
 

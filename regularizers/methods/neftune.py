@@ -8,17 +8,13 @@ Deviations: none known; other public code counts padding as length, so that its 
 Reference: Jain et al. 2023, arXiv:2310.05914. The paper's alpha of 5 was found for instruction tuning.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import Context, Regularizer, require
-from regularizers.registry import register
-from regularizers.search import Log
+from regularizers import Context, Log, Regularizer, register, require
 from regularizers.surgery.embeddings import tables
 from regularizers.surgery.noise import noise_like
 

@@ -8,16 +8,12 @@ Deviations: the authors' code adds noise to the head as well.
 Reference: Wu, Wu, Qi, Huang, Xie 2022 (ACL), arXiv:2202.12024.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from regularizers.base import STARTING_WEIGHTS, Context, Regularizer, require
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import STARTING_WEIGHTS, Context, Linear, Regularizer, register, require
 
 
 def shaken(weight: Tensor, uniform: Tensor, strength: float) -> Tensor:

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from regularizers.base import EVERYTHING, Context, Regularizer
-from regularizers.registry import register
+from regularizers import EVERYTHING, Context, Regularizer, register
 
 
 @register("none")

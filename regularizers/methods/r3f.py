@@ -12,14 +12,10 @@ Reference: Aghajanyan, Shrivastava, Gupta, Goyal, Zettlemoyer, Gupta 2021 (ICLR)
 of their code (fairseq, examples/rxf), whose README trains RTE with a strength of 0.7.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
-from regularizers.base import Batch, Compute, Context, Output, Regularizer, require
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, register, require
 from regularizers.methods._divergence import divergence
-from regularizers.registry import register
-from regularizers.search import Log
 from regularizers.surgery.embeddings import WordEmbeddings
 from regularizers.surgery.noise import noise_like
 

@@ -10,14 +10,10 @@ squared difference for regression is ours. The paper tunes alpha for every task,
 Reference: Wu et al. 2021 (NeurIPS), arXiv:2106.14448.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-from regularizers.base import Batch, Compute, Context, Output, Regularizer, require
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, register, require
 from regularizers.methods._divergence import divergence
-from regularizers.registry import register
-from regularizers.search import Log
 
 
 @register("rdrop")

@@ -14,17 +14,13 @@ As in their code the pull acts on the weight that Adam has moved; in the paper's
 Reference: Chen, Hou, Cui, Che, Liu, Yu 2020 (EMNLP), arXiv:2004.12651; code Sanyuan-Chen/RecAdam.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, Step, require
-from regularizers.registry import register
-from regularizers.search import Choice, Linear, Log
+from regularizers import Choice, Context, Linear, Log, Regularizer, Step, register, require
 
 
 def annealed(t: float, k: float, midpoint: float) -> float:

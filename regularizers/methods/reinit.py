@@ -8,15 +8,11 @@ Deviations: none known. k is tuned from 1 to 6 for every task in the paper, so i
 Reference: Zhang, Wu, Katiyar, Weinberger, Artzi 2021 (ICLR), arXiv:2006.05987.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
 
-from regularizers.base import STARTING_WEIGHTS, Context, Regularizer, SkipTrial, require
-from regularizers.registry import register
-from regularizers.search import Layers
+from regularizers import STARTING_WEIGHTS, Context, Layers, Regularizer, SkipTrial, register, require
 from regularizers.surgery.layers import norm_prefixes, stages
 
 STD = 0.02  # BERT's own initialisation

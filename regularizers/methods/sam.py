@@ -9,17 +9,13 @@ Deviations: none known; the second-order term is dropped, as in the paper.
 Reference: Foret et al. 2021 (ICLR), arXiv:2010.01412.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, Step, require
-from regularizers.registry import register
-from regularizers.search import Log
+from regularizers import Context, Log, Regularizer, Step, register, require
 from regularizers.surgery.swapping import swapped_parameters
 
 TINY = 1e-12  # keeps a zero gradient from being divided by zero

@@ -13,17 +13,13 @@ Reference: Jiang, He, Chen, Liu, Gao, Zhao 2020 (ACL), arXiv:1911.03437; code na
 (1e-5) and weight (1) are the defaults.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import Batch, Compute, Context, Output, Regularizer, require
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, register, require
 from regularizers.methods._divergence import divergence
-from regularizers.registry import register
-from regularizers.search import Log
 from regularizers.surgery.embeddings import WordEmbeddings
 from regularizers.surgery.noise import noise_like
 

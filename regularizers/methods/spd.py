@@ -14,16 +14,12 @@ of that code, which agree; the paper itself could not be read, so a value of its
 Reference: Tian, Huang, Kira 2024 (NeurIPS), arXiv:2411.01713; code GT-RIPL/Selective-Projection-Decay.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, Step, require
-from regularizers.registry import register
-from regularizers.search import Log
+from regularizers import Context, Log, Regularizer, Step, register, require
 
 NORM_FLOOR = 1e-30  # keeps a weight that is still at w_pre from being divided by zero
 

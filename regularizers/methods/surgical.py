@@ -11,15 +11,11 @@ Deviations: Lodha et al. 2023 take F of the downstream task; here it is what the
 pretraining loss, so the layers depend on the model alone. That embeddings and pooler are frozen is our reading.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from regularizers.base import TRAINED_WEIGHTS, Context, Regularizer, require
-from regularizers.registry import register
-from regularizers.search import Layers
+from regularizers import TRAINED_WEIGHTS, Context, Layers, Regularizer, register, require
 from regularizers.surgery.layers import layer_modules
 from regularizers.surgery.sites import base_prefix
 

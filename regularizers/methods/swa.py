@@ -13,14 +13,10 @@ A share of a quarter is that of PyTorch's examples; the settings of the paper's 
 Reference: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson 2018 (UAI), arXiv:1803.05407.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-from regularizers.base import Context, Step, require
+from regularizers import Context, Linear, Step, register, require
 from regularizers.methods._averaging import Averaging
-from regularizers.registry import register
-from regularizers.search import Linear
 
 
 @register("swa")

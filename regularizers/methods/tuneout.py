@@ -9,8 +9,6 @@ Where (`layers`): as for mixout; on the head (`head:tuneout(p)`) its start w_0 t
 Costs two matrix products per layer in training.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from regularizers.base import Context
+from regularizers import Context, Linear, register
 from regularizers.methods._site_noise import StreamNoise
-from regularizers.registry import register
-from regularizers.search import Linear
 from regularizers.surgery.mixing_method import OnLayers
 from regularizers.surgery.noise import StepNoise
 

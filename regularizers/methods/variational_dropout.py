@@ -14,8 +14,6 @@ counts in the norm that a protocol clips (`clip`): with few examples KL / n is s
 scaled down with it.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,19 +21,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import (
+from regularizers import (
     ATTENTION_NOISE,
     DROPOUT_SITES,
     Batch,
     Compute,
     Context,
+    Linear,
+    Log,
     Output,
     Step,
+    register,
     require,
 )
 from regularizers.methods._site_noise import StreamNoise
-from regularizers.registry import register
-from regularizers.search import Linear, Log
 from regularizers.surgery.noise import StepNoise, attach_noise, holder
 
 C1, C2, C3 = 1.16145124, -1.50204118, 0.58629921

@@ -11,16 +11,12 @@ w - u: less than 0.1 % at the rate and steps of [Lee20], so that toward w_pre it
 the coupled form is divided by the gradients' scale and moves weights that have no task gradient by about lr a step.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from regularizers.base import Context, Regularizer, Step, require
-from regularizers.registry import register
-from regularizers.search import Log
+from regularizers import Context, Log, Regularizer, Step, register, require
 from regularizers.surgery.layers import norm_prefixes
 from regularizers.surgery.mixing_method import check_target_scope
 

@@ -8,8 +8,6 @@ start, and averaging its random values in would shrink it for nothing.
 Reference: Wortsman et al. 2022 (CVPR), arXiv:2109.01903.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regularizers.base import Context, Regularizer, require
-from regularizers.registry import register
-from regularizers.search import Linear
+from regularizers import Context, Linear, Regularizer, register, require
 from regularizers.surgery.swapping import swapped_parameters
 
 

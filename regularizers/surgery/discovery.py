@@ -6,8 +6,6 @@ from linear layers and dropouts to where they are used, through every function o
 and `fed` say (`regularizers.surgery.site_tables`). Nothing is planted: a model without dropout has no hidden sites.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Where a model looks its word embeddings up, and what a technique adds to them for a pass."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -19,8 +19,6 @@ depends on the place in the row, and attention is transformers' own. `padded` ne
 reads the first token. Other families are trained with `stock`, and their records say so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import groupby

@@ -6,8 +6,6 @@ an embedding where its name says so and else above the layers (pooler, final nor
 that lies outside of the base model.
 """
 
-from __future__ import annotations
-
 import re
 
 from torch import nn

@@ -5,8 +5,6 @@
 Here mu = 1 - p throughout. Targets and masks are buffers: they move with the model, and targets are saved with it.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """What mixout and mixconnect have in common as techniques: target, layers, gradient, and fresh masks every step."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

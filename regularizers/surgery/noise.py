@@ -7,8 +7,6 @@ sdpa and eager are switched to it alike; a model whose attention function knows 
 In evaluation no noise acts.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """What packing needs of a family: where positions begin, which token the head reads, and the head itself."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """What the site tables are written in: rows of dropouts, mixed layers, stacks of layers that repeat, families."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -23,8 +23,6 @@ round. T5 drops both, so its `wi` and `wo` belong to both readings. GPT-2's head
 site. Layers of the head (DeBERTa's pooler) never stand in these tables; a `head:` term finds them itself.
 """
 
-from __future__ import annotations
-
 from regularizers.surgery.rows import Family
 from regularizers.surgery.tables.decoders import GPT2, gpt_neox, llama, opt
 from regularizers.surgery.tables.encoders import (

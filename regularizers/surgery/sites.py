@@ -1,7 +1,5 @@
 """The dropout sites and the mixed layers of one model, by the table of its family."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Let a model carry other weights for a while; afterwards it has its own again, bit for bit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 

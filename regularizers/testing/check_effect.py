@@ -1,7 +1,5 @@
 """Conformance: what a method is, what it touches, and that it acts."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +8,7 @@ import torch
 from torch import nn
 
 from fisher.common.errors import InputError
-from regularizers.base import Regularizer
+from regularizers.base import Regularizer, kind_of
 from regularizers.strategy import Strategy, parse
 from regularizers.testing.checks import LONG, NotApplicable, Subject, check, expect
 from regularizers.testing.tiny_trial import LAYERS, Trial, first_difference
@@ -105,8 +103,7 @@ def nudge(regularizer: Regularizer, field: dataclasses.Field[Any]) -> Regularize
     value = getattr(regularizer, field.name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    whole = str(field.type) in ("int", "<class 'int'>")
-    options = (value + 1, value - 1) if whole else (value / 2, value + 0.05) if value else (0.05, 0.5)
+    options = (value + 1, value - 1) if kind_of(field) == "int" else (value / 2, value + 0.05) if value else (0.05, 0.5)
     for option in options:
         try:
             return dataclasses.replace(regularizer, **{field.name: option})

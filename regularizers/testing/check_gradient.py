@@ -1,7 +1,5 @@
 """Conformance: gradients, expectations and means."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Conformance: where random numbers come from, and that they repeat."""
 
-from __future__ import annotations
-
 import random
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Conformance: resuming, moving, regression, forward passes and cost."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import math

@@ -1,7 +1,5 @@
 """Conformance: which weights are pulled, and which are evaluated."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

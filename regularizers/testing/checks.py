@@ -4,8 +4,6 @@ A check returns a sentence on what it saw, or raises `Failure` with what is wron
 nothing to check. A method opts out of a check only by saying why (`exempt`).
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import inspect

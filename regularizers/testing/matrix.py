@@ -4,8 +4,6 @@
 the same after its weights were saved and loaded; anything else is an error, never an empty cell.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any, cast

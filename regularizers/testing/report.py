@@ -1,7 +1,5 @@
 """Run the conformance checks on methods and say what they found: `regbench check FILE|NAME|--all`."""
 
-from __future__ import annotations
-
 import os
 import re
 import time

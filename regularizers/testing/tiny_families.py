@@ -1,7 +1,5 @@
 """Tiny random classifiers of every family with a site table, for tests and for the matrix of families and methods."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import regularizers
 from benchmarks.run import main
 from fisher.common.errors import InputError
 from regularizers.base import Regularizer
@@ -185,6 +186,20 @@ def test_a_forgotten_dataclass_is_told(plugin):
     constants = text.replace("    p: float = 0.1", "    p: ClassVar[float] = 0.1").replace("{name}", "plain")
     load_plugin(plugin("plain", "from typing import ClassVar" + constants, "plain.py"))
     assert str(parse("plain")) == "plain"
+
+
+def test_a_whole_number_of_a_plugin_stays_one_however_annotations_are_kept(plugin):
+    """As types, or as texts under `from __future__ import annotations`."""
+    for name, first in (("typed", ""), ("texts", "from __future__ import annotations\n")):
+        load_plugin(
+            plugin(name, first + PLUGIN.replace("p: float = 0.1", "k: int = 1").replace("{name}", name), name + ".py")
+        )
+        assert type(parse(f"{name}(3)").terms[0].regularizer.k) is int
+
+
+def test_everything_that_a_method_is_written_with_comes_from_the_package():
+    for name in regularizers.__all__:
+        assert getattr(regularizers, name), name
 
 
 @pytest.mark.parametrize("error", ["ValueError", "KeyError"])

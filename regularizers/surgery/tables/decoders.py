@@ -1,7 +1,5 @@
 """Site tables of decoders, and of EuroBERT, which is an encoder with the layers of Llama."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from regularizers.surgery.rows import FED, PAPER, Family, Mix, Stack, attention, hidden, planted

@@ -1,7 +1,5 @@
 """Site tables of encoders: BERT and its relatives, DistilBERT, DeBERTa, ALBERT, MPNet, ModernBERT, EuroBERT."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from regularizers.surgery.rows import (

@@ -1,7 +1,5 @@
 """Site tables of models with an encoder and a decoder: T5 and BART."""
 
-from __future__ import annotations
-
 from regularizers.surgery.rows import Family, Mix, Row, Stack, attention, hidden, planted
 
 
