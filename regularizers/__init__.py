@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         SkipTrial,
         Step,
         linear_layers,
+        number,
+        one_of,
         outside_head,
         own_rate,
         require,
@@ -40,7 +42,7 @@ __all__ = [
     "ATTENTION_NOISE", "AVERAGED_WEIGHTS", "DROPOUT_SITES", "EVERYTHING", "MIXED_WEIGHTS", "STARTING_WEIGHTS",
     "TRAINED_WEIGHTS", "Batch", "Choice", "Compute", "Context", "InputError", "Layers", "Linear", "Log", "Output",
     "Regularizer", "SiteRate", "SkipTrial", "Step", "Strategy", "Whole", "apply", "fold", "linear_layers",
-    "outside_head", "own_rate", "parse", "register", "require",
+    "number", "one_of", "outside_head", "own_rate", "parse", "register", "require",
 ]  # fmt: skip
 _HOME = {
     "apply": "applying",

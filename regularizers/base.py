@@ -23,7 +23,7 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -46,6 +46,28 @@ EVERYTHING = "everything"
 Compute = Callable[[Batch], Output]  # the loss that a `loss` hook wraps
 Step = Callable[[], None]  # what a `gradients` or `update` hook wraps
 BARE = re.compile(r"""[^\s(),+=:"]+""")  # what stands in a strategy without quotes
+
+RANGES: dict[str, Callable[[Any], bool]] = {  # what `number` takes, in the words of its message
+    ">= 0": lambda value: value >= 0,
+    "> 0": lambda value: value > 0,
+    "in [0, 1)": lambda value: 0 <= value < 1,
+    "in [0, 1]": lambda value: 0 <= value <= 1,
+    "in (0, 1]": lambda value: 0 < value <= 1,
+    "an integer >= 0": lambda value: isinstance(value, int) and value >= 0,
+    "an integer >= 1": lambda value: isinstance(value, int) and value >= 1,
+}
+NOUNS = ("decay", "form", "noise", "share", "strength")  # hyperparameters that messages call `the ...`
+
+
+def number(must_be: str, default: Any = dataclasses.MISSING, *, kw_only: bool = False) -> Any:
+    """A hyperparameter of one of the `RANGES`: `p: float = number("in [0, 1)", 0.1)`."""
+    return field(default=default, kw_only=kw_only, metadata={"must be": must_be, "holds": RANGES[must_be]})
+
+
+def one_of(*options: str) -> Any:
+    """A hyperparameter, written with its name, that is one of a few words; the first is its default."""
+    words = f"{', '.join(options[:-1])} or {options[-1]}"
+    return field(default=options[0], kw_only=True, metadata={"must be": words, "holds": options.__contains__})
 
 
 class SiteRate(NamedTuple):
@@ -100,6 +122,14 @@ class Regularizer:
     off: ClassVar[tuple[str, ...]] = ()
     search: ClassVar[Mapping[str, Search]] = {}
     exempt: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a hyperparameter out of the range that it was declared with (`number`, `one_of`)."""
+        for f in dataclasses.fields(self):
+            if "must be" in f.metadata:
+                value, article = getattr(self, f.name), "the " if f.name in NOUNS else ""
+                must = f"{article}{f.name} of {self.name} must be {f.metadata['must be']}"
+                require(f.metadata["holds"](value), must, value)
 
     def acts_on(self) -> frozenset[str]:
         """What this term sets; two terms of one scope that set the same thing contradict each other."""

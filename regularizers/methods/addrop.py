@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from regularizers import ATTENTION_NOISE, Batch, Compute, Context, Linear, Output, register, require
+from regularizers import ATTENTION_NOISE, Batch, Compute, Context, Linear, Output, number, register
 from regularizers.methods._site_noise import StreamNoise
 from regularizers.surgery.noise import attention_sites
 
@@ -74,8 +74,8 @@ class AttentionMasks:
 class ADDrop(StreamNoise):
     """Drop with probability `q` in [0, 1) each of the share `p` in [0, 1] of keys with the highest attribution."""
 
-    p: float = 0.3
-    q: float = 0.3
+    p: float = number("in [0, 1]", 0.3)
+    q: float = number("in [0, 1)", 0.3)
     summary = "drop the attention on which the prediction depends most"
     paper = "Yang et al. 2022 (NeurIPS)"
     equation = "A <- A m / sum A m, m = 0 with probability q where dlogit/dA is in a query's top share p"
@@ -85,10 +85,6 @@ class ADDrop(StreamNoise):
     search = {"p": Linear(0.1, 0.9), "q": Linear(0.1, 0.9)}
     sets = frozenset({ATTENTION_NOISE})
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(0 <= self.p <= 1, "p of addrop must be in [0, 1]", self.p)
-        require(0 <= self.q < 1, "q of addrop must be in [0, 1)", self.q)
 
     def attach(self, context: Context) -> list[str]:
         """Put the masks on every attention; returns the modules that hold its probability."""

@@ -9,7 +9,7 @@ Reference: Ben Zaken, Ravfogel, Goldberg 2022 (ACL), arXiv:2106.10199.
 from dataclasses import dataclass
 from typing import Any
 
-from regularizers import TRAINED_WEIGHTS, Context, Log, Regularizer, SkipTrial, own_rate, register, require
+from regularizers import TRAINED_WEIGHTS, Context, Log, Regularizer, SkipTrial, number, own_rate, register
 
 
 @register("bitfit")
@@ -17,16 +17,13 @@ from regularizers import TRAINED_WEIGHTS, Context, Log, Regularizer, SkipTrial, 
 class BitFit(Regularizer):
     """Train biases and head with learning rate `lr` > 0, in place of the protocol's."""
 
-    lr: float = 1e-3
+    lr: float = number("> 0", 1e-3)
     summary = "train the biases and the head alone"
     paper = "Ben Zaken et al. 2022 (ACL)"
     equation = "g = 0 for everything but biases and head"
     search = {"lr": Log(1e-4, 1e-2, replaces="lr")}
     sets = frozenset({TRAINED_WEIGHTS})
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(self.lr > 0, "lr of bitfit must be > 0", self.lr)
 
     def attach(self, context: Context) -> list[str]:
         """Freeze the rest; returns the biases that train. Raises SkipTrial for a model without biases."""

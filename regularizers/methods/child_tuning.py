@@ -13,13 +13,13 @@ Reference: Xu et al. 2021 (EMNLP), arXiv:2109.05687.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fisher.estimation.diagonal import empirical_fisher
-from regularizers import Batch, Context, Linear, Regularizer, Step, outside_head, register, require
+from regularizers import Batch, Context, Linear, Regularizer, Step, number, one_of, outside_head, register
 
 
 def top_share(scores: Mapping[str, Tensor], p: float) -> dict[str, Tensor]:
@@ -35,8 +35,8 @@ def top_share(scores: Mapping[str, Tensor], p: float) -> dict[str, Tensor]:
 class ChildTuning(Regularizer):
     """Train a share `p` in (0, 1] of the weights: a fresh random one every step (F) or the most informed one (D)."""
 
-    p: float = 0.3
-    variant: str = field(default="F", kw_only=True)
+    p: float = number("in (0, 1]", 0.3)
+    variant: str = one_of("F", "D")
     version = 2
     summary = "only a share of the weights gets a gradient"
     paper = "Xu et al. 2021 (EMNLP)"
@@ -44,10 +44,6 @@ class ChildTuning(Regularizer):
     deviations = "D uses per-sample squares without dropout and covers all that has a w_pre"
     off = ("child_tuning(1)", "child_tuning(1, variant=D)")
     search = {"p": Linear(0.1, 0.5, paper=0.3)}
-
-    def __post_init__(self) -> None:
-        require(0 < self.p <= 1, "p of child_tuning must be in (0, 1]", self.p)
-        require(self.variant in ("F", "D"), "variant of child_tuning must be F or D", self.variant)
 
     def check_scope(self, scope: str) -> None:
         """Variant D is about what was pretrained."""

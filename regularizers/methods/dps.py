@@ -14,11 +14,11 @@ Reference: Zhang, Li, Li, Zhang, Zhu, Jin 2022 (NeurIPS), arXiv:2211.01642; code
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from regularizers import Context, Linear, Regularizer, SkipTrial, Step, linear_layers, register, require
+from regularizers import Context, Linear, Regularizer, SkipTrial, Step, linear_layers, number, register
 from regularizers.surgery.layers import layer_modules
 
 
@@ -33,8 +33,8 @@ def top_part(scores: Tensor, p: float) -> Tensor:
 class DPS(Regularizer):
     """Train the share `p` in (0, 1] in every second stage; a stage has the share `ratio` in (0, 1] of all steps."""
 
-    p: float = 0.7
-    ratio: float = field(default=0.05, kw_only=True)
+    p: float = number("in (0, 1]", 0.7)
+    ratio: float = number("in (0, 1]", 0.05, kw_only=True)
     summary = "every second stage only the weights of largest gradients train"
     paper = "Zhang et al. 2022 (NeurIPS), DPS Dense"
     equation = "stage I: a <- a + g^2; stage II: g <- g * 1[a in the top share p of its tensor]"
@@ -43,10 +43,6 @@ class DPS(Regularizer):
     off = ("dps(1)",)
     search = {"p": Linear(0.1, 0.9, paper=0.7), "ratio": Linear(0.05, 0.25, paper=0.05)}
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(0 < self.p <= 1, "p of dps must be in (0, 1]", self.p)
-        require(0 < self.ratio <= 1, "ratio of dps must be in (0, 1]", self.ratio)
 
     def attach(self, context: Context) -> list[str]:
         """Returns the weights that are scored and masked."""

@@ -8,14 +8,14 @@ Deviations: Wan et al. draw a mask per example, on one fully connected layer, an
 Gaussian; here one mask serves the whole step (as mixout's does) and evaluation uses the mean weight.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from regularizers import Context, Linear, register
+from regularizers import Context, Linear, number, one_of, register
 from regularizers.surgery.mixing import convert_to_mixed, mixconnect
-from regularizers.surgery.mixing_method import OnLayers, draw_per_weight
+from regularizers.surgery.mixing_method import LAYERS, OnLayers, draw_per_weight
 
 
 def dropconnect(weight: Tensor, p: float, mask: Tensor) -> Tensor:
@@ -28,8 +28,8 @@ def dropconnect(weight: Tensor, p: float, mask: Tensor) -> Tensor:
 class Dropconnect(OnLayers):
     """Drop every weight of the linear layers in scope with probability `p` in [0, 1)."""
 
-    p: float
-    layers: str = field(default="paper", kw_only=True)
+    p: float = number("in [0, 1)")
+    layers: str = one_of(*LAYERS)
     version = 2
     summary = "drop single weights of the linear layers"
     paper = "Wan et al. 2013 (ICML)"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from regularizers import ATTENTION_NOISE, Context, Linear, register, require
+from regularizers import ATTENTION_NOISE, Context, Linear, number, register
 from regularizers.methods._site_noise import StreamNoise
 from regularizers.surgery.noise import attention_sites
 
@@ -31,7 +31,7 @@ def head_factors(kept: Tensor) -> Tensor:
 class DropHead(StreamNoise):
     """Drop every attention head with probability `p` in [0, 1)."""
 
-    p: float
+    p: float = number("in [0, 1)")
     summary = "drop whole attention heads"
     paper = "Zhou et al. 2020 (Findings of EMNLP)"
     equation = "A_h <- A_h * m_h * H / sum m, m_h ~ Bernoulli(1 - p) per head, example and layer"
@@ -41,9 +41,6 @@ class DropHead(StreamNoise):
     search = {"p": Linear(0.05, 0.5)}
     sets = frozenset({ATTENTION_NOISE})
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(0 <= self.p < 1, "p of drophead must be in [0, 1)", self.p)
 
     def attach(self, context: Context) -> list[str]:
         """Put the noise on every attention; returns the modules that hold its probability."""

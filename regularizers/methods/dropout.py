@@ -9,7 +9,7 @@ Deviations: none; the stock modules do the work, so fused attention drops probab
 
 from dataclasses import dataclass
 
-from regularizers import DROPOUT_SITES, Context, Linear, Regularizer, register, require
+from regularizers import DROPOUT_SITES, Context, Linear, Regularizer, number, register
 from regularizers.surgery.sites import set_rate
 
 
@@ -18,16 +18,13 @@ from regularizers.surgery.sites import set_rate
 class Dropout(Regularizer):
     """Dropout with probability `p` in [0, 1) at every site in scope, the head's input included; BERT's own p is 0.1."""
 
-    p: float = 0.1
+    p: float = number("in [0, 1)", 0.1)
     summary = "inverted dropout at the model's own sites"
     paper = "Srivastava et al. 2014"
     equation = "h <- m * h / (1 - p), m ~ Bernoulli(1 - p)"
     off = ("dropout(0)",)
     search = {"p": Linear(0.02, 0.5, paper=0.1)}
     sets = frozenset({DROPOUT_SITES})
-
-    def __post_init__(self) -> None:
-        require(0 <= self.p < 1, "p of dropout must be in [0, 1)", self.p)
 
     def attach(self, context: Context) -> list[str]:
         """Set `p` at every site in scope; returns the dropout modules."""

@@ -13,7 +13,7 @@ The default of 0.999 is the usual one and no paper's.
 
 from dataclasses import dataclass
 
-from regularizers import Context, Linear, Step, register, require
+from regularizers import Context, Linear, Step, number, register
 from regularizers.methods._averaging import Averaging
 
 WARMUP = 9  # d_t = (t - 1) / (t - 1 + 9)
@@ -24,7 +24,7 @@ WARMUP = 9  # d_t = (t - 1) / (t - 1 + 9)
 class EMA(Averaging):
     """Evaluate a running average with at most `decay` in [0, 1); at 0 the average is the last weights."""
 
-    decay: float = 0.999
+    decay: float = number("in [0, 1)", 0.999)
     version = 2
     summary = "evaluate a running average of the weights"
     paper = "Polyak & Juditsky 1992; cf. Izmailov et al. 2018"
@@ -32,9 +32,6 @@ class EMA(Averaging):
     deviations = "the decay is warmed up, so that the start is no part of the average"
     off = ("ema(0)",)
     search = {"decay": Linear(0.5, 0.99)}
-
-    def __post_init__(self) -> None:
-        require(0 <= self.decay < 1, "the decay of ema must be in [0, 1)", self.decay)
 
     def update(self, apply: Step, context: Context) -> None:
         """Average after the step; the first step leaves its own result."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from regularizers import Batch, Compute, Context, Log, Output, Regularizer, SkipTrial, register, require
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, SkipTrial, number, register, require
 from regularizers.surgery.sites import base_prefix
 
 
@@ -29,7 +29,7 @@ def ewc_penalty(weights: list[Tensor], targets: list[Tensor], fisher: list[Tenso
 class EWC(Regularizer):
     """Quadratic pull toward w_pre weighted by the Fisher diagonal, `strength` >= 0."""
 
-    strength: float
+    strength: float = number(">= 0")
     fisher: str = field(default="estimate", kw_only=True)
     summary = "decay toward w_pre weighted by the Fisher diagonal"
     paper = "Kirkpatrick et al. 2017 (PNAS), eq. 3"
@@ -41,7 +41,7 @@ class EWC(Regularizer):
     body_only = True
 
     def __post_init__(self) -> None:
-        require(self.strength >= 0, "the strength of ewc must be >= 0", self.strength)
+        super().__post_init__()
         needs = "the fisher of ewc must be estimate or a file with a diagonal"
         require(self.fisher != "published", needs, self.fisher, "a ranking has no values")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regularizers import Batch, Compute, Context, Log, Output, Regularizer, register, require
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, number, register
 
 
 def flooded(loss: Tensor, b: float) -> Tensor:
@@ -27,7 +27,7 @@ def flooded(loss: Tensor, b: float) -> Tensor:
 class Flooding(Regularizer):
     """Keep the loss at or above the flood level `b` >= 0."""
 
-    b: float = 0.05
+    b: float = number(">= 0", 0.05)
     summary = "keep the training loss above a level"
     paper = "Ishida et al. 2020 (ICML)"
     equation = "L' = |L - b| + b"
@@ -39,9 +39,6 @@ class Flooding(Regularizer):
     body_only = True
     exempt = {"accumulation": "every micro-batch is flooded by itself, as a mini-batch is in the paper"}
     lowest = torch.tensor(torch.inf)  # loss of all batches
-
-    def __post_init__(self) -> None:
-        require(self.b >= 0, "b of flooding must be >= 0", self.b)
 
     def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """Flood the inner loss."""

@@ -11,12 +11,12 @@ Reference: Zhu, Cheng, Gan, Sun, Goldstein, Liu 2020 (ICLR), arXiv:1909.11764; c
 rate and the magnitude by task, so the defaults (K = 3, 0.03, 0.05) are ours, of the sizes that public code uses.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from regularizers import Batch, Compute, Context, Log, Output, Regularizer, Whole, register, require
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, Whole, number, register
 from regularizers.surgery.embeddings import WordEmbeddings
 from regularizers.surgery.noise import noise_like
 
@@ -41,9 +41,9 @@ def unit(gradient: Tensor) -> Tensor:
 class FreeLB(Regularizer):
     """Average the loss over `k` >= 1 points of an ascent with rate `lr` >= 0 that begins at `magnitude` >= 0."""
 
-    k: int = 3
-    lr: float = field(default=0.03, kw_only=True)
-    magnitude: float = field(default=0.05, kw_only=True)
+    k: int = number("an integer >= 1", 3)
+    lr: float = number(">= 0", 0.03, kw_only=True)
+    magnitude: float = number(">= 0", 0.05, kw_only=True)
     summary = "the loss on adversarially moved word embeddings"
     paper = "Zhu et al. 2020 (ICLR), alg. 1"
     equation = "1/K * sum_t L(x + d_t), d_{t+1} = d_t + lr * g/||g||, g = grad_d L(x + d_t)"
@@ -53,11 +53,6 @@ class FreeLB(Regularizer):
     search = {"k": Whole(2, 4), "lr": Log(0.003, 0.3), "magnitude": Log(0.003, 0.3)}
     body_only = True
     exempt = {"gradient": "the ascent depends on the weights and is held fixed, as in the paper"}
-
-    def __post_init__(self) -> None:
-        require(isinstance(self.k, int) and self.k >= 1, "k of freelb must be an integer >= 1", self.k)
-        require(self.lr >= 0, "lr of freelb must be >= 0", self.lr)
-        require(self.magnitude >= 0, "magnitude of freelb must be >= 0", self.magnitude)
 
     @property
     def passes(self) -> tuple[int, int]:  # type: ignore[override]

@@ -9,7 +9,7 @@ Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146; Lee, Tang, Lin 2019, arX
 
 from dataclasses import dataclass
 
-from regularizers import TRAINED_WEIGHTS, Context, Layers, Regularizer, SkipTrial, register, require
+from regularizers import TRAINED_WEIGHTS, Context, Layers, Regularizer, SkipTrial, number, register
 from regularizers.surgery.layers import stages
 
 
@@ -18,7 +18,7 @@ from regularizers.surgery.layers import stages
 class Freeze(Regularizer):
     """Freeze the embeddings and the `k` >= 0 lowest layers; `freeze(0)` freezes the embeddings alone."""
 
-    k: int
+    k: int = number("an integer >= 0")
     summary = "the embeddings and the lowest layers do not train"
     paper = "Howard & Ruder 2018 (ACL)"
     equation = "g = 0 in the embeddings and layers 0 .. k-1"
@@ -27,9 +27,6 @@ class Freeze(Regularizer):
     search = {"k": Layers(0, 11)}
     sets = frozenset({TRAINED_WEIGHTS})
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(isinstance(self.k, int) and self.k >= 0, "k of freeze must be an integer >= 0", self.k)
 
     def attach(self, context: Context) -> list[str]:
         """Freeze; returns the frozen parameters. Raises SkipTrial for a model of fewer than k layers."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from regularizers import ATTENTION_NOISE, DROPOUT_SITES, Context, Linear, register, require
+from regularizers import ATTENTION_NOISE, DROPOUT_SITES, Context, Linear, number, register
 from regularizers.methods._site_noise import StreamNoise
 
 
@@ -29,7 +29,7 @@ def gaussian_dropout(x: Tensor, p: float, noise: Tensor) -> Tensor:
 class GaussianDropout(StreamNoise):
     """Multiplicative Gaussian noise of variance p / (1 - p) at every dropout site in scope, p in [0, 1)."""
 
-    p: float = 0.1
+    p: float = number("in [0, 1)", 0.1)
     summary = "multiplicative Gaussian noise at the dropout sites"
     paper = "Srivastava et al. 2014 §10; Wang & Manning 2013"
     equation = "h <- h * e, e ~ N(1, p / (1-p))"
@@ -37,9 +37,6 @@ class GaussianDropout(StreamNoise):
     off = ("gaussian_dropout(0)",)
     search = {"p": Linear(0.02, 0.5)}
     sets = frozenset({DROPOUT_SITES, ATTENTION_NOISE})
-
-    def __post_init__(self) -> None:
-        require(0 <= self.p < 1, "p of gaussian_dropout must be in [0, 1)", self.p)
 
     def attach(self, context: Context) -> list[str]:
         """Put the noise at every site in scope; returns the modules that hold their probabilities."""

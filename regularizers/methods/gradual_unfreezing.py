@@ -13,7 +13,7 @@ Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146.
 
 from dataclasses import dataclass
 
-from regularizers import TRAINED_WEIGHTS, Context, Linear, Regularizer, Step, register, require
+from regularizers import TRAINED_WEIGHTS, Context, Linear, Regularizer, Step, number, register
 from regularizers.surgery.layers import stages
 
 
@@ -28,7 +28,7 @@ def lowest_trained(step: int, steps: int, share: float, top: int) -> int:
 class GradualUnfreezing(Regularizer):
     """Let the stages join from the head down, evenly over the first `share` in [0, 1] of all steps."""
 
-    share: float = 0.5
+    share: float = number("in [0, 1]", 0.5)
     summary = "the layers join the training one after the other from the top"
     paper = "Howard & Ruder 2018 (ACL), §3.3"
     equation = "g_l = 0 in stage l < top - floor(t * top / (share * steps))"
@@ -37,9 +37,6 @@ class GradualUnfreezing(Regularizer):
     search = {"share": Linear(0.1, 0.9)}
     sets = frozenset({TRAINED_WEIGHTS})
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(0 <= self.share <= 1, "the share of gradual_unfreezing must be in [0, 1]", self.share)
 
     def attach(self, context: Context) -> list[str]:
         """Returns what waits: everything below the top stage."""

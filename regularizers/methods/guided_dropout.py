@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fisher.scores import published_ranking, site_scores
-from regularizers import DROPOUT_SITES, Context, Linear, Regularizer, SiteRate, register, require
+from regularizers import DROPOUT_SITES, Context, Linear, Regularizer, SiteRate, number, one_of, register, require
 from regularizers.surgery.sites import base_prefix, set_rate
 
 
@@ -46,9 +46,9 @@ class GuidedDropout(Regularizer):
 
     p_lower: float = 0.0
     p_upper: float = 0.1
-    head: float = field(default=0.1, kw_only=True)
+    head: float = number("in [0, 1)", 0.1, kw_only=True)
     fisher: str = field(default="estimate", kw_only=True)
-    order: str = field(default="ranked", kw_only=True)
+    order: str = one_of("ranked", "shuffled")
     summary = "dropout scheduled by the Fisher information of each site"
     paper = "Sharma et al. 2024"
     equation = "p(site) = p_upper - (p_upper - p_lower) * rank / (n - 1)"
@@ -59,11 +59,10 @@ class GuidedDropout(Regularizer):
     sets = frozenset({DROPOUT_SITES})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         ordered = 0 <= self.p_lower <= self.p_upper < 1
         bounds = f"{self.p_lower} and {self.p_upper}"
         require(ordered, "guided_dropout must have 0 <= p_lower <= p_upper < 1", bounds)
-        require(0 <= self.head < 1, "head of guided_dropout must be in [0, 1)", self.head)
-        require(self.order in ("ranked", "shuffled"), "order of guided_dropout must be ranked or shuffled", self.order)
 
     def check_scope(self, scope: str) -> None:
         """The head has one site and no pretraining information."""

@@ -8,12 +8,12 @@ noise of 1e-5 is rounded away. Fresh noise per forward pass, from the trial's ow
 Reference: Yuan, Yuan, Tan, Huang, Huang 2023 (ACL), arXiv:2212.08853.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from regularizers import Context, Log, Regularizer, register, require
+from regularizers import Context, Log, Regularizer, number, one_of, register
 from regularizers.surgery.layers import layer_modules
 from regularizers.surgery.noise import noise_like
 
@@ -25,8 +25,8 @@ NOTICEABLE = 1e-4  # of the unit scale that normalised hidden states have
 class HyPe(Regularizer):
     """Add noise of scale `eps` >= 0 to every layer's input; `noise` is `normal` or `uniform`."""
 
-    eps: float = 1e-5
-    noise: str = field(default="normal", kw_only=True)
+    eps: float = number(">= 0", 1e-5)
+    noise: str = one_of("normal", "uniform")
     summary = "noise on the hidden representations between the layers"
     paper = "Yuan et al. 2023 (ACL)"
     equation = "h_l <- h_l + e, e ~ N(0, eps^2) or U(-eps, eps)"
@@ -34,10 +34,6 @@ class HyPe(Regularizer):
     off = ("hype(0)",)
     search = {"eps": Log(1e-5, 0.1, paper=1e-5)}
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(self.eps >= 0, "eps of hype must be >= 0", self.eps)
-        require(self.noise in ("normal", "uniform"), "the noise of hype must be normal or uniform", self.noise)
 
     def attach(self, context: Context) -> list[str]:
         """Hook the layers; returns their names."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regularizers import Batch, Compute, Context, Linear, Output, Regularizer, SkipTrial, register, require
+from regularizers import Batch, Compute, Context, Linear, Output, Regularizer, SkipTrial, number, register
 
 
 def uniform_loss(logits: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ def uniform_loss(logits: Tensor) -> Tensor:
 class LabelSmoothing(Regularizer):
     """Move the share `e` in [0, 1) of the target to the uniform distribution."""
 
-    e: float = 0.1
+    e: float = number("in [0, 1)", 0.1)
     summary = "soft targets"
     paper = "Szegedy et al. 2016 (CVPR), §7"
     equation = "L = (1 - e) * CE + e * mean_k(-log p_k)"
@@ -33,9 +33,6 @@ class LabelSmoothing(Regularizer):
     off = ("label_smoothing(0)",)
     search = {"e": Linear(0.02, 0.3, paper=0.1)}
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(0 <= self.e < 1, "e of label_smoothing must be in [0, 1)", self.e)
 
     def attach(self, context: Context) -> list[str]:
         """It acts on everything that trains, through the loss."""

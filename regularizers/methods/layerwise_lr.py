@@ -11,7 +11,7 @@ Reference: Howard & Ruder 2018 (ACL), arXiv:1801.06146.
 from dataclasses import dataclass
 from typing import Any
 
-from regularizers import Context, Linear, Regularizer, register, require
+from regularizers import Context, Linear, Regularizer, number, register
 from regularizers.surgery.layers import stages
 
 
@@ -20,7 +20,7 @@ from regularizers.surgery.layers import stages
 class LayerwiseLR(Regularizer):
     """Learning rates that fall by the factor `decay` in (0, 1] from the head down to the embeddings; 1 is none."""
 
-    decay: float = 0.95
+    decay: float = number("in (0, 1]", 0.95)
     summary = "learning rates that fall from the head to the embeddings"
     paper = "Howard & Ruder 2018 (ACL), §3.2"
     equation = "lr_l = lr * d^(L - l)"
@@ -28,9 +28,6 @@ class LayerwiseLR(Regularizer):
     off = ("layerwise_lr(1)",)
     search = {"decay": Linear(0.6, 0.99)}
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(0 < self.decay <= 1, "the decay of layerwise_lr must be in (0, 1]", self.decay)
 
     def attach(self, context: Context) -> list[str]:
         """Returns the parameters below the top; raises SkipTrial for a model without layers."""

@@ -42,6 +42,7 @@ from regularizers import (
     Log,
     Regularizer,
     SkipTrial,
+    number,
     own_rate,
     register,
     require,
@@ -118,11 +119,11 @@ class LoRA(Regularizer):
     `dropout` and `mask` lie in [0, 1); at 0 nothing is dropped. `dora` is true or false.
     """
 
-    r: int = 8
-    alpha: float = 16
-    lr: float = field(default=5e-4, kw_only=True)
-    dropout: float = field(default=0.0, kw_only=True)
-    mask: float = field(default=0.0, kw_only=True)
+    r: int = number("an integer >= 1", 8)
+    alpha: float = number("> 0", 16)
+    lr: float = number("> 0", 5e-4, kw_only=True)
+    dropout: float = number("in [0, 1)", 0.0, kw_only=True)
+    mask: float = number("in [0, 1)", 0.0, kw_only=True)
     dora: bool = field(default=False, kw_only=True)
     summary = "train a low-rank correction of frozen weights"
     paper = "Hu et al. 2022 (ICLR), eq. 3"
@@ -133,11 +134,7 @@ class LoRA(Regularizer):
     body_only = True
 
     def __post_init__(self) -> None:
-        require(isinstance(self.r, int) and self.r >= 1, "r of lora must be an integer >= 1", self.r)
-        require(self.alpha > 0, "alpha of lora must be > 0", self.alpha)
-        require(self.lr > 0, "lr of lora must be > 0", self.lr)
-        require(0 <= self.dropout < 1, "dropout of lora must be in [0, 1)", self.dropout)
-        require(0 <= self.mask < 1, "mask of lora must be in [0, 1)", self.mask)
+        super().__post_init__()
         require(isinstance(self.dora, bool), "dora of lora must be true or false", self.dora)
         require(
             importlib.util.find_spec("peft") is not None,

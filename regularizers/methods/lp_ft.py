@@ -12,7 +12,7 @@ Reference: Kumar, Raghunathan, Jones, Ma, Liang 2022 (ICLR), arXiv:2202.10054.
 
 from dataclasses import dataclass
 
-from regularizers import TRAINED_WEIGHTS, Context, Linear, Regularizer, Step, register, require
+from regularizers import TRAINED_WEIGHTS, Context, Linear, Regularizer, Step, number, register
 
 
 @register("lp_ft")
@@ -20,7 +20,7 @@ from regularizers import TRAINED_WEIGHTS, Context, Linear, Regularizer, Step, re
 class LPFT(Regularizer):
     """Train the head alone for the first `share` in [0, 1] of all steps; at 1 it is linear probing."""
 
-    share: float = 0.5
+    share: float = number("in [0, 1]", 0.5)
     summary = "the head trains alone before the rest joins in"
     paper = "Kumar et al. 2022 (ICLR)"
     equation = "g = 0 outside the head while t <= share * steps"
@@ -29,9 +29,6 @@ class LPFT(Regularizer):
     search = {"share": Linear(0.1, 0.9)}
     sets = frozenset({TRAINED_WEIGHTS})
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(0 <= self.share <= 1, "the share of lp_ft must be in [0, 1]", self.share)
 
     def attach(self, context: Context) -> list[str]:
         """Returns what waits."""

@@ -9,12 +9,12 @@ Where it acts and which targets there are: as for mixout. Deviations: [Lee20] tr
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from regularizers import register, require
+from regularizers import one_of, register
 from regularizers.surgery.mixing import mixconnect
 from regularizers.surgery.mixing_method import ColumnMixing
 
@@ -31,7 +31,7 @@ def gaussian_mask(count: int, p: float, generator: torch.Generator) -> Tensor:
 class Mixconnect(ColumnMixing):
     """Mix toward `target` with masks of mean 1 - p and variance p (1 - p), p in [0, 1)."""
 
-    mask: str = field(default="bernoulli", kw_only=True)
+    mask: str = one_of("bernoulli", "gaussian")
     version = 2
     summary = "mixout with a mask of any distribution"
     paper = "Lee, Cho, Kang 2020 (ICLR), eq. 4-5"
@@ -39,10 +39,6 @@ class Mixconnect(ColumnMixing):
     deviations = "exact gradient, as for mixout"
     example = "mixconnect(w_pre, 0.5, mask=gaussian)"
     off = ("mixconnect(w_pre, 0)", "mixconnect(w_pre, 0, mask=gaussian)")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.mask in ("bernoulli", "gaussian"), "mask of mixconnect must be bernoulli or gaussian", self.mask)
 
     def masks(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` mask entries of mean 1 - p and variance p (1 - p)."""

@@ -21,12 +21,12 @@ Deviations: the gradient is exact, grad * m / (1 - p). The authors' code (and eq
 hardly sees and a global-norm clip does; `gradient=authors` is that variant.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from regularizers import register, require
+from regularizers import one_of, register
 from regularizers.surgery.mixing import mixconnect
 from regularizers.surgery.mixing_method import ColumnMixing
 
@@ -57,7 +57,7 @@ class Mixout(ColumnMixing):
     Targets: w_pre or 0 outside the head, w_0 or 0 on it, or a .safetensors file of weights under base-model names.
     """
 
-    mask: str = field(default="neuron", kw_only=True)
+    mask: str = one_of("neuron", "weight")
     version = 2
     summary = "swap random columns of the weights for a target's"
     paper = "Lee, Cho, Kang 2020 (ICLR), eq. 8"
@@ -65,10 +65,6 @@ class Mixout(ColumnMixing):
     deviations = "exact gradient; the authors' code leaves out 1/(1-p) (gradient=authors)"
     example = "mixout(w_pre, 0.5)"
     off = ("mixout(w_pre, 0)", "mixout(0, 0, layers=all)")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.mask in ("neuron", "weight"), "mask of mixout must be neuron or weight", self.mask)
 
     @property
     def per_weight(self) -> bool:  # type: ignore[override]

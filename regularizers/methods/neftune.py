@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from regularizers import Context, Log, Regularizer, register, require
+from regularizers import Context, Log, Regularizer, number, register
 from regularizers.surgery.embeddings import tables
 from regularizers.surgery.noise import noise_like
 
@@ -43,7 +43,7 @@ def magnitude(lengths: Tensor, width: int, alpha: float) -> Tensor:
 class NEFTune(Regularizer):
     """Add noise of magnitude `alpha` / sqrt(length * width) to the word embeddings; alpha >= 0."""
 
-    alpha: float = 5.0
+    alpha: float = number(">= 0", 5.0)
     version = 2
     summary = "noise on the word embeddings"
     paper = "Jain et al. 2023, alg. 1"
@@ -51,9 +51,6 @@ class NEFTune(Regularizer):
     off = ("neftune(0)",)
     search = {"alpha": Log(1.0, 15.0, paper=5.0)}
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(self.alpha >= 0, "alpha of neftune must be >= 0", self.alpha)
 
     def attach(self, context: Context) -> list[str]:
         """Hook the word embeddings, and the base model for the lengths; returns the names of their tables."""

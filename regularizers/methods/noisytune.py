@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regularizers import STARTING_WEIGHTS, Context, Linear, Regularizer, register, require
+from regularizers import STARTING_WEIGHTS, Context, Linear, Regularizer, number, register
 
 
 def shaken(weight: Tensor, uniform: Tensor, strength: float) -> Tensor:
@@ -26,7 +26,7 @@ def shaken(weight: Tensor, uniform: Tensor, strength: float) -> Tensor:
 class NoisyTune(Regularizer):
     """Uniform noise in proportion to each tensor's standard deviation, of strength `strength` >= 0 (lambda)."""
 
-    strength: float = 0.15
+    strength: float = number(">= 0", 0.15)
     summary = "noise on the pretrained weights before fine-tuning"
     paper = "Wu et al. 2022 (ACL), eq. 1"
     equation = "w <- w + (U(0, 1) - 1/2) * lambda * std(w), once"
@@ -35,9 +35,6 @@ class NoisyTune(Regularizer):
     search = {"strength": Linear(0.05, 0.3, paper=0.15)}
     sets = frozenset({STARTING_WEIGHTS})
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(self.strength >= 0, "the strength of noisytune must be >= 0", self.strength)
 
     @torch.no_grad()
     def attach(self, context: Context) -> list[str]:

@@ -12,9 +12,9 @@ Reference: Aghajanyan, Shrivastava, Gupta, Goyal, Zettlemoyer, Gupta 2021 (ICLR)
 of their code (fairseq, examples/rxf), whose README trains RTE with a strength of 0.7.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from regularizers import Batch, Compute, Context, Log, Output, Regularizer, register, require
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, number, one_of, register
 from regularizers.methods._divergence import divergence
 from regularizers.surgery.embeddings import WordEmbeddings
 from regularizers.surgery.noise import noise_like
@@ -25,9 +25,9 @@ from regularizers.surgery.noise import noise_like
 class R3F(Regularizer):
     """Penalise with `strength` >= 0 what noise of scale `eps` > 0 (`uniform` or `normal`) changes in the prediction."""
 
-    strength: float = 1.0
-    eps: float = field(default=1e-5, kw_only=True)
-    noise: str = field(default="uniform", kw_only=True)
+    strength: float = number(">= 0", 1.0)
+    eps: float = number("> 0", 1e-5, kw_only=True)
+    noise: str = one_of("uniform", "normal")
     summary = "noise on the word embeddings must not change the prediction"
     paper = "Aghajanyan et al. 2021 (ICLR)"
     equation = "L(x) + strength * (KL(f(x)||f(x+z)) + KL(f(x+z)||f(x))), z ~ U(-eps, eps) or N(0, eps^2)"
@@ -36,11 +36,6 @@ class R3F(Regularizer):
     off = ("r3f(0)",)
     search = {"strength": Log(0.1, 5.0, paper=1.0), "eps": Log(1e-5, 0.1, paper=1e-5)}
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(self.strength >= 0, "the strength of r3f must be >= 0", self.strength)
-        require(self.eps > 0, "eps of r3f must be > 0", self.eps)
-        require(self.noise in ("uniform", "normal"), "the noise of r3f must be uniform or normal", self.noise)
 
     def attach(self, context: Context) -> list[str]:
         """Hook the word embeddings; returns the names of their tables."""

@@ -12,7 +12,7 @@ Reference: Wu et al. 2021 (NeurIPS), arXiv:2106.14448.
 
 from dataclasses import dataclass
 
-from regularizers import Batch, Compute, Context, Log, Output, Regularizer, register, require
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, number, register
 from regularizers.methods._divergence import divergence
 
 
@@ -21,7 +21,7 @@ from regularizers.methods._divergence import divergence
 class RDrop(Regularizer):
     """Penalise the disagreement of two passes with strength `strength` >= 0; at 0 the two losses are averaged."""
 
-    strength: float = 1.0
+    strength: float = number(">= 0", 1.0)
     summary = "two forward passes under different dropout must agree"
     paper = "Wu et al. 2021 (NeurIPS)"
     equation = "(L1 + L2)/2 + a * (KL(P1||P2) + KL(P2||P1))/2, batch mean; regression: a * (y1 - y2)^2"
@@ -32,9 +32,6 @@ class RDrop(Regularizer):
     apart = 0.0  # the first disagreement that was not 0
     search = {"strength": Log(0.1, 5.0)}
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(self.strength >= 0, "the strength of rdrop must be >= 0", self.strength)
 
     def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """Average of two passes plus their disagreement; the logits are those of the first."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from regularizers import Choice, Context, Linear, Log, Regularizer, Step, register, require
+from regularizers import Choice, Context, Linear, Log, Regularizer, Step, number, register, require
 
 
 def annealed(t: float, k: float, midpoint: float) -> float:
@@ -39,8 +39,8 @@ def recall(weight: Tensor, before: Tensor, target: Tensor, s: float, pull: float
 class RecAdam(Regularizer):
     """Pull toward w_pre with strength `gamma` >= 0, fading at rate `k` > 0 per step around the share `t0` of steps."""
 
-    gamma: float = 5000
-    k: float = field(default=0.5, kw_only=True)
+    gamma: float = number(">= 0", 5000)
+    k: float = number("> 0", 0.5, kw_only=True)
     t0: float = field(default=0.1, kw_only=True)
     summary = "a pull toward w_pre that fades as the task fades in"
     paper = "Chen et al. 2020 (EMNLP), alg. 1"
@@ -55,8 +55,7 @@ class RecAdam(Regularizer):
     exempt = {"decay": "biases and normalisation are pulled too, as in the authors' code"}
 
     def __post_init__(self) -> None:
-        require(self.gamma >= 0, "gamma of recadam must be >= 0", self.gamma)
-        require(self.k > 0, "k of recadam must be > 0", self.k)
+        super().__post_init__()
         require(0 <= self.t0 <= 1, "t0 of recadam must be in [0, 1], a share of the steps", self.t0)
 
     def attach(self, context: Context) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from regularizers import STARTING_WEIGHTS, Context, Layers, Regularizer, SkipTrial, register, require
+from regularizers import STARTING_WEIGHTS, Context, Layers, Regularizer, SkipTrial, number, register
 from regularizers.surgery.layers import norm_prefixes, stages
 
 STD = 0.02  # BERT's own initialisation
@@ -31,7 +31,7 @@ def top_parameters(context: Context, k: int) -> list[str]:
 class Reinit(Regularizer):
     """Start the top `k` >= 1 layers and the pooler from scratch."""
 
-    k: int
+    k: int = number("an integer >= 1")
     summary = "start the top layers from scratch"
     paper = "Zhang et al. 2021 (ICLR), §5"
     equation = "top k layers and pooler ~ N(0, 0.02^2), LayerNorm (1, 0)"
@@ -39,9 +39,6 @@ class Reinit(Regularizer):
     search = {"k": Layers(1, 6)}
     sets = frozenset({STARTING_WEIGHTS})
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(isinstance(self.k, int) and self.k >= 1, "k of reinit must be an integer >= 1", self.k)
 
     @torch.no_grad()
     def attach(self, context: Context) -> list[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regularizers import Context, Log, Regularizer, Step, register, require
+from regularizers import Context, Log, Regularizer, Step, number, register
 from regularizers.surgery.swapping import swapped_parameters
 
 TINY = 1e-12  # keeps a zero gradient from being divided by zero
@@ -32,16 +32,13 @@ def ascent(gradients: Sequence[Tensor], rho: float) -> list[Tensor]:
 class SAM(Regularizer):
     """Gradient at the worst point within distance `rho` >= 0; at 0 it is that of plain fine-tuning, computed twice."""
 
-    rho: float = 0.05
+    rho: float = number(">= 0", 0.05)
     summary = "gradient at the worst point nearby"
     paper = "Foret et al. 2021 (ICLR), eq. 2-3"
     equation = "w <- w - step(grad L(w + rho * g / ||g||)), g = grad L(w)"
     off = ("sam(0)",)
     passes = (2, 2)
     search = {"rho": Log(0.01, 0.2, paper=0.05)}
-
-    def __post_init__(self) -> None:
-        require(self.rho >= 0, "rho of sam must be >= 0", self.rho)
 
     def attach(self, context: Context) -> list[str]:
         """It moves everything in scope that trains."""

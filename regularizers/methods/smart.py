@@ -13,12 +13,12 @@ Reference: Jiang, He, Chen, Liu, Gao, Zhao 2020 (ACL), arXiv:1911.03437; code na
 (1e-5) and weight (1) are the defaults.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from regularizers import Batch, Compute, Context, Log, Output, Regularizer, register, require
+from regularizers import Batch, Compute, Context, Log, Output, Regularizer, number, register
 from regularizers.methods._divergence import divergence
 from regularizers.surgery.embeddings import WordEmbeddings
 from regularizers.surgery.noise import noise_like
@@ -44,9 +44,9 @@ def search_loss(clean: Tensor, moved: Tensor, labels: Tensor) -> Tensor:
 class SMART(Regularizer):
     """Penalise with `strength` >= 0 what the worst change of at most `step` > 0 per entry does to the prediction."""
 
-    strength: float = 1.0
-    step: float = field(default=1e-3, kw_only=True)
-    sigma: float = field(default=1e-5, kw_only=True)
+    strength: float = number(">= 0", 1.0)
+    step: float = number("> 0", 1e-3, kw_only=True)
+    sigma: float = number("> 0", 1e-5, kw_only=True)
     summary = "the worst small change of the embeddings must not change much"
     paper = "Jiang et al. 2020 (ACL)"
     equation = "L(x) + strength * symKL(f(x), f(x + step * g/||g||_inf)), g = grad_z KL(f(x)||f(x+z))"
@@ -57,11 +57,6 @@ class SMART(Regularizer):
     search = {"strength": Log(0.1, 10.0, paper=1.0), "step": Log(1e-4, 0.1, paper=1e-3)}
     body_only = True
     exempt = {"gradient": "the worst change depends on the weights and is held fixed, as in the paper"}
-
-    def __post_init__(self) -> None:
-        require(self.strength >= 0, "the strength of smart must be >= 0", self.strength)
-        require(self.step > 0, "step of smart must be > 0", self.step)
-        require(self.sigma > 0, "sigma of smart must be > 0", self.sigma)
 
     def attach(self, context: Context) -> list[str]:
         """Hook the word embeddings; returns the names of their tables."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regularizers import Context, Log, Regularizer, Step, register, require
+from regularizers import Context, Log, Regularizer, Step, number, register
 
 NORM_FLOOR = 1e-30  # keeps a weight that is still at w_pre from being divided by zero
 
@@ -41,7 +41,7 @@ def points_back(weight: Tensor, target: Tensor) -> Tensor:
 class SPD(Regularizer):
     """Take back the share `strength` >= 0 of the distance from w_pre that a doubtful step adds; at 1 all of it."""
 
-    strength: float = 1.0
+    strength: float = number(">= 0", 1.0)
     summary = "take back what doubtful steps add to the distance from w_pre"
     paper = "Tian et al. 2024 (NeurIPS), eq. 3, 4, 9"
     equation = "w <- w' - strength * r * (w' - w_pre) where -<g, w - w_pre> < 0, r: growth of the norm"
@@ -49,9 +49,6 @@ class SPD(Regularizer):
     off = ("spd(0)",)
     search = {"strength": Log(0.05, 2.0)}
     body_only = True
-
-    def __post_init__(self) -> None:
-        require(self.strength >= 0, "the strength of spd must be >= 0", self.strength)
 
     def attach(self, context: Context) -> list[str]:
         """Returns the parameters that are decayed."""

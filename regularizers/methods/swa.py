@@ -15,7 +15,7 @@ Reference: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson 2018 (UAI), arXiv:1803
 
 from dataclasses import dataclass
 
-from regularizers import Context, Linear, Step, register, require
+from regularizers import Context, Linear, Step, number, register
 from regularizers.methods._averaging import Averaging
 
 
@@ -24,16 +24,13 @@ from regularizers.methods._averaging import Averaging
 class SWA(Averaging):
     """Evaluate the mean of the weights after the last `share` in [0, 1] of all steps."""
 
-    share: float = 0.25
+    share: float = number("in [0, 1]", 0.25)
     summary = "evaluate the mean of the weights of the last steps"
     paper = "Izmailov et al. 2018 (UAI), alg. 1"
     equation = "v <- (v * n + w) / (n + 1) in the last steps; v is evaluated"
     deviations = "averaged after every step; the learning rate is the protocol's"
     off = ("swa(0)",)
     search = {"share": Linear(0.05, 0.75)}
-
-    def __post_init__(self) -> None:
-        require(0 <= self.share <= 1, "the share of swa must be in [0, 1]", self.share)
 
     def update(self, apply: Step, context: Context) -> None:
         """Take the weights after the step into the mean, in the last part of the training."""

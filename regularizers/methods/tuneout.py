@@ -9,16 +9,16 @@ Where (`layers`): as for mixout; on the head (`head:tuneout(p)`) its start w_0 t
 Costs two matrix products per layer in training.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from regularizers import Context, Linear, register
+from regularizers import Context, Linear, number, one_of, register
 from regularizers.methods._site_noise import StreamNoise
-from regularizers.surgery.mixing_method import OnLayers
+from regularizers.surgery.mixing_method import LAYERS, OnLayers
 from regularizers.surgery.noise import StepNoise
 
 
@@ -101,8 +101,8 @@ class TunedConv1D(Tuned, Conv1D):
 class Tuneout(OnLayers, StreamNoise):
     """Drop the input of what fine-tuning added to the layers in scope with probability `p` in [0, 1)."""
 
-    p: float
-    layers: str = field(default="paper", kw_only=True)
+    p: float = number("in [0, 1)")
+    layers: str = one_of(*LAYERS)
     version = 3
     summary = "dropout on the difference to the pretrained weights"
     paper = "Barone et al. 2017 (EMNLP)"

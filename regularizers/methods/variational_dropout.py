@@ -15,7 +15,7 @@ scaled down with it.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ from regularizers import (
     Log,
     Output,
     Step,
+    number,
     register,
     require,
 )
@@ -71,7 +72,7 @@ class VariationalDropout(StreamNoise):
     """Learned Gaussian noise at every dropout site in scope; starts at `p` in (0, 0.5], alpha learns with `lr` > 0."""
 
     p: float = 0.1
-    lr: float = field(default=0.01, kw_only=True)
+    lr: float = number("> 0", 0.01, kw_only=True)
     summary = "Gaussian dropout with learned strengths"
     paper = "Kingma, Salimans, Welling 2015 (NeurIPS)"
     equation = "h <- h * e, e ~ N(1, alpha); L + KL(alpha) / n"
@@ -80,8 +81,8 @@ class VariationalDropout(StreamNoise):
     sets = frozenset({DROPOUT_SITES, ATTENTION_NOISE})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(0 < self.p <= 0.5, "p of variational_dropout must be in (0, 0.5], so that alpha <= 1", self.p)
-        require(self.lr > 0, "lr of variational_dropout must be > 0", self.lr)
 
     def attach(self, context: Context) -> list[str]:
         """Register log alpha at every site in scope and put the noise there; returns the sites' modules."""

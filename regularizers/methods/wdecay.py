@@ -11,12 +11,12 @@ w - u: less than 0.1 % at the rate and steps of [Lee20], so that toward w_pre it
 the coupled form is divided by the gradients' scale and moves weights that have no task gradient by about lr a step.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from regularizers import Context, Log, Regularizer, Step, register, require
+from regularizers import Context, Log, Regularizer, Step, number, one_of, register, require
 from regularizers.surgery.layers import norm_prefixes
 from regularizers.surgery.mixing_method import check_target_scope
 
@@ -44,8 +44,8 @@ class WeightDecay(Regularizer):
     """Decay toward `target` (0, w_pre or, on the head, w_0) with strength `strength` >= 0 (lambda in the papers)."""
 
     target: str
-    strength: float
-    form: str = field(default="decoupled", kw_only=True)
+    strength: float = number(">= 0")
+    form: str = one_of("decoupled", "coupled")
     summary = "weight decay toward 0, w_pre or the head's start"
     paper = "Devlin et al. 2018; Wiese et al. 2017; Lee et al. 2020 §2"
     equation = "w <- w - lr * lambda * (w - u)"
@@ -55,9 +55,8 @@ class WeightDecay(Regularizer):
     search = {"strength": Log(1e-3, 1.0, paper=0.01)}
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.target in ("0", "w_pre", "w_0"), "the target of wdecay must be 0, w_pre or w_0", self.target)
-        require(self.strength >= 0, "the strength of wdecay must be >= 0", self.strength)
-        require(self.form in ("decoupled", "coupled"), "the form of wdecay must be decoupled or coupled", self.form)
 
     def check_scope(self, scope: str) -> None:
         """w_pre exists outside the head only, w_0 in the head only."""

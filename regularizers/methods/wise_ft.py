@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regularizers import Context, Linear, Regularizer, register, require
+from regularizers import Context, Linear, Regularizer, number, register
 from regularizers.surgery.swapping import swapped_parameters
 
 
@@ -30,7 +30,7 @@ def between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], a: float) ->
 class WiseFT(Regularizer):
     """Evaluate the share `a` in [0, 1] of the way from the start to the fine-tuned weights."""
 
-    a: float = 0.5
+    a: float = number("in [0, 1]", 0.5)
     version = 2
     summary = "evaluate between the start and the fine-tuned weights"
     paper = "Wortsman et al. 2022 (CVPR)"
@@ -39,9 +39,6 @@ class WiseFT(Regularizer):
     body_only = True
     off = ("wise_ft(1)",)
     search = {"a": Linear(0.1, 0.9, paper=0.5)}
-
-    def __post_init__(self) -> None:
-        require(0 <= self.a <= 1, "a of wise_ft must be in [0, 1]", self.a)
 
     def attach(self, context: Context) -> list[str]:
         """Returns what is interpolated."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,21 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fisher.common.errors import InputError
-from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, require
+from regularizers.base import MIXED_WEIGHTS, Context, Regularizer, number, one_of, require
 from regularizers.search import Linear
 from regularizers.surgery.mixing import Mixed, convert_to_mixed, input_features, set_mask
 from regularizers.surgery.noise import step_generator
 from regularizers.surgery.rows import READINGS
 from regularizers.surgery.sites import base_prefix
 
+LAYERS = (*READINGS, "all")
+
 
 class OnLayers(Regularizer):
-    """Act on linear layers with probability `p`; both fields are the subclass's own."""
+    """Act on the linear layers of a choice, the subclass's field `layers`."""
 
-    p: float
     layers: str
     sets = frozenset({MIXED_WEIGHTS})
-
-    def __post_init__(self) -> None:
-        require(0 <= self.p < 1, f"p of {self.name} must be in [0, 1)", self.p)
-        known = (*READINGS, "all")
-        require(self.layers in known, f"layers of {self.name} must be {', '.join(known[:-1])} or all", self.layers)
 
     def check_scope(self, scope: str) -> None:
         """The head is acted on as a whole: one computation has one name."""
@@ -42,9 +38,9 @@ class ColumnMixing(OnLayers):
     """Mix the columns of linear layers toward `target` with masks of mean 1 - p, or their weights one by one."""
 
     target: str
-    p: float
-    layers: str = field(default="paper", kw_only=True)
-    gradient: str = field(default="exact", kw_only=True)
+    p: float = number("in [0, 1)")
+    layers: str = one_of(*LAYERS)
+    gradient: str = one_of("exact", "authors")
     search = {"p": Linear(0.1, 0.9, paper=0.7)}
     per_weight = False
 
@@ -52,8 +48,6 @@ class ColumnMixing(OnLayers):
         named = self.target in ("0", "w_pre", "w_0") or is_file(self.target)
         require(named, f"the target of {self.name} must be 0, w_pre, w_0 or a .safetensors file", self.target)
         super().__post_init__()
-        known = self.gradient in ("exact", "authors")
-        require(known, f"gradient of {self.name} must be exact or authors", self.gradient)
 
     def check_scope(self, scope: str) -> None:
         """w_pre exists outside the head only, w_0 in the head only."""
