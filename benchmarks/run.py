@@ -13,7 +13,6 @@ are made all the same; 2 the request was wrong; 130 interrupted: run the same co
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -41,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from benchmarks.executors import data_parallel
+    from benchmarks.executors.launch import execute
     from benchmarks.planning.plan import make_plan, resolve
 
     request = resolve(args)
@@ -50,31 +50,6 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return show_time(request, plan, console)
     return report(request, plan, console) if execute(request, plan, console) else 0
-
-
-def execute(
-    request: Request, plan: Plan, console: Console, *, until: float = math.inf, said: set[str] | None = None
-) -> bool:
-    """Run what is left; whether this process is the one that reports on it.
-
-    until: when, by `time.monotonic`, no further trial is waited for (SLURM's are); said: notes that are not said again.
-    """
-    from benchmarks.executors import data_parallel
-    from benchmarks.executors.launch import Launch
-    from benchmarks.trial.checkpoints import remove_done
-
-    launch = Launch(request, plan)
-    if not data_parallel.is_first():
-        launch.follow()
-        return False
-    plan.keep(request)
-    request.folder.set_aside(plan.known.problems)
-    remove_done(request.folder.path, (name for name, done in plan.known.done.items() if done))
-    if plan.left:
-        request.scores.estimate(lambda text: console.print(text, markup=False))
-    if plan.left or data_parallel.processes() > 1:
-        launch.run(console, until=until, said=said)
-    return True
 
 
 def show_plan(request: Request, plan: Plan, console: Console) -> None:

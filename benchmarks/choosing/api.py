@@ -63,6 +63,7 @@ def run_suite(suite: str = "pocket", **flags: Any) -> Results:
     from rich.console import Console
 
     from benchmarks import run
+    from benchmarks.executors.launch import execute
     from benchmarks.planning.plan import make_plan, resolve
 
     args = _parse(run.main.parser(), {"suite": suite, **flags})
@@ -70,7 +71,7 @@ def run_suite(suite: str = "pocket", **flags: Any) -> Results:
     request = resolve(args)
     plan, console = make_plan(request), Console(quiet=True)
     run.warn(request.warnings)
-    run.execute(request, plan, console)
+    execute(request, plan, console)
     if run.report(request, plan, console):
         raise InputError(f"every trial must have a result, but some ended in errors: see {request.folder.path}")
     return Results(request.folder.path)

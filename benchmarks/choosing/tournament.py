@@ -23,11 +23,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import run
 from benchmarks.choosing.limit import FIRST, Limit, check_limit
 from benchmarks.choosing.rounds import Round, State
 from benchmarks.choosing.rules import PLAIN, Standing, dropped, finalists, reason_of, standings, with_final
-from benchmarks.executors.launch import devices_of
+from benchmarks.executors.launch import devices_of, execute
 from benchmarks.planning.plan import Request, make_plan, request_of
 from benchmarks.planning.suite import FisherRecipe, Suite, Tuning
 from benchmarks.planning.timing import seconds_per_token, tokens
@@ -187,7 +186,7 @@ class Tournament:
         plan = dataclasses.replace(plan, grid=this.of(plan.grid), left=this.of(plan.left))
         line = f"round {number}: {len(this.families)} families, {this.restarts} restarts, {len(plan.left)}"
         self.console.print(f"{line} of {len(plan.grid)} trials left", markup=False, highlight=False)
-        run.execute(self.request, plan, self.console, until=until, said=self.said)
+        execute(self.request, plan, self.console, until=until, said=self.said)
         self.trials, _ = load(path for path in self.request.folder.files() if Path(path).stem in self.grid)
 
     def _left(self, state: State) -> float:

@@ -23,8 +23,9 @@ from typing import Any, ClassVar
 
 from benchmarks.executors import variables
 from benchmarks.executors.leases import Lease
-from benchmarks.executors.outcome import Json, Outcome, Work, Written
+from benchmarks.executors.outcome import Json, Outcome, Work
 from benchmarks.executors.scheduler import read_known
+from benchmarks.executors.worker import kept
 from fisher.common.errors import require
 from leaderboard.records.schema import is_done
 from leaderboard.records.store import write_record
@@ -82,11 +83,8 @@ class Team:
         self.tell((task.config, task.lease))
         record = self.execute(task.config, task.lease)
         self.busy = False
-        held = task.lease.held()
-        if held:
-            write_record(self.records, record)
         answer: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
-        answer.set_result(Outcome.of(record, Written.WORKER if held else Written.OTHER))
+        answer.set_result(kept(task, record))
         return answer
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,63 +16,80 @@ from benchmarks.executors.local import LocalExecutor, find_devices
 from benchmarks.executors.outcome import Device, Outcome
 from benchmarks.executors.progress import Display
 from benchmarks.executors.ray import RayExecutor
-from benchmarks.executors.scheduler import Job, run_trials
+from benchmarks.executors.scheduler import Executor, Job, run_trials
+from benchmarks.trial.checkpoints import remove_done
 from benchmarks.trial.environment import environment
 
 if TYPE_CHECKING:
     from benchmarks.planning.plan import Plan, Request
     from benchmarks.trial.config import TrialConfig
 
-Ended = Generator[tuple["TrialConfig", Outcome]]
+Ended = Iterator[tuple["TrialConfig", Outcome]]
 
 
-class Launch:
-    """The trials of one request on their executor. Raises InputError for what its cluster does not have."""
+def execute(
+    request: Request, plan: Plan, console: Console, *, until: float = math.inf, said: set[str] | None = None
+) -> bool:
+    """Run what is left; whether this process is the one that reports on it.
 
-    def __init__(self, request: Request, plan: Plan) -> None:
-        self.args, self.plan = request.args, plan
-        self.job = Job(
-            request.resources(), request.folder.path.resolve(), self.args.retries, environment(self.args.threads)
-        )
-        self.limits: dict[str, Any] = {"threads": self.args.threads, "timeout": self.args.timeout}
-        self.size, options = slurm.read_options(self.args.slurm, self.args.threads)
-        self.engine: Any = self._engine(options) if plan.left or data_parallel.processes() > 1 else None
-
-    def _engine(self, options: Mapping[str, Any]) -> Any:
-        """What runs the trials: an executor, or submitit's."""
-        if data_parallel.processes() > 1:
-            return data_parallel.Team(self.job.resources, self.job.records, self.args.timeout)
-        if self.args.executor == "slurm":
-            return slurm.make_engine(self.job.output / "slurm", options)
-        if self.args.executor == "ray":
-            more = {"workers": self.args.workers, "per_device": self.args.trials_per_device}
-            return RayExecutor(self.args.ray_address, **more, **self.limits)
-        return LocalExecutor(devices_of(self.args, len(self.plan.left)), **self.limits)
-
-    def run(self, console: Console, *, until: float = math.inf, said: set[str] | None = None) -> None:
-        """Run what is left; `until` and `said` are as `benchmarks.run.execute` takes them."""
-        with Display(len(self.plan.left), console, said) as display:
-            for config, outcome in self._trials(display, until):
+    until: when, by `time.monotonic`, no further trial is waited for (SLURM's are); said: notes that are not said again.
+    Raises InputError for what the executor's cluster does not have, before anything is written.
+    """
+    args, output = request.args, request.folder.path
+    job = Job(request.resources(), output.resolve(), args.retries, environment(args.threads))
+    size, options = slurm.read_options(args.slurm, args.threads)
+    busy = plan.left or data_parallel.processes() > 1
+    engine: Any = make_engine(args, job, len(plan.left), options) if busy else None
+    if not data_parallel.is_first():
+        data_parallel.follow(engine)
+        return False
+    plan.keep(request)
+    request.folder.set_aside(plan.known.problems)
+    remove_done(output, (name for name, done in plan.known.done.items() if done))
+    if plan.left:
+        request.scores.estimate(lambda text: console.print(text, markup=False))
+    if busy:
+        with Display(len(plan.left), console, said) as display:
+            if args.executor == "slurm":
+                how = {"per_device": args.trials_per_device, "threads": args.threads, "timeout": args.timeout}
+                before = plan.known.checksums
+                ended = slurm.submit_trials(plan.left, job, before=before, engine=engine, size=size, how=how)
+            else:
+                ended = run_under_leases(engine, plan, job, display, until)
+            for config, outcome in ended:
                 display.end(config, outcome)
+    return True
 
-    def _trials(self, display: Display, until: float) -> Ended:
-        """The trials as they end, wherever they run."""
-        left, before = self.plan.left, self.plan.known.checksums
-        if self.args.executor == "slurm":
-            how = {"per_device": self.args.trials_per_device, **self.limits}
-            yield from slurm.submit_trials(left, self.job, before=before, engine=self.engine, size=self.size, how=how)
-            return
-        with Leases(self.job.output) as leases:
-            hooks: dict[str, Any] = {"on_start": display.start, "on_retry": display.retry}
-            with contextlib.closing(run_trials(left, self.engine, self.job, leases, before=before, **hooks)) as ended:
-                for trial in ended:
-                    yield trial
-                    if time.monotonic() >= until:
-                        return
 
-    def follow(self) -> None:
-        """Train what the first process of a launch says."""
-        data_parallel.follow(self.engine)
+def make_engine(args: Any, job: Job, trials: int, options: Mapping[str, Any]) -> Any:
+    """What runs the trials: an executor, or submitit's."""
+    if data_parallel.processes() > 1:
+        return data_parallel.Team(job.resources, job.records, args.timeout)
+    if args.executor == "slurm":
+        return slurm.make_engine(job.output / "slurm", options)
+    limits = {"threads": args.threads, "timeout": args.timeout}
+    if args.executor == "ray":
+        return RayExecutor(args.ray_address, workers=args.workers, per_device=args.trials_per_device, **limits)
+    return LocalExecutor(devices_of(args, trials), **limits)
+
+
+def run_under_leases(engine: Executor, plan: Plan, job: Job, display: Display, until: float) -> Ended:
+    """The trials as they end on an executor of this launcher."""
+    with Leases(job.output) as leases:
+        trials = run_trials(
+            plan.left,
+            engine,
+            job,
+            leases,
+            before=plan.known.checksums,
+            on_start=display.start,
+            on_retry=display.retry,
+        )
+        with contextlib.closing(trials):
+            for trial in trials:
+                yield trial
+                if time.monotonic() >= until:
+                    return
 
 
 def devices_of(args: Any, trials: int) -> list[Device]:

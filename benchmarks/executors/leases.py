@@ -118,11 +118,6 @@ class Leases:
                 with contextlib.suppress(OSError):
                     os.unlink(self.folder / f"{lease.trial}.{number}")
 
-    def is_free(self, trial: str) -> bool:
-        """Whether a claim may succeed: nobody has the trial, or only stale launchers."""
-        held = self._generations(trial)
-        return not held or not self._is_taken(trial, held[-1])
-
     def sweep(self) -> None:
         """Remove the heartbeats of stale launchers that hold no lease any more."""
         names = _names(self.folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,10 +50,6 @@ class Device:
     gpu: str | None
     trials_per_device: int
     host: str
-
-    def to_json(self) -> Json:
-        """What a record says about it."""
-        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import concurrent.futures
 import dataclasses
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -66,8 +66,8 @@ def run_trials(
     leases: Leases,
     *,
     before: Mapping[str, str],
-    on_start: Callable[[TrialConfig], None],
-    on_retry: Callable[[TrialConfig, Outcome], None],
+    on_start: Callable[[TrialConfig], None] = lambda config: None,
+    on_retry: Callable[[TrialConfig, Outcome], None] = lambda config, outcome: None,
 ) -> Generator[tuple[TrialConfig, Outcome]]:
     """Yield (config, outcome) as the trials in `configs` (by record name) end; their records are written by then.
 
@@ -77,7 +77,7 @@ def run_trials(
     made.
     """
     waiting = deque(PendingTrial(config, name, before.get(name)) for name, config in configs.items())
-    elsewhere: deque[PendingTrial] = deque()
+    elsewhere: list[PendingTrial] = []
     running: dict[concurrent.futures.Future[Outcome], tuple[PendingTrial, Lease]] = {}
     try:
         while waiting or running or elsewhere:
@@ -108,8 +108,8 @@ def run_trials(
                 leases.release(lease)
                 if not retry:
                     yield trial.config, outcome
-            if elsewhere and len(running) < executor.capacity:
-                yield from _look(job, leases, elsewhere, waiting)
+            waiting.extend(elsewhere)  # done there, given up, or still to be waited for: the next claim tells
+            elsewhere.clear()
     finally:
         executor.close()
 
@@ -121,20 +121,6 @@ def _ended(running: dict[concurrent.futures.Future[Outcome], Any], patience: flo
     if patience is not None:
         time.sleep(patience)
     return []
-
-
-def _look(
-    job: Job, leases: Leases, elsewhere: deque[PendingTrial], waiting: deque[PendingTrial]
-) -> Iterator[tuple[TrialConfig, Outcome]]:
-    """Yield what other launchers have done; what they gave up, or died with, is waiting again."""
-    for _ in range(len(elsewhere)):
-        trial = elsewhere.popleft()
-        if not leases.is_free(trial.name):
-            elsewhere.append(trial)
-        elif (outcome := done_since(job, trial)) is not None:
-            yield trial.config, outcome
-        else:
-            waiting.append(trial)
 
 
 def read_known(records: Path, name: str) -> Json | None:
@@ -178,7 +164,7 @@ def settle(job: Job, trial: PendingTrial, lease: Lease, outcome: Outcome) -> Out
 
     written = outcome.record
     if written is None:
-        device = outcome.device.to_json() if outcome.device else {}
+        device = dataclasses.asdict(outcome.device) if outcome.device else {}
         environment = {**job.environment, **device, "attempt": trial.attempt}
         result = no_result(outcome.status, outcome.reason or "")
         written = {"config": trial.config.to_json(), "result": result, "environment": environment}

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, find_devices
 from benchmarks.executors.outcome import Json, Outcome, Status, Written
-from benchmarks.executors.scheduler import Job, PendingTrial, checksum_of, done_since, run_trials
+from benchmarks.executors.scheduler import Job, PendingTrial, done_since, read_known, run_trials
 from fisher.common.errors import InputError, first_line, optional, require
 from fisher.common.text import shorten
+from leaderboard.records.schema import is_done
 
 if TYPE_CHECKING:
     from benchmarks.trial.config import TrialConfig
@@ -50,20 +51,16 @@ class Batch:
         from regularizers.registry import load_plugins
 
         load_plugins(self.job.resources.plugins)
-        trials = [PendingTrial(TrialConfig.from_json(c), n, self.before.get(n)) for n, c in self.configs.items()]
-        left = {trial.name: trial.config for trial in trials if not self.is_done(trial)}
-        before = {name: checksum for name in left if (checksum := checksum_of(self.job, name)) is not None}
+        known = {name: read_known(self.job.records, name) for name in self.configs}
+        changed = {n: record for n, record in known.items() if record and record["checksum"] != self.before.get(n)}
+        done = {name for name, record in changed.items() if is_done(record)}  # a preemption leaves errors, no results
+        left = {n: TrialConfig.from_json(block) for n, block in self.configs.items() if n not in done}
+        before = {name: record["checksum"] for name, record in known.items() if record}
         devices = find_devices(None, self.per_device, self.threads, executor="slurm")
         executor = LocalExecutor(devices, threads=self.threads, timeout=self.timeout)
         with Leases(self.job.output) as leases:
-            quiet: dict[str, Any] = {"on_start": lambda config: None, "on_retry": lambda config, outcome: None}
-            ended = list(run_trials(left, executor, self.job, leases, before=before, **quiet))
+            ended = list(run_trials(left, executor, self.job, leases, before=before))
         return sum(outcome.written is not Written.OTHER for _, outcome in ended)
-
-    def is_done(self, trial: PendingTrial) -> bool:
-        """Whether a trial has got its result since the array was submitted; a preemption leaves errors, no results."""
-        outcome = done_since(self.job, trial)
-        return outcome is not None and outcome.status.is_done
 
     def checkpoint(self) -> Any:
         """What submitit requeues after a preemption or at the end of the job's time: the batch itself."""

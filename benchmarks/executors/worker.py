@@ -70,26 +70,33 @@ def _watch() -> None:
 
 
 def work(task: Work, device: Device, output: int) -> Outcome:
-    """One trial in a worker: run it, write its result if the lease still holds, return the outcome.
-
-    The record of an error goes along, for the scheduler to write when it is known what the trial printed.
-    """
-    from benchmarks.trial.checkpoints import remove
+    """One trial in a worker: run it, write its result, return the outcome."""
     from benchmarks.trial.config import TrialConfig
-    from leaderboard.records.schema import is_done
-    from leaderboard.records.store import write_record
     from regularizers.registry import load_plugins
 
     with captured(output):
         load_plugins(task.resources.plugins)  # the launcher has said what of the installed ones is broken
         record = execute_within_memory(TrialConfig.from_json(task.config), task.resources)
-    record["environment"] = {**record["environment"], **device.to_json(), "attempt": task.attempt}
+    record["environment"] = {**record["environment"], **dataclasses.asdict(device), "attempt": task.attempt}
+    return kept(task, record)
+
+
+def kept(task: Work, record: Json) -> Outcome:
+    """What became of a trial: its result is written if the lease still holds.
+
+    The record of an error goes along, for the scheduler to write when it is known what the trial printed.
+    """
+    from leaderboard.records.schema import is_done
+    from leaderboard.records.store import write_record
+
     if task.lease is not None and not task.lease.held():
         return Outcome.of(record, Written.OTHER)
     if not is_done(record):
         return dataclasses.replace(Outcome.of(record, Written.NOBODY), record=record)
     path = write_record(Path(task.folder), record)
     if task.resources.checkpoints is not None:
+        from benchmarks.trial.checkpoints import remove
+
         remove(task.resources.checkpoints.path(path.stem))
     return Outcome.of(record, Written.WORKER)
 

@@ -81,9 +81,8 @@ def launch(output: Path, restarts: Iterable[int], executor: Any, *, retries: int
     configs = {name: c for r in restarts if (name := record_id(c := config(r))) not in done}
     job = Job(None, output, retries, {})
     with Leases(output, **options) as leases:
-        hooks: dict[str, Any] = {"on_start": lambda config: None, "on_retry": lambda config, outcome: None}
         before = {record["id"]: record["checksum"] for record in records}
-        return list(run_trials(configs, executor, job, leases, before=before, **hooks))
+        return list(run_trials(configs, executor, job, leases, before=before))
 
 
 if __name__ == "__main__":

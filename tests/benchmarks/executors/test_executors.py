@@ -54,10 +54,10 @@ def test_one_of_two_launchers_gets_a_trial_and_the_other_when_it_is_given_back(t
     with Leases(tmp_path) as one, Leases(tmp_path) as two:
         lease = one.claim("trial-f0.1")
         assert lease is not None and lease.held() and lease.trial == "trial-f0.1"
-        assert two.claim("trial-f0.1") is None and not two.is_free("trial-f0.1")
+        assert two.claim("trial-f0.1") is None
         assert two.claim("trial-f0.10") is not None, "another trial whose name begins alike"
         one.release(lease)
-        assert two.is_free("trial-f0.1") and two.claim("trial-f0.1") is not None
+        assert two.claim("trial-f0.1") is not None
     assert not (tmp_path / "leases").exists(), "nothing stays behind"
 
 
@@ -102,7 +102,7 @@ def test_who_was_superseded_knows_it_and_cannot_remove_the_new_lease(tmp_path: P
         successor = new.claim("a")
         assert successor is not None and not lease.held()
         old.release(lease)
-        assert successor.held() and not old.is_free("a")
+        assert successor.held() and old.claim("a") is None
 
 
 @pytest.mark.parametrize("token", ["", "../../etc/passwd", "\x1b[2J", "x" * 5000])
@@ -113,7 +113,7 @@ def test_a_foreign_file_among_the_leases_is_outlived_and_leads_nowhere(
     (tmp_path / "leases" / "a.0").write_text(token)
     (tmp_path / "leases" / "README").write_text("")
     with Leases(tmp_path, stale=60) as leases:
-        leases.is_free("a")
+        assert leases.claim("a") is None
         wait(60)
         assert leases.claim("a") is not None
 
@@ -124,7 +124,7 @@ def test_a_lease_of_the_same_name_is_not_the_one_that_was_superseded(
     """A stalls; B takes the trial, gives it back after an error and takes it again, now as the first of its name."""
     with Leases(tmp_path, beat=1e6) as old, Leases(tmp_path, beat=1e6, stale=60) as new:
         lease = old.claim("a")
-        assert lease is not None and not new.is_free("a")
+        assert lease is not None and new.claim("a") is None
         wait(60)
         between = new.claim("a")
         new.release(between)
@@ -132,7 +132,7 @@ def test_a_lease_of_the_same_name_is_not_the_one_that_was_superseded(
         assert successor is not None and successor.path == lease.path
         assert successor.held() and not lease.held() and not between.held()
         old.release(lease)
-        assert successor.held() and not old.is_free("a")
+        assert successor.held() and old.claim("a") is None
 
 
 def test_a_lease_that_is_being_written_is_not_outlived_by_that_of_another_trial(
@@ -171,7 +171,7 @@ def test_files_that_cannot_be_removed_at_the_end_do_not_end_the_run(
         monkeypatch.setattr(os, "unlink", fail)
         monkeypatch.setattr(Path, "unlink", fail)
         leases.release(lease)
-        assert leases.is_free("a")
+        assert leases.claim("a") is not None
     assert (tmp_path / "leases" / "a.0").exists()
 
 

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from benchmarks.executors.launch import Launch
+from benchmarks.executors.launch import run_under_leases
 from benchmarks.executors.outcome import Outcome, Status, Work, Written
+from benchmarks.executors.progress import Display
 from benchmarks.executors.scheduler import Job
 from benchmarks.trial.config import TrialConfig
 
@@ -44,12 +46,12 @@ def test_no_trial_begins_after_the_end_and_notes_are_said_once_over_launches(
 ) -> None:
     said: set[str] = set()
     for _ in range(2):
-        launch, engine = Launch.__new__(Launch), Instant()
-        left = {f"trial-{at}": config for at, config in enumerate(make_configs("none", restarts=3))}
-        launch.plan = SimpleNamespace(left=left, known=SimpleNamespace(checksums={}))  # type: ignore[assignment]
-        launch.args, launch.engine = SimpleNamespace(executor="local"), engine
-        launch.job = Job(resources=None, output=tmp_path, retries=0, environment={})
-        launch.run(Console(soft_wrap=True), until=until, said=said)
+        left, engine = {f"trial-{at}": config for at, config in enumerate(make_configs("none", restarts=3))}, Instant()
+        plan: Any = SimpleNamespace(left=left, known=SimpleNamespace(checksums={}))
+        job = Job(resources=None, output=tmp_path, retries=0, environment={})
+        with Display(len(left), Console(soft_wrap=True), said) as display:
+            for config, outcome in run_under_leases(engine, plan, job, display, until):
+                display.end(config, outcome)
         assert len(engine.trials) == expected and engine.closed
         assert not (tmp_path / "leases").exists(), "no trial stays claimed"
     assert capsys.readouterr().out.count("note: it did nothing") == 1
