@@ -27,7 +27,7 @@ from benchmarks.executors import variables
 from benchmarks.executors.data_parallel import processes
 from benchmarks.run import main as ordinary_run
 from benchmarks.run import warn
-from fisher.common.command import Command, number
+from fisher.common.command import Command, Flags, add, number, several, switch
 from fisher.common.errors import InputError, require
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
@@ -39,45 +39,57 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 TIME = "30m"
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags."""
-    parser.add_argument("file", metavar="FILE", help="CSV, TSV, JSON lines, or a Hugging Face data set (folder or id)")
-    data = parser.add_argument_group("the data")
-    add = data.add_argument
-    add("--text", nargs="+", required=True, metavar="COLUMN", help="one column, or two for pairs")
-    add("--label", required=True, metavar="COLUMN", help="the column of labels")
-    add("--dev", metavar="FILE", help="rows to score on; default: every restart cuts its own test part")
-    add("--labels", nargs="+", default=[], metavar="WORD", help="the classes, where the column cannot say")
-    add("--regression", action="store_true", help="the labels are scores")
-    options.add_drop_rows(data)
-    add("--metric", metavar="NAME", help="default: accuracy, macro_f1 for more than two classes, spearman for scores")
-    _add_tournament(parser.add_argument_group("the tournament"))
-    options.add_execution(parser.add_argument_group("how trials run"))
-
-
-def _add_tournament(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--model", required=True, metavar="HUB_ID|FOLDER", help="pretrained model")
-    limit = group.add_mutually_exclusive_group().add_argument
-    limit("--time", type=duration, default=TIME, metavar="30m", help=f"how long it may take (default {TIME})")
-    limit("--trials", type=number(1), metavar="N", help="number of trials, in place of a time")
-    add("--families", nargs="+", metavar="SUM", help="what is compared with plain fine-tuning")
-    add("--lr", nargs=2, type=float, metavar=("LOW", "HIGH"), help="learning rates that are searched")
-    add("--epochs", nargs="+", type=number(1), metavar="N", help="numbers of epochs that are searched")
-    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="fields of the protocol")
-    add("--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers")
-    add("--offline", action="store_true", help="use local files and caches only")
-    add("--output", metavar="DIR", help="default: results/FILE's name")
-    add("--dry-run", action="store_true", help="say what would be done, and for how long")
-    options.add_tracking(group)
-
-
 def duration(text: str) -> float:
     """The type of a flag that takes a time with its unit, in seconds."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not found or not float(found[1]):
         raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m or 2h, got {text}")
     return float(found[1]) * UNITS[found[2]]
+
+
+DATA: Flags = {
+    "--text": {"nargs": "+", "required": True, "metavar": "COLUMN", "help": "one column, or two for pairs"},
+    "--label": {"required": True, "metavar": "COLUMN", "help": "the column of labels"},
+    "--dev": {"metavar": "FILE", "help": "rows to score on; default: every restart cuts its own test part"},
+    "--labels": {"nargs": "+", "default": [], "metavar": "WORD", "help": "the classes, where the column cannot say"},
+    "--regression": switch("the labels are scores"),
+    **options.DROP_ROWS,
+    "--metric": {
+        "metavar": "NAME",
+        "help": "default: accuracy, macro_f1 for more than two classes, spearman for scores",
+    },
+}
+LIMIT: Flags = {
+    "--time": {
+        "type": duration,
+        "default": TIME,
+        "metavar": "30m",
+        "help": f"how long it may take (default {TIME})",
+    },
+    "--trials": {"type": number(1), "metavar": "N", "help": "number of trials, in place of a time"},
+}
+TOURNAMENT: Flags = {
+    "--families": {"nargs": "+", "metavar": "SUM", "help": "what is compared with plain fine-tuning"},
+    "--lr": {"nargs": 2, "type": float, "metavar": ("LOW", "HIGH"), "help": "learning rates that are searched"},
+    "--epochs": {"nargs": "+", "type": number(1), "metavar": "N", "help": "numbers of epochs that are searched"},
+    "--set": several("KEY=VALUE", "fields of the protocol"),
+    **options.PLUGIN,
+    "--offline": options.DATA["--offline"],
+    "--output": {"metavar": "DIR", "help": "default: results/FILE's name"},
+    "--dry-run": switch("say what would be done, and for how long"),
+    **options.TRACKING,
+}
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument("file", metavar="FILE", help="CSV, TSV, JSON lines, or a Hugging Face data set (folder or id)")
+    add(parser.add_argument_group("the data"), DATA)
+    tournament = parser.add_argument_group("the tournament")
+    tournament.add_argument("--model", required=True, metavar="HUB_ID|FOLDER", help="pretrained model")
+    add(tournament.add_mutually_exclusive_group(), LIMIT)
+    add(tournament, TOURNAMENT)
+    add(parser.add_argument_group("how trials run"), options.EXECUTION)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,26 +18,35 @@ from pathlib import Path
 
 from benchmarks.data.origin import Origin
 from benchmarks.executors import variables
-from benchmarks.options import add_data
-from fisher.common.command import Command, number
+from benchmarks.options import DATA
+from fisher.common.command import Command, Flags, add, number, several
 from fisher.options import add_computing
+
+SPLIT: Flags = {
+    "--task": {"required": True, "metavar": "NAME", "help": "a task (`regbench list tasks`)"},
+    "--model": {"metavar": "HUB_ID|FOLDER", "help": "pretrained; required unless the task is a pocket one"},
+    **DATA,
+    "--fraction": {"type": float, "default": 1.0, "metavar": "F", "help": "share of the training set, in (0, 1]"},
+    "--split-seed": {
+        "type": number(0),
+        "default": 0,
+        "metavar": "N",
+        "help": "which split of that share (default 0)",
+    },
+    "--restart": {
+        "type": number(0),
+        "default": 0,
+        "metavar": "N",
+        "help": "whose initial head is taken (default 0)",
+    },
+    "--protocol": {"default": "lee20", "metavar": "NAME", "help": "lee20 (default) or sharma24"},
+    "--set": several("KEY=VALUE", "protocol fields"),
+}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    data = parser.add_argument_group("model and data")
-    data.add_argument("--task", required=True, metavar="NAME", help="a task (`regbench list tasks`)")
-    data.add_argument("--model", metavar="HUB_ID|FOLDER", help="pretrained; required unless the task is a pocket one")
-    add_data(data)
-    data.add_argument("--fraction", type=float, default=1.0, metavar="F", help="share of the training set, in (0, 1]")
-    data.add_argument(
-        "--split-seed", type=number(0), default=0, metavar="N", help="which split of that share (default 0)"
-    )
-    data.add_argument(
-        "--restart", type=number(0), default=0, metavar="N", help="whose initial head is taken (default 0)"
-    )
-    data.add_argument("--protocol", default="lee20", metavar="NAME", help="lee20 (default) or sharma24")
-    data.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="protocol fields")
+    add(parser.add_argument_group("model and data"), SPLIT)
     how = parser.add_argument_group("what to keep, and how to compute")
     how.add_argument("--output", required=True, type=Path, metavar="FILE", help="safetensors file to write")
     add_computing(how)

@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.data.sources import examples_hash, load_test
 from benchmarks.data.tasks import TASKS
 from benchmarks.submission import FILES, check, pack
-from fisher.common.command import Command
+from fisher.common.command import Command, Flags, add
 from fisher.common.errors import InputError, require
 from fisher.common.files import write_file
 from fisher.common.text import escape
@@ -30,19 +30,27 @@ from leaderboard.records.schema import Record, is_result
 from leaderboard.records.store import read_records
 from leaderboard.render.text import percent
 
+FLAGS: Flags = {
+    "results": {
+        "nargs": "*",
+        "metavar": "RESULTS",
+        "help": "output folders of runs with --set predict_test=true",
+    },
+    "--output": {"metavar": "DIR", "help": "where the zips go, one per strategy"},
+    "--strategies": {"nargs": "+", "metavar": "SUM", "help": "default: all"},
+    "--fraction": {
+        "type": float,
+        "metavar": "F",
+        "help": "share of the training data; default: the largest found",
+    },
+    "--data-dir": {"metavar": "DIR", "help": "check that the predictions are of these test files"},
+    "--check": {"nargs": "+", "metavar": "ZIP", "help": "only say whether these are valid submissions"},
+}
+
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    parser.add_argument(
-        "results", nargs="*", metavar="RESULTS", help="output folders of runs with --set predict_test=true"
-    )
-    parser.add_argument("--output", metavar="DIR", help="where the zips go, one per strategy")
-    parser.add_argument("--strategies", nargs="+", metavar="SUM", help="default: all")
-    parser.add_argument(
-        "--fraction", type=float, metavar="F", help="share of the training data; default: the largest found"
-    )
-    parser.add_argument("--data-dir", metavar="DIR", help="check that the predictions are of these test files")
-    parser.add_argument("--check", nargs="+", metavar="ZIP", help="only say whether these are valid submissions")
+    add(parser, FLAGS)
 
 
 def run(args: argparse.Namespace) -> int:

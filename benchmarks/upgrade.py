@@ -15,15 +15,15 @@ exit codes: 0 all were brought forward; 1 some were left out; 2 the request was 
 import argparse
 from pathlib import Path
 
-from benchmarks.options import add_data
-from fisher.common.command import Command
+from benchmarks.options import DATA
+from fisher.common.command import Command, add
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
     parser.add_argument("--model", required=True, metavar="HUB_ID|FOLDER", help="the model of the records")
-    add_data(parser)
+    add(parser, DATA)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the new records")
 
 

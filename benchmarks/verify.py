@@ -18,34 +18,46 @@ exit codes: 0 no problem; 1 at least one; 2 the request was wrong
 import argparse
 
 from benchmarks.executors import variables
-from benchmarks.options import add_data
-from fisher.common.command import Command, number
+from benchmarks.options import DATA, PLUGIN
+from fisher.common.command import Command, Flags, add, number, switch
+
+WITH_DATA: Flags = {
+    "--data": switch("GLUE from the hub; embedded tasks need nothing else"),
+    **DATA,
+    **PLUGIN,
+}
+AGAIN: Flags = {
+    "--rerun": {"type": number(0), "default": 0, "metavar": "K", "help": "train K random trials again"},
+    "--model": {"metavar": "HUB_ID|FOLDER", "help": "of those trials; not needed for pocket"},
+    "--fisher-corpus": {"default": "", "metavar": "FILE|HUB_ID", "help": "as fisher_corpus of the run"},
+    "--tolerance": {
+        "type": number(0, kind=float),
+        "default": 0.02,
+        "metavar": "X",
+        "help": "of a repeated score (default 0.02)",
+    },
+    "--loss-tolerance": {
+        "type": number(0, kind=float),
+        "default": 1e-3,
+        "metavar": "X",
+        "help": "of its losses (default 0.001)",
+    },
+    "--seed": {"type": int, "metavar": "N", "help": "which trials are drawn; default: a new one each time"},
+    "--threads": {
+        "type": number(1),
+        "default": 1,
+        "metavar": "N",
+        "help": "CPU threads of the training (default 1)",
+    },
+}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("results", nargs="+", metavar="RESULTS", help="output folders, record folders or archives")
-    parser.add_argument("--allow-incomplete", action="store_true", help="missing restarts and errors are notes")
-    data = parser.add_argument_group("with data (each of these flags asks for it)")
-    data.add_argument("--data", action="store_true", help="GLUE from the hub; embedded tasks need nothing else")
-    add_data(data)
-    data.add_argument(
-        "--plugin", nargs="+", action="extend", default=[], metavar="FILE|MODULE", help="your own regularizers"
-    )
-    again = parser.add_argument_group("with training")
-    again.add_argument("--rerun", type=number(0), default=0, metavar="K", help="train K random trials again")
-    again.add_argument("--model", metavar="HUB_ID|FOLDER", help="of those trials; not needed for pocket")
-    again.add_argument("--fisher-corpus", default="", metavar="FILE|HUB_ID", help="as fisher_corpus of the run")
-    again.add_argument(
-        "--tolerance", type=number(0, kind=float), default=0.02, metavar="X", help="of a repeated score (default 0.02)"
-    )
-    again.add_argument(
-        "--loss-tolerance", type=number(0, kind=float), default=1e-3, metavar="X", help="of its losses (default 0.001)"
-    )
-    again.add_argument("--seed", type=int, metavar="N", help="which trials are drawn; default: a new one each time")
-    again.add_argument(
-        "--threads", type=number(1), default=1, metavar="N", help="CPU threads of the training (default 1)"
-    )
+    parser.add_argument("--allow-incomplete", **switch("missing restarts and errors are notes"))
+    add(parser.add_argument_group("with data (each of these flags asks for it)"), WITH_DATA)
+    add(parser.add_argument_group("with training"), AGAIN)
 
 
 def check_with_data(args: argparse.Namespace) -> int:

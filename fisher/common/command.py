@@ -6,10 +6,10 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fisher.common.errors import InputError
 from fisher.common.text import escape
@@ -19,6 +19,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as a shell says it
 UNREAD = 141  # 128 + SIGPIPE
 RESUME = "Run the same command again to resume."
 Run = Callable[[argparse.Namespace], int | None]
+Flags = Mapping[str, Mapping[str, Any]]  # flag -> what `add_argument` takes
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -40,6 +41,22 @@ def make_parser(prog: str, doc: str | None) -> argparse.ArgumentParser:
     """Return a parser whose description is the first line of a module's docstring and whose epilog is the rest."""
     first, _, rest = (doc or "").partition("\n")
     return Parser(prog=prog, description=first, epilog=rest.strip("\n"), formatter_class=Help)
+
+
+def add(group: argparse._ActionsContainer, flags: Flags) -> None:
+    """Add flags to a parser, or to a group of one."""
+    for name, how in flags.items():
+        group.add_argument(name, **how)
+
+
+def switch(text: str) -> dict[str, Any]:
+    """A flag without a value."""
+    return {"action": "store_true", "help": text}
+
+
+def several(metavar: str, text: str) -> dict[str, Any]:
+    """A flag of one or more values, which may be given again."""
+    return {"nargs": "+", "action": "extend", "default": [], "metavar": metavar, "help": text}
 
 
 def number(
