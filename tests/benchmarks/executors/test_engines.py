@@ -127,7 +127,8 @@ def test_who_leads_writes_under_its_lease_alone(tmp_path: Path, superseded: bool
     team.tell, team.execute, team.records = told.append, execute, tmp_path / "records"
     config = launcher.config(0)
     with Leases(tmp_path) as leases:
-        work = Work(config, None, str(team.records), 1, leases.claim(record_id(config)))
+        resources: Any = SimpleNamespace(checkpoints=None)
+        work = Work(config, resources, str(team.records), 1, leases.claim(record_id(config)))
         outcome = team.submit(work).result()
         team.close()
     assert (outcome.written is Written.OTHER) == superseded
