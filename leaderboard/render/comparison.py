@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fisher.common.errors import InputError
 from fisher.common.text import escape
-from leaderboard.render.text import bounds, points
-from leaderboard.render.wording import Columns, Table, count, draw, failed, table
+from leaderboard.render.text import gap, points
+from leaderboard.render.wording import Columns, count, failed, table
 from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_table
 from leaderboard.tables.names import task_title
@@ -42,7 +42,7 @@ def _section(section: Section, found: PublishedTable) -> Iterator[str]:
     yield "Besides chance, these differ:" if found.differences else "Model, data and protocol are the published ones."
     if found.differences:
         yield "\n".join(f"- {_safe(line)}" for line in found.differences)
-    yield draw(_scores(found.matches), "markdown")
+    yield _scores(found.matches)
     if found.absent:
         yield f"Not run here: {found.absent} of the {len(found.reference.figures)} published cells."
     yield f"### Directions: against `{found.reference.first}`"
@@ -50,21 +50,21 @@ def _section(section: Section, found: PublishedTable) -> Iterator[str]:
         yield "No direction: that strategy, or the others, were not run to the end."
         return
     yield found.summary
-    yield draw(_by_strategy(found.directions), "markdown")
-    yield draw(_directions(found.directions), "markdown")
+    yield _by_strategy(found.directions)
+    yield _directions(found.directions)
     yield ABOUT_DIRECTIONS
 
 
-def _scores(matches: Sequence[Match]) -> Table:
+def _scores(matches: Sequence[Match]) -> str:
     columns = (
         Columns(["task", "data", "strategy"], _place, align="left"),
         Columns(["n", "mean"], lambda match: [count(match.row), points(match.row.mean)]),
-        Columns(["published", "ours - published"], lambda match: [points(match.figure.mean), _gap(*match.gap)]),
+        Columns(["published", "ours - published"], lambda match: [points(match.figure.mean), gap(*match.gap)]),
         Columns(["max", "published"], lambda match: [points(match.row.max), points(match.figure.max)]),
         Columns(["difference"], lambda match: [points(match.row.max - match.figure.max, sign=True)]),
         Columns(["failed", "published"], lambda match: [failed(match.row), _failed_there(match.figure)]),
     )
-    return table(columns, [(match,) for match in sorted(matches, key=_by_cell)])
+    return table(columns, [(match,) for match in sorted(matches, key=_by_cell)], "markdown")
 
 
 def _place(match: Match) -> list[str]:
@@ -79,11 +79,7 @@ def _by_cell(match: Match) -> tuple[str, float]:
     return match.cell.task, -match.cell.fraction  # stable: strategies stay in the order of the publication
 
 
-def _gap(value: float, low: float, high: float) -> str:
-    return points(value, sign=True) + bounds(low, high, sign=True)
-
-
-def _by_strategy(directions: Sequence[Direction]) -> Table:
+def _by_strategy(directions: Sequence[Direction]) -> str:
     """Tabulate for every strategy in how many cells it differs from the first one as published."""
     groups: dict[str, Counter[str]] = {}
     for direction in directions:
@@ -93,19 +89,19 @@ def _by_strategy(directions: Sequence[Direction]) -> Table:
         Columns(["same", "opposite"], lambda strategy, found: [str(found["same"]), str(found["opposite"])]),
         Columns(["neither"], lambda strategy, found: [str(found.total() - found["same"] - found["opposite"])]),
     )
-    return table(columns, groups.items())
+    return table(columns, groups.items(), "markdown")
 
 
-def _directions(directions: Sequence[Direction]) -> Table:
+def _directions(directions: Sequence[Direction]) -> str:
     columns = (
         Columns(["task", "data", "strategy"], lambda one: _place(one.match), align="left"),
         Columns(["of the"], lambda one: [one.measure], align="left"),
         Columns(
-            ["published", "ours"], lambda one: [points(one.published, sign=True), _gap(one.ours, one.low, one.high)]
+            ["published", "ours"], lambda one: [points(one.published, sign=True), gap(one.ours, one.low, one.high)]
         ),
         Columns(["direction", "significant"], lambda one: [one.verdict, one.significant]),
     )
-    return table(columns, [(one,) for one in sorted(directions, key=lambda one: _by_cell(one.match))])
+    return table(columns, [(one,) for one in sorted(directions, key=lambda one: _by_cell(one.match))], "markdown")
 
 
 def _safe(text: str) -> str:

@@ -58,7 +58,9 @@ def _line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
             key: getattr(row, key)
             for key in ("expected", "missing", "errors", "skipped", "imputed", "complete", "ranked")
         },
-        **_uncertainty(row),
+        **{key: rounded(getattr(row, key)) for key in ("mean_low", "mean_high", "iqm")},
+        **{name: getattr(row.comparison, field, math.nan) for name, field in COMPARED.items()},
+        **{"units": row.units, "tier": row.tier, "same_as": escape(row.same_as or "")},
         "metric": escape(cell.metric),
         "synthetic": is_synthetic(cell.task),
         "protocol": escape(str(section.protocol["name"])),
@@ -74,11 +76,3 @@ def _line(section: Section, cell: Cell, row: Row) -> dict[str, Any]:
         **{key: getattr(row, key) for key in ("fit", "fitted", "gap", "ece", "brier", "nll", "passes", "forgetting")},
         **{key: getattr(row, key) for key in COST_COLUMNS},
     }
-
-
-def _uncertainty(row: Row) -> dict[str, Any]:
-    """Return intervals and tests, undefined where nothing was compared."""
-    numbers = {key: rounded(getattr(row, key)) for key in ("mean_low", "mean_high", "iqm")}
-    for name, field in COMPARED.items():
-        numbers[name] = getattr(row.comparison, field, math.nan)
-    return {**numbers, "units": row.units, "tier": row.tier, "same_as": escape(row.same_as or "")}

@@ -6,7 +6,7 @@ Scores are shown x 100, and the number of failed runs is written in.
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -35,17 +35,9 @@ DODGE = 1.025  # shares of two neighbouring strategies are drawn this factor apa
 DISTANCE = r"$\|w - w_{pre}\|^2$"
 
 
-def _heading(axes: Axes, cell: Cell) -> None:
-    axes.set_title(named(task_title(cell.task)))
-
-
-def _rows(cells: Sequence[Cell], strategies: Sequence[str]) -> Iterator[tuple[int, Cell, Row]]:
-    """(number of the panel, cell, row) of every strategy that has a result, in the order of `strategies`."""
-    for panel, cell in enumerate(cells):
-        for strategy in strategies:
-            row = cell.row(strategy)
-            if row is not None and row.restarts:
-                yield panel, cell, row
+def _rows(cell: Cell, strategies: Sequence[str]) -> list[tuple[int, Row]]:
+    """(number of the strategy, row) of every one that has a result."""
+    return [(at, row) for at, name in enumerate(strategies) if (row := cell.row(name)) and row.restarts]
 
 
 # --- strips -----------------------------------------------------------------------------------------------------------
@@ -61,24 +53,22 @@ def strips(title: str, cells: Sequence[Cell], strategies: Sequence[str], theme: 
     figure = Figure(figsize=(width, height), layout="constrained")
     panels = figure.subplots(1, len(cells), sharey=True, squeeze=False)[0]
     for axes, cell in zip(panels, cells, strict=True):
-        _heading(axes, cell)
+        axes.set_title(named(task_title(cell.task)))
         axes.set_xlabel(f"{plain(cell.metric)} x 100" if value == "score" else DISTANCE)
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
-        if value == "deviation":
-            _logarithmic(axes, cell)
-    for axes, cell in zip(panels, cells, strict=True):
-        rows = [(strategies.index(row.strategy), row) for _, _, row in _rows([cell], strategies)]
+        rows = _rows(cell, strategies)
         _dots(axes, rows, theme, value)
         _spreads(axes, rows, theme, value)
         if value == "score":
             _failures(axes, rows, theme)
+            _floor(axes, cell, theme)
+        else:
+            _logarithmic(axes, cell)
     panels[0].set_yticks(range(len(strategies)), [named(name) for name in strategies])
     panels[0].set_ylim(len(strategies) - 0.4, -0.6)
     figure.suptitle(f"{titled(title)}, {cells[0].amount} of the training data")
     _key(figure, theme, value)
-    if value == "score":
-        _floors(panels, cells, theme)
     return figure
 
 
@@ -95,8 +85,8 @@ def _dots(axes: Axes, rows: Sequence[tuple[int, Row]], theme: Theme, value: str)
 def _spreads(axes: Axes, rows: Sequence[tuple[int, Row]], theme: Theme, value: str) -> None:
     """Mean and standard deviation of every row."""
     scale = 100 if value == "score" else 1
-    samples = {at: scale * np.array([getattr(trial, value) for trial in _shown(row, value)]) for at, row in rows}
-    samples = {at: values for at, values in samples.items() if len(values)}
+    known = {at: [getattr(trial, value) for trial in _shown(row, value)] for at, row in rows}
+    samples = {at: scale * np.array(values) for at, values in known.items() if values}
     spreads = [values.std(ddof=1) if len(values) > 1 else 0.0 for values in samples.values()]
     pen: dict[str, Any] = {"color": theme.ink, "marker": "|", "markersize": 7, "capsize": 2, "linestyle": ""}
     means, heights = [values.mean() for values in samples.values()], [at + BELOW for at in samples]
@@ -122,12 +112,11 @@ def _logarithmic(axes: Axes, cell: Cell) -> None:
         axes.set_xscale("log")
 
 
-def _floors(panels: Sequence[Axes], cells: Sequence[Cell], theme: Theme) -> None:
-    """The best constant prediction of each dev set; pooled dev sets differ by restart and have no single one."""
-    for axes, cell in zip(panels, cells, strict=True):
-        floors = {trial.floor for row in cell.rows for trial in row.trials if not math.isnan(trial.floor)}
-        if len(floors) == 1:
-            axes.axvline(100 * floors.pop(), color=theme.ink, linestyle=":", linewidth=1, zorder=1)
+def _floor(axes: Axes, cell: Cell, theme: Theme) -> None:
+    """The best constant prediction of the dev set; pooled dev sets differ by restart and have no single one."""
+    floors = {trial.floor for row in cell.rows for trial in row.trials if not math.isnan(trial.floor)}
+    if len(floors) == 1:
+        axes.axvline(100 * floors.pop(), color=theme.ink, linestyle=":", linewidth=1, zorder=1)
 
 
 def _key(figure: Figure, theme: Theme, value: str) -> None:
@@ -157,7 +146,7 @@ def boxes(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[st
     for axes, cells in zip(panels, by_task, strict=False):
         _boxes(axes, cells, strategies, theme)
         axes.grid(axis="y")
-        _heading(axes, cells[0])
+        axes.set_title(named(task_title(cells[0].task)))
     for axes in list(panels):
         axes.set_axis_off()
     figure.suptitle(f"{titled(title)}; numbers: failed runs")
@@ -166,17 +155,18 @@ def boxes(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[st
 
 
 def _boxes(axes: Axes, cells: Sequence[Cell], strategies: Sequence[str], theme: Theme) -> None:
-    for panel, _, row in _rows(cells, strategies):
-        _box(axes, row, panel, strategies, theme)
+    for panel, cell in enumerate(cells):
+        for index, row in _rows(cell, strategies):
+            _box(axes, row, panel, index, len(strategies), theme)
     axes.set_xticks(range(len(cells)), [cell.amount for cell in cells])
     axes.set_ylabel(f"{plain(cells[0].metric)} x 100")
     low, high = axes.get_ylim()
     axes.set_ylim(low - BAND * (high - low), high)
 
 
-def _box(axes: Axes, row: Row, panel: int, strategies: Sequence[str], theme: Theme) -> None:
-    index, step = strategies.index(row.strategy), 0.8 / len(strategies)
-    colour, at = theme.colours[index], panel + step * (index - (len(strategies) - 1) / 2)
+def _box(axes: Axes, row: Row, panel: int, index: int, count: int, theme: Theme) -> None:
+    step, colour = 0.8 / count, theme.colours[index]
+    at = panel + step * (index - (count - 1) / 2)
     values = 100 * row.scores[~np.isnan(row.scores)]
     pen: dict[str, Any] = {"color": colour, "linewidth": 1.1}
     axes.boxplot(
@@ -206,7 +196,7 @@ def curves(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[s
     for column, cells in enumerate(by_task):
         top, bottom = panels[0][column], panels[1][column]
         for index, strategy in enumerate(strategies):
-            rows = [(cell.fraction, row) for _, cell, row in _rows(cells, [strategy])]
+            rows = [(cell.fraction, row) for cell in cells for _, row in _rows(cell, [strategy])]
             look: dict[str, Any] = {
                 "color": theme.colours[index],
                 "marker": MARKERS[index],
@@ -216,7 +206,7 @@ def curves(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[s
             aside = DODGE ** ((len(strategies) - 1) / 2 - index)
             _curve(top, [(x * aside, row.mean, row.mean_low, row.mean_high) for x, row in rows], look)
             _curve(bottom, [(x * aside, row.failure_rate, math.nan, math.nan) for x, row in rows], look)
-        _heading(top, cells[0])
+        top.set_title(named(task_title(cells[0].task)))
         top.set_ylabel(f"mean {plain(cells[0].metric)} x 100")
         bottom.set(xlabel="share of the training data", ylabel="failed runs, %", ylim=(-4, 104))
         _share_axis(bottom, [cell.fraction for cell in cells])

@@ -38,8 +38,6 @@ def in_order(section: Section) -> list[str]:
 
 def leading(section: Section, strategies: Sequence[str]) -> list[str]:
     """Return at most `MOST` strategies, as many as one plot has looks for: the baseline and the best ranked."""
-    if len(strategies) <= MOST:
-        return list(strategies)
     ranked = [entry.strategy for entry in section.ranking.strategies]
     best = sorted(strategies, key=lambda s: (s != section.baseline, ranked.index(s) if s in ranked else len(ranked)))
     return [name for name in strategies if name in best[:MOST]]

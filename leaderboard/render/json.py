@@ -50,7 +50,7 @@ def document(sections: Sequence[Section], *, without_cost: bool = False, problem
         "minimum_units": MINIMUM,
         "wording": glossary(
             without_cost=without_cost,
-            tuned=words.tuned(sections),
+            tuned=any(section.budget for section in sections),
             seeds=any("seeds" in section.others for section in sections),
         ),
         "problems": problems,
@@ -226,7 +226,7 @@ def _cell(section: Section, cell: Cell) -> dict[str, Any]:
         "learned": cell.learned,
         "undertrained": cell.undertrained,
         "runs": cell.runs,
-        "tests": cell.tests,
+        "tests": len(cell.tested),
         "detectable": cell.detectable,
         "reach": words.reach(cell),
         "rows": [_row(row) for row in cell.rows],

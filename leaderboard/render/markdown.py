@@ -13,7 +13,7 @@ from leaderboard.render import summary
 from leaderboard.render import wording as words
 from leaderboard.render.text import bounds, points, quantity
 from leaderboard.render.verdict import verdict
-from leaderboard.render.wording import Columns, Table, draw, failed, table
+from leaderboard.render.wording import Columns, failed, table
 from leaderboard.stats.significance import ALPHA
 from leaderboard.tables.cells import TASK, Cell
 from leaderboard.tables.ensembles import MEMBERS
@@ -66,40 +66,27 @@ def _summary(section: Section, without_cost: bool, *, brief: bool = False) -> It
 
 def _over_all(section: Section, without_cost: bool, *, brief: bool = False) -> Iterator[str]:
     if len(section.ranking.strategies) > 1:
-        yield draw(summary.ranking(section, "markdown", without_cost, brief=brief), "markdown")
-
-
-class _Notes:
-    """Footnotes of one table: equal texts share a number."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-
-    def mark(self, notes: Sequence[str]) -> str:
-        """Return the marks of notes, for the end of a name."""
-        numbers = [self.numbers.setdefault(note, len(self.numbers) + 1) for note in notes]
-        return "".join(f" [{number}]" for number in numbers)
-
-    def lines(self) -> Iterator[str]:
-        """Yield the footnotes."""
-        for text, number in self.numbers.items():
-            yield f"[{number}] {escape(text, 'markdown')}"
+        yield summary.ranking(section, "markdown", without_cost, brief=brief)
 
 
 def _task(section: Section, cells: list[Cell], *, alone: bool = False) -> Iterator[str]:
-    notes = _Notes()
-    scores = draw(_scores(section, cells, notes, alone), "markdown")
+    notes: dict[str, int] = {}  # footnotes: equal texts share a number
+    scores = _scores(section, cells, notes, alone)
     amount = f" at {cells[0].amount}" if len(cells) == 1 else ""
     yield f"### {escape(words.task_heading(section, cells[0]), 'markdown')}{amount}"
     reach = [(cell.amount, text) for cell in cells if (text := words.reach(cell, decided=not alone))]
     if reach:
         yield "\n".join(f"- {text}" if len(cells) == 1 else f"- {amount}: {text}" for amount, text in reach)
     yield scores
-    if notes.numbers:
-        yield "\n".join(f"- {line}" for line in notes.lines())
+    if notes:
+        yield "\n".join(f"- [{number}] {escape(text, 'markdown')}" for text, number in notes.items())
 
 
-def _scores(section: Section, cells: list[Cell], notes: _Notes, alone: bool) -> Table:
+def _scores(section: Section, cells: list[Cell], notes: dict[str, int], alone: bool) -> str:
+    def name(cell: Cell, row: Row) -> list[str]:
+        marks = [f" [{notes.setdefault(note, len(notes) + 1)}]" for note in words.remarks(row, cell)]
+        return ["".join([escape(words.with_name(row.strategy) if alone else row.strategy, "markdown"), *marks])]
+
     base, tuned = section.baseline is not None, section.budget > 0
     rows = [(cell, row) for cell in cells for row in words.shown(cell)]
     if alone:
@@ -108,15 +95,16 @@ def _scores(section: Section, cells: list[Cell], notes: _Notes, alone: bool) -> 
     columns = (
         Columns(["data"], lambda cell, row: [cell.amount], shown=len(cells) > 1),
         Columns(["tier"], lambda cell, row: [str(row.tier or "-")], shown=any(row.tier for _, row in rows)),
-        Columns(
-            ["strategy"], lambda cell, row: [_name(row, alone) + notes.mark(words.remarks(row, cell))], align="left"
-        ),
+        Columns(["strategy"], name, align="left"),
         Columns(
             ["default"],
             lambda cell, row: [points(section.mean_by("default", cell, row))],
             shown="default" in section.others,
         ),
-        Columns([f"tuned ({section.budget}) [95 %]" if tuned else "mean [95 %]"], _mean),
+        Columns(
+            [f"tuned ({section.budget}) [95 %]" if tuned else "mean [95 %]"],
+            lambda cell, row: [_score(cell, row) + bounds(row.mean_low, row.mean_high)],
+        ),
         Columns(["max"], lambda cell, row: [points(row.max) if row.restarts else "-"], shown=not alone),
         Columns(
             [f"ensemble ({min(MEMBERS, section.budget)})"],
@@ -133,7 +121,7 @@ def _scores(section: Section, cells: list[Cell], notes: _Notes, alone: bool) -> 
         Columns(["p (Holm)"], lambda cell, row: words.against(row)[1:], shown=base and tested),
         *(_alone(section) if alone else ()),
     )
-    return table(columns, rows)
+    return table(columns, rows, "markdown")
 
 
 def _alone(section: Section) -> Iterator[Columns]:
@@ -163,7 +151,7 @@ def _brief_task(section: Section, cells: list[Cell]) -> Iterator[str]:
     names = dict.fromkeys(name for name in (*order, *(row.strategy for row in rows)) if name not in floors)
     columns = [Columns(["strategy"], lambda name: [escape(name, "markdown")], align="left")]
     columns += [Columns([cell.amount], functools.partial(_brief_cell, section, cell)) for cell in cells]
-    yield draw(table(columns, [(name,) for name in (*names, *list(floors)[:1])]), "markdown")
+    yield table(columns, [(name,) for name in (*names, *list(floors)[:1])], "markdown")
 
 
 def _brief_cell(section: Section, cell: Cell, name: str) -> list[str]:
@@ -189,15 +177,6 @@ def _brief_head(section: Section) -> str:
 
 def _has_default(section: Section) -> bool:
     return len(section.cells) <= FEW and "default" in section.others
-
-
-def _name(row: Row, alone: bool = False) -> str:
-    return escape(words.with_name(row.strategy) if alone else row.strategy, "markdown")
-
-
-def _mean(cell: Cell, row: Row) -> list[str]:
-    """Return the mean with its interval."""
-    return [_score(cell, row) + bounds(row.mean_low, row.mean_high)]
 
 
 def _score(cell: Cell, row: Row) -> str:

@@ -7,7 +7,6 @@ from fisher.common.text import Style, escape
 from leaderboard.render.text import fixed, points, quantity
 from leaderboard.render.wording import (
     Columns,
-    Table,
     against,
     better,
     failed,
@@ -85,9 +84,9 @@ def _findings(section: Section, style: Style) -> Iterator[str]:
         few = f" ({len(made) - len(tested)} more had too few restarts)" if len(made) > len(tested) else ""
         count = f"{len(told)} of {len(tested)} comparisons tested{few}"
         yield f"Significantly different from the baseline: {count}" + (f": {listed(told)}." if told else ".")
-    powerless = [cell for cell in section.cells if cell.tests and math.isnan(cell.detectable)]
+    powerless = [cell for cell in section.cells if cell.tested and math.isnan(cell.detectable)]
     if powerless:
-        yield reach(max(powerless, key=lambda cell: cell.tests))
+        yield reach(max(powerless, key=lambda cell: len(cell.tested)))
 
 
 def comparisons(cells: Sequence[Cell]) -> list[tuple[Cell, Row, Comparison]]:
@@ -109,7 +108,7 @@ def unranked(section: Section, style: Style) -> Iterator[str]:
         yield f"Not ranked: {'; '.join(strategies)} ({escape(reason, style)})"
 
 
-def gaps(section: Section, style: Style) -> Iterator[str]:
+def gaps(section: Section) -> Iterator[str]:
     """Say what is missing, ended in an error or was imputed, the first few places of many."""
     found = [
         f"{task_name(section, cell)} {cell.amount}, {row.strategy}: {note}"
@@ -117,7 +116,7 @@ def gaps(section: Section, style: Style) -> Iterator[str]:
         for row in cell.rows
         for note in row.notes
     ]
-    yield from (escape(text, style) for text in found[:SHOWN])
+    yield from map(escape, found[:SHOWN])
     if len(found) > SHOWN:
         yield f"and {len(found) - SHOWN} more such lines, in leaderboard.md"
 
@@ -125,14 +124,14 @@ def gaps(section: Section, style: Style) -> Iterator[str]:
 # --- tables over all cells --------------------------------------------------------------------------------------------
 
 
-def best_per_cell(section: Section, style: Style, without_cost: bool) -> Table:
-    """One line per cell: who is best, by how much, how often it failed, what it costs, against the baseline."""
+def best_per_cell(section: Section, without_cost: bool) -> str:
+    """One line per cell, for a terminal: who is best, by how much, how often it failed, what it costs."""
     base = section.baseline is not None
     cost = base and has_cost(section, without_cost)
     columns = (
-        Columns(["task"], lambda cell, best: [escape(task_name(section, cell), style)], align="left"),
+        Columns(["task"], lambda cell, best: [escape(task_name(section, cell))], align="left"),
         Columns(["data"], lambda cell, best: [cell.amount]),
-        Columns(["strategy with best mean"], lambda cell, best: [winner(cell, style)], align="left"),
+        Columns(["strategy with best mean"], lambda cell, best: [winner(cell)], align="left"),
         Columns(["mean"], lambda cell, best: [points(best.mean) if best else "-"]),
         Columns(
             ["failed (base)" if base else "failed"], lambda cell, best: [_failed(best, cell.row(section.baseline))]
@@ -140,7 +139,7 @@ def best_per_cell(section: Section, style: Style, without_cost: bool) -> Table:
         Columns(["vs base [95 %]", "p (Holm)"], lambda cell, best: against(best), shown=base),
         Columns(["time"], lambda cell, best: [quantity(best.relative_seconds, "x") if best else "-"], shown=cost),
     )
-    return table(columns, [(cell, cell.best[0] if cell.best else None) for cell in section.cells])
+    return table(columns, [(cell, cell.best[0] if cell.best else None) for cell in section.cells], "plain")
 
 
 def _failed(best: Row | None, base: Row | None) -> str:
@@ -149,7 +148,7 @@ def _failed(best: Row | None, base: Row | None) -> str:
     return failed(best) + of_base if best else "-"
 
 
-def ranking(section: Section, style: Style, without_cost: bool, *, brief: bool = False) -> Table:
+def ranking(section: Section, style: Style, without_cost: bool, *, brief: bool = False) -> str:
     """One line per strategy over all cells, ties as ties; those planned with fewer restarts come last, without a rank.
 
     A terminal is too narrow for the second reference and for the ranks without tuning; brief: shares have no intervals.
@@ -174,7 +173,7 @@ def ranking(section: Section, style: Style, without_cost: bool, *, brief: bool =
         *(beaten(made.reference, "reference", made, brief=brief) if wide else ()),
         Columns(["time"], lambda entry: [quantity(entry.relative_seconds, "x")], shown=cost),
     )
-    return table(columns, [(entry,) for entry in (*made.strategies, *made.short)])
+    return table(columns, [(entry,) for entry in (*made.strategies, *made.short)], style)
 
 
 def beaten(name: str | None, field: str, made: Ranking, *, brief: bool = False) -> tuple[Columns, Columns]:

@@ -8,11 +8,10 @@ from leaderboard.render import summary
 from leaderboard.render import wording as words
 from leaderboard.render.glossary import glossary as explained
 from leaderboard.render.verdict import verdict
-from leaderboard.render.wording import Table, draw
 from leaderboard.tables.sections import Section
 
 COLUMNS = 120
-WIDTHS = {"task": 12, "strategy": 33, "strategy with best mean": 32}
+BEST = "Best mean per task and share of the training data (in brackets the failed runs of the baseline):"
 EXPLAIN = "What the columns mean: --explain. Tables per task: leaderboard.md, index.html."
 
 
@@ -32,10 +31,6 @@ def _prose(line: str) -> str:
     return "\n".join(textwrap.wrap(line, COLUMNS))
 
 
-def _draw(table: Table) -> str:
-    return draw(table, "plain", [WIDTHS.get(name) for name in table.head])
-
-
 def _summary(section: Section, without_cost: bool) -> Iterator[str]:
     yield _prose(f"=== {escape(section.heading)} ===")
     if not any(cell.learned for cell in section.cells):
@@ -43,10 +38,10 @@ def _summary(section: Section, without_cost: bool) -> Iterator[str]:
     yield "\n".join(_prose(f"{name}: {escape(value)}") for name, value in words.facts(section))
     if not any(cell.learned for cell in section.cells):
         return
-    yield words.BEST + "\n" + _draw(summary.best_per_cell(section, "plain", without_cost))
+    yield BEST + "\n" + summary.best_per_cell(section, without_cost)
     if len(section.ranking.strategies) > 1:
-        yield _draw(summary.ranking(section, "plain", without_cost))
-    told = [*summary.gaps(section, "plain"), *summary.notes(section, "plain")]
+        yield summary.ranking(section, "plain", without_cost)
+    told = [*summary.gaps(section), *summary.notes(section, "plain")]
     if told:
         yield "\n".join(map(_prose, told))
     yield "\n".join(_prose(line) for line in verdict(section, "plain", without_cost))

@@ -37,6 +37,11 @@ def bounds(low: float, high: float, *, sign: bool = False) -> str:
     return "" if math.isnan(low) else f" [{_bound(low, sign)}, {_bound(high, sign)}]"
 
 
+def gap(value: float, low: float, high: float) -> str:
+    """Return a difference with its interval, x 100 and signed."""
+    return points(value, sign=True) + bounds(low, high, sign=True)
+
+
 def _bound(value: float, sign: bool) -> str:
     """Return a bound x 100; with `sign` it says on which side of 0 it lies, also where it rounds to 0."""
     text = points(value, sign=sign)

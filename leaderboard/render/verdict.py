@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from fisher.common.text import Style, escape
 from leaderboard.render.summary import comparisons, finding, listed, rank_bounds
-from leaderboard.render.text import bounds, fixed, p_value, points, quantity
+from leaderboard.render.text import bounds, fixed, gap, p_value, points, quantity
 from leaderboard.render.wording import (
     amount_in_words,
     better,
@@ -18,7 +18,6 @@ from leaderboard.render.wording import (
     with_name,
 )
 from leaderboard.stats.choosing import FEWEST, agreement
-from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.cells import Cell
 from leaderboard.tables.names import tasks_title
@@ -52,7 +51,8 @@ def _leader(section: Section, style: Style) -> str:
         where = f"At {amount_in_words(cells[0])} of {escape(task_name(section, cells[0]), style)}"
         what = f"mean, {points(row.mean)}{bounds(row.mean_low, row.mean_high)}"
         if row.comparison:
-            what += f", {_difference(row.comparison)} points against {base} ({_tested(row.comparison.p_holm)})"
+            found = row.comparison
+            what += f", {gap(found.difference, found.low, found.high)} points against {base} ({_tested(found.p_holm)})"
         tests = [(one.comparison.p_holm, one.comparison.difference) for one in cells[0].rows if one.comparison]
     else:
         where = f"Over {len(cells)} cells ({_tasks(cells, style)})"
@@ -84,10 +84,6 @@ def _tasks(cells: Sequence[Cell], style: Style) -> str:
 
 def _budget(section: Section) -> str:
     return f", tuned over {section.budget} configurations" if section.budget else ""
-
-
-def _difference(found: Comparison) -> str:
-    return points(found.difference, sign=True) + bounds(found.low, found.high, sign=True)
 
 
 def _beats(section: Section, style: Style) -> str:

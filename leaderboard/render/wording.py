@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from tabulate import tabulate
 
 from fisher.common.text import Style, escape
-from leaderboard.render.text import bounds, fixed, p_value, points, share
+from leaderboard.render.text import fixed, gap, p_value, points, share
 from leaderboard.stats.comparison import Pooled
 from leaderboard.stats.significance import ALPHA, MINIMUM, restarts_needed
 from leaderboard.tables.cells import Cell, lengths
@@ -17,7 +17,7 @@ from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import DEVLIN, Section
 
 LOOKED_FOR = 0.02  # a difference that practitioners care about: a cell whose tests would miss it says so
-BEST = "Best mean per task and share of the training data (in brackets the failed runs of the baseline):"
+WIDTHS = {"task": 12, "strategy": 33, "strategy with best mean": 32}  # of columns on a terminal
 GROUPED_BY = {
     "sign flip": f"paired sign flips over all cells, all pairs Holm-corrected, p < {ALPHA}",
     "nemenyi": f"Nemenyi's test of mean ranks, p < {ALPHA}; fewer than {MINIMUM} units are too few for a paired one",
@@ -25,21 +25,8 @@ GROUPED_BY = {
 SYNTHETIC = "Tasks named pocket-* are synthetic and embedded in this project; they are not GLUE."
 
 
-def tuned(sections: Sequence[Section]) -> bool:
-    """Whether anything is tuned."""
-    return any(section.budget for section in sections)
-
-
-class Table(NamedTuple):
-    """A heading per column, an alignment ("left" or "right") per column and rows of escaped texts."""
-
-    head: Sequence[str]
-    align: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
 class Columns(NamedTuple):
-    """Headings that stand side by side, and the texts below them for one item of a table."""
+    """Headings that stand side by side, and the escaped texts below them for one item of a table."""
 
     heads: Sequence[str]
     cells: Callable[..., Sequence[str]]
@@ -47,23 +34,18 @@ class Columns(NamedTuple):
     align: str = "right"
 
 
-def table(groups: Iterable[Columns], items: Iterable[tuple[Any, ...]]) -> Table:
-    """Return the table of those columns that are shown, with one row per item."""
+def table(groups: Iterable[Columns], items: Iterable[tuple[Any, ...]], style: Style) -> str:
+    """Return the table of those columns that are shown, with one row per item; a terminal wraps the wide ones."""
     columns = [group for group in groups if group.shown]
     heads = [head for group in columns for head in group.heads]
-    align = [group.align for group in columns for _ in group.heads]
-    return Table(heads, align, [[text for group in columns for text in group.cells(*item)] for item in items])
-
-
-def draw(table: Table, style: Style, widths: Sequence[int | None] | None = None) -> str:
-    """Return the table as text, cells wrapped at `widths` where given."""
+    rows = [[text for group in columns for text in group.cells(*item)] for item in items]
     return tabulate(
-        table.rows,
-        headers=table.head,
+        rows,
+        headers=heads,
         tablefmt="pipe" if style == "markdown" else "simple",
-        colalign=table.align if table.rows else None,
+        colalign=[group.align for group in columns for _ in group.heads] if rows else None,
         disable_numparse=True,
-        maxcolwidths=widths,
+        maxcolwidths=None if style == "markdown" else [WIDTHS.get(head) for head in heads],
     )
 
 
@@ -88,8 +70,7 @@ def against(row: Row | None) -> list[str]:
     found = row.comparison if row else None
     if found is None:
         return ["-", "-"]
-    difference = points(found.difference, sign=True) + bounds(found.low, found.high, sign=True)
-    return [difference, "too few" if found.too_few else p_value(found.p_holm)]
+    return [gap(found.difference, found.low, found.high), "too few" if found.too_few else p_value(found.p_holm)]
 
 
 def count(row: Row) -> str:
@@ -110,12 +91,12 @@ def shown(cell: Cell) -> tuple[Row, ...]:
     return tuple(row for row in cell.rows if row.same_as is None)
 
 
-def winner(cell: Cell, style: Style) -> str:
+def winner(cell: Cell) -> str:
     """Return the strategy with the best mean and how many tie with it, or why there is none."""
     if not cell.best:
         return "no strategy is complete" if cell.learned else "none learned it"
     tied = f" (tied with {len(cell.best) - 1})" if len(cell.best) > 1 else ""
-    return escape(cell.best[0].strategy, style) + tied
+    return escape(cell.best[0].strategy) + tied
 
 
 def nothing_learned(cells: Sequence[Cell]) -> str:
@@ -178,14 +159,13 @@ def trains_too_short(why: str, remedy: str = "take more steps or a higher rate")
 
 def _power(cell: Cell) -> str:
     """Say which difference to the baseline the tests of a cell would find; empty where they were not made."""
-    tested = [row.comparison for row in cell.rows if row.comparison is not None and not row.comparison.too_few]
-    if not tested:
+    if not cell.tested:
         return ""
-    most = max(tested, key=lambda found: found.units)
-    tests = f"{len(tested)} comparison{'s' if len(tested) > 1 else ''} with the baseline"
+    most, count = max(cell.tested, key=lambda found: found.units), len(cell.tested)
+    tests = f"{count} comparison{'s' if count > 1 else ''} with the baseline"
     tests += f", {counted(most.units, most.restarts)}"
     if math.isnan(cell.detectable):
-        return f"Nothing can be significant ({tests}): {needed(len(tested))}."
+        return f"Nothing can be significant ({tests}): {needed(count)}."
     missed = f"; differences of {points(LOOKED_FOR)} points are mostly missed" if cell.detectable > LOOKED_FOR else ""
     found = f"Smallest difference found with a power of 80 %, at the average spread: {points(cell.detectable)}"
     return f"{found} ({tests}){missed}."

@@ -2,27 +2,24 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import networkx
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata, studentized_range
 
-from leaderboard.stats.aggregates import mean
 from leaderboard.stats.intervals import Values, expanded_percentiles, resampled_means
 from leaderboard.stats.significance import ALPHA
 
 
-def ranks(scores: ArrayLike) -> list[float]:
-    """Return the rank of each score (a 1-d array), 1 for the highest; equal scores share their average rank."""
-    return [float(rank) for rank in rankdata(-np.asarray(scores, dtype=np.float64), method="average")]
+def mean_ranks(scores: ArrayLike) -> Values:
+    """Return each strategy's mean rank over cells, 1 for the highest score; equal ones share their average rank.
 
-
-def mean_ranks(cells: Iterable[ArrayLike]) -> list[float]:
-    """Return each strategy's mean rank over cells; every cell holds one score per strategy, in one order."""
-    table = [ranks(cell) for cell in cells]
-    return [mean(column) for column in zip(*table, strict=True)]
+    scores: (cells, strategies).
+    """
+    ranks: Values = rankdata(-np.asarray(scores, dtype=np.float64), axis=1)
+    return ranks.mean(axis=0)
 
 
 def mean_rank_intervals(cells: Sequence[Values]) -> tuple[Values, Values]:
@@ -36,11 +33,6 @@ def mean_rank_intervals(cells: Sequence[Values]) -> tuple[Values, Values]:
         return np.full(strategies, math.nan), np.full(strategies, math.nan)
     total = sum(rankdata(-resampled_means(cell), axis=1) for cell in cells)
     return expanded_percentiles(total / len(cells), units)
-
-
-def competition_ranks(values: ArrayLike) -> list[int]:
-    """Return 1 for the smallest value and so on; equal values share the better rank (1, 1, 3)."""
-    return [int(rank) for rank in rankdata(np.asarray(values, dtype=np.float64), method="min")]
 
 
 def tiers(count: int, worse: Callable[[int, int], bool]) -> list[int]:

@@ -42,8 +42,7 @@ class Cell:
     """One task (with its metric and dev set) at one fraction of the training data, or at one size.
 
     Rows stand by falling mean, then complete ones with fewer restarts, then the others, then those with the predictions
-    of another row. detectable: the smallest true difference to the baseline that the tests would have found with a
-    power of 80 %, NaN where they find none.
+    of another row.
     """
 
     task: str
@@ -53,7 +52,6 @@ class Cell:
     size: str
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...] = field(default=(), repr=False)
-    detectable: float = math.nan
 
     @property
     def key(self) -> tuple[str, str, str, float, str]:
@@ -101,9 +99,21 @@ class Cell:
         return few_fitted(trials)
 
     @property
-    def tests(self) -> int:
-        """How many comparisons with the baseline were tested."""
-        return sum(row.comparison is not None and not row.comparison.too_few for row in self.rows)
+    def tested(self) -> list[Comparison]:
+        """The comparisons with the baseline that were tested."""
+        return [row.comparison for row in self.rows if row.comparison is not None and not row.comparison.too_few]
+
+    @property
+    def detectable(self) -> float:
+        """The true difference that a test against the baseline finds with a power of 80 %, at the typical spread.
+
+        NaN where they find none.
+        """
+        if not self.tested:
+            return math.nan
+        spread, units = zip(*((found.spread**2, found.units) for found in self.tested), strict=True)
+        typical = math.sqrt(aggregates.mean(spread))
+        return rounded(significance.detectable_difference(typical, min(units), len(units)))
 
     def row(self, strategy: str | None) -> Row | None:
         """Return the row of a strategy, None if the cell has none."""
@@ -197,15 +207,6 @@ def _tiers(rows: Sequence[Row], pairs: Iterable[Pair]) -> list[int | None]:
     return [*order, *nothing[count:]]
 
 
-def _detectable(rows: Iterable[Row]) -> float:
-    """Return the difference that a test against the baseline finds with a power of 80 %, at the typical spread."""
-    tested = [row.comparison for row in rows if row.comparison is not None and not row.comparison.too_few]
-    if not tested:
-        return math.nan
-    spread = math.sqrt(aggregates.mean([found.spread**2 for found in tested]))
-    return rounded(significance.detectable_difference(spread, min(found.units for found in tested), len(tested)))
-
-
 def _place(row: Row) -> tuple[bool, bool, bool, float, str]:
     unranked = -row.mean if row.restarts else math.inf
     return row.same_as is not None, not row.ranked, not row.complete, unranked, row.strategy
@@ -234,4 +235,4 @@ def _compared(cell: Cell, baseline: str | None) -> Cell:
     base = next((at for at, row in enumerate(rows) if row.strategy == baseline), None)
     rows = rows if base is None else _against(rows, pairs, base)
     rows = [replace(row, tier=tier) for row, tier in zip(rows, _tiers(rows, pairs), strict=True)]
-    return replace(cell, rows=tuple(rows), pairs=pairs, detectable=_detectable(rows))
+    return replace(cell, rows=tuple(rows), pairs=pairs)

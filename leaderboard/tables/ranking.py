@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from leaderboard.stats import ranking, significance
 from leaderboard.stats.comparison import Pooled, Sides
@@ -24,6 +25,7 @@ from leaderboard.tables.rows import Row
 Table = Mapping[str, list[Row]]  # by strategy: its rows, one per cell
 
 NOT_COMPARED = Pooled()
+NOT_PLACED: Mapping[str, Any] = {"rank": None, "mean_rank": math.nan, "wins": 0}
 
 
 @dataclass(frozen=True)
@@ -115,38 +117,35 @@ def rank(cells: Sequence[Cell], baseline: str | None, reference: str | None = No
     cells = [cell for cell in cells if cell.learned and not cell.undertrained]
     strategies = sorted({row.strategy for cell in cells for row in cell.rows if not row.is_floor})
     repeated = _same_everywhere(strategies, cells)
-    strategies = [name for name in strategies if name not in repeated]
-    reasons = {name: _why_unranked(name, cells) for name in strategies}
-    table = {name: [row for cell in cells if (row := cell.row(name))] for name in strategies}
-    base = _complete(table.get(baseline or "", []), cells)
-    names = [name for name, why in reasons.items() if why is None]
-    same = {name: tuple(other for other, one in repeated.items() if one == name) for name in strategies}
-    short = [
-        RankedStrategy(None, name, math.nan, 0, **_totals(table[name], base), same=same[name])
-        for name, why in reasons.items()
-        if why is not None and _complete(table[name], cells)
-    ]
-    ranked = [replace(one, same=same[one.strategy]) for one in _ranked(names, table, base)] if names else []
-    second = _complete(table.get(reference or "", []), cells)
-    listed = [one.strategy for one in (*ranked, *short)]
+    table = {name: [row for cell in cells if (row := cell.row(name))] for name in strategies if name not in repeated}
+    reasons = {name: why for name in table if (why := _why_unranked(name, cells)) is not None}
+    placed = _placed({name: rows for name, rows in table.items() if name not in reasons})
+    listed = [*placed, *(name for name in reasons if _complete(table[name], cells))]
+    base, second = (_complete(table.get(name or "", []), cells) for name in (baseline, reference))
     pooled, others = _compared(listed, table, base), _compared(listed, table, second)
-    compared = [
-        replace(
-            one,
-            pooled=pooled.get(one.strategy, NOT_COMPARED),
-            reference=others.get(one.strategy, NOT_COMPARED),
+    tasks = len({(cell.task, cell.metric, cell.data) for cell in cells})
+    tiers, pairs = _all_pairs({name: own["mean_rank"] for name, own in placed.items()}, table, tasks)
+    entries = [
+        RankedStrategy(
+            strategy=name,
+            **placed.get(name, NOT_PLACED),
+            **_totals(table[name], base),
+            same=tuple(other for other, one in repeated.items() if one == name),
+            pooled=pooled.get(name, NOT_COMPARED),
+            reference=others.get(name, NOT_COMPARED),
+            tier=tiers.get(name),
         )
-        for one in (*ranked, *short)
+        for name in listed
     ]
-    made = Ranking(
-        strategies=tuple(compared[: len(ranked)]),
-        unranked=tuple((name, why) for name, why in reasons.items() if why is not None),
-        short=tuple(compared[len(ranked) :]),
+    return Ranking(
+        strategies=tuple(entries[: len(placed)]),
+        unranked=tuple(reasons.items()),
+        short=tuple(entries[len(placed) :]),
         cells=len(cells),
-        tasks=len({(cell.task, cell.metric, cell.data) for cell in cells}),
+        tasks=tasks,
         reference=reference if second else None,
+        **pairs,
     )
-    return _with_pairs(made, table) if ranked else made
 
 
 def _complete(rows: list[Row], cells: Sequence[Cell]) -> list[Row]:
@@ -154,27 +153,30 @@ def _complete(rows: list[Row], cells: Sequence[Cell]) -> list[Row]:
     return rows if len(rows) == len(cells) and all(row.complete for row in rows) else []
 
 
-def _ranked(names: list[str], table: Table, base: list[Row]) -> list[RankedStrategy]:
-    means = [[table[name][at].mean for name in names] for at in range(len(table[names[0]]))]  # per cell
+def _placed(table: Table) -> dict[str, dict[str, Any]]:
+    """Return rank, mean rank with its interval, and wins of every strategy, in the order of ranks."""
+    if not table:
+        return {}
+    cells = list(zip(*table.values(), strict=True))
+    means = np.array([[row.mean for row in rows] for rows in cells])
     mean_ranks = ranking.mean_ranks(means)
-    wins = [sum(own[at] == max(own) for own in means) for at in range(len(names))]
-    lows, highs = _rank_intervals([[table[name][at] for name in names] for at in range(len(means))])
-    entries = [
-        RankedStrategy(
-            number,
-            name,
-            rounded(mean_ranks[at]),
-            wins[at],
-            **_totals(table[name], base),
-            rank_low=rounded(lows[at]),
-            rank_high=rounded(highs[at]),
-        )
-        for at, (number, name) in enumerate(zip(ranking.competition_ranks(mean_ranks), names, strict=True))
-    ]
-    return sorted(entries, key=lambda entry: (entry.rank, entry.strategy))
+    ranks = rankdata(mean_ranks, method="min")  # ties share the better rank
+    wins = (means == means.max(axis=1, keepdims=True)).sum(axis=0)
+    lows, highs = _rank_intervals(cells)
+    found = {
+        name: {
+            "rank": int(ranks[at]),
+            "mean_rank": rounded(mean_ranks[at]),
+            "wins": int(wins[at]),
+            "rank_low": rounded(lows[at]),
+            "rank_high": rounded(highs[at]),
+        }
+        for at, name in enumerate(table)
+    }
+    return dict(sorted(found.items(), key=lambda item: (item[1]["rank"], item[0])))
 
 
-def _rank_intervals(cells: Sequence[list[Row]]) -> tuple[Values, Values]:
+def _rank_intervals(cells: Sequence[Sequence[Row]]) -> tuple[Values, Values]:
     """Return the intervals of mean ranks, given the ranked rows of every cell; NaN where cells have different units."""
     alone = unit_over_cells([[(trial, trial) for trial in rows[0].trials] for rows in cells])
     units = [[getattr(trial, alone) for trial in rows[0].trials] for rows in cells]
@@ -221,31 +223,31 @@ def _compared(names: Iterable[str], table: Table, base: list[Row]) -> dict[str, 
     return {name: replace(found, p_holm=rounded_p(p)) for (name, found), p in zip(made.items(), adjusted, strict=True)}
 
 
-def _with_pairs(made: Ranking, table: Table) -> Ranking:
-    """Add tiers and groups: by the pooled sign flips of all pairs where there are units enough, else by mean ranks."""
-    entries = made.strategies
-    pairs = list(combinations(range(len(entries)), 2))
-    found = {(i, j): _pooled(table[entries[i].strategy], table[entries[j].strategy]) for i, j in pairs}
+def _all_pairs(mean_ranks: Mapping[str, float], table: Table, tasks: int) -> tuple[dict[str, int], dict[str, Any]]:
+    """Return the tiers of strategies, which stand in order of rank, and what `Ranking` says of the tests of all pairs.
+
+    They are the pooled sign flips of all pairs where there are units enough, else differences of mean ranks.
+    """
+    names, ranks = list(mean_ranks), list(mean_ranks.values())
+    pairs = list(combinations(range(len(names)), 2))
+    found = {(i, j): _pooled(table[names[i]], table[names[j]]) for i, j in pairs}
     units = min((one.units for one in found.values()), default=0)
-    critical = ranking.critical_difference(len(entries), made.tasks)
-    attainable = significance.attainable(len(pairs), units)
+    critical = ranking.critical_difference(len(names), tasks)
+    attainable = bool(pairs) and significance.attainable(len(pairs), units)
+    p_values = significance.holm([one.p for one in found.values()])
     different = {
-        pair: p < ALPHA for pair, p in zip(pairs, significance.holm([one.p for one in found.values()]), strict=True)
+        (i, j): p < ALPHA if attainable else ranks[j] - ranks[i] >= critical
+        for (i, j), p in zip(pairs, p_values, strict=True)
     }
-    if not (attainable and pairs):
-        different = {(i, j): entries[j].mean_rank - entries[i].mean_rank >= critical for i, j in pairs}
 
     def worse(item: int, leader: int) -> bool:
         ahead = found[leader, item].improvement > 0.5 or not attainable
         return different[leader, item] and ahead
 
-    tiers = ranking.tiers(len(entries), worse)
-    groups = ranking.groups(len(entries), lambda i, j: different[i, j])
-    return replace(
-        made,
-        strategies=tuple(replace(entry, tier=tier) for entry, tier in zip(entries, tiers, strict=True)),
-        units=units,
-        critical_difference=critical,
-        groups=tuple(tuple(entries[item].strategy for item in group) for group in groups),
-        groups_test="sign flip" if attainable and pairs else "nemenyi",
-    )
+    groups = ranking.groups(len(names), lambda i, j: different[i, j])
+    return dict(zip(names, ranking.tiers(len(names), worse), strict=True)), {
+        "units": units,
+        "critical_difference": critical,
+        "groups": tuple(tuple(names[item] for item in group) for group in groups),
+        "groups_test": "sign flip" if attainable else "nemenyi",
+    }

@@ -1,5 +1,7 @@
 """The sentences on top of the tables: each says what the numbers say."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -216,7 +218,7 @@ def test_a_task_that_nobody_learned_is_named_first_after_the_verdict(record, arr
     assert first == (
         "No strategy learned this task (4 of 4 runs failed): more epochs, another rate, more data. At: WNLI 10 %."
     )
-    assert summary.best_per_cell(section, "plain", True).rows[1][:3] == ["WNLI", "10 %", "none learned it"]
+    assert re.search(r"^WNLI +10 % +none learned it +-", summary.best_per_cell(section, True), re.M)
 
 
 # --- the terminal

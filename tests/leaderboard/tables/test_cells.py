@@ -119,7 +119,7 @@ def test_the_smallest_difference_that_a_cell_could_find(cell):
     """Between what 12 normal differences of this spread reach: about 4 standard errors for two tests."""
     found = cell({"none": BASE, "a": BETTER, "b": ALIKE})
     spread = math.sqrt(((BETTER - BASE).var(ddof=1) + (ALIKE - BASE).var(ddof=1)) / 2)
-    assert found.tests == 2 and found.detectable == pytest.approx(3.49 * spread / math.sqrt(12), rel=0.01)
+    assert len(found.tested) == 2 and found.detectable == pytest.approx(3.49 * spread / math.sqrt(12), rel=0.01)
     assert math.isnan(cell({"none": BASE[:5], "a": BETTER[:5]}).detectable)
 
 

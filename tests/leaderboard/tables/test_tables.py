@@ -231,6 +231,12 @@ def test_mean_rank_by_hand(record, arrange):
     assert section.ranking.strategies[1].pooled.improvement == 0.5
 
 
+def test_equal_mean_ranks_share_the_better_rank_and_equal_means_the_win(record, arrange):
+    (section,) = arrange(grid(record, {"a": [0.9], "b": [0.9], "none": [0.5]}, task="t1"))
+    ranked = [(one.rank, one.strategy, one.mean_rank, one.wins) for one in section.ranking.strategies]
+    assert ranked == [(1, "a", 1.5, 1), (1, "b", 1.5, 1), (3, "none", 3, 0)]
+
+
 def test_the_protocol_with_most_trials_stands_first(record, arrange):
     entries = [record(), record(restart=1), record(protocol={"bias_correction": False})]
     assert [section.protocol["bias_correction"] for section in arrange(entries)] == [True, False]
