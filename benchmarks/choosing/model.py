@@ -71,7 +71,7 @@ def _prepare(
 
 def _judged(training: Training, inputs: Inputs, metric: str, seed: int) -> tuple[float, bool]:
     """The score on the rows fitted on, and whether the run failed even there."""
-    [outputs] = training.evaluation.outputs_of([inputs.train.rows], training.strategy)
+    outputs = training.evaluation.outputs_of(inputs.train.rows, training.strategy)
     predictions, labels = training.evaluation.predictions(outputs), inputs.train.labels
     diverged = not torch.isfinite(outputs).all()
     verdict = failed_run.judge(inputs.task, metric, predictions, labels, diverged=bool(diverged), seed=seed)
@@ -84,7 +84,7 @@ def fold(training: Training, inputs: Inputs) -> Any:
     Raises InputError where its logits differ from those of the training.
     """
     sample = inputs.train.rows[:SAMPLE]
-    [expected] = training.evaluation.outputs_of([sample], training.strategy)
+    expected = training.evaluation.outputs_of(sample, training.strategy)
     plain: Any = training.strategy.fold().cpu()
     found = _plain_outputs(plain, sample, training.evaluation)
     if (most := float((found - expected).abs().max())) > TOLERANCE * max(1.0, float(expected.abs().max())):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -63,11 +62,11 @@ class Evaluation:
         diverged = history.diverged_at is not None or any(epoch["scores"] is None for epoch in history.epochs)
         numbered = ({"epoch": at} | epoch for at, epoch in enumerate(history.epochs, start=1))
         kept = [epoch for epoch in numbered if epoch["scores"] is not None]
-        chosen = None
+        chosen: dict[str, Any] = {"predictions": [], "logits": None, "deviation": None}
         if not diverged:
             best = max(kept, key=lambda epoch: epoch["scores"][metric])
             chosen = best if selection == "best_dev" else kept[-1]
-        predictions = chosen["predictions"] if chosen else []
+        predictions, logits = chosen["predictions"], chosen["logits"]
         verdict = failed_run.judge(self.task, metric, predictions, self.labels, diverged=diverged, seed=seed)
         return {
             "status": "failed" if verdict.failed else "ok",
@@ -75,16 +74,14 @@ class Evaluation:
             **dataclasses.asdict(verdict),
             "epochs": [{"epoch": epoch["epoch"], "scores": epoch["scores"]} for epoch in kept],
             "predictions": predictions,
-            "logits": chosen["logits"] if chosen else None,
-            "calibration": self.calibration(chosen["logits"] if chosen else None),
-            "deviation": chosen["deviation"] if chosen else None,
+            "logits": logits,
+            "calibration": None if logits is None else self.calibration(logits),
+            "deviation": chosen["deviation"],
             "diverged_at": history.diverged_at,
         }
 
-    def calibration(self, logits: dict[str, Any] | None) -> dict[str, float] | None:
-        """How well the probabilities are calibrated, from the logits as they are stored; None for scores."""
-        if logits is None:
-            return None
+    def calibration(self, logits: dict[str, Any]) -> dict[str, float]:
+        """How well the probabilities are calibrated, from the logits as they are stored."""
         figures = calibration(decode_logits(logits), self.labels)  # type: ignore[arg-type]
         return {name: round(value, DIGITS) for name, value in figures.items()}
 
@@ -92,11 +89,16 @@ class Evaluation:
         self, train: Part, holdout: Part, metric: str, strategy: BoundStrategy
     ) -> dict[str, dict[str, Any] | None]:
         """How the last weights do on the examples trained on and on those held out; None where they give no number."""
-        fit, held_out = self.outputs_of([train.rows, holdout.rows], strategy)
-        parts = {"fit": self._fit(fit, train.labels, metric) if torch.isfinite(fit).all() else None}
-        if not holdout.labels:
-            return parts
-        return parts | {"holdout": self._holdout(held_out, holdout.labels, metric)}
+        parts: dict[str, dict[str, Any] | None] = {"fit": None}
+        outputs = self.outputs_of(train.rows, strategy)
+        if torch.isfinite(outputs).all():
+            parts["fit"] = self._fit(outputs, train.labels, metric)
+        if holdout.labels:
+            held, parts["holdout"] = self.predict(holdout.rows, strategy), None
+            if math.isfinite(held[0]):
+                score = metrics.scores(self.task, held, holdout.labels)[metric]
+                parts["holdout"] = {"score": score, "predictions": held}
+        return parts
 
     def _fit(self, outputs: torch.Tensor, labels: Labels, metric: str) -> dict[str, float]:
         """Loss, score, and the measure by which a run counts as fitted: accuracy, of a regression Spearman."""
@@ -107,37 +109,16 @@ class Evaluation:
         fit = {"loss": float(loss), "score": score, measure: METRICS[measure](predictions, labels)}
         return {name: round(value, DIGITS) for name, value in fit.items()}
 
-    def _holdout(self, outputs: torch.Tensor, labels: Labels, metric: str) -> dict[str, Any] | None:
-        predictions = self.predictions(outputs)
-        if not torch.isfinite(outputs).all():
-            return None
-        return {"score": metrics.scores(self.task, predictions, labels)[metric], "predictions": predictions}
+    def predict(self, rows: batches.Encoded, strategy: BoundStrategy) -> Predictions:
+        """Predictions for a whole set of examples with the last weights."""
+        return self.predictions(self.outputs_of(rows, strategy))
 
-    def score_extra(self, extra: Mapping[str, Part], strategy: BoundStrategy) -> dict[str, Any]:
-        """Scores on the task's further dev sets (MNLI's mismatched one) with the last weights."""
-        answers = self.predict_all({name: part.rows for name, part in extra.items()}, strategy)
-        return {name: metrics.scores(self.task, answers[name], extra[name].labels) for name in answers}
-
-    def predict_test(
-        self, tests: Mapping[str, tuple[str, batches.Encoded]], strategy: BoundStrategy
-    ) -> dict[str, dict[str, Any]]:
-        """{test set: its predictions and the hash of its examples}, with the last weights."""
-        answers = self.predict_all({name: rows for name, (_, rows) in tests.items()}, strategy)
-        return {name: {"predictions": answers[name], "hash": digest} for name, (digest, _) in tests.items()}
-
-    def predict_all(self, sets: Mapping[str, batches.Encoded], strategy: BoundStrategy) -> dict[str, Predictions]:
-        """Predictions for whole sets of examples with the last weights."""
-        return dict(zip(sets, map(self.predictions, self.outputs_of(sets.values(), strategy)), strict=True))
-
-    def outputs_of(self, sets: Iterable[batches.Encoded], strategy: BoundStrategy) -> list[torch.Tensor]:
-        """What the last weights say of whole sets of examples."""
-        context = strategy.context
-        context.model.eval()
+    def outputs_of(self, rows: batches.Encoded, strategy: BoundStrategy) -> torch.Tensor:
+        """What the last weights say of a whole set of examples."""
+        strategy.context.model.eval()
         with strategy.evaluation():
-            return [
-                self.outputs(context, batches.evaluation_batches(rows, EVALUATION_BATCH, self.pad), len(rows))
-                for rows in sets
-            ]
+            groups = batches.evaluation_batches(rows, EVALUATION_BATCH, self.pad)
+            return self.outputs(strategy.context, groups, len(rows))
 
 
 def deviation(context: Context) -> float:

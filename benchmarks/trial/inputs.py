@@ -16,9 +16,10 @@ from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.forgetting import Texts
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.tokenizer import load_tokenizer
-from fisher.scores import Scores, load_scores
+from fisher.scores import load_scores
 
 Labels = list[int] | list[float]
+read_scores = functools.lru_cache(maxsize=2)(load_scores)  # a file of Fisher scores, read once per process
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,6 @@ class Resources:
     forgetting: Texts | None = None
     micro_batch: int | None = None
     checkpoints: Plan | None = None
-
-    def read_scores(self, sources: Sequence[str]) -> dict[str, Scores]:
-        """The Fisher scores of those sources that have a file here."""
-        return {source: read_scores(self.fisher[source]) for source in sources if source in self.fisher}
 
 
 @dataclass(frozen=True)
@@ -132,9 +129,3 @@ def encode_tests(
         part: (examples_hash(examples), batches.encode(examples, tokenizer, max_length))
         for part, examples in tests.items()
     }
-
-
-@functools.lru_cache(maxsize=2)
-def read_scores(path: str) -> Scores:
-    """A file of Fisher scores, read once per process."""
-    return load_scores(path)

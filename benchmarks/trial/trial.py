@@ -17,7 +17,8 @@ from benchmarks.trial.config import Json, TrialConfig
 from benchmarks.trial.cost import PEAK, Clock
 from benchmarks.trial.environment import environment, isolated
 from benchmarks.trial.evaluation import DIGITS, Evaluation
-from benchmarks.trial.inputs import Inputs, Resources, encode_tests, load_inputs
+from benchmarks.trial.inputs import Inputs, Resources, encode_tests, load_inputs, read_scores
+from benchmarks.trial.metrics import scores
 from benchmarks.trial.protocol import DISCOVER, Protocol
 from benchmarks.tuning.floors import measure
 from fisher.seeds import derive
@@ -155,7 +156,8 @@ def attach(
     config: TrialConfig, resources: Resources, model: torch.nn.Module, head: frozenset[str], examples: int
 ) -> tuple[BoundStrategy, dict[str, list[str]]]:
     """Bind the strategy to the model; raises if a term that promises to act touched nothing."""
-    fisher = resources.read_scores(config.strategy.fisher_sources())
+    sources = [source for source in config.strategy.fisher_sources() if source in resources.fisher]
+    fisher = {source: read_scores(resources.fisher[source]) for source in sources}
     generator = torch.Generator().manual_seed(config.seeds.noise)
     forward = prepare(model, config.protocol.forward)
     sites = discover(model, head) if config.protocol.sites == "discovered" else None
@@ -175,11 +177,16 @@ def judge(config: TrialConfig, resources: Resources, inputs: Inputs, training: T
     diverged = result["failed_by"] == "diverged"
     if not diverged:
         result |= evaluation.score_parts(inputs.train, inputs.holdout, config.metric, strategy)
-    result["extra"] = evaluation.score_extra({} if diverged else inputs.extra, strategy)
+    result["extra"] = {
+        name: scores(inputs.task, evaluation.predict(part.rows, strategy), part.labels)
+        for name, part in ({} if diverged else inputs.extra).items()
+    }
     if resources.predict_test:
         asked = (resources.model, resources.data, config.task, protocol.max_length)
-        tests = {} if diverged else encode_tests(*asked)
-        result["test"] = evaluation.predict_test(tests, strategy)
+        result["test"] = {
+            name: {"predictions": evaluation.predict(rows, strategy), "hash": digest}
+            for name, (digest, rows) in ({} if diverged else encode_tests(*asked)).items()
+        }
     if resources.forgetting is not None:
         texts = resources.forgetting
         result["forgetting"] = None if diverged else forgetting.measure(resources.model, texts, strategy)

@@ -21,7 +21,7 @@ from benchmarks.data.sources import Example
 from benchmarks.trial import failed_run, metrics, models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import Clock
-from benchmarks.trial.inputs import Inputs, Resources, load_inputs
+from benchmarks.trial.inputs import Inputs, Part, Resources, load_inputs
 from fisher.seeds import derive
 from leaderboard.stats.metrics import METRICS
 from regularizers.search import Log
@@ -99,7 +99,7 @@ def measure(config: TrialConfig, resources: Resources, clock: Clock) -> Json:
     inputs = load_inputs(config, resources)
     clock.begin()
     task = inputs.task
-    fit, held, dev = _predict(config, resources, inputs)
+    fit, *held, dev = _predict(config, resources, inputs)
     clock.lap("train")
     labels, seed = inputs.dev.labels, derive("chance", config.restart)
     verdict = failed_run.judge(task, config.metric, dev, labels, diverged=False, seed=seed)
@@ -118,34 +118,34 @@ def measure(config: TrialConfig, resources: Resources, clock: Clock) -> Json:
         "hashes": {"split": config.split_hash},
         "peak_memory": None,
     }
-    if held:
-        score = metrics.scores(task, held, inputs.holdout.labels)[config.metric]
-        result["holdout"] = {"score": score, "predictions": held}
+    for predictions in held:
+        score = metrics.scores(task, predictions, inputs.holdout.labels)[config.metric]
+        result["holdout"] = {"score": score, "predictions": predictions}
     clock.lap("judge")
     return result | {"seconds": {phase: round(seconds, 3) for phase, seconds in clock.seconds.items()}}
 
 
 def _predict(config: TrialConfig, resources: Resources, inputs: Inputs) -> list[Values]:
-    """Predictions for the examples fitted on, held out and of dev."""
+    """Predictions for the examples fitted on, for those held out where there are any, and for dev."""
     assert config.floor is not None
     scores, labels = inputs.task.regression, inputs.train.labels
-    parts = [part.examples for part in (inputs.train, inputs.holdout, inputs.dev)]
+    parts = [part for part in (inputs.train, inputs.holdout, inputs.dev) if part.rows]
     if config.floor["name"] == "constant":
         value = constant(labels, scores=scores)
-        return [_plain([value] * len(part), scores) for part in parts]
-    present = [part for part in parts if part]
-    features = tfidf(*present) if config.floor["name"] == "tfidf" else _states(config, resources, inputs)
+        return [_plain([value] * len(part.rows), scores) for part in parts]
+    if config.floor["name"] == "tfidf":
+        features = tfidf(*(part.examples for part in parts))
+    else:
+        features = _states(config, resources, inputs.task.outputs, parts)
     head = linear_head(features[0], labels, config.floor["c"], scores=scores)
-    found = iter([_plain(head(rows).tolist(), scores) for rows in features])
-    return [next(found) if part else [] for part in parts]
+    return [_plain(head(rows).tolist(), scores) for rows in features]
 
 
-def _states(config: TrialConfig, resources: Resources, inputs: Inputs) -> list[Any]:
-    """Standardised states of the pretrained model for every part that has examples."""
-    model, _ = models.build(resources.model, inputs.task.outputs, seed=config.seeds.init, head_init="normal")
+def _states(config: TrialConfig, resources: Resources, outputs: int, parts: Sequence[Part]) -> list[Any]:
+    """Standardised states of the pretrained model."""
+    model, _ = models.build(resources.model, outputs, seed=config.seeds.init, head_init="normal")
     pad = model.config.pad_token_id or 0
-    rows = [part.rows for part in (inputs.train, inputs.holdout, inputs.dev) if part.rows]
-    return standardised(*(states(model.eval(), part, pad) for part in rows))
+    return standardised(*(states(model.eval(), part.rows, pad) for part in parts))
 
 
 def _plain(values: Sequence[Any], scores: bool) -> Values:
