@@ -1,7 +1,9 @@
 """A small real request on the embedded model: configs and resources that a trial takes."""
 
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources
+from leaderboard.records.store import read_records
 from regularizers.strategy import parse
 from tests.benchmarks.executors.launcher import RESULT
 
+ROOT = Path(__file__).parents[2]
 SMALL = {"lr": 3e-4, "batch_size": 16, "max_length": 40, "epochs": 2}
 
 
@@ -37,12 +41,12 @@ def fisher_file(source: models.Source, tmp_path_factory: pytest.TempPathFactory)
     return book.files["estimate"]
 
 
-@pytest.fixture
-def resources(source: models.Source) -> Resources:
-    return Resources(model=source, data=Origin(offline=True))
+@pytest.fixture(scope="session")
+def resources(source: models.Source, fisher_file: str) -> Resources:
+    return Resources(model=source, data=Origin(offline=True), fisher={"estimate": fisher_file})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_configs(source: models.Source) -> Callable[..., list[TrialConfig]]:
     """Configs of a small grid on an embedded task; keyword arguments are protocol fields."""
 
@@ -112,6 +116,34 @@ def untrained() -> Callable[[TrialConfig], dict[str, Any]]:
         return {"config": config.to_json(), "result": dict(RESULT), "environment": {}}
 
     return make
+
+
+@pytest.fixture
+def start_run() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `regbench run` as a process group of its own; what still runs at the end of the test is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: object, **how: Any) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "benchmarks.run", *map(str, words)]
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        started.append(subprocess.Popen(command, cwd=ROOT, text=True, start_new_session=True, **silent | how))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def records_in() -> Callable[[Path], dict[str, dict[str, Any]]]:
+    """The records of an output folder by their names, every one of them sound."""
+
+    def read(folder: Path) -> dict[str, dict[str, Any]]:
+        records, problems = read_records([folder])
+        assert not problems
+        return {record["id"]: record for record in records}
+
+    return read
 
 
 @pytest.fixture

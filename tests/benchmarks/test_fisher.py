@@ -81,8 +81,3 @@ def test_the_file_says_what_of_and_serves_a_strategy(source: models.Source, tmp_
 def test_bad_requests_end_with_one_sentence_and_code_2(flags, sentence, tmp_path, refused) -> None:
     assert sentence in refused(main, *flags, "--output", tmp_path / "scores")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_unwritable_output_is_said_before_any_work(tmp_path: Path, refused) -> None:
-    (tmp_path / "file").write_text("")
-    assert "cannot be written" in refused(main, "--task", "pocket-rte", "--output", tmp_path / "file" / "scores")

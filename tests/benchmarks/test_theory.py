@@ -330,8 +330,3 @@ def test_a_wrong_request_is_one_sentence_and_exit_2(
 ) -> None:
     assert re.search(message, refused(main, "--output", tmp_path / "out", *options))
     assert not (tmp_path / "out").exists()
-
-
-def test_an_output_that_is_a_file_is_refused(tmp_path: Path, refused: Callable[..., str]) -> None:
-    (tmp_path / "file").write_text("")
-    assert re.match(r"error: .*file/report.md cannot be written \(", refused(main, "--output", tmp_path / "file"))

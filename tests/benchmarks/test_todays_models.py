@@ -1,8 +1,8 @@
 """Today's encoders and decoders from their files to the leaderboard: tiny random checkpoints, tokenizers made here."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -63,47 +63,47 @@ def save_checkpoint(folder: Path, family: str) -> None:
 
 
 @pytest.fixture
-def request_words(tmp_path: Path) -> list[str]:
+def request_words(tmp_path: Path, write_task: Callable[..., str]) -> list[str]:
     """A request on a task of our own with two classes, on the model in `tmp_path / model`."""
     rows = [f"the {WORDS[2 + at % 2]} sees the {WORDS[at % len(WORDS)]}\t{at % 2}" for at in range(24)]
-    for part in ("train", "dev"):
-        (tmp_path / f"{part}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
-    (tmp_path / "own.toml").write_text(
-        'name = "own"\ntrain = "train.tsv"\ndev = "dev.tsv"\ntext = ["text"]\nlabel = "label"\n'
-        'labels = ["0", "1"]\nmetric = "accuracy"\n'
-    )
-    files = ["--task-file", str(tmp_path / "own.toml"), "--model", str(tmp_path / "model")]
+    files = ["--task-file", write_task(tmp_path, rows, labels=["0", "1"]), "--model", str(tmp_path / "model")]
     grid = ["--restarts", "1", "--fractions", "1.0", "--workers", "1", "--offline", "--output", str(tmp_path / "out")]
     return [*files, *grid, "--set", "epochs=1", "max_length=10"]
 
 
-def results(folder: Path) -> dict[str, dict[str, object]]:
+@pytest.fixture
+def results(records_in: Callable[..., dict[str, dict[str, Any]]]) -> Callable[[Path], dict[str, dict[str, Any]]]:
     """{strategy: result} of an output folder."""
-    records = [json.loads(path.read_text()) for path in (folder / "out" / "records").glob("*.json")]
-    return {record["config"]["strategy"]: record["result"] for record in records}
+    return lambda folder: {r["config"]["strategy"]: r["result"] for r in records_in(folder).values()}
 
 
 @pytest.mark.parametrize(
     "family",
     ["llama", "modernbert", *(pytest.param(name, marks=pytest.mark.long) for name in ("qwen3", "xlm-roberta"))],
 )
-def test_a_small_grid_from_files_to_leaderboard(family: str, tmp_path: Path, request_words: list[str]) -> None:
+def test_a_small_grid_from_files_to_leaderboard(
+    family: str, tmp_path: Path, request_words: list[str], results: Callable[..., dict[str, dict[str, Any]]]
+) -> None:
     save_checkpoint(tmp_path / "model", family)
     assert main([*request_words, "--strategies", *STRATEGIES]) == 0
-    found = results(tmp_path)
+    found = results(tmp_path / "out")
     assert found.keys() == set(STRATEGIES)
     assert {result["status"] for result in found.values()} <= RAN, [result["reason"] for result in found.values()]
     assert all(result["touched"] for result in found.values())
-    page = (tmp_path / "out" / "leaderboard.md").read_text()
-    assert "mixout(w_pre, 0.7)" in page
+    assert "mixout(w_pre, 0.7)" in (tmp_path / "out" / "leaderboard.md").read_text()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("family", ["llama", "qwen3", "modernbert", "xlm-roberta"])
-def test_a_tuned_suite_and_an_answer_on_ones_own_rows(family: str, tmp_path: Path, request_words: list[str]) -> None:
+def test_a_tuned_suite_and_an_answer_on_ones_own_rows(
+    family: str,
+    tmp_path: Path,
+    request_words: list[str],
+    records_in: Callable[..., dict[str, dict[str, Any]]],
+) -> None:
     save_checkpoint(tmp_path / "model", family)
     assert main([*request_words, "--tune", "2", "--strategies", "none", "mixout(w_pre)"]) == 0
-    tuned = [json.loads(path.read_text()) for path in (tmp_path / "out" / "records").glob("*.json")]
+    tuned = records_in(tmp_path / "out").values()
     assert {record["result"]["status"] for record in tuned} <= RAN
     drawn = {(r["config"]["tuning"]["family"], r["config"]["tuning"]["draw"]) for r in tuned if r["config"]["tuning"]}
     assert drawn >= {(family, draw) for family in ("none", "mixout(w_pre)") for draw in (0, 1)}
@@ -124,19 +124,22 @@ def test_a_tuned_suite_and_an_answer_on_ones_own_rows(family: str, tmp_path: Pat
 
 
 def test_a_family_without_a_table_skips_what_needs_one_or_discovers_it(
-    tmp_path: Path, request_words: list[str], printed: Callable[..., str]
+    tmp_path: Path,
+    request_words: list[str],
+    printed: Callable[..., str],
+    results: Callable[..., dict[str, dict[str, Any]]],
 ) -> None:
     ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
     save_model(tmp_path / "model", XLNetConfig(vocab_size=30, d_model=8, n_layer=1, n_head=2, d_inner=12, **ends))
     save_tokenizer(tmp_path / "model", first=False)
     assert "xlnet has no site table" in printed(main, *request_words, "--strategies", "none", "dropout(0.1)")
-    found = results(tmp_path)
+    found = results(tmp_path / "out")
     assert found["none"]["status"] in RAN
     assert found["dropout(0.1)"]["status"] == "skipped"
     reason = str(found["dropout(0.1)"]["reason"])
     assert reason.startswith("dropout(0.1) needs the dropout sites")
     assert reason.endswith("xlnet has no site table; --set sites=discovered looks for them by structure")
-    argv = [*request_words, "sites=discovered", "--strategies", "dropout(0.1)", "--output", str(tmp_path / "2" / "out")]
+    argv = [*request_words, "sites=discovered", "--strategies", "dropout(0.1)", "--output", str(tmp_path / "other")]
     assert "sites=discovered found in xlnet: 4 dropout sites" in printed(main, *argv)
-    (result,) = results(tmp_path / "2").values()
+    (result,) = results(tmp_path / "other").values()
     assert result["status"] in RAN

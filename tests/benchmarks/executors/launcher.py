@@ -53,6 +53,8 @@ def config(restart: int) -> Config:
 class Instant:
     """An executor that sleeps and then writes a result, unless the lease was lost."""
 
+    closed = False
+
     def __init__(self, capacity: int, seconds: float) -> None:
         self.capacity, self.seconds = capacity, seconds
         self.done: list[str] = []
@@ -71,6 +73,7 @@ class Instant:
 
     def close(self) -> None:
         self.threads.shutdown(wait=True, cancel_futures=True)
+        self.closed = True
 
 
 def launch(output: Path, restarts: Iterable[int], executor: Any, *, retries: int = 0, **options: float) -> list[Any]:

@@ -25,7 +25,6 @@ from benchmarks.executors.scheduler import Job
 from benchmarks.run import main
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.inputs import Resources
-from fisher.common.errors import InputError
 from leaderboard.records.identity import record_id
 from leaderboard.records.store import read_records, write_record
 from tests.benchmarks.executors import launcher
@@ -37,29 +36,25 @@ LAUNCH |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500", "TORCHELASTIC_RUN
 STRATEGIES = ("none", "mixout(w_pre, 0.7)", "wdecay(w_pre, 0.01)")
 
 
-def run(output: Path, *more: str, launcher: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
-    """Records by strategy of a small request, run as a user runs it."""
-    command = [sys.executable, "-m", *(launcher or ()), *(("-m",) if launcher else ()), "benchmarks.run", *TINY]
-    request = [*command, "--strategies", *STRATEGIES, "--restarts", "1", "--output", str(output), *more]
-    done = subprocess.run(request, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, done.stderr[-3000:]
-    return by_strategy(output)
-
-
-def by_strategy(output: Path) -> dict[str, dict[str, Any]]:
-    return {record["config"]["strategy"]: record for record in read_records([output])[0]}
-
-
 @pytest.mark.long
-def test_two_processes_train_a_trial_as_one_does(tmp_path: Path) -> None:
+def test_two_processes_train_a_trial_as_one_does(
+    tmp_path: Path, records_in: Callable[..., dict[str, dict[str, Any]]]
+) -> None:
     """Masks agree (the loop compares the weights after every epoch) and scores are those of the whole batch."""
-    alone = run(tmp_path / "alone")
-    launcher = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
-    launcher += ("--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no")  # 0: any free port
-    pair = run(tmp_path / "pair", launcher=launcher)
-    for strategy in STRATEGIES:
-        one, two = alone[strategy]["result"], pair[strategy]["result"]
-        assert pair[strategy]["environment"]["processes"] == 2
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+    launch += ["--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"]  # 0: any free port
+    request = ["-m", "benchmarks.run", *TINY, "--strategies", *STRATEGIES, "--restarts", "1", "--output"]
+    found, here = [], os.environ | {"PYTHONPATH": str(ROOT)}
+    for words, output in (([], tmp_path / "alone"), (launch, tmp_path / "pair")):
+        command = [sys.executable, *words, *request, str(output)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=here)
+        assert done.returncode == 0, done.stderr[-3000:]
+        found.append(records_in(output))
+    alone, pair = found
+    assert alone.keys() == pair.keys() and len(pair) == len(STRATEGIES)
+    for name, record in pair.items():
+        one, two = alone[name]["result"], record["result"]
+        assert record["environment"]["processes"] == 2
         assert (one["score"], one["predictions"], one["hashes"]) == (two["score"], two["predictions"], two["hashes"])
         assert two["train_loss"] == pytest.approx(one["train_loss"], abs=1e-4)
         assert two["deviation"] == pytest.approx(one["deviation"], rel=1e-4)
@@ -90,24 +85,36 @@ def supersede(lease: Lease) -> None:
     Path(lease.path).with_suffix(".1").write_text("another-launcher 0")
 
 
+@pytest.fixture
+def team(tmp_path: Path) -> Any:
+    """One process of a launch, connected to no other; `told` is what it says to them."""
+    made: Any = object.__new__(data_parallel.Team)
+    made.records, made.timeout, made.state = tmp_path / "records", 1.0, SimpleNamespace(process_index=1)
+    made.resources, made.told = SimpleNamespace(threads=1), []
+    made.tell = made.told.append
+    return made
+
+
 @pytest.mark.parametrize(
     ("result", "superseded", "status"),
     [(launcher.RESULT, False, "ok"), (None, False, "timeout"), (None, True, None)],
     ids=["a result", "none yet", "superseded"],
 )
 def test_a_process_that_ends_its_launch_writes_over_no_result_and_for_no_other_launcher(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: dict[str, Any] | None, superseded: bool, status: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    team: Any,
+    result: dict[str, Any] | None,
+    superseded: bool,
+    status: str,
 ) -> None:
     """The second process outlives the limit; the first one may have written, or have been asleep too long."""
-    config, codes, records = launcher.config(0), [], tmp_path / "records"
+    config, codes = launcher.config(0), []
     monkeypatch.setattr(os, "_exit", codes.append)
-    team: Any = object.__new__(data_parallel.Team)
-    team.records, team.timeout, team.state = records, 1.0, SimpleNamespace(process_index=1)
-    team.resources = SimpleNamespace(threads=1)
     with Leases(tmp_path) as leases:
         lease = leases.claim(record_id(config))
         if result is not None:
-            write_record(records, {"config": config, "result": result, "environment": {}})
+            write_record(team.records, {"config": config, "result": result, "environment": {}})
         if superseded:
             supersede(lease)
         team._overdue(config, lease)
@@ -116,16 +123,13 @@ def test_a_process_that_ends_its_launch_writes_over_no_result_and_for_no_other_l
 
 
 @pytest.mark.parametrize("superseded", [False, True])
-def test_who_leads_writes_under_its_lease_alone(tmp_path: Path, superseded: bool) -> None:
+def test_who_leads_writes_under_its_lease_alone(tmp_path: Path, team: Any, superseded: bool) -> None:
     def execute(config: dict[str, Any], lease: Lease) -> dict[str, Any]:
         if superseded:
             supersede(lease)
         return {"config": config, "result": launcher.RESULT, "environment": {}}
 
-    told: list[Any] = []
-    team: Any = object.__new__(data_parallel.Team)
-    team.tell, team.execute, team.records = told.append, execute, tmp_path / "records"
-    config = launcher.config(0)
+    team.execute, config = execute, launcher.config(0)
     with Leases(tmp_path) as leases:
         resources: Any = SimpleNamespace(checkpoints=None)
         work = Work(config, resources, str(team.records), 1, leases.claim(record_id(config)))
@@ -133,22 +137,20 @@ def test_who_leads_writes_under_its_lease_alone(tmp_path: Path, superseded: bool
         team.close()
     assert (outcome.written is Written.OTHER) == superseded
     assert len(list(team.records.glob("*.json"))) == (not superseded)
-    (shown, lease), end = told
+    (shown, lease), end = team.told
     assert shown == config and lease.trial == record_id(config) and end is None
 
 
-def test_a_launch_that_breaks_off_in_a_trial_tells_the_others_nothing(tmp_path: Path) -> None:
+def test_a_launch_that_breaks_off_in_a_trial_tells_the_others_nothing(tmp_path: Path, team: Any) -> None:
     """They are in the middle of that trial and would take it for a part of it; the launcher ends them."""
 
     def execute(config: dict[str, Any], lease: Lease) -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    told: list[Any] = []
-    team: Any = object.__new__(data_parallel.Team)
-    team.tell, team.execute = told.append, execute
+    team.execute = execute
     with pytest.raises(KeyboardInterrupt):
         launcher.launch(tmp_path, range(1), team)
-    assert len(told) == 1
+    assert len(team.told) == 1
 
 
 # --- Ray
@@ -191,33 +193,33 @@ def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.long
 def test_a_lost_ray_node_costs_its_trial_one_attempt(
-    tmp_path: Path, ray_cluster: tuple[str, Any], await_that: Callable[..., None], ended: Callable[[int], bool]
+    tmp_path: Path,
+    ray_cluster: tuple[str, Any],
+    start_run: Callable[..., subprocess.Popen[str]],
+    records_in: Callable[..., dict[str, dict[str, Any]]],
+    await_that: Callable[..., None],
+    ended: Callable[[int], bool],
 ) -> None:
     """Trials begin and wait; the node that holds one of them is killed; then all may go on."""
     address, lose_node = ray_cluster
     for name in ("begun", "trained"):
         (tmp_path / name).mkdir()
     (tmp_path / "waits.py").write_text(WAITS.format(folder=tmp_path))
-    request = [*TINY, "--plugin", str(tmp_path / "waits.py"), "--strategies", "waits", "--restarts", "3"]
-    request += ["--output", str(tmp_path / "out"), "--executor", "ray", "--ray-address", address]
-    command = [sys.executable, "-m", "benchmarks.run", *request]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        await_that(lambda: process.poll() is not None or len(list((tmp_path / "begun").iterdir())) >= 2)
-        begun = dict(path.name.split(".")[:2] for path in (tmp_path / "begun").iterdir())
-        assert set(begun) == {"kept", "lost"}, process.communicate()
-        lose_node("lost")
-        await_that(lambda: ended(int(begun["lost"])))
-        (tmp_path / "go").touch()
-        said, error = process.communicate(timeout=3600)
-    finally:
-        process.kill()
+    request = [*TINY, "--plugin", tmp_path / "waits.py", "--strategies", "waits", "--restarts", "3"]
+    request += ["--output", tmp_path / "out", "--executor", "ray", "--ray-address", address]
+    process = start_run(*request, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    await_that(lambda: process.poll() is not None or len(list((tmp_path / "begun").iterdir())) >= 2)
+    begun = dict(path.name.split(".")[:2] for path in (tmp_path / "begun").iterdir())
+    assert set(begun) == {"kept", "lost"}, process.communicate()
+    lose_node("lost")
+    await_that(lambda: ended(int(begun["lost"])))
+    (tmp_path / "go").touch()
+    said, error = process.communicate(timeout=3600)
     assert process.returncode == 0, error[-3000:]
     assert said.count("will be tried again") == 1 and "Ray lost the trial" in said
-    records, problems = read_records([tmp_path / "out"])
-    assert len(records) == 3 and not problems
-    assert {record["environment"]["executor"] for record in records} == {"ray"}
-    assert sorted(record["environment"]["attempt"] for record in records) == [1, 1, 2]
+    environments = [record["environment"] for record in records_in(tmp_path / "out").values()]
+    assert {each["executor"] for each in environments} == {"ray"}
+    assert sorted(each["attempt"] for each in environments) == [1, 1, 2]
     assert len(list((tmp_path / "begun").iterdir())) == 4, "three trials, one of them begun twice"
     assert [path.name.split(".")[0] for path in (tmp_path / "trained").iterdir()] == ["kept"] * 3
     print("Ray: 3 trials on two nodes, one node killed while it ran one: 1 tried again, 0 lost, 0 trained twice")
@@ -250,7 +252,7 @@ def test_an_engine_that_is_not_installed_is_asked_for(
     ],
 )
 def test_ray_refuses_more_threads_than_any_node_has(
-    nodes: list[dict[str, float]], message: str, monkeypatch: pytest.MonkeyPatch
+    nodes: list[dict[str, float]], message: str, monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., str]
 ) -> None:
     """Ray itself would wait for ever for such a node; one that is gone does not count."""
     gone, ended = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}, list[bool]()
@@ -264,12 +266,10 @@ def test_ray_refuses_more_threads_than_any_node_has(
     )
     monkeypatch.setitem(sys.modules, "ray", ray)
     limits: dict[str, Any] = {"workers": None, "per_device": 1, "threads": 4, "timeout": None}
-    if not message:
+    if message:
+        assert refusal(RayExecutor, None, **limits) == f"{message}, got 4" and ended == [True]
+    else:
         assert RayExecutor(None, **limits).capacity == (2 if total["GPU"] else 1)
-        return
-    with pytest.raises(InputError) as error:
-        RayExecutor(None, **limits)
-    assert str(error.value) == f"{message}, got 4" and ended == [True]
 
 
 # --- SLURM
@@ -284,10 +284,8 @@ def test_ray_refuses_more_threads_than_any_node_has(
         (["trials=x"], "--slurm trials must be a whole number of at least 1, got 'x'"),
     ],
 )
-def test_wrong_slurm_options_are_one_sentence(texts: list[str], message: str) -> None:
-    with pytest.raises(InputError) as error:
-        slurm.read_options(texts, 1)
-    assert str(error.value) == message
+def test_wrong_slurm_options_are_one_sentence(texts: list[str], message: str, refusal: Callable[..., str]) -> None:
+    assert refusal(slurm.read_options, texts, 1) == message
 
 
 @pytest.fixture
@@ -413,12 +411,10 @@ def test_a_slurm_job_carries_the_checksums_of_its_own_records_alone(tmp_path: Pa
     assert [len(pickle.dumps(batch)) for batch in among] == [len(pickle.dumps(batch)) for batch in alone]
 
 
-def test_an_array_that_slurm_refuses_is_one_sentence(tmp_path: Path) -> None:
-    said = "sbatch: error: invalid partition specified: gpus\nsbatch: error: Batch job submission failed"
-    with pytest.raises(InputError) as error:
-        submitted(tmp_path, {}, refusal=said)
-    first = said.splitlines()[0]
-    assert str(error.value) == f"--slurm must name what this SLURM has, it refused the jobs: {first}"
+def test_an_array_that_slurm_refuses_is_one_sentence(tmp_path: Path, refusal: Callable[..., str]) -> None:
+    first = "sbatch: error: invalid partition specified: gpus"
+    said = refusal(submitted, tmp_path, {}, refusal=f"{first}\nsbatch: error: Batch job submission failed")
+    assert said == f"--slurm must name what this SLURM has, it refused the jobs: {first}"
 
 
 CONF = """ClusterName=test
@@ -474,6 +470,7 @@ def slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     host = socket.gethostname().split(".")[0]
     (folder / "slurm.conf").write_text(CONF.format(host=host, folder=folder, ports=ports))
     monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     daemons = [subprocess.Popen([name, "-D"], stderr=subprocess.DEVNULL) for name in ("slurmctld", "slurmd")]
     try:
         until = time.monotonic() + 300
@@ -496,31 +493,6 @@ def slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
             daemon.wait()
 
 
-@pytest.mark.long
-def test_a_preempted_slurm_job_is_requeued_and_goes_on(tmp_path: Path, slurm_here: None) -> None:
-    output = tmp_path / "out"
-    request = [*TINY, "--strategies", *STRATEGIES, "--restarts", "4", "--output", str(output)]
-    more = ["--executor", "slurm", "--slurm", "partition=low", "time=30", "trials=12"]
-    command = [sys.executable, "-m", "benchmarks.run", *request, *more]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    while process.poll() is None and not list(output.glob("records/*.json")):
-        time.sleep(0.2)
-    before = len(list(output.glob("records/*.json")))
-    kept = {path: path.read_bytes() for path in output.glob("records/*.json")}
-    subprocess.run(["sbatch", "-p", "high", "-o", "/dev/null", "--wrap", "sleep 5"], check=True, capture_output=True)
-    said, _ = process.communicate(timeout=3600)
-    assert process.returncode == 0, said[-3000:]
-    records, problems = read_records([output])
-    assert len(records) == 12 and not problems and {r["environment"]["executor"] for r in records} == {"slurm"}
-    assert all(path.read_bytes() == content for path, content in kept.items()), "what was done is not done again"
-    restarts = subprocess.run(["scontrol", "show", "job"], capture_output=True, text=True).stdout
-    assert "Restarts=1" in restarts
-    print(f"SLURM: 12 trials in one job, preempted after {before}, requeued once; 0 lost, 0 done twice")
-
-
 HANGS = """
 import time
 from dataclasses import dataclass
@@ -534,28 +506,38 @@ from regularizers import Regularizer, register
 class HangsOnce(Regularizer):
     def draw(self, context):
         mark = Path(__file__).with_name("hangs")
-        if context.training.step == 5 and not mark.exists():
+        if context.training.step == 2 and not mark.exists():
             mark.touch()
             time.sleep(3600)
 """
 
 
 @pytest.mark.long
-def test_a_trial_of_a_preempted_slurm_job_goes_on_from_its_checkpoint(tmp_path: Path, slurm_here: None) -> None:
-    """Preempted at step 5, where it hangs once; the requeued job goes on at step 4."""
+@pytest.mark.usefixtures("slurm_here")
+def test_a_preempted_slurm_job_is_requeued_and_goes_on(
+    tmp_path: Path,
+    start_run: Callable[..., subprocess.Popen[str]],
+    records_in: Callable[..., dict[str, dict[str, Any]]],
+    await_that: Callable[..., None],
+) -> None:
+    """Preempted where a trial hangs once, at its third step; the requeued job goes on from its checkpoint."""
     (tmp_path / "hangs_once.py").write_text(HANGS)
-    request = ["--tasks", "pocket-rte", "--fractions", "0.02", "--offline", "--set", "epochs=3", "--restarts", "1"]
-    request += ["--strategies", "hangs_once", "--plugin", str(tmp_path / "hangs_once.py"), "--checkpoint-every", "2"]
-    request += ["--executor", "slurm", "--slurm", "partition=low", "time=30", "--output", str(tmp_path / "out")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.run", *request], cwd=ROOT, env=environment)
-    while process.poll() is None and not (tmp_path / "hangs").exists():
-        time.sleep(0.2)
-    subprocess.run(["sbatch", "-p", "high", "-o", "/dev/null", "--wrap", "true"], check=True, capture_output=True)
-    assert process.wait() == 0
-    ((record,), problems) = read_records([tmp_path / "out"])
-    assert not problems and record["environment"]["resumed"] == [4]
-    assert not list((tmp_path / "out").rglob("*.safetensors"))
+    request = [*TINY, "--strategies", "none", "hangs_once", "wdecay(w_pre, 0.01)", "--restarts", "4"]
+    request += ["--plugin", tmp_path / "hangs_once.py", "--checkpoint-every", "1", "--output", tmp_path / "out"]
+    more = ["--executor", "slurm", "--slurm", "partition=low", "time=30", "trials=12"]
+    process = start_run(*request, *more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    await_that(lambda: process.poll() is not None or (tmp_path / "hangs").exists())
+    kept = {path: path.read_bytes() for path in (tmp_path / "out").glob("records/*.json")}
+    subprocess.run(["sbatch", "-p", "high", "-o", "/dev/null", "--wrap", "sleep 5"], check=True, capture_output=True)
+    said, _ = process.communicate(timeout=3600)
+    assert process.returncode == 0, said[-3000:]
+    environments = [record["environment"] for record in records_in(tmp_path / "out").values()]
+    assert len(environments) == 12 and {each["executor"] for each in environments} == {"slurm"}
+    assert [each["resumed"] for each in environments if "resumed" in each] == [[2]]
+    assert all(path.read_bytes() == content for path, content in kept.items()), "what was done is not done again"
+    assert not list((tmp_path / "out").rglob("*.safetensors")), "nothing is left of the checkpoints"
+    assert "Restarts=1" in subprocess.run(["scontrol", "show", "job"], capture_output=True, text=True).stdout
+    print(f"SLURM: 12 trials in one job, preempted after {len(kept)}, requeued once; 0 lost, 0 done twice")
 
 
 def test_a_requeued_batch_tries_errors_again_and_leaves_results_alone(

@@ -1,8 +1,10 @@
 """Leases, the schedule and slots: no trial lost, none done twice, each attempt accounted for."""
 
+import dataclasses
 import errno
 import importlib
 import json
+import math
 import os
 import random
 import signal
@@ -16,16 +18,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from benchmarks.executors import leases as lease_module
 from benchmarks.executors import local, scheduler, slot, worker
+from benchmarks.executors.launch import run_under_leases
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.outcome import Device, Outcome, Status, Work, Written
+from benchmarks.executors.progress import Display
 from benchmarks.executors.slot import Slot
+from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.protocol import Protocol
-from leaderboard.records.identity import record_id
 from leaderboard.records.schema import RecordError
-from leaderboard.records.store import read_record, read_records, set_aside
+from leaderboard.records.store import read_records, set_aside
 from tests.benchmarks.executors import launcher
 
 ROOT = Path(__file__).parents[3]
@@ -316,6 +321,35 @@ def test_killed_launchers_cost_nothing(tmp_path: Path, launchers: int, trials: i
     assert figures == {"kills": kills, "lost": 0, "problems": 0, "done twice": 0}
 
 
+class Noted(launcher.Instant):
+    """Every trial ends with the same note."""
+
+    def run(self, task: Work) -> Outcome:
+        return dataclasses.replace(super().run(task), notes=("it did nothing",))
+
+
+@pytest.mark.parametrize(("until", "expected"), [(-math.inf, 1), (math.inf, 3)])
+def test_no_trial_begins_after_the_end_and_notes_are_said_once_over_launches(
+    until: float,
+    expected: int,
+    tmp_path: Path,
+    make_configs: Callable[..., list[TrialConfig]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said: set[str] = set()
+    left = {config.id: config for config in make_configs("none", restarts=3)}
+    for number in range(2):
+        engine, output = Noted(1, 0.0), tmp_path / str(number)
+        plan: Any = SimpleNamespace(left=left, known=SimpleNamespace(checksums={}))
+        job = scheduler.Job(resources=None, output=output, retries=0, environment={})
+        with Display(len(left), Console(soft_wrap=True), said) as display:
+            for config, outcome in run_under_leases(engine, plan, job, display, until):
+                display.end(config, outcome)
+        assert len(engine.done) == expected and engine.closed
+        assert not (output / "leases").exists(), "no trial stays claimed"
+    assert capsys.readouterr().out.count("note: it did nothing") == 1
+
+
 # --- the store
 
 
@@ -445,12 +479,3 @@ def test_the_second_try_after_a_gpu_s_memory_ran_out_has_smaller_micro_batches()
         return worker.smaller_micro_batch(SimpleNamespace(protocol=Protocol(batch_size=batch, micro_batch=micro)))  # type: ignore[arg-type]
 
     assert [size(32, 0), size(32, 8), size(3, 0), size(32, 1)] == [8, 2, 1, None]
-
-
-def test_the_name_of_a_record_is_the_name_of_its_lease(tmp_path: Path) -> None:
-    name = record_id(launcher.config(3))
-    with Leases(tmp_path) as leases:
-        lease = leases.claim(name)
-        assert lease is not None and lease.trial == name
-    launcher.launch(tmp_path, [3], launcher.Instant(1, 0.0))
-    assert read_record(tmp_path / "records" / f"{name}.json")["id"] == name

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -105,12 +104,6 @@ QUICK = (
 SAME = ("score", "predictions", "train_loss", "hashes")
 
 
-def records_of(folder: Path) -> dict[str, dict[str, Any]]:
-    records, problems = read_records([folder])
-    assert not problems
-    return {record["config"]["strategy"]: record for record in records}
-
-
 @pytest.fixture
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `--timeout` bound the trial that hangs alone: how long an honest one takes is the machine's affair."""
@@ -127,7 +120,11 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("ways", [QUICK, pytest.param(tuple(EXPECTED), marks=pytest.mark.long)], ids=["quick", "all"])
 def test_a_plugin_that_misbehaves_costs_its_own_trials_alone(
-    tmp_path: Path, make_configs: Callable[..., list[TrialConfig]], resources: Resources, ways: tuple[str, ...]
+    tmp_path: Path,
+    make_configs: Callable[..., list[TrialConfig]],
+    resources: Resources,
+    records_in: Callable[..., dict[str, dict[str, Any]]],
+    ways: tuple[str, ...],
 ) -> None:
     """One worker runs them all in turn; the trials between and after them score as in a process of their own."""
     (tmp_path / "breaks.py").write_text(PLUGIN)
@@ -135,7 +132,7 @@ def test_a_plugin_that_misbehaves_costs_its_own_trials_alone(
     argv = [*TINY, "--strategies", *strategies, "--restarts", "1", "--plugin", str(tmp_path / "breaks.py")]
     more = ["--workers", "1", "--retries", "0", "--timeout", "5", "--output", str(tmp_path / "out")]
     assert main([*argv, *more]) == 1
-    records = records_of(tmp_path / "out")
+    records = {record["config"]["strategy"]: record for record in records_in(tmp_path / "out").values()}
     results = {way: records[f"breaks({way})"]["result"] for way in ways}
     assert {way: result["status"] for way, result in results.items()} == {way: EXPECTED[way] for way in ways}
     check_reasons(results)
@@ -207,41 +204,42 @@ def test_a_disk_that_takes_nothing_is_one_sentence(
 
 
 @pytest.mark.long
-def test_a_disk_that_fills_up_keeps_what_is_done_and_the_run_goes_on_later(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_keeps_what_is_done_and_the_run_goes_on_later(
+    tmp_path: Path, start_run: Callable[..., subprocess.Popen[str]], records_in: Callable[..., dict[str, Any]]
+) -> None:
     disk = tmp_path / "disk"
     mounted(disk, "size=40k")
-    argv = [sys.executable, "-m", "benchmarks.run", *TINY, "--strategies", "none", "--restarts", "12"]
-    argv += ["--workers", "1", "--output", str(disk / "out")]
+    request = [*TINY, "--strategies", "none", "--restarts", "12", "--workers", "1", "--output", disk / "out"]
     try:
-        full = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
-        assert full.returncode == 2 and "Traceback" not in full.stderr and "No space left on device" in full.stderr
+        full = start_run(*request, stderr=subprocess.PIPE)
+        _, error = full.communicate()
+        assert full.returncode == 2 and "Traceback" not in error and "No space left on device" in error
         kept = {path: path.read_bytes() for path in (disk / "out" / "records").glob("*.json")}
-        assert 0 < len(kept) < 12 and not read_records([disk / "out"])[1]
+        assert 0 < len(kept) < 12 and len(records_in(disk / "out")) == len(kept)
         subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
-        subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
-        assert len(read_records([disk / "out"])[0]) == 12
+        assert start_run(*request).wait() == 0
+        assert len(records_in(disk / "out")) == 12
         assert all(path.read_bytes() == content for path, content in kept.items())
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.long
-def test_a_gigabyte_of_output_takes_no_disk(tmp_path: Path) -> None:
+def test_a_gigabyte_of_output_takes_no_disk(
+    tmp_path: Path, start_run: Callable[..., subprocess.Popen[str]], records_in: Callable[..., dict[str, Any]]
+) -> None:
     (tmp_path / "breaks.py").write_text(PLUGIN)
-    argv = [sys.executable, "-m", "benchmarks.run", *TINY, "--strategies", "breaks(print1024)", "--restarts", "1"]
-    argv += ["--plugin", str(tmp_path / "breaks.py"), "--retries", "0", "--output", str(tmp_path / "out")]
     (tmp_path / "tmp").mkdir()
-    process = subprocess.Popen(
-        argv, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}
-    )
-    most = 0
+    request = [*TINY, "--strategies", "breaks(print1024)", "--restarts", "1", "--retries", "0"]
+    request += ["--plugin", tmp_path / "breaks.py", "--output", tmp_path / "out"]
+    process, most = start_run(*request, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}), 0
     while process.poll() is None:
         time.sleep(0.05)
         used = subprocess.run(["du", "--bytes", tmp_path / "tmp"], capture_output=True, text=True)  # errors: files go
         most = max([most, *(int(line.split()[0]) for line in used.stdout.splitlines())])
     print(f"1 GiB printed: at most {most / 2**10:.0f} KiB on disk at a time")
     assert process.returncode == 1
-    (record,) = records_of(tmp_path / "out").values()
+    (record,) = records_in(tmp_path / "out").values()
     assert record["result"]["reason"] == "RuntimeError: planted after printing" and most < 2**20
     assert {len(line) for line in record["result"]["output"]} == {400} and not list((tmp_path / "tmp").iterdir())
 
@@ -252,7 +250,7 @@ def test_a_gigabyte_of_output_takes_no_disk(tmp_path: Path) -> None:
 def request(output: Path) -> list[str]:
     strategies = ["none", "mixout(w_pre, 0.7)", "dropout(0.1) + wdecay(0, 0.01)"]
     grid = [*TINY, "--strategies", *strategies, "--restarts", "50", "--workers", "1", "--retries", "9"]
-    return [sys.executable, "-m", "benchmarks.run", *grid, "--output", str(output)]
+    return [*grid, "--output", str(output)]
 
 
 def workers_of(launcher: int) -> list[psutil.Process]:
@@ -265,10 +263,12 @@ def workers_of(launcher: int) -> list[psutil.Process]:
 
 
 @pytest.mark.long
-def test_fifty_kills_cost_nothing(tmp_path: Path) -> None:
+def test_fifty_kills_cost_nothing(
+    tmp_path: Path, start_run: Callable[..., subprocess.Popen[str]], printed: Callable[..., str]
+) -> None:
     """SIGKILL of the launcher, a worker or the whole group: 0 trials lost, 0 done twice, the same leaderboard."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(request(whole), cwd=ROOT, check=True, capture_output=True)
+    assert start_run(*request(whole)).wait() == 0
     draw, kills, first = random.Random(0), Counter[str](), {}
     rewritten: set[str] = set()
 
@@ -278,13 +278,13 @@ def test_fifty_kills_cost_nothing(tmp_path: Path) -> None:
                 rewritten.add(record["id"])
         return len(first)
 
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[str] | None = None
     while kills.total() < 50:
         if process is None or process.poll() is not None:
             assert process is None or process.returncode < 0 or look() == 150, "it ended by itself"
             if look() == 150:
                 break
-            process = subprocess.Popen(request(broken), cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
+            process = start_run(*request(broken))
             enough, patience = look() + draw.choice((0, 1, 2, 3)), time.monotonic() + draw.uniform(1, 60)
         while process.poll() is None and look() < enough and time.monotonic() < patience:
             time.sleep(0.05)
@@ -303,10 +303,10 @@ def test_fifty_kills_cost_nothing(tmp_path: Path) -> None:
         enough, patience = look() + draw.choice((0, 1, 2, 3)), time.monotonic() + draw.uniform(1, 30)
     if process is not None and process.poll() is None:
         process.wait(timeout=1800)
-    left = subprocess.run([*request(broken), "--dry-run"], cwd=ROOT, check=True, capture_output=True, text=True)
-    subprocess.run(request(broken), cwd=ROOT, check=True, capture_output=True)
+    left = printed(main, *request(broken), "--dry-run")
+    assert start_run(*request(broken)).wait() == 0
     lost = 150 - look()
-    print(json.dumps({"kills": dict(kills), "lost": lost, "done twice": len(rewritten)}), left.stdout.count("150 done"))
+    print(json.dumps({"kills": dict(kills), "lost": lost, "done twice": len(rewritten)}), left.count("150 done"))
     assert kills.total() >= 30 and lost == 0 and not rewritten
     assert not (broken / "leases").exists()
     for folder in (whole, broken):

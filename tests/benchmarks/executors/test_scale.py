@@ -3,7 +3,6 @@
 import gc
 import hashlib
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from benchmarks.planning import plan as planning
 from benchmarks.run import main, show_plan, show_time
 from leaderboard.records.logits import encode_logits
 from leaderboard.records.store import read_record, write_record
+from tests.benchmarks.executors.launcher import RESULT
 
 ROOT = Path(__file__).parents[3]
 TRIALS = 100_000  # 4 tasks x 5 fractions x 25 strategies x 200 restarts
@@ -54,15 +54,11 @@ def plan(output: Path, grid: list[str]) -> tuple[float, planning.Plan]:
 def record_of(at: int, config: Any) -> dict[str, Any]:
     """A record as trials leave it; accuracies of a dev set of 277, many of them equal."""
     score = (139 + at * 7919 % 109) / 277
-    numbers = {"floor": 0.5, "threshold": 0.5, "seconds": {"total": 1.0}, "peak_memory": 400_000_000}
-    lists = {"epochs": [{"epoch": 1, "scores": {"accuracy": score}}], "train_loss": [0.7] * 24}
-    said = {"status": "ok", "reason": None, "score": score, "failed": False, "failed_by": None}
-    flags = {"failed_plain": False, "collapsed": False, "imputed": False, "predictions": [at % 2, 1] * 50}
-    result = said | flags | numbers | lists
+    epochs = [{"epoch": 1, "scores": {"accuracy": score}}]
+    result = RESULT | {"score": score, "predictions": [at % 2, 1] * 50, "epochs": epochs, "train_loss": [0.7] * 24}
     if config.tuning is not None:
-        result["fit"] = {"loss": 0.1, "score": 0.9, "accuracy": 0.9}
+        result |= {"fit": {"loss": 0.1, "score": 0.9, "accuracy": 0.9}, "passes": {"forward": 200, "backward": 200}}
         result["calibration"] = {"ece": 0.1, "brier": 0.3, "nll": 0.4}
-        result["passes"] = {"forward": 200, "backward": 200}
         result["logits"] = encode_logits([[at % 7, 1.5], [0.5, at % 5]] * 50)
         if config.tuning.holdout is not None:
             result["holdout"] = {"score": at * 31 % 26 / 25, "predictions": [at % 2] * 25}
@@ -71,10 +67,7 @@ def record_of(at: int, config: Any) -> dict[str, Any]:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("grid", "trials"), [(GRID, TRIALS), (TUNED_GRID, TUNED)], ids=["plain", "tuned"])
-def test_a_hundred_thousand_trials(
-    grid: list[str], trials: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+def test_a_hundred_thousand_trials(grid: list[str], trials: int, tmp_path: Path) -> None:
     speed = calibration()
     plan(tmp_path, grid)  # loads the model and the tasks
     planned, run = plan(tmp_path, grid)
