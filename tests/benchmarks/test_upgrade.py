@@ -16,10 +16,15 @@ FED, OLD = "mixout(w_pre, 0.7, layers=fed) + head:mixout(w_0, 0.7)", "mixout(w_p
 ADDED = ("train_hash", "tokenizer", "model_config")
 
 
-@pytest.fixture
-def today(make_configs, resources):
+@pytest.fixture(scope="module")
+def trained(make_configs, resources):
     """Records of three strategies, as this version writes them."""
     return [execute(config, resources) for config in make_configs(FED, "none", "wdecay(w_pre, 0.1)", epochs=1)]
+
+
+@pytest.fixture
+def today(trained):
+    return copy.deepcopy(trained)
 
 
 def as_before(record):

@@ -1,10 +1,12 @@
 """Suites: what ships is sound, what is resolved reads back, what is wrong is named by file and key."""
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from benchmarks.data.tasks import find_task
 from benchmarks.planning.embedded import on_own_corpus, on_pocket
@@ -12,7 +14,6 @@ from benchmarks.planning.names import builtin_suites
 from benchmarks.planning.suite_file import load_suite, override
 from benchmarks.trial.protocol import make_protocol
 from benchmarks.tuning.families import read_family
-from fisher.common.errors import InputError
 from regularizers.strategy import parse
 
 GOOD = {"tasks": ["rte"], "strategies": ["none"], "fractions": [0.1], "restarts": 2}
@@ -50,8 +51,6 @@ def test_each_restart_has_a_split_of_its_own_unless_the_suite_says_less(tmp_path
 
 def write(path: Path, **changes: object) -> str:
     """A suite file with some keys changed, or left out where the value is None."""
-    import tomli_w
-
     content = {key: value for key, value in (GOOD | changes).items() if value is not None}
     path.write_text(tomli_w.dumps(content))
     return str(path)
@@ -98,12 +97,11 @@ def raw(folder: Path, content: bytes) -> str:
     ],
 )
 def test_a_wrong_suite_is_one_sentence_with_file_and_key(
-    changes: dict[str, object], message: str, tmp_path: Path
+    changes: dict[str, object], message: str, tmp_path: Path, refusal: Callable[..., str]
 ) -> None:
     path = write(tmp_path / "mine.toml", **changes)
-    with pytest.raises(InputError, match=message) as error:
-        load_suite(path)
-    assert str(error.value).startswith(path + ": ")
+    said = refusal(load_suite, path)
+    assert said.startswith(path + ": ") and re.search(message, said)
 
 
 def overridden(*settings: str) -> object:
@@ -126,10 +124,9 @@ def overridden(*settings: str) -> object:
     ],
 )
 def test_what_is_no_suite_and_what_it_cannot_be_is_refused(
-    ask: Callable[[Path], object], message: str, tmp_path: Path
+    ask: Callable[[Path], object], message: str, tmp_path: Path, refusal: Callable[..., str]
 ) -> None:
-    with pytest.raises(InputError, match=message):
-        ask(tmp_path)
+    assert re.search(message, refusal(ask, tmp_path))
 
 
 def test_flags_override_fields_and_another_protocol_drops_settings_made_for_the_first() -> None:
@@ -156,8 +153,7 @@ def test_variants_set_axes_in_place_of_the_suites_own_and_lay_settings_over_its(
 
 def test_what_variants_share_is_trained_once(tmp_path: Path) -> None:
     variants = [{"strategies": ["none", "dropout(0.1)"]}, {"strategies": ["none", "dropout(0.2)"]}]
-    path = write(tmp_path / "mine.toml", strategies=None, variants=variants)
-    suite = load_suite(path)
+    suite = load_suite(write(tmp_path / "mine.toml", strategies=None, variants=variants))
     assert suite.size() == 3 * 2
     assert suite.every("strategies") == ("none", "dropout(0.1)", "dropout(0.2)")
 

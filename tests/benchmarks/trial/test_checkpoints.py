@@ -6,8 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,14 +22,14 @@ from benchmarks.executors.output import Output
 from benchmarks.executors.progress import Display
 from benchmarks.executors.worker import execute_within_memory, work
 from benchmarks.run import main
-from benchmarks.trial import checkpoints, models, trial
+from benchmarks.trial import checkpoints, trial
 from benchmarks.trial.checkpoints import Checkpoint, Plan, remove_done
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import merge_costs
 from benchmarks.trial.evaluation import Evaluation
 from benchmarks.trial.inputs import Resources
 from benchmarks.trial.trial import execute
-from leaderboard.records.store import read_record, read_records, write_record
+from leaderboard.records.store import read_record, write_record
 from regularizers.flatten import flatten, unflatten
 from regularizers.registry import find, load_plugin, methods
 
@@ -50,27 +48,25 @@ class Killed(BaseException):
     """What a test ends a trial with; no trial catches it."""
 
 
-@pytest.fixture(scope="session")
-def own_task(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A task of 22 training examples and 12 of dev, so that a trial takes a moment."""
-    folder, draw = tmp_path_factory.mktemp("own"), random.Random(0)
+def rows(label: Callable[[int], object]) -> tuple[list[str], list[str]]:
+    """22 training examples and 12 of dev, so that a trial takes a moment."""
+    draw = random.Random(0)
     words = ["the", "dog", "sees", "a", "cat", "and", "every", "bird", "sings"]
-    for part, count in (("train", 22), ("dev", 12)):
-        texts = (" ".join(draw.choices(words, k=draw.randint(3, 9))) for _ in range(count))
-        rows = [f"{text}\t{at % 2}\t{at % 5}.5" for at, text in enumerate(texts)]
-        (folder / f"{part}.tsv").write_text("\n".join(["text\tlabel\tvalue", *rows]) + "\n")
-    common = 'name = "own"\ntrain = "train.tsv"\ndev = "dev.tsv"\ntext = ["text"]\n'
-    (folder / "own.toml").write_text(common + 'label = "label"\nlabels = ["0", "1"]\nmetric = "accuracy"\n')
-    (folder / "value.toml").write_text(common + 'label = "value"\nregression = true\nmetric = "spearman"\n')
-    return str(folder / "own.toml")
+    lines = [f"{' '.join(draw.choices(words, k=draw.randint(3, 9)))}\t{label(at)}" for at in range(34)]
+    return lines[:22], lines[22:]
 
 
-@pytest.fixture
-def plain(source: models.Source, own_task: str, fisher_file: str) -> Resources:
-    return Resources(model=source, data=Origin(task_file=own_task, offline=True), fisher={"estimate": fisher_file})
+@pytest.fixture(scope="session")
+def own_task(tmp_path_factory: pytest.TempPathFactory, write_task: Callable[..., str]) -> str:
+    return write_task(tmp_path_factory.mktemp("own"), *rows(lambda at: at % 2), labels=["0", "1"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def plain(resources: Resources, own_task: str) -> Resources:
+    return dataclasses.replace(resources, data=Origin(task_file=own_task, offline=True))
+
+
+@pytest.fixture(scope="session")
 def make(make_configs: Callable[..., list[TrialConfig]]) -> Make:
     """The config of a trial of 2 epochs of 3 steps; keyword arguments are protocol fields."""
 
@@ -116,13 +112,11 @@ def interrupted(config: TrialConfig, resources: Resources, output: Path, every: 
         real(self, *given)
         raise Killed(self.notes)
 
-    Checkpoint.keep = keep  # type: ignore[method-assign]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "keep", keep)
         for _ in range(parts):
             with pytest.raises(Killed, match=r"^\[\]$"):
                 execute(config, with_plan)
-    finally:
-        Checkpoint.keep = real  # type: ignore[method-assign]
     return with_plan
 
 
@@ -165,9 +159,10 @@ def test_every_technique_and_way_of_training_ends_like_an_uninterrupted_trial(
     assert outcome(resumed) == outcome(whole) and same_weights(*trained)
 
 
-def test_a_regression_and_the_test_set_go_on_too(make: Make, plain: Resources, tmp_path: Path) -> None:
-    value = str(Path(plain.data.task_file or "").with_name("value.toml"))
-    resources = dataclasses.replace(plain, data=Origin(task_file=value, offline=True))
+def test_a_regression_goes_on_too(make: Make, plain: Resources, tmp_path: Path, write_task: Callable[..., str]) -> None:
+    scores = {"labels": None, "regression": True, "metric": "spearman"}
+    task_file = write_task(tmp_path, *rows(lambda at: f"{at % 5}.5"), **scores)
+    resources = dataclasses.replace(plain, data=Origin(task_file=task_file, offline=True))
     config = make("variational_dropout + ema(0.9)", resources)
     whole = execute(config, resources)
     assert outcome(execute(config, interrupted(config, resources, tmp_path, 5))) == outcome(whole)
@@ -238,27 +233,28 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.fixture(scope="session")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the tests of damaged files share: an uninterrupted record, and the checkpoint of the same trial."""
-    return {"folder": tmp_path_factory.mktemp("kept")}
+def kept(
+    make: Make, plain: Resources, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TrialConfig, dict[str, Any], bytes]:
+    """What the tests of damaged files share: a trial, its uninterrupted record, and the bytes of its checkpoint."""
+    config = make("dropout(0.1)", plain)
+    plan = interrupted(config, plain, tmp_path_factory.mktemp("kept"), 4).checkpoints
+    return config, execute(config, plain), plan.path(config.id).read_bytes()
 
 
 @pytest.mark.parametrize("how", DAMAGE)
 def test_a_file_that_is_no_checkpoint_is_set_aside_and_the_trial_starts_anew(
-    how: str, make: Make, plain: Resources, tmp_path: Path, kept: dict[str, Any], capfd: pytest.CaptureFixture[str]
+    how: str, plain: Resources, tmp_path: Path, kept: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    config = make("dropout(0.1)", plain)
-    if "whole" not in kept:
-        interrupted(config, plain, kept["folder"], 4)
-        kept["whole"] = execute(config, plain)
-        kept["bytes"] = Plan(str(kept["folder"]), 4).path(config.id).read_bytes()
-    resources = dataclasses.replace(plain, checkpoints=Plan(str(tmp_path), 4))
-    path = Plan(str(tmp_path), 4).path(config.id)
+    config, whole, content = kept
+    plan = Plan(str(tmp_path), 4)
+    path = plan.path(config.id)
     path.parent.mkdir()
-    path.write_bytes(kept["bytes"])
+    path.write_bytes(content)
     DAMAGE[how](path)
-    record = execute(config, resources)
-    assert outcome(record) == outcome(kept["whole"]) and "resumed" not in record["environment"]
+    assert plan.micro_batch(config.id) is None
+    record = execute(config, dataclasses.replace(plain, checkpoints=plan))
+    assert outcome(record) == outcome(whole) and "resumed" not in record["environment"]
     (note,) = record["environment"]["notes"]
     assert note.startswith("the checkpoint cannot be used (") and note.endswith("was set aside; its trial starts anew")
     assert note in capfd.readouterr().err
@@ -469,19 +465,6 @@ def test_a_trial_whose_memory_runs_out_keeps_its_small_micro_batches(
     assert (tried, record["environment"].get("resumed")) == (([None, 2], None) if made_with is None else ([2], [4]))
 
 
-@pytest.mark.parametrize("what", ["", "empty", "folder", "text", "pipe"])
-def test_a_file_that_is_no_checkpoint_names_no_micro_batch(
-    what: str, make: Make, plain: Resources, tmp_path: Path
-) -> None:
-    config = make("none", plain)
-    plan = Plan(str(tmp_path), 4)
-    if what:
-        plan.path(config.id).parent.mkdir()
-        plan.path(config.id).touch()
-        DAMAGE[what](plan.path(config.id))
-    assert plan.micro_batch(config.id) is None
-
-
 def test_what_cannot_be_removed_costs_no_trial(
     make: Make, plain: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -532,33 +515,33 @@ def test_the_display_counts_no_floor_as_failed_and_obeys_a_quiet_console(capsys:
 
 
 def test_a_worker_and_then_the_whole_run_are_killed_and_the_next_run_ends_with_the_same_record(
-    own_task: str, plugin: str, tmp_path: Path, plain: Resources
+    own_task: str,
+    plugin: str,
+    tmp_path: Path,
+    plain: Resources,
+    start_run: Callable[..., subprocess.Popen[str]],
+    records_in: Callable[..., dict[str, dict[str, Any]]],
+    await_that: Callable[..., None],
 ) -> None:
     """SIGKILL for real: of the worker at step 4 (tried again in the same run), of the process group at step 9."""
+    out = tmp_path / "out"
     request = ["--task-file", own_task, "--model", "pocket", "--strategies", "breaks_off", "--restarts", "1"]
     request += ["--fractions", "1", "--set", "epochs=4", "batch_size=8", "max_length=16", "--plugin", plugin]
-    request += ["--workers", "1", "--checkpoint-every", "2", "--offline", "--output", str(tmp_path / "out")]
-    hangs = Path(plugin).with_name("hangs")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.run", *request],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    while process.poll() is None and not hangs.exists():
-        time.sleep(0.05)
+    request += ["--workers", "1", "--checkpoint-every", "2", "--offline", "--output", str(out)]
+    hangs, process = Path(plugin).with_name("hangs"), start_run(*request)
+    await_that(lambda: process.poll() is not None or hangs.exists())
     assert hangs.exists(), "the run ended before it hung"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    ((before,), _) = read_records([tmp_path / "out"])
+    (before,) = records_in(out).values()
     assert before["result"]["status"] == "killed", "of the worker; its second try left a checkpoint and no record"
-    assert len(list((tmp_path / "out").rglob("*.safetensors"))) == 1
+    assert len(list(out.rglob("*.safetensors"))) == 1
     assert main(request) == 0
-    ((record,), problems) = read_records([tmp_path / "out"])
-    assert not problems and record["environment"]["resumed"] == [4, 8] and "notes" not in record["environment"]
+    (record,) = records_in(out).values()
+    assert record["environment"]["resumed"] == [4, 8] and "notes" not in record["environment"]
     load_plugin(plugin)
     alone = execute(TrialConfig.from_json(record["config"]), dataclasses.replace(plain, plugins=(plugin,)))
     assert outcome(record) == outcome(alone) and len(alone["result"]["train_loss"]) == 12
-    assert not list((tmp_path / "out").rglob("*.safetensors")), "nothing is left of the checkpoints"
+    assert not list(out.rglob("*.safetensors")), "nothing is left of the checkpoints"
     again = write_record(tmp_path / "again", {**alone, "environment": {}})
     assert read_record(again)["id"] == record["id"], "how often a checkpoint is made is no part of a trial's identity"

@@ -1,6 +1,7 @@
 """Which tensors of a checkpoint may be missing or left over: those of heads, never those of the body."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.pocket import MODEL_DIR
 from benchmarks.trial.models import find_model, load_template
-from fisher.common.errors import InputError
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained
 
 LAYER = "bert.encoder.layer.1."
@@ -64,13 +64,12 @@ MISFITS = {
 
 
 @pytest.mark.parametrize("change, config, sentence", MISFITS.values(), ids=MISFITS)
-def test_a_body_that_does_not_fit_is_refused(checkpoint, change, config, sentence):
+def test_a_body_that_does_not_fit_is_refused(checkpoint, change, config, sentence, refusal):
     folder = checkpoint(change, **config)
-    with pytest.raises(InputError, match=f"the weights of .*changed must fit .*{sentence}"):
-        load_template(find_model(folder, offline=True), 2)
+    said = refusal(load_template, find_model(folder, offline=True), 2)
+    assert re.match(f"the weights of .*changed must fit .*{sentence}", said)
     if config.get("model_type") != "electra" and "pooler" not in sentence:
-        with pytest.raises(InputError, match=r"the weights of .*changed must fit"):
-            load_pretrained(folder, "mlm-tied")
+        assert re.match("the weights of .*changed must fit", refusal(load_pretrained, folder, "mlm-tied"))
 
 
 HARMLESS = {
@@ -139,11 +138,10 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize(("config", "files", "said"), DAMAGED)
-def test_damaged_files_are_refused_wherever_they_are_read(checkpoint, config, files, said):
+def test_damaged_files_are_refused_wherever_they_are_read(checkpoint, config, files, said, refusal):
     folder = checkpoint(**config)
     for name, content in files.items():
         file = Path(folder, name)
         file.unlink() if content is None else file.write_bytes(content)
     for reader, sentence in said.items():
-        with pytest.raises(InputError, match=sentence):
-            READERS[reader](folder)
+        assert re.search(sentence, refusal(READERS[reader], folder))

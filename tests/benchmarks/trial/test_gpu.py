@@ -48,11 +48,8 @@ def no_waiting() -> Iterator[None]:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_step_waits_for_nothing(
-    strategy: str, precision: str, make_configs: Make, resources: Resources, fisher_file: str
-) -> None:
+def test_a_step_waits_for_nothing(strategy: str, precision: str, make_configs: Make, resources: Resources) -> None:
     (config,) = make_configs(strategy, precision=precision)
-    resources = Resources(model=resources.model, data=resources.data, fisher={"estimate": fisher_file})
     with isolated(0):
         training = build(config, resources, load_inputs(config, resources))
         bound, batches = training.strategy, training.order(0)
@@ -66,9 +63,8 @@ def test_a_step_waits_for_nothing(
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_trial_repeats(strategy: str, make_configs: Make, resources: Resources, fisher_file: str) -> None:
+def test_a_trial_repeats(strategy: str, make_configs: Make, resources: Resources) -> None:
     (config,) = make_configs(strategy, epochs=1)
-    resources = Resources(model=resources.model, data=resources.data, fisher={"estimate": fisher_file})
     first, second = (execute(config, resources) for _ in range(2))
     assert first["environment"]["device"] == torch.cuda.get_device_name()
     for name in ("status", "score", "predictions", "train_loss", "logits", "deviation"):

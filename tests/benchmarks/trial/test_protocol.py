@@ -1,11 +1,11 @@
 """Protocols: the papers' numbers, and one sentence for each wrong one."""
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
 from benchmarks.trial.protocol import PROTOCOLS, make_protocol
-from fisher.common.errors import InputError
 
 
 def test_lee20_has_the_numbers_of_the_paper() -> None:
@@ -47,14 +47,14 @@ def test_settings_are_read_from_text() -> None:
         ({"warmup": 2}, "warmup must be at most 1.0, got 2.0"),
         ({"epochs": 10**20}, "epochs must be at most 100000, got 100000000000000000000"),
         ({"max_length": 10**20}, "max_length must be at most 1000000, got 100000000000000000000"),
-        ({"beta1": 1}, r"beta1 must be in \[0, 1\), got 1.0"),
+        ({"beta1": 1}, "beta1 must be in [0, 1), got 1.0"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        make_protocol("lee20", settings)
+def test_a_wrong_setting_is_one_sentence(
+    settings: dict[str, object], message: str, refusal: Callable[..., str]
+) -> None:
+    assert message in refusal(make_protocol, "lee20", settings)
 
 
-def test_an_unknown_protocol_is_refused() -> None:
-    with pytest.raises(InputError, match="protocol must be one of lee20, sharma24, got 'lee19'"):
-        make_protocol("lee19", {})
+def test_an_unknown_protocol_is_refused(refusal: Callable[..., str]) -> None:
+    assert refusal(make_protocol, "lee19", {}).startswith("protocol must be one of lee20, sharma24, got 'lee19'")

@@ -42,12 +42,9 @@ def outcome(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record["result"].items() if key not in UNMEASURED}
 
 
-def test_all_strategies_of_a_restart_share_split_head_and_batches(
-    make_configs: Make, resources: Resources, fisher_file: str
-) -> None:
+def test_all_strategies_of_a_restart_share_split_head_and_batches(make_configs: Make, resources: Resources) -> None:
     """Pairing is what makes `score[a] - score[b]` a difference between methods and nothing else."""
-    with_scores = Resources(model=resources.model, data=resources.data, fisher={"estimate": fisher_file})
-    records = [execute(config, with_scores) for config in make_configs("none", "model_default", *SIX, epochs=1)]
+    records = [execute(config, resources) for config in make_configs("none", "model_default", *SIX, epochs=1)]
     assert [r["result"]["status"] in ("ok", "failed") for r in records] == [True] * 8
     assert len({json.dumps(r["result"]["hashes"]) for r in records}) == 1
     losses = {r["config"]["strategy"]: tuple(r["result"]["train_loss"]) for r in records}

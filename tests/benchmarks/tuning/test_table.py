@@ -1,5 +1,6 @@
 """The `[tuning]` table: what it says is kept, and what it cannot mean is one sentence."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import tomli_w
 from benchmarks.planning.plan import _headline
 from benchmarks.planning.suite_file import Suite, load_suite, override, tune
 from benchmarks.tuning.table import spaces
-from fisher.common.errors import InputError
 
 SHARED = {"lr": {"low": 1e-5, "high": 1e-3, "scale": "log"}, "steps": [100, 300]}
 TABLE = {"families": ["none", "rdrop + dropout(0.1)"], "default": {"lr": 1e-4, "steps": 200}, "shared": SHARED}
@@ -73,9 +73,8 @@ def test_the_order_of_the_axes_in_a_file_changes_no_draw(tmp_path: Path) -> None
         ({"default": {"lrr": 1}}, "unknown field in tuning.default 'lrr'; did you mean lr?"),
     ],
 )
-def test_a_wrong_table_is_one_sentence(tmp_path: Path, table: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load(tmp_path, **table)
+def test_a_wrong_table_is_one_sentence(tmp_path: Path, table: dict[str, Any], message: str, refusal: Any) -> None:
+    assert re.search(message, refusal(load, tmp_path, **table))
 
 
 @pytest.mark.parametrize(
@@ -88,9 +87,10 @@ def test_a_wrong_table_is_one_sentence(tmp_path: Path, table: dict[str, Any], me
         ({"tuning": 3}, "'tuning' must be a table of key = value, got 3"),
     ],
 )
-def test_a_suite_that_cannot_be_tuned_is_one_sentence(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load(tmp_path, GOOD | changes)
+def test_a_suite_that_cannot_be_tuned_is_one_sentence(
+    tmp_path: Path, changes: dict[str, Any], message: str, refusal: Any
+) -> None:
+    assert message in refusal(load, tmp_path, GOOD | changes)
 
 
 def test_the_command_line_tunes_any_suite() -> None:
