@@ -6,11 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import COMMANDS, main
+from benchmarks.trial.environment import environment
+from fisher.common.packages import requirements_of, version_of
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {
@@ -25,6 +28,7 @@ HEAVY = {
     "networkx",
     "ray",
 }
+SELDOM = {"datasets", "pandas", "sklearn", "matplotlib", "networkx", "ray", "peft"}  # which most trials do without
 LOADED = """
 import contextlib, io, sys
 from benchmarks.__main__ import main
@@ -32,7 +36,6 @@ for words in ({words} + ["--help"], {words} + ["--no-such-flag"]):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         with contextlib.suppress(SystemExit):
             main(words)
-print(*sys.modules)
 """
 
 
@@ -41,28 +44,29 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     return module.parsers()[name] if hasattr(module, "parsers") else module.main.parser()
 
 
+def loaded_by(code: str, *words: str) -> tuple[set[str], str]:
+    """The top-level modules that a fresh process has loaded after `code`, and what it said."""
+    command = [sys.executable, "-c", f"{code}\nprint(*sys.modules)", *words]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return {module.partition(".")[0] for module in ran.stdout.split()}, ran.stderr
+
+
 @pytest.mark.parametrize("name", [*COMMANDS, "fisher", "no-such-command"])
 def test_help_and_a_refusal_load_no_heavy_library(name: str) -> None:
-    code = LOADED.format(words=name.split())
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    loaded = {module.partition(".")[0] for module in ran.stdout.split()}
+    loaded, _ = loaded_by(LOADED.format(words=name.split()))
     assert loaded & HEAVY == set()
 
 
 def test_a_hyperparameter_out_of_range_is_refused_without_what_a_run_needs() -> None:
-    code = "import sys; from benchmarks.__main__ import main; main(sys.argv[1:]); print(*sys.modules)"
-    words = ["run", "--strategies", "mixout(w_pre, 1.7)"]
-    ran = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, cwd=ROOT)
-    loaded = {module.partition(".")[0] for module in ran.stdout.split()}
-    assert "p of mixout must be in [0, 1), got 1.7" in ran.stderr
-    assert loaded & {"datasets", "pandas", "sklearn", "matplotlib", "networkx", "ray", "peft"} == set()
+    code = "import sys; from benchmarks.__main__ import main; main(sys.argv[1:])"
+    loaded, said = loaded_by(code, "run", "--strategies", "mixout(w_pre, 1.7)")
+    assert "p of mixout must be in [0, 1), got 1.7" in said
+    assert loaded & SELDOM == set()
 
 
 def test_a_worker_loads_no_library_that_most_trials_do_without() -> None:
-    code = "import sys, benchmarks.executors.worker, benchmarks.trial.trial; print(*sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    loaded = {module.partition(".")[0] for module in ran.stdout.split()}
-    assert loaded & {"datasets", "pandas", "sklearn", "matplotlib", "networkx", "ray", "peft"} == set()
+    loaded, _ = loaded_by("import sys, benchmarks.executors.worker, benchmarks.trial.trial")
+    assert loaded & SELDOM == set()
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if not name.startswith("list ")])
@@ -75,19 +79,42 @@ def test_every_flag_has_a_text_and_every_help_examples_and_exit_codes(name: str)
     assert re.search(r"^exit codes: 0 ", parser.epilog or "", re.M)
 
 
-def test_without_a_command_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main([])
-    shown = capsys.readouterr().out
-    assert end.value.code == 0
+@pytest.fixture
+def ended(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What a command prints that ends with exit code 0 by itself."""
+
+    def shown(*words: str) -> str:
+        with pytest.raises(SystemExit, match=r"^0$"):
+            main([*words])
+        return capsys.readouterr().out
+
+    return shown
+
+
+def test_without_a_command_all_are_listed(ended: Callable[..., str]) -> None:
+    shown = ended()
     assert [name for name in COMMANDS if f"\n  {name} " not in shown] == []
 
 
-def test_a_group_lists_its_own_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["fisher", "--help"])
-    shown = capsys.readouterr().out
+def test_a_group_lists_its_own_commands(ended: Callable[..., str]) -> None:
+    shown = ended("fisher", "--help")
     assert "  fisher landscape  " in shown and "  theory " not in shown
+
+
+def test_what_is_installed_has_its_version_and_requirements() -> None:
+    assert version_of("regbench")[0].isdigit()
+    assert any(text.startswith("torch") for text in requirements_of("regbench"))
+
+
+def test_a_checkout_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch, ended: Callable[..., str]) -> None:
+    def missing(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr("fisher.common.packages.version", missing)
+    monkeypatch.setattr("fisher.common.packages.requires", missing)
+    assert ended("--version") == "regbench not installed\n"
+    assert environment.__wrapped__(1)["datasets"] == "not installed"
+    assert requirements_of("regbench") == []
 
 
 @pytest.mark.parametrize(("words", "said"), [("rum", "'rum'; did you mean run?"), ("fisher reprot", "fisher report?")])

@@ -1,16 +1,20 @@
-"""Every kind of file that is read, damaged at random: it is read, or refused in one sentence.
+"""Every kind of file that is read, damaged: at random it is read or refused in one sentence, by name it is refused.
 
 Cheap, seeded damage to good files, so that many inputs come deep; tests/test_fuzz.py has values of every type besides.
+Files that a user names are also missing, a folder, a pipe, empty, binary, cut short or in UTF-16.
 """
 
 import gzip
 import io
 import json
+import os
 import random
 import re
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +22,18 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from benchmarks.data.official import DataHash, remember_hashes
+from benchmarks.data.official import DataHash, compare_hashes, remember_hashes
 from benchmarks.data.own_task import task_from_file
 from benchmarks.data.sources import load_task_data
 from benchmarks.data.tasks import TASKS
 from benchmarks.executors.slurm import read_options
+from benchmarks.planning.grid import file_hashes
 from benchmarks.planning.suite_file import load_suite, override
+from benchmarks.pocket import MODEL_DIR
 from benchmarks.submission import FILES, check
 from benchmarks.theory.digits import read_folder
+from benchmarks.trial.models import find_model, load_template
+from benchmarks.trial.tokenizer import load_tokenizer
 from fisher.common.errors import InputError
 from fisher.estimation.output import load_state
 from fisher.pretraining.corpus import read_corpus
@@ -37,33 +45,16 @@ from leaderboard.records.plan import encode_plan, read_plan
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import encode_record, read_record, read_records
 from leaderboard.verify import KEY, VALUES, disagreements
+from regularizers.registry import load_plugin
 from regularizers.strategy import parse
 from regularizers.surgery.mixing_method import _read as read_target
 
 QUICK, MANY = 100, 100_000
 ODD = [b"", b"\0", b"\xff", b"\n", b"\r", b"\t", b" ", b"-1", b"0", b"1e999", b"nan", b"NaN", b"9" * 5000, b"0.1", b"x"]
-ODD += [
-    b'"',
-    b'""',
-    b'"x"',
-    b'"\\ud800"',
-    b"'",
-    b"\\",
-    b"=",
-    b",",
-    b":",
-    b"+",
-    b"(",
-    b")",
-    b"[",
-    b"]",
-    b"{",
-    b"}",
-    b"#",
-]
+ODD += [b'"', b'""', b'"x"', b'"\\ud800"', b"'", b"\\"]
+ODD += [bytes([sign]) for sign in b"=,:+()[]{}#"]
 ODD += [b"[]", b"{}", b"[1]", b'{"a": 1}', b"null", b"true", b"1979-05-27", b"[" * 3000, "\u2028é".encode(), b"\x1b[2J"]
 WORDS = re.compile(rb'"[^"\n]*"|[\w.-]+|\s+|.', re.DOTALL)
-Read = Callable[[bytes], object]
 
 
 def damaged(whole: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
@@ -84,15 +75,20 @@ def damaged(whole: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
             yield bytes(data)
 
 
-def written(path: Path, read: Callable[[Path], object], pack: Callable[[bytes], bytes] = bytes) -> Read:
-    """Read bytes as the content of a file, packed first; always a new file, because overwriting waits for the disk."""
+@dataclass
+class Read:
+    """How bytes are read: as the content of a file, packed first, or, without a path, as they are."""
 
-    def from_bytes(data: bytes) -> object:
-        path.unlink(missing_ok=True)
-        path.write_bytes(pack(data))
-        return read(path)
+    read: Callable[[Any], object]
+    path: Path | None = None
+    pack: Callable[[bytes], bytes] = bytes
 
-    return from_bytes
+    def __call__(self, data: bytes) -> object:
+        if self.path is None:
+            return self.read(data)
+        self.path.unlink(missing_ok=True)  # always a new file, because overwriting waits for the disk
+        self.path.write_bytes(self.pack(data))
+        return self.read(self.path)
 
 
 # --- good files and their readers
@@ -102,12 +98,12 @@ Target = Callable[[Path], tuple[bytes, Read]]
 
 def stored(name: str, whole: bytes, read: Callable[[Path], object], pack: Callable[[bytes], bytes] = bytes) -> Target:
     """A good file of this name, and how it is read."""
-    return lambda folder: (whole, written(folder / name, read, pack))
+    return lambda folder: (whole, Read(read, folder / name, pack))
 
 
 def said(whole: str, read: Callable[[str], object]) -> Target:
     """A good text of the command line, and how it is read."""
-    return lambda folder: (whole.encode(), lambda data: read(data.decode("utf-8", "replace")))
+    return lambda folder: (whole.encode(), Read(lambda data: read(data.decode("utf-8", "replace"))))
 
 
 OWN = (
@@ -117,14 +113,14 @@ OWN = (
 
 def task(folder: Path) -> tuple[bytes, Read]:
     (folder / "a.csv").touch()
-    return OWN % (b"csv", b"csv"), written(folder / "task.toml", task_from_file)
+    return OWN % (b"csv", b"csv"), Read(task_from_file, folder / "task.toml")
 
 
 def table(kind: bytes, whole: bytes) -> Callable[[Path], tuple[bytes, Read]]:
     def make(folder: Path) -> tuple[bytes, Read]:
         (folder / "task.toml").write_bytes(OWN % (kind, kind))
         own = task_from_file(folder / "task.toml") if (folder / f"a.{kind.decode()}").write_bytes(whole) else None
-        return whole, written(folder / f"a.{kind.decode()}", lambda path: load_task_data(own))
+        return whole, Read(lambda path: load_task_data(own), folder / f"a.{kind.decode()}")
 
     return make
 
@@ -134,7 +130,7 @@ def glue(folder: Path) -> tuple[bytes, Read]:
     (folder / "RTE").mkdir()
     for name in ("train.tsv", "dev.tsv"):
         (folder / "RTE" / name).write_bytes(whole)
-    return whole, written(folder / "RTE" / "dev.tsv", lambda path: load_task_data(TASKS["rte"], data_dir=folder))
+    return whole, Read(lambda path: load_task_data(TASKS["rte"], data_dir=folder), folder / "RTE" / "dev.tsv")
 
 
 CONFIG = {
@@ -179,7 +175,7 @@ def signed_record(folder: Path) -> tuple[bytes, Read]:
         finally:
             (folder / f"{made[0]}.json").unlink()
 
-    return json.dumps(RECORD).encode(), back
+    return json.dumps(RECORD).encode(), Read(back)
 
 
 def zipped(data: bytes) -> bytes:
@@ -198,7 +194,7 @@ def recount(folder: Path) -> tuple[bytes, Read]:
         Path(output, "leaderboard.csv").write_bytes(whole)
         return ""
 
-    return whole, written(folder / "leaderboard.csv", lambda path: printable(list(disagreements(folder, build))))
+    return whole, Read(lambda path: printable(list(disagreements(folder, build))), folder / "leaderboard.csv")
 
 
 NOTE = {"kind": "empirical", "objective": "mlm", "reduction": "mean", "samples": 3, "seed": 0, "corpus_hash": "c"}
@@ -233,7 +229,7 @@ def points(folder: Path) -> tuple[bytes, Read]:
     def read(path: Path) -> None:
         assert all(isinstance(value, float) for value in Points(path, recipe).known.values())
 
-    return whole, written(folder / "points.jsonl", read)
+    return whole, Read(read, folder / "points.jsonl")
 
 
 def submission() -> bytes:
@@ -257,7 +253,7 @@ def digits(kind: str) -> Callable[[Path], tuple[bytes, Read]]:
         names["usps"] = "zip.train.gz"
         for other in () if kind == "usps" else ("images", "labels"):
             (folder / names[other]).write_bytes(gzip.compress(files[other]))
-        return files[kind], written(folder / names[kind], lambda _: read_folder(folder), zipped)
+        return files[kind], Read(lambda _: read_folder(folder), folder / names[kind], zipped)
 
     return make
 
@@ -315,3 +311,68 @@ def test_what_is_damaged_is_read_or_refused_in_one_sentence(name: str, count: in
             assert "\n" not in str(error), f"more than a line for {data[:500]!r}: {error}"
         except Exception as error:
             raise AssertionError(f"{type(error).__name__}: {error} for {data[:500]!r}") from error
+
+
+# --- files that a user names
+
+
+def model(name: str) -> Target:
+    """A file of a model's folder."""
+
+    def make(folder: Path) -> tuple[bytes, Read]:
+        for path in MODEL_DIR.iterdir():
+            shutil.copy(path, folder / path.name)
+
+        def read(path: Path) -> object:
+            source = find_model(str(folder), offline=True)
+            return load_tokenizer(source), load_template(source, 2)
+
+        return (MODEL_DIR / name).read_bytes(), Read(read, folder / name)
+
+    return make
+
+
+PLUGIN = b"from regularizers import Regularizer, register\n@register('own')\nclass Own(Regularizer):\n    pass\n"
+NAMED = {name: TARGETS[name] for name in ("suite", "task", "csv", "glue", "corpus", "scores", "images")} | {
+    "points": stored("points.jsonl", b'{"recipe": 1}', lambda path: Points(path, {"recipe": 2}).known),
+    "plugin": stored("p.py", PLUGIN, lambda path: load_plugin(str(path))),
+    "mixing target": stored("w.safetensors", b"", lambda path: file_hashes(parse(f"mixout({path})"))),
+    "split hashes": stored("h.json", b'{"rte": {"1.0/0": "ab"}}', lambda path: compare_hashes(path, [])),
+    **{name: model(name) for name in ("config.json", "tokenizer.json", "model.safetensors")},
+}
+
+
+def locked(path: Path, content: bytes) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read every file")
+    path.write_bytes(content)
+    path.chmod(0)
+
+
+DAMAGE: dict[str, Callable[[Path, bytes], object]] = {
+    "missing": lambda path, content: None,
+    "folder": lambda path, content: path.mkdir(),
+    "pipe": lambda path, content: os.mkfifo(path),
+    "locked": locked,
+    "empty": lambda path, content: path.write_bytes(b""),
+    "binary": lambda path, content: path.write_bytes(bytes(range(256)) * 8),
+    "half": lambda path, content: path.write_bytes(content[: len(content) // 2]),
+    "UTF-16": lambda path, content: path.write_bytes(content.decode("utf-8", "replace").encode("utf-16")),
+}
+SOUND = {
+    ("split hashes", "missing"),  # new
+    ("split hashes", "UTF-16"),  # as JSON may be
+    ("corpus", "half"),  # a text
+    ("points", "missing"),
+}
+FAULTS = sorted({(name, damage) for name in NAMED for damage in DAMAGE} - SOUND)
+
+
+@pytest.mark.parametrize(("name", "damage"), FAULTS)
+def test_a_file_that_is_not_what_it_should_be_is_one_sentence(
+    tmp_path: Path, name: str, damage: str, refusal: Callable[..., str]
+) -> None:
+    whole, opened = NAMED[name](tmp_path)
+    opened.path.unlink(missing_ok=True)
+    DAMAGE[damage](opened.path, opened.pack(whole))
+    refusal(opened.read, opened.path)
