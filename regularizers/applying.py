@@ -29,7 +29,7 @@ from regularizers.context import Batch, Context, Output, SkipTrial, Training
 from regularizers.loop import Recipe, make_optimizer, step
 from regularizers.strategy import BoundStrategy, Strategy, parse
 from regularizers.surgery.folding import carried
-from regularizers.surgery.sites import base_prefix
+from regularizers.surgery.sites import head_of
 from regularizers.surgery.swapping import write
 
 IGNORED = -100  # a label that no loss is computed of, as in transformers
@@ -99,12 +99,6 @@ def bind(model: nn.Module, strategy: Strategy, context: Context) -> tuple[BoundS
         write(dict(model.named_parameters()), {name: context.initial[name] for name, _ in model.named_parameters()})
         raise InputError(f"{strategy} cannot act on this {type(model).__name__}: {reason}") from reason
     return bound, touched
-
-
-def head_of(model: nn.Module) -> frozenset[str]:
-    """The parameters outside the base model (`base_model_prefix`); none for a model that is its own base."""
-    prefix = base_prefix(model)
-    return frozenset(n for n, _ in model.named_parameters() if prefix and not n.startswith(prefix))
 
 
 def scores_of(strategy: Strategy) -> dict[str, Scores]:

@@ -64,9 +64,12 @@ def criterion(logits: Tensor, labels: Tensor) -> Tensor:
 
 @dataclass
 class Training:
-    """How far the training is; shared by all terms of a trial. `steps` is the planned total, `step` those done."""
+    """How far the training is; shared by all terms of a trial. `steps` is the planned total, `step` those done.
 
-    optimizer: torch.optim.Optimizer | None = None
+    The optimizer is there from the first step on.
+    """
+
+    optimizer: torch.optim.Optimizer = field(init=False, repr=False)
     steps: int = 0
     step: int = 0
 
@@ -138,6 +141,10 @@ class Context:
         """Trainable weights in scope, by name."""
         named = [(name, p) for name, p in self.model.named_parameters() if name not in self.added]
         return {name: p for name, p in named if p.requires_grad and self.in_scope(name)}
+
+    def pretrained(self) -> dict[str, nn.Parameter]:
+        """Those of `parameters` that have a w_pre: all outside the head."""
+        return {name: p for name, p in self.parameters().items() if name not in self.head}
 
     def scores(self, source: str, technique: str) -> Scores:
         """The Fisher scores of a source. Raises InputError where the trial was given none."""

@@ -17,7 +17,7 @@ from fisher.scores import Scores, load_scores
 from regularizers.base import Context, Regularizer, SkipTrial, kind_of
 from regularizers.registry import find, methods
 from regularizers.strategy import Strategy, parse, usage
-from regularizers.surgery.sites import base_prefix
+from regularizers.surgery.sites import head_of
 from regularizers.testing.tiny_trial import example_scores, tiny_bert
 
 ABSURD: tuple[Any, ...] = (-1e9, 1e9, "?")  # values that a constructor refuses, saying what it takes
@@ -189,12 +189,6 @@ def load_model(reference: str | None, strategy: Strategy) -> nn.Module:
             ) from error
     with torch.device("meta"):
         return AutoModelForSequenceClassification.from_config(config)
-
-
-def head_of(model: nn.Module) -> frozenset[str]:
-    """Names of the parameters outside the base model, which a pretraining checkpoint does not hold."""
-    prefix = base_prefix(model)
-    return frozenset(name for name, _ in model.named_parameters() if not name.startswith(prefix))
 
 
 def context_for(strategy: Strategy, model: nn.Module, fisher: str | None) -> Context:

@@ -129,7 +129,6 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> t
 def step(strategy: BoundStrategy, batch: Batch, recipe: Recipe, accelerator: Accelerator) -> torch.Tensor:
     """One optimizer step; returns the step's mean loss, still on the device."""
     context = strategy.context
-    assert context.training.optimizer is not None
     weight, mine = part(batch, accelerator)
     loss = gradients(strategy, split(mine, recipe.micro_batch), accelerator, weight=weight)
     if recipe.clip > 0:
@@ -147,7 +146,6 @@ def gradients(
     """
     context, total = strategy.context, list[torch.Tensor]()
     optimizer = context.training.optimizer
-    assert optimizer is not None
     counts = [context.count(micro) for micro in micro_batches] if len(micro_batches) > 1 else [1]
 
     def backward() -> None:

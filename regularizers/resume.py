@@ -101,9 +101,7 @@ class TechniqueState:
 
     def __init__(self, strategy: BoundStrategy) -> None:
         self.strategy = strategy
-        optimizer = strategy.context.training.optimizer
-        assert optimizer is not None
-        self.optimizer = optimizer
+        self.optimizer = strategy.context.training.optimizer
         self.remade = [self._at_first(term) for term, _, _ in strategy.terms]
 
     def take(self) -> State:

@@ -57,7 +57,8 @@ class Linear(Search):
     high: float
 
     def __post_init__(self) -> None:
-        _require_order(self)
+        rises = self.low <= self.high and math.isfinite(self.high - self.low)
+        require(rises, "a range must rise from a finite low to a finite high", f"{self.low} to {self.high}")
 
     def at(self, u: float) -> float:
         """The value at u in [0, 1), to three digits."""
@@ -153,14 +154,6 @@ def require_search(name: str, search: Mapping[str, Any], fields: Set[str]) -> No
             )
         if space.paper is not None and not space.contains(space.paper):
             raise InputError(f"the paper's value of {key} of {name} must lie in its range ({space}), got {space.paper}")
-
-
-def _require_order(space: Any) -> None:
-    require(
-        space.low <= space.high and math.isfinite(space.high - space.low),
-        "a range must rise from a finite low to a finite high",
-        f"{space.low} to {space.high}",
-    )
 
 
 def _rounded(value: float) -> float:

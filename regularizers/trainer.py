@@ -25,7 +25,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
 
 from fisher.common.errors import InputError
-from regularizers.applying import OwnLoss, bind, head_of, require_labels, scores_of
+from regularizers.applying import OwnLoss, bind, require_labels, scores_of
 from regularizers.base import require
 from regularizers.context import Batch
 from regularizers.flatten import flatten, unflatten
@@ -33,6 +33,7 @@ from regularizers.loop import gradients, parameter_groups
 from regularizers.resume import CannotSave, TechniqueState
 from regularizers.strategy import BoundStrategy, parse
 from regularizers.surgery.folding import fold, plain_weights
+from regularizers.surgery.sites import head_of
 
 STATE = "strategy.safetensors"
 NOISE = "layers that are computed again would draw other noise"

@@ -17,7 +17,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from benchmarks.pocket import MODEL_DIR
 from fisher.common.errors import InputError, first_line, require
 from fisher.pretraining.checkpoint import checkpoint_hash, require_whole
-from fisher.pretraining.fit import check_attention, check_fit, head_names
+from fisher.pretraining.fit import check_attention, check_fit
+from regularizers.surgery.sites import head_of
 
 HEAD_STD = 0.02  # [Lee20 C.2]
 
@@ -107,7 +108,7 @@ def load_template(source: Source, outputs: int) -> Template:
         )
     check_fit(source.reference, model, info)
     pad_with_end_token(model.config)
-    classifier = head_names(model)
+    classifier = head_of(model)
     missing = {name for name, _ in model.named_parameters()} & set(info["missing_keys"])
     return Template(model, classifier | missing, classifier - missing)
 

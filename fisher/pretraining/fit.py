@@ -42,12 +42,6 @@ def body_test(model: Any) -> Callable[[str], bool]:
     return lambda name: name.startswith(prefix) or name.split(".")[0] in parts
 
 
-def head_names(model: Any) -> frozenset[str]:
-    """The parameters outside the base model: the classifier with whatever layers it has of its own."""
-    prefix = f"{model.base_model_prefix}."
-    return frozenset(name for name, _ in model.named_parameters() if not name.startswith(prefix))
-
-
 def check_attention(name: str | Path, config: Any, *, causal: bool = False) -> None:
     """Raise InputError for a config that asks for attention that is not computed, or (unless `causal`) not meant."""
     kind = getattr(config, "position_embedding_type", None)
@@ -64,18 +58,18 @@ def check_attention(name: str | Path, config: Any, *, causal: bool = False) -> N
 
 
 def position_limit(config: Any) -> int | None:
-    """The most tokens that the model has positions for; None where its positions are relative (T5, DeBERTa-v3).
-
-    Those of RoBERTa and its relatives start after the padding index.
-    """
+    """The most tokens that the model has positions for; None where its positions are relative (T5, DeBERTa-v3)."""
     if config.is_encoder_decoder or not getattr(config, "position_biased_input", True):
         return None
     limit = getattr(config, "max_position_embeddings", None)
-    if limit is not None and limit < 0:  # XLNet's way of saying that there is none
+    if limit is None or limit < 0:  # below 0: XLNet's way of saying that there is none
         return None
-    if limit is not None and config.model_type in OFFSET_POSITIONS:
-        return int(limit) - config.pad_token_id - 1
-    return limit
+    return int(limit) - first_position(config)
+
+
+def first_position(config: Any) -> int:
+    """The position of a text's first token: RoBERTa and its relatives count from the one after the padding's number."""
+    return int(config.pad_token_id) + 1 if config.model_type in OFFSET_POSITIONS else 0
 
 
 def _without_pooler(model: Any, missing: list[str]) -> list[str]:

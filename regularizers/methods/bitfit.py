@@ -27,7 +27,7 @@ class BitFit(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Freeze the rest; returns the biases that train. Raises SkipTrial for a model without biases."""
-        body = {name: p for name, p in context.parameters().items() if name not in context.head}
+        body = context.pretrained()
         biases = [name for name in body if name.rsplit(".", 1)[-1] == "bias"]
         if not biases:
             family = getattr(getattr(context.model, "config", None), "model_type", "this one")

@@ -61,7 +61,7 @@ class ChildTuning(Regularizer):
         if self.variant == "F":
             return
         samples = [{k: v[at] for k, v in batch.items()} for batch in batches for at in range(len(batch["labels"]))]
-        body = {name: p for name, p in context.parameters().items() if name not in context.head}
+        body = context.pretrained()
         dtype = next(iter(body.values())).dtype
         scores = empirical_fisher(context.model, samples, lambda _, batch: context.compute(batch).loss, dtype=dtype)
         self.masks = top_share({name: scores[name] for name in body}, self.p)

@@ -52,7 +52,7 @@ class EWC(Regularizer):
     def attach(self, context: Context) -> list[str]:
         """Pair every weight with its w_pre and its F; returns the names of those that have both."""
         prefix, values = base_prefix(context.model), context.scores(self.fisher, "ewc").values
-        parameters = {n: p for n, p in context.parameters().items() if n not in context.head}
+        parameters = context.pretrained()
         names = [name for name in parameters if name.removeprefix(prefix) in values]
         if not names:
             raise SkipTrial(f"ewc finds no weight of this model among the scores of {self.fisher}")

@@ -32,12 +32,11 @@ class LPFT(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Returns what waits."""
-        return [name for name in context.parameters() if name not in context.head]
+        return list(context.pretrained())
 
     def gradients(self, backward: Step, context: Context) -> None:
         """In the first part, take the body's gradients away."""
         backward()
         if context.training.step < self.share * context.training.steps:
-            for name, parameter in context.parameters().items():
-                if name not in context.head:
-                    parameter.grad = None
+            for parameter in context.pretrained().values():
+                parameter.grad = None

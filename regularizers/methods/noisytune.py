@@ -40,8 +40,8 @@ class NoisyTune(Regularizer):
     def attach(self, context: Context) -> list[str]:
         """Add the noise; returns the parameters that got some."""
         shaken_names = []
-        for name, weight in context.parameters().items():
-            if name not in context.head and weight.numel() > 1:
+        for name, weight in context.pretrained().items():
+            if weight.numel() > 1:
                 uniform = torch.rand(weight.shape, dtype=weight.dtype, generator=context.generator)
                 weight.copy_(shaken(weight, uniform.to(weight.device), self.strength))
                 shaken_names.append(name)

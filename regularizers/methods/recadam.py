@@ -60,14 +60,13 @@ class RecAdam(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Returns the parameters that are pulled."""
-        return [name for name in context.parameters() if name not in context.head]
+        return list(context.pretrained())
 
     def update(self, apply: Step, context: Context) -> None:
         """Shorten the move that the rest of the sum makes, then pull."""
-        weights = {p: name for name, p in context.parameters().items() if name not in context.head}
+        weights = {p: name for name, p in context.pretrained().items()}
         before = {name: p.detach().clone() for p, name in weights.items()}
         apply()
-        assert context.training.optimizer is not None
         s = annealed(context.training.step + 1, self.k, self.t0 * context.training.steps)
         for group in context.training.optimizer.param_groups:
             pull = min(1.0, float(group["lr"]) * self.gamma * (1 - s))

@@ -52,11 +52,11 @@ class SPD(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Returns the parameters that are decayed."""
-        return [name for name in context.parameters() if name not in context.head]
+        return list(context.pretrained())
 
     def update(self, apply: Step, context: Context) -> None:
         """Note where the gradient points, step, and take back."""
-        weights = {name: p for name, p in context.parameters().items() if name not in context.head}
+        weights = context.pretrained()
         targets = {name: context.initial[name].to(p) for name, p in weights.items()}
         before = {name: p.detach().clone() for name, p in weights.items() if p.grad is not None}
         doubtful = {name: points_back(weights[name], targets[name]) for name in before}

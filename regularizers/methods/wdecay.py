@@ -106,7 +106,6 @@ class WeightDecay(Regularizer):
 
     def _by_rate(self, context: Context) -> dict[float, list[int]]:
         """Positions of the decayed parameters by the learning rate that the optimizer gives them now."""
-        assert context.training.optimizer is not None
         at = {id(weight): i for i, weight in enumerate(self._weights)}
         rates: dict[float, list[int]] = {}
         for group in context.training.optimizer.param_groups:

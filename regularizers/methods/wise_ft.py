@@ -42,7 +42,7 @@ class WiseFT(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Returns what is interpolated."""
-        return [name for name in context.parameters() if name not in context.head]
+        return list(context.pretrained())
 
     def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
         """The model carries the interpolated weights, frozen ones included: another term may have changed them."""

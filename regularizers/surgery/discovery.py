@@ -7,6 +7,7 @@ and `fed` say (`regularizers.surgery.site_tables`). Nothing is planted: a model 
 """
 
 import copy
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -89,7 +90,7 @@ def discover(model: Any, head: frozenset[str] = frozenset()) -> Sites:
         acting = [site for site in candidates if _acts(watched, site)]
         mixed = _mixed(watched, acting, head)
         kept = [site for site in acting if site.owner is None or _takes_noise(watched, site)]
-        own = [_with_rate(site, float(getattr(rates[site.module], site.attribute))) for site in kept]
+        own = [dataclasses.replace(site, rate=float(getattr(rates[site.module], site.attribute))) for site in kept]
     return Sites(model.config.model_type, tuple(own), mixed, adapted=mixed.pop("all"))
 
 
@@ -128,10 +129,6 @@ def _before(model: nn.Module, name: str) -> tuple[str, ...]:
         if found:
             return found
     return ()
-
-
-def _with_rate(site: Site, rate: float) -> Site:
-    return Site(site.name, site.module, site.kind, site.parameters, rate, site.attribute, site.owner)
 
 
 @torch.no_grad()

@@ -30,6 +30,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 from fisher.common.errors import InputError
+from fisher.pretraining.fit import first_position
 from regularizers.context import Batch, host_mask
 from regularizers.context import forward as stock
 from regularizers.surgery import noise
@@ -95,7 +96,7 @@ def packed(model: Any, batch: Batch) -> Tensor:
     rows: dict[str, Tensor] = {
         name: batch[name].flatten()[token].unsqueeze(0) for name in ("input_ids", "token_type_ids") if name in batch
     }
-    rows["position_ids"] = positions.unsqueeze(0) + packing.first_position(model.config)
+    rows["position_ids"] = positions.unsqueeze(0) + first_position(model.config)
     where = {"sequence_lengths": tuple(lengths.tolist()), "sequence_offsets": offsets.int()}
     first = offsets[:-1]
     with last_layer_on(model, lambda hidden: hidden[:, first]) if packing.trims else nullcontext():

@@ -18,44 +18,32 @@ NUMBER = re.compile(r"(?:^|\.)(\d+)(?=\.)")
 EMBEDDING = re.compile(r"embed|^(shared|wte|wpe)\.")
 
 
-def layer_number(name: str) -> int | None:
-    """The first number in a dotted name: 3 for `encoder.layer.3.output.dense.weight`."""
-    match = NUMBER.search(name)
-    return None if match is None else int(match[1])
-
-
 def stages(context: Context) -> tuple[dict[str, int], int]:
     """Stage of every parameter by name, and the top stage (layers + 1). Raises SkipTrial for a model without layers."""
-    _refuse_shared(context.model)
-    prefix, names = base_prefix(context.model), [name for name, _ in context.model.named_parameters()]
-    inside = {n: n.removeprefix(prefix) for n in names if n not in context.head and n.startswith(prefix)}
-    numbers = {name: layer_number(base) for name, base in inside.items()}
-    layers = sorted({number for number in numbers.values() if number is not None})
-    if not layers:
-        raise SkipTrial("the model must have numbered layers, got none in the names of its parameters")
-    of_layer = {number: at for at, number in enumerate(layers, start=1)}
-    top = len(layers) + 1
-
-    def stage(name: str) -> int:
-        number = numbers.get(name)
-        if number is not None:
-            return of_layer[number]
-        return 0 if name in inside and EMBEDDING.search(inside[name]) else top
-
-    return {name: stage(name) for name in names}, top
+    inside = _body_names(context)
+    numbers = {name: int(match[1]) for name, base in inside.items() if (match := NUMBER.search(base))}
+    of_layer = {number: at for at, number in enumerate(sorted(set(numbers.values())), start=1)}
+    top = len(of_layer) + 1
+    found = {name: 0 if EMBEDDING.search(base) else top for name, base in inside.items()}
+    found |= {name: of_layer[number] for name, number in numbers.items()}
+    return {name: found.get(name, top) for name, _ in context.model.named_parameters()}, top
 
 
 def layer_modules(context: Context) -> list[str]:
     """Qualified names of the layers, in the model's order: `bert.encoder.layer.0`, ..."""
+    prefix = base_prefix(context.model)
+    matches = [match for base in _body_names(context).values() if (match := NUMBER.search(base))]
+    return list(dict.fromkeys(prefix + match.string[: match.end()] for match in matches))
+
+
+def _body_names(context: Context) -> dict[str, str]:
+    """The body's parameters with their names in the base model. Raises SkipTrial where no layer has a number."""
     _refuse_shared(context.model)
-    prefix, found = base_prefix(context.model), {}
-    for name, _ in context.model.named_parameters():
-        match = NUMBER.search(name, len(prefix))
-        if match is not None and name.startswith(prefix) and name not in context.head:
-            found[name[: match.end()]] = True
-    if not found:
+    prefix, names = base_prefix(context.model), [name for name, _ in context.model.named_parameters()]
+    inside = {n: n.removeprefix(prefix) for n in names if n not in context.head and n.startswith(prefix)}
+    if not any(map(NUMBER.search, inside.values())):
         raise SkipTrial("the model must have numbered layers, got none in the names of its parameters")
-    return list(found)
+    return inside
 
 
 def _refuse_shared(model: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""What packing needs of a family: where positions begin, which token the head reads, and the head itself."""
+"""What packing needs of a family: which token the head reads, and the head itself."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,16 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-
-def from_zero(config: Any) -> int:
-    """Positions count from 0."""
-    return 0
-
-
-def after_padding(config: Any) -> int:
-    """RoBERTa's positions count from the one after the padding token's number."""
-    return int(config.pad_token_id) + 1
 
 
 def first_token(model: Any, states: Tensor, first: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
@@ -70,7 +60,6 @@ class Packing:
 
     head: Callable[[Any, Tensor], Tensor]
     read: Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor] = first_token
-    first_position: Callable[[Any], int] = from_zero
     trims: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     pool: Callable[[Any, Tensor], Tensor] = as_read
@@ -106,14 +95,13 @@ def score_head(model: Any, states: Tensor) -> Tensor:
     return model.score(states[:, 0])
 
 
-ROBERTA = Packing(classifier_head, first_position=after_padding, trims=True)
+TRIMMED = Packing(classifier_head, trims=True)
 DECODER = Packing(score_head, last_token, options={"use_cache": False})
 PACKINGS: dict[str, Packing] = {
     "bert": Packing(pooler_head, trims=True, pool=bert_pooler),
-    "electra": Packing(classifier_head, trims=True),
     "distilbert": Packing(distilbert_head),
     "modernbert": Packing(modernbert_head, first_or_mean),
-    **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "data2vec-text"), ROBERTA),
+    **dict.fromkeys(("electra", "roberta", "xlm-roberta", "camembert", "data2vec-text"), TRIMMED),
     "eurobert": Packing(affine_head, eurobert_features),
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "smollm3"), DECODER),
     **dict.fromkeys(("gpt2", "gpt_neox", "opt"), DECODER),

@@ -57,6 +57,12 @@ def base_prefix(model: nn.Module) -> str:
     return f"{prefix}." if prefix and hasattr(model, prefix) else ""
 
 
+def head_of(model: nn.Module) -> frozenset[str]:
+    """The parameters outside the base model: the classifier with whatever layers it has; none for a bare base model."""
+    prefix = base_prefix(model)
+    return frozenset(name for name, _ in model.named_parameters() if not name.startswith(prefix))
+
+
 def find_sites(model: nn.Module, head: frozenset[str] = frozenset()) -> Sites:
     """The sites of a transformers model by its family's table; none, and why, where that does not exist or fit.
 
@@ -74,7 +80,11 @@ def find_sites(model: nn.Module, head: frozenset[str] = frozenset()) -> Sites:
     modules = dict(model.named_modules())
     classifier = "ForSequenceClassification" in type(model).__name__  # other heads have the dropouts they have
     head_modules = [module for module in family.head if classifier or (prefix and module in modules)]
-    sites += [_head_site(module, len(family.head), name, model) for module in head_modules]
+    single = len(family.head) == 1
+    sites += [
+        Site("head" if single else f"head.{module}", module, "head", (), _rate(model, module, "p", name))
+        for module in head_modules
+    ]
     expected = [(layer, of) for layer, of in _layers(family, config) if classifier or not layer.startswith("pooler")]
     layers = [(prefix + layer, readings) for layer, readings in expected]  # heads on tokens read no pooler
     for layer, _ in layers:
@@ -128,11 +138,6 @@ def _planted_site(row: Row, i: int, prefix: str, family: str, model: nn.Module, 
     if row.own and module not in modules:
         rate = _rate(model, prefix + holder, attribute, family)
     return Site(row.site.format(i=i), module, row.kind, parameters, rate, planted=row.planted, ours=not row.own)
-
-
-def _head_site(module: str, count: int, family: str, model: nn.Module) -> Site:
-    name = "head" if count == 1 else f"head.{module}"
-    return Site(name, module, "head", (), _rate(model, module, "p", family))
 
 
 def _rate(model: nn.Module, module: str, attribute: str, family: str) -> float:

@@ -48,7 +48,6 @@ def resume(subject: Subject) -> str:
 
 def _snapshots(trial: Trial) -> Snapshots:
     """What saves a trial whose first step is yet to come, with a schedule of one rate."""
-    assert trial.context.training.optimizer is not None
     return Snapshots(trial.bound, LambdaLR(trial.context.training.optimizer, lambda step: 1.0), History())
 
 

@@ -35,7 +35,6 @@ def decay(subject: Subject) -> str:
 def _pull(trial: Trial, lr: float) -> dict[str, Tensor]:
     """What one update with gradient 0 adds to every parameter; the weights are put back."""
     optimizer, start = trial.context.training.optimizer, trial.weights()
-    assert optimizer is not None
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr"] / 1e-3 if lr else 0.0
     _zero_gradients(trial)

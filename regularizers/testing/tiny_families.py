@@ -6,7 +6,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from fisher.pretraining.fit import head_names
+from regularizers.surgery.sites import head_of
 
 SPECIAL = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
 SMALL = {
@@ -96,7 +96,7 @@ def tiny_family(
             parameter.normal_(0.0, 0.3, generator=generator)
             if "norm" in name.lower() and name.endswith("weight"):
                 parameter.add_(1.0)
-    return model, head_names(model)
+    return model, head_of(model)
 
 
 def family_batch() -> dict[str, Tensor]:

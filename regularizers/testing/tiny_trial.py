@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from fisher.pretraining.fit import head_names
 from fisher.scores import Scores
 from regularizers.context import Batch, Context, Output, Training
 from regularizers.loop import Recipe, make_optimizer, step
 from regularizers.strategy import Strategy
 from regularizers.surgery.forward import prepare
-from regularizers.surgery.sites import base_prefix
+from regularizers.surgery.sites import base_prefix, head_of
 from regularizers.testing.tiny_families import SPECIAL
 
 CLASSES = 3
@@ -57,12 +56,8 @@ class SingleProcessAccelerator:
     num_processes = 1
     process_index = 0
 
-    def __init__(self) -> None:
-        self.backwards = 0
-
     def backward(self, loss: Tensor) -> None:
-        """Add to the gradients, and count."""
-        self.backwards += 1
+        """Add to the gradients."""
         loss.backward()
 
 
@@ -99,7 +94,7 @@ def tiny_model(
     """A classifier of width 16; `body` and `head` seed their weights, one output is a regression head."""
     model = copy.deepcopy(_template(family, outputs, attention, layers))
     generators = {False: torch.Generator().manual_seed(body), True: torch.Generator().manual_seed(head)}
-    outside = head_names(model)
+    outside = head_of(model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             scale = 0.3 if parameter.dim() > 1 else 0.1
@@ -128,7 +123,7 @@ def make_batch(seed: int, outputs: int = CLASSES, size: int = SIZE) -> Batch:
 
 def example_scores(model: nn.Module, strategy: Strategy) -> dict[str, Scores]:
     """Made-up Fisher scores for every source that the strategy names: positive, different for every entry."""
-    generator, prefix, head = torch.Generator().manual_seed(77), base_prefix(model), head_names(model)
+    generator, prefix, head = torch.Generator().manual_seed(77), base_prefix(model), head_of(model)
     values = {
         name.removeprefix(prefix): torch.rand(p.shape, generator=generator)
         for name, p in model.named_parameters()
@@ -174,7 +169,7 @@ class Trial:
         torch.manual_seed(default)
         self.context = Context(
             self.model,
-            head_names(self.model),
+            head_of(self.model),
             torch.Generator().manual_seed(noise),
             fisher=example_scores(self.model, strategy) if fisher is None else fisher,
             examples=SIZE * STEPS,

@@ -4,11 +4,10 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, FunnelConfig, XLNetConfig
 
-from fisher.pretraining.fit import head_names
 from regularizers.base import Context
 from regularizers.strategy import parse
 from regularizers.surgery.discovery import discover, listing
-from regularizers.surgery.sites import find_sites, set_rate
+from regularizers.surgery.sites import find_sites, head_of, set_rate
 from regularizers.testing.tiny_families import tiny_family
 
 WITHOUT_SITES_OF_OURS = ["bert", "roberta", "distilbert", "deberta-v2", "deberta", "mpnet", "gpt2", "gpt_neox", "t5"]
@@ -48,7 +47,7 @@ def test_an_attention_that_takes_no_noise_has_no_attention_site():
 
 
 def test_a_family_without_a_table_is_listed_and_trains(xlnet):
-    head = head_names(xlnet)
+    head = head_of(xlnet)
     sites = discover(xlnet, head)
     line = listing(sites)
     assert line.startswith(
@@ -69,4 +68,4 @@ def test_a_model_without_an_end_token_is_watched_as_well():
     config = FunnelConfig(d_head=4, block_sizes=[1, 1], **SMALL)
     with torch.random.fork_rng(devices=[]):
         model = AutoModelForSequenceClassification.from_config(config)
-    assert discover(model, head_names(model)).dropouts
+    assert discover(model, head_of(model)).dropouts
