@@ -1,33 +1,28 @@
-"""The checks of `leaderboard.verify`: each looks at all trials and yields what is wrong, one sentence each."""
+"""The checks of `leaderboard.verify`: what is wrong between trials, one sentence each, next to what is within one."""
 
 import json
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.record_audit import SOFTWARE, TrialSummary
+from leaderboard.record_audit import SOFTWARE, Finding, TrialSummary
 from leaderboard.records.grouping import run_name
 from leaderboard.records.plan import Plan, expected, place_of
 from leaderboard.records.schema import ERRORS, RESULTS
 from leaderboard.render.text import percent, ranges
 
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check found: a `problem`, or a note that a reader should know."""
-
-    check: str
-    text: str
-    problem: bool = True
+CHECKS = ("duplicates", "scores", "seeds", "splits", "pairing", "completeness", "strategies", "versions")
+PAIRED = {"head": "initial head", "batches": "order of batches", "examples": "number of predictions"}
 
 
-def _own(check: str) -> Callable[[Sequence[TrialSummary]], Iterator[Finding]]:
-    def faults(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
-        for item in trials:
-            yield from (Finding(check, f"{item.name}: {text}") for name, text in item.own if name == check)
-
-    return faults
+def audit(trials: Sequence[TrialSummary], plan: Plan) -> Iterator[Finding]:
+    """Yield what is wrong within the trials, between them, and between them and what was planned."""
+    for item in trials:
+        yield from item.own
+    for check in (duplicates, seeds, splits, pairing, completeness, strategies, versions):
+        yield from check(trials)
+    yield from unrecorded(trials, plan)
 
 
 def _groups(trials: Iterable[TrialSummary], key: Callable[[TrialSummary], Any]) -> dict[Any, list[TrialSummary]]:
@@ -37,11 +32,15 @@ def _groups(trials: Iterable[TrialSummary], key: Callable[[TrialSummary], Any]) 
     return groups
 
 
-def _odd_ones(group: Sequence[TrialSummary], value: Callable[[TrialSummary], Any]) -> list[str]:
-    """Return the trials whose value is not the one that most of the group have."""
-    counts = Counter(map(value, group))
-    usual = max(counts, key=lambda key: (counts[key], str(key)))
-    return [item.name for item in group if value(item) != usual]
+def _odd_ones(
+    trials: Iterable[TrialSummary], key: Callable[[TrialSummary], Any], value: Callable[[TrialSummary], Any]
+) -> Iterator[tuple[list[TrialSummary], list[str]]]:
+    """Yield every group of trials in which some have another value than most, and the names of these."""
+    for group in _groups(trials, key).values():
+        counts = Counter(map(value, group))
+        usual = max(counts, key=lambda key: (counts[key], str(key)))
+        if len(counts) > 1:
+            yield group, [item.name for item in group if value(item) != usual]
 
 
 def duplicates(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
@@ -52,8 +51,7 @@ def duplicates(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
 
 
 def seeds(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
-    """Seeds follow from the restart's number, and restart r trains on split r mod N."""
-    yield from _own("seeds")(trials)
+    """Restart r trains on split r mod N."""
     for group in _groups(trials, lambda item: item.cell).values():
         count = 1 + max(item.config["split_seed"] for item in group)
         wrong = [item.name for item in group if item.config["split_seed"] != item.config["restart"] % count]
@@ -64,7 +62,6 @@ def seeds(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
 
 def splits(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
     """A split and a dev set are those of the task, whoever trains on them."""
-    yield from _own("splits")(trials)
     yield from _same(trials, _train_place, "split_hash", "another split")
     yield from _same(trials, _train_place, "train_hash", "other training texts (or names none)")
     yield from _same(trials, _dev_place, "dev_hash", "another dev set")
@@ -83,10 +80,8 @@ def _train_place(item: TrialSummary) -> tuple[Any, ...]:
 def _same(
     trials: Sequence[TrialSummary], key: Callable[[TrialSummary], Any], field: str, what: str
 ) -> Iterator[Finding]:
-    for group in _groups(trials, key).values():
-        wrong = _odd_ones(group, lambda item: item.config.get(field))
-        if wrong:
-            yield Finding("splits", f"{group[0].where}: {_some(wrong)} used {what} than the others there")
+    for group, wrong in _odd_ones(trials, key, lambda item: item.config.get(field)):
+        yield Finding("splits", f"{group[0].where}: {_some(wrong)} used {what} than the others there")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -95,15 +90,12 @@ def _some(names: Sequence[str]) -> str:
 
 def pairing(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
     """Strategies of one restart start from one head, see one order of batches and predict the same dev set."""
-    values = {"initial head": "head", "order of batches": "batches", "number of predictions": "examples"}
     done = [item for item in trials if item.status in RESULTS]
-    for group in _groups(done, lambda item: item.start).values():
-        for what, field in values.items():
-            kept = [item for item in group if field != "examples" or item.examples]
-            wrong = _odd_ones(kept, lambda item, field=field: getattr(item, field)) if kept else []  # type: ignore[misc]
-            if wrong:
-                text = f"restart {group[0].config['restart']}: {_some(wrong)} has another {what} than the others"
-                yield Finding("pairing", f"{group[0].where}, {text}")
+    for field, what in PAIRED.items():
+        known = [item for item in done if field != "examples" or item.examples]
+        for group, wrong in _odd_ones(known, lambda item: item.start, operator.attrgetter(field)):
+            text = f"restart {group[0].config['restart']}: {_some(wrong)} has another {what} than the others"
+            yield Finding("pairing", f"{group[0].where}, {text}")
     yield from _equal_heads(done)
 
 
@@ -150,8 +142,7 @@ def _lacking(own: Sequence[TrialSummary], group: Sequence[TrialSummary]) -> Iter
 
 def unrecorded(trials: Iterable[TrialSummary], plan: Plan) -> Iterator[Finding]:
     """A strategy that was planned in a cell has a record there."""
-    known = {place_of(item.config) for item in trials} if plan else set()
-    for place in sorted(plan.keys() - known):
+    for place in sorted(plan.keys() - {place_of(item.config) for item in trials}):
         model, _, protocol, task, fraction, strategy = place
         fields = json.loads(protocol)
         name = fields.get("name", "") if isinstance(fields, dict) else ""
@@ -164,8 +155,7 @@ def _restarts(numbers: list[int]) -> str:
 
 
 def strategies(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
-    """A record's code and what acted are those of its strategy; equal runs under two names are worth a look."""
-    yield from _own("strategies")(trials)
+    """Equal runs under two names are worth a look."""
     done = [item for item in trials if item.trace]
     for group in _groups(done, lambda item: (item.unit, item.trace)).values():
         names = sorted({item.config["strategy"] for item in group})
@@ -186,15 +176,3 @@ def versions(trials: Sequence[TrialSummary]) -> Iterator[Finding]:
     dirty = [item.name for item in trials if item.dirty]
     if dirty:
         yield Finding("versions", f"run from a checkout with changes of its own: {_some(dirty)}", problem=False)
-
-
-CHECKS: dict[str, Callable[[Sequence[TrialSummary]], Iterator[Finding]]] = {
-    "duplicates": duplicates,
-    "scores": _own("scores"),
-    "seeds": seeds,
-    "splits": splits,
-    "pairing": pairing,
-    "completeness": completeness,
-    "strategies": strategies,
-    "versions": versions,
-}

@@ -27,7 +27,7 @@ from leaderboard.records.labels import read_labels
 from leaderboard.records.methods import read_methods
 from leaderboard.records.plan import PlanKey, place_of, read_plan
 from leaderboard.records.schema import Record, RecordError
-from leaderboard.records.store import stream_records
+from leaderboard.records.store import good_records
 from leaderboard.verify import report, verify
 
 BOARD, PAGE = Path("leaderboard/published"), Path("LEADERBOARD.md")
@@ -60,17 +60,17 @@ def merge(
     old = [board / NAME] if (board / NAME).is_file() else []
     given = [*old, *map(Path, submissions)]
     require(given, f"{escape(str(board))} holds no {NAME} yet; name what to merge into it")
-    before = sum(1 for _ in _usable(old))
-    places, sets = set[PlanKey](), set[str]()
-    archive = pack(_noted(given, places, sets))
+    places, sets, problems = set[PlanKey](), set[str](), list[RecordError]()
+    before = sum(1 for _ in good_records(old, problems))
+    archive = pack(_noted(good_records(given, problems), places, sets))
     require(
         len(archive) <= MAX_BOARD, f"a board must not exceed {MAX_BOARD} bytes", len(archive), "publish fewer restarts"
     )
     folders = [board, *given]
     (methods, faults), (plan, others) = read_methods(folders), read_plan(folders)
     labels, wrong = read_labels(path for path in folders if not is_run(path))
-    if faults or others or wrong:
-        raise [*faults, *others, *wrong][0]
+    if unusable := [*problems, *faults, *others, *wrong]:
+        raise unusable[0]
     plan = {place: count for place, count in plan.items() if place in places}
     labels = {name: values for name, values in labels.items() if name in sets}
     with tempfile.TemporaryDirectory() as folder:
@@ -83,19 +83,12 @@ def merge(
     return before, after, None
 
 
-def _noted(given: Iterable[Path], places: set[PlanKey], sets: set[str]) -> Iterator[Record]:
-    """Yield the records as they may be published; note what restarts can be planned for, and their dev sets."""
-    for record in _usable(given):
+def _noted(records: Iterable[Record], places: set[PlanKey], sets: set[str]) -> Iterator[Record]:
+    """Yield records as they may be published; note what restarts can be planned for, and their dev sets."""
+    for record in records:
         places.add(place_of(record["config"]))
         sets.add(record["config"]["dev_hash"])
         yield portable(record)
-
-
-def _usable(given: Iterable[Path]) -> Iterator[Record]:
-    for item in stream_records(given, none_empty=True):
-        if isinstance(item, RecordError):
-            raise item
-        yield item
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -22,8 +22,17 @@ _TERM = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|\s\+\s')
 
 
 @dataclass(frozen=True)
+class Finding:
+    """What a check found: a `problem`, or a note that a reader should know."""
+
+    check: str
+    text: str
+    problem: bool = True
+
+
+@dataclass(frozen=True)
 class TrialSummary:
-    """What the checks need of a record; `own` holds what is wrong within it, by check."""
+    """What the checks need of a record; `own` holds what is wrong within it."""
 
     name: str
     status: str
@@ -35,8 +44,8 @@ class TrialSummary:
     software: tuple[str, ...]
     dirty: bool
     outcome: str
-    own: tuple[tuple[str, str], ...]
-    planned: int = 0  # restarts of its strategy in its cell, 0 where no plan says
+    own: tuple[Finding, ...]
+    planned: int  # restarts of its strategy in its cell, 0 where no plan says
 
     @property
     def cell(self) -> tuple[str, ...]:
@@ -62,7 +71,7 @@ class TrialSummary:
         return f"{c['task']} {percent(c['fraction'])}, {c['model']}, {c['protocol']['name']}"
 
 
-def summarize(record: Record, plan: Plan | None = None) -> TrialSummary:
+def summarize(record: Record, plan: Plan) -> TrialSummary:
     """Return the summary of a record, with what is wrong within the record itself."""
     config, result, environment = record["config"], record["result"], record["environment"]
     hashes = result.get("hashes")
@@ -87,8 +96,8 @@ def summarize(record: Record, plan: Plan | None = None) -> TrialSummary:
         software=tuple(str(environment.get(key, "unknown")) for key in SOFTWARE),
         dirty=isinstance(git, dict) and bool(git.get("dirty")),
         outcome=canonical([result["score"], result["failed"], predictions]) if is_result(record) else "",
-        own=tuple(own),
-        planned=plan.get(place_of(config), 0) if plan else 0,
+        own=tuple(Finding(check, f"{record['id']}: {text}") for check, text in own),
+        planned=plan.get(place_of(config), 0),
     )
 
 

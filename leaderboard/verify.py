@@ -15,18 +15,18 @@ exit codes: 0 no problem; 1 at least one; 2 the request was wrong
 
 import argparse
 import csv
+import io
 import math
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fisher.common.command import Command
 from fisher.common.errors import InputError
 from fisher.common.text import escape
-from leaderboard.audit import CHECKS, Finding, unrecorded
-from leaderboard.build import build
-from leaderboard.record_audit import TrialSummary, summarize
-from leaderboard.records.plan import Plan, read_plan
+from leaderboard.audit import CHECKS, audit
+from leaderboard.build import load
+from leaderboard.record_audit import Finding, TrialSummary, summarize
+from leaderboard.records.plan import read_plan
 from leaderboard.records.schema import Record, RecordError
 from leaderboard.records.store import good_records, none_found
 
@@ -67,40 +67,40 @@ def verify(
     findings += [Finding("records", str(problem)) for problem in problems]
     if not trials and not findings:
         raise none_found(given)
-    findings += check(trials, plan, allow_incomplete=allow_incomplete)
-    findings += [Finding("tables", text) for path in given for text in disagreements(path, build)]
-    return sorted(findings, key=lambda finding: not finding.problem), len(trials)
-
-
-def check(
-    trials: Sequence[TrialSummary], plan: Plan | None = None, *, allow_incomplete: bool = False
-) -> Iterator[Finding]:
-    """Yield what the checks find in trials, each of which came from a readable record."""
-    found = [finding for function in CHECKS.values() for finding in function(trials)]
-    for finding in [*found, *unrecorded(trials, plan or {})]:
+    for finding in audit(trials, plan):
         lenient = allow_incomplete and finding.check == "completeness"
-        yield Finding(finding.check, finding.text, finding.problem and not lenient)
+        findings.append(Finding(finding.check, finding.text, finding.problem and not lenient))
+    findings += [Finding("tables", text) for path in given for text in disagreements(path, remade)]
+    return sorted(findings, key=lambda finding: not finding.problem), len(trials)
 
 
 # --- a table next to the records --------------------------------------------------------------------------------------
 
 
-def disagreements(folder: Path, build: Callable[..., str]) -> Iterator[str]:
-    """Yield in what `leaderboard.csv` in `folder` differs from a table made anew of the records there.
+def remade(folder: Path) -> str:
+    """Return the table that the records in a folder make. Raises InputError where there are none."""
+    from leaderboard.render.csv import csv as table_of  # here, not above: --help must not wait for numerical libraries
+    from leaderboard.tables.sections import sections
 
-    Nothing where there is no such file. `build(results, output)` makes the table.
+    return table_of(sections(load([folder])[0]))
+
+
+def disagreements(folder: Path, remade: Callable[[Path], str]) -> Iterator[str]:
+    """Yield in what `leaderboard.csv` in `folder` differs from the table that `remade` makes of the records there.
+
+    Nothing where there is no such file.
     """
     path = folder / TABLE
     if not path.is_file():
         return
-    with tempfile.TemporaryDirectory() as made_there:
-        try:
-            build([folder], made_there)
-        except InputError:
-            return  # nothing to compare with, which is said elsewhere
-        given, made = _table(path), _table(Path(made_there) / TABLE)
     where = escape(str(path))
-    if given is None or made is None:
+    try:
+        made = _lines(remade(folder))
+    except InputError:
+        return  # nothing to compare with, which is said elsewhere
+    try:
+        given = _lines(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, csv.Error):
         yield f"{where} is no table of this tool; make it anew"
         return
     for key in sorted(given.keys() | made.keys()):
@@ -118,18 +118,13 @@ def _differences(given: Mapping[str, str] | None, made: Mapping[str, str] | None
     return f": {'; '.join(told)}" if wrong else ""
 
 
-def _table(path: Path) -> dict[tuple[str, ...], dict[str, str]] | None:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            lines = list(reader)
-        if not {*KEY, *VALUES} <= set(reader.fieldnames or ()):
-            return None
-        keys = [tuple(line.get(key) or "" for key in (*KEY, *ADDED)) for line in lines]
-        values = [{name: line[name] or "" for name in VALUES} for line in lines]
-        return dict(zip(keys, values, strict=True))
-    except (OSError, ValueError, csv.Error):
-        return None
+def _lines(table: str) -> dict[tuple[str, ...], dict[str, str]]:
+    """Return the values of each line of a table. Raises ValueError or csv.Error for anything else."""
+    reader = csv.DictReader(io.StringIO(table, newline=""))
+    lines = {tuple(line.get(key) or "" for key in (*KEY, *ADDED)): line for line in reader}
+    if not {*KEY, *VALUES} <= set(reader.fieldnames or ()):
+        raise ValueError
+    return {key: {name: line[name] or "" for name in VALUES} for key, line in lines.items()}
 
 
 def _equal(given: str, made: str) -> bool:

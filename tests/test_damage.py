@@ -190,11 +190,10 @@ def recount(folder: Path) -> tuple[bytes, Read]:
     rows = [",".join((*KEY, *VALUES)), *(",".join([*"mtfspwd", *"1234567"]) for _ in "ab")]
     whole = "\n".join(rows).encode()
 
-    def build(results: object, output: str) -> str:
-        Path(output, "leaderboard.csv").write_bytes(whole)
-        return ""
-
-    return whole, Read(lambda path: printable(list(disagreements(folder, build))), folder / "leaderboard.csv")
+    remade = whole.decode()
+    return whole, Read(
+        lambda path: printable(list(disagreements(folder, lambda _: remade))), folder / "leaderboard.csv"
+    )
 
 
 NOTE = {"kind": "empirical", "objective": "mlm", "reduction": "mean", "samples": 3, "seed": 0, "corpus_hash": "c"}

@@ -20,7 +20,8 @@ from benchmarks.trial.metrics import metric_name, scores
 from benchmarks.verification.retraining import Retrainer, sample
 from fisher.common.errors import InputError, require
 from fisher.seeds import derive
-from leaderboard.audit import CHECKS, Finding
+from leaderboard.audit import CHECKS
+from leaderboard.record_audit import Finding
 from leaderboard.records.labels import LABELS, read_labels
 from leaderboard.records.logits import decode_logits
 from leaderboard.records.schema import Record, is_result

@@ -17,7 +17,7 @@ from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources
 from benchmarks.trial.trial import execute
 from fisher.common.errors import InputError, require
-from leaderboard.audit import Finding
+from leaderboard.record_audit import Finding
 from leaderboard.records.schema import Record, is_result, shown
 
 MODEL = {  # fields of a config that the model must agree with

@@ -31,7 +31,7 @@ from leaderboard.build import build
 from leaderboard.export import pack
 from leaderboard.records.plan import encode_plan, read_plan
 from leaderboard.records.store import write_record
-from leaderboard.verify import disagreements
+from leaderboard.verify import disagreements, remade
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--tasks", "pocket-rte", "--fractions", "0.02", "--set", "epochs=1", "fisher_samples=3")
@@ -382,7 +382,7 @@ def test_after_a_narrower_request_the_table_still_has_all_records(
         assert f"{len(strategies)} trials: {len(strategies)} done, 0 left" in printed(
             main, *SMALL, "--strategies", *strategies, "--output", tmp_path
         )
-        assert list(disagreements(tmp_path, build)) == []
+        assert list(disagreements(tmp_path, remade)) == []
         assert MIX in (tmp_path / "leaderboard.csv").read_text()
     assert "Nothing left to run." in printed(main, *SMALL, "--strategies", "none", "--output", tmp_path, "--dry-run")
 
