@@ -17,7 +17,6 @@ exit codes: 0 every trial has a result; 1 some ended in an error or no model cam
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,14 +24,11 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import options, tracking
 from benchmarks.executors import variables
 from benchmarks.executors.data_parallel import processes
-from benchmarks.run import main as ordinary_run
 from benchmarks.run import warn
 from fisher.common.command import Command, Flags, add, number, several, switch
 from fisher.common.errors import InputError, require
 
 if TYPE_CHECKING:  # torch and transformers are loaded where a request is carried out, not for --help
-    from benchmarks.choosing.limit import Limit
-    from benchmarks.choosing.reading import OwnData
     from benchmarks.choosing.tournament import Tournament
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -95,45 +91,30 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the rows, run the tournament, say what to use, and keep the model."""
     variables.settle()
-    _check(args)
-    from rich.console import Console
-
-    from benchmarks.choosing.limit import Limit, in_words
-    from benchmarks.choosing.reading import Question, read_own, task_name
-
-    args.output = args.output or str(Path(options.DEFAULT_OUTPUT, task_name(args.file)))
-    question = Question(
-        args.file,
-        tuple(args.text),
-        args.label,
-        args.dev,
-        tuple(args.labels),
-        args.regression,
-        args.metric,
-        args.offline,
-        tuple(args.drop_rows),
-    )
-    own = read_own(question, Path(args.output))
-    console = Console(soft_wrap=True)
-    _say(console, *own.found, f"{len(own.data.train)} rows" + ("" if own.data.dev else ", a fifth of them to test on"))
-    warn(own.warnings)
-    limit = Limit(seconds=args.time) if args.trials is None else Limit(trials=args.trials)
-    tournament = _tournament(args, own, limit, console)
-    state, request, trial, workers = tournament.plan()
-    _say(console, *request.notes)
-    warn(warning for warning in request.warnings if warning not in own.warnings)
-    if args.dry_run:
-        _say(console, *in_words(tournament.families, limit, trial, workers))
-        return 0
-    return _play(tournament, own, state, console)
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Raise InputError for flags that do not go together, and under accelerate launch."""
     options.check(args)
     require(
         processes() <= 1, "regbench try must run without accelerate launch; it spreads its trials itself (--workers)"
     )
+    from rich.console import Console
+
+    from benchmarks.choosing.reading import read_own, task_name
+    from benchmarks.choosing.rounds import in_words
+    from benchmarks.choosing.tournament import Tournament
+
+    args.output = args.output or str(Path(options.DEFAULT_OUTPUT, task_name(args.file)))
+    own = read_own(args, Path(args.output))
+    console = Console(soft_wrap=True)
+    _say(console, *own.found, f"{len(own.data.train)} rows" + ("" if own.data.dev else ", a fifth of them to test on"))
+    warn(own.warnings)
+    tournament = Tournament(args, own, console)
+    state, request, trial, workers = tournament.plan()
+    _say(console, *request.notes)
+    warn(warning for warning in request.warnings if warning not in own.warnings)
+    if args.dry_run:
+        _say(console, *in_words(tournament.families, args, trial, workers))
+        return 0
+    tournament.run(state)
+    return _keep(tournament, console)
 
 
 def _say(console: Any, *lines: str) -> None:
@@ -141,67 +122,23 @@ def _say(console: Any, *lines: str) -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def _tournament(args: argparse.Namespace, own: OwnData, limit: Limit, console: Any) -> Tournament:
-    """The tournament that the command line asks for. Raises InputError for families and fields that do not exist."""
-    import dataclasses
-
-    from benchmarks.choosing.rules import PLAIN
-    from benchmarks.choosing.tournament import FAMILIES, Tournament, make_suite
-    from benchmarks.planning.suite_file import override
-    from benchmarks.tuning.families import read_family
-    from fisher.common.files import write_file
-    from regularizers.registry import load_plugins
-
-    load_plugins(args.plugin)
-    families = list(dict.fromkeys((PLAIN, *(str(read_family(text)) for text in args.families or FAMILIES))))
-    texts = [" ".join(" ".join(example.texts).split()) for example in own.data.train]
-    write_file(Path(args.output, "data", "texts.txt"), "\n".join(dict.fromkeys(texts)) + "\n")
-    suite = make_suite(args, own.data.task.name, not own.data.dev, families, len(set(texts)))
-    assert suite.tuning is not None
-    shared = dict(suite.tuning.shared)
-    default = dict(suite.tuning.default)
-    if args.lr:
-        low, high = args.lr
-        require(0 < low < high < math.inf, "--lr must be two rates with 0 < LOW < HIGH", f"{low:g} {high:g}")
-        shared["lr"] = {"low": low, "high": high, "scale": "log"}
-        default["lr"] = float(f"{(low * high) ** 0.5:.3g}")
-    if args.epochs:
-        shared["epochs"] = sorted(set(args.epochs))
-        default["epochs"] = sorted(args.epochs)[len(args.epochs) // 2]
-    for key in sorted(shared):
-        require(
-            not any(text.startswith(f"{key}=") for text in args.set),
-            f"--set must leave {key} alone, which is searched; use --{key}",
-        )
-    settings = dict(suite.settings)
-    if len(set(args.epochs or ())) == 1:  # given, not searched
-        settings["epochs"] = default["epochs"]
-        del shared["epochs"]
-    tuning = dataclasses.replace(suite.tuning, shared=shared, default=default)
-    suite = override(dataclasses.replace(suite, tuning=tuning, settings=settings), {}, args.set)
-    ordinary = ordinary_run.parser().parse_args([])
-    given = {"task_file": str(own.toml.resolve()), "tasks": [suite.name]}
-    return Tournament(argparse.Namespace(**{**vars(ordinary), **vars(args), **given}), suite, limit, console)
-
-
-def _play(tournament: Tournament, own: OwnData, state: Any, console: Any) -> int:
-    """Run the rounds; print and keep the answer, the page and the model."""
+def _keep(tournament: Tournament, console: Any) -> int:
+    """Print and keep the answer, the page and the model of a tournament that has ended."""
     from benchmarks.choosing.result import keep_answer, keep_model, keep_page
 
-    outcome = tournament.run(state)
-    keep_page(tournament.folder, outcome)
-    answer = keep_answer(tournament.folder, own.data, outcome)
-    _say(console, *answer.lines)
+    keep_page(tournament)
+    answer, lines = keep_answer(tournament)
+    _say(console, *lines)
     kept = ["answer.md", "index.html"]
     try:
-        keep_model(tournament.folder, own.data, outcome, answer)
+        keep_model(tournament, answer, lines)
         kept.append("model")
     except InputError as error:
         warn([f"there is no model: {error}"])
     _say(console, *(str(tournament.folder / name) for name in kept))
     _say(console, f"took {tournament.minutes():.1f} min")
-    tracking.report(outcome.request, console)
-    return 0 if outcome.complete and "model" in kept else 1
+    tracking.report(tournament.request, console)
+    return 0 if tournament.complete and "model" in kept else 1
 
 
 main = Command("regbench try", __doc__, add_flags, run, resumes=True)

@@ -39,18 +39,12 @@ Score = Callable[[Sequence[Any], Sequence[Any]], float]
 
 @dataclass(frozen=True)
 class Gain:
-    """A paired difference on the test part, with its standard error and its 95 % interval."""
+    """A paired difference on the test part, with its 95 % interval."""
 
     difference: float
-    error: float
     low: float
     high: float
     detectable: float  # the smallest true difference that is found with a power of 80 %
-
-    @property
-    def significant(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
 
     def rows_needed(self, rows: int, difference: float = 0.01) -> int:
         """Rows to be labelled in addition until such a difference is found, the variance falling as 1 / rows."""
@@ -75,11 +69,11 @@ def gain(differences: Sequence[float], *, shared: float, rows: float = 0.0) -> G
     values, count = np.asarray(differences, dtype=np.float64), len(differences)
     mean = float(values.mean())
     if count < 2 or np.ptp(values) == 0:
-        return Gain(mean, math.nan, -math.inf, math.inf, math.inf)
+        return Gain(mean, -math.inf, math.inf, math.inf)
     error = math.sqrt(float(values.var(ddof=1)) * (1 / count + shared) + rows)
     half = float(stdtrit(count - 1, 1 - ALPHA / 2))
     power = float(stdtrit(count - 1, POWER))
-    return Gain(mean, error, mean - half * error, mean + half * error, (half + power) * error)
+    return Gain(mean, mean - half * error, mean + half * error, (half + power) * error)
 
 
 def dev_variance(
@@ -104,27 +98,20 @@ def dev_variance(
 class Answer:
     """What to use: the family whose configuration is refitted, and how it compares with plain fine-tuning."""
 
-    family: str
     standing: Standing
     rival: str  # the best family but plain fine-tuning, empty where none is left
     gain: Gain | None  # of the rival over plain fine-tuning
-
-    @property
-    def strategy(self) -> str:
-        """The strategy to use."""
-        return strategy_of(self.standing)[0]
 
 
 def choose(found: Mapping[str, Standing], compare: Callable[[Standing, Standing], Gain]) -> Answer:
     """The family to use: the best by holdout, if the test part finds it better than plain fine-tuning."""
     plain = found[PLAIN]
     if len(found) < 2:
-        return Answer(PLAIN, plain, "", None)
+        return Answer(plain, "", None)
     [rival] = [found[family] for family in finalists(found) if family != PLAIN]
     difference = compare(rival, plain)
     better = rival.mean > plain.mean and difference.low > 0
-    chosen = rival if better else plain
-    return Answer(chosen.family, chosen, rival.family, difference)
+    return Answer(rival if better else plain, rival.family, difference)
 
 
 def sentences(
@@ -135,13 +122,13 @@ def sentences(
     floor: Sequence[str] = (),
 ) -> list[str]:
     """The answer in words; floor: what `next_to_floor` says."""
-    plain, lines = found[PLAIN], []
+    plain, family, lines = found[PLAIN], answer.standing.family, []
     strategy, fields = strategy_of(answer.standing)
     settings = ", ".join(f"{key} {value:g}".replace("e-0", "e-") for key, value in fields.items())
-    if answer.family != PLAIN and answer.gain is not None:
+    if family != PLAIN and answer.gain is not None:
         lines.append(f"Use `{strategy}` with {settings}.")
         lines.append(f"It gains {points(answer.gain)} over plain fine-tuning tuned with the same effort.")
-    elif sum(trial.failed for trial in plain.chosen) * 2 > len(plain.chosen):
+    elif plain.failed * 2 > len(plain.chosen):
         lines.append(
             "Nothing can be judged here: most runs of plain fine-tuning failed. Allow more epochs (--epochs) or other "
             "rates (--lr), or label more rows."
@@ -154,10 +141,9 @@ def sentences(
         why = few_fit(sum(trial.fit >= FITTED for trial in plain.chosen), len(plain.chosen))
         lines.append(trains_too_short(why, "allow more epochs (--epochs) or higher rates (--lr)"))
     lines += floor
-    for family in dict.fromkeys((answer.family, answer.rival, PLAIN)):
-        if family:
-            lines.append(failures(found[family]))
-    if answer.family != PLAIN:
+    named = [found[name] for name in dict.fromkeys((family, answer.rival, PLAIN)) if name]
+    lines += [f"`{strategy_of(one)[0]}` failed in {one.failed} of {len(one.chosen)} restarts." for one in named]
+    if family != PLAIN:
         lines.append(f"A training run takes {cost(answer.standing, plain)} plain fine-tuning's time.")
     if len(plain.trials) == 1:
         lines.append("Every family had one configuration only, its default; with more --time they are tuned.")
@@ -207,12 +193,6 @@ def points(difference: Gain) -> str:
     return f"{text} [95 % interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f}]"
 
 
-def failures(standing: Standing) -> str:
-    """How often the best configuration of a family failed."""
-    failed, count = sum(trial.failed for trial in standing.chosen), len(standing.chosen)
-    return f"`{strategy_of(standing)[0]}` failed in {failed} of {count} restarts."
-
-
 def cost(standing: Standing, plain: Standing) -> str:
     """The time of a training run next to plain fine-tuning's."""
     return f"{standing.seconds / max(plain.seconds, 1e-9):.1f} times"
@@ -235,12 +215,14 @@ def table(
         settings = " ".join(f"{key}={value:g}".replace("e-0", "e-") for key, value in fields.items())
         test = float(np.mean([trial.score for trial in standing.chosen]))
         gained = "" if standing.family == PLAIN else points(compare(standing, plain))
-        failed = f"{sum(trial.failed for trial in standing.chosen)} of {len(standing.chosen)}"
         cells = (
             f"`{standing.family}`",
             f"`{strategy}` {settings}".strip(),
             f"{100 * standing.mean:.1f}",
             f"{100 * test:.1f}",
+            gained,
+            f"{standing.failed} of {len(standing.chosen)}",
+            cost(standing, plain),
         )
-        lines.append("| " + " | ".join((*cells, gained, failed, cost(standing, plain))) + " |")
+        lines.append("| " + " | ".join(cells) + " |")
     return lines

@@ -39,14 +39,10 @@ class Results:
         from leaderboard.tables.sections import sections
 
         trials, _ = load([self.folder])
-        found: dict[tuple[str, float], tuple[float, str]] = {}
-        for section in sections(trials):
-            for cell in section.cells:
-                for row in cell.rows:
-                    key = cell.task, cell.fraction
-                    if row.mean == row.mean and row.mean > found.get(key, (float("-inf"), ""))[0]:
-                        found[key] = row.mean, row.strategy
-        return {key: strategy for key, (_, strategy) in found.items()}
+        rows = [(cell, row) for section in sections(trials) for cell in section.cells for row in cell.rows]
+        scored = [(cell, row) for cell, row in reversed(rows) if row.mean == row.mean]  # no NaN; of equals the first
+        ranked = sorted(scored, key=lambda one: one[1].mean)
+        return {(cell.task, cell.fraction): row.strategy for cell, row in ranked}
 
     def _repr_markdown_(self) -> str:
         return self.tables()

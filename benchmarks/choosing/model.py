@@ -11,13 +11,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from benchmarks.data.batches import Encoded, encode, evaluation_batches
-from benchmarks.data.sources import Example, TaskData
+from benchmarks.data.batches import collate, encode
+from benchmarks.data.sources import TaskData
 from benchmarks.predict import ABOUT
 from benchmarks.trial import failed_run
 from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.environment import isolated
-from benchmarks.trial.evaluation import Evaluation
 from benchmarks.trial.inputs import Inputs, Part, Resources
 from benchmarks.trial.tokenizer import load_tokenizer
 from benchmarks.trial.trial import Training, build
@@ -46,27 +45,22 @@ def fit_on_all(config: TrialConfig, resources: Resources, data: TaskData) -> Fit
     Raises InputError where it fails with all of `TRIES` seeds.
     """
     rows = tuple(dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev)))
+    tokenizer = load_tokenizer(resources.model)
+    everything = Part(rows, encode(rows, tokenizer, config.protocol.max_length))
+    inputs = Inputs(data.task, everything, Part((), []), everything, {})
     for seed in range(TRIES):
         own = dataclasses.replace(config, restart=seed, seeds=Seeds.of(seed, seed), tuning=None)
         with isolated(own.seeds.init):
-            training, inputs = _prepare(own, resources, data, rows)
+            training = build(own, resources, inputs)
             torch.manual_seed(own.seeds.noise)
             fit(training.strategy, training.order, training.recipe, accelerator=training.accelerator)
             score, failed = _judged(training, inputs, config.metric, seed)
             if not failed:
-                return Fitted(fold(training, inputs), load_tokenizer(resources.model), seed, score)
+                return Fitted(fold(training, inputs), tokenizer, seed, score)
     raise InputError(
         f"{config.strategy} failed on all rows with {TRIES} seeds: no score above a constant prediction's even on the "
         "rows it was fitted on; lower the learning rate, or label more rows"
     )
-
-
-def _prepare(
-    config: TrialConfig, resources: Resources, data: TaskData, rows: tuple[Example, ...]
-) -> tuple[Training, Inputs]:
-    everything = Part(rows, encode(rows, load_tokenizer(resources.model), config.protocol.max_length))
-    inputs = Inputs(data.task, everything, Part((), []), everything, {})
-    return build(config, resources, inputs), inputs
 
 
 def _judged(training: Training, inputs: Inputs, metric: str, seed: int) -> tuple[float, bool]:
@@ -86,21 +80,12 @@ def fold(training: Training, inputs: Inputs) -> Any:
     sample = inputs.train.rows[:SAMPLE]
     expected = training.evaluation.outputs_of(sample, training.strategy)
     plain: Any = training.strategy.fold().cpu()
-    found = _plain_outputs(plain, sample, training.evaluation)
+    batch = collate(sample, [0] * len(sample), training.evaluation.pad)
+    del batch["labels"]
+    found = plain.eval()(**batch).logits.detach()
     if (most := float((found - expected).abs().max())) > TOLERANCE * max(1.0, float(expected.abs().max())):
         raise InputError(f"plain weights must predict what was trained, but their logits differ by {most:.2g}")
     return plain
-
-
-def _plain_outputs(plain: Any, rows: Encoded, evaluation: Evaluation) -> torch.Tensor:
-    found = [
-        (positions, plain.eval()(**{key: value for key, value in batch.items() if key != "labels"}).logits.detach())
-        for positions, batch in evaluation_batches(rows, len(rows), evaluation.pad)
-    ]
-    [(positions, logits)] = found
-    answer = torch.empty_like(logits)
-    answer[torch.tensor(positions)] = logits
-    return answer
 
 
 def save(fitted: Fitted, data: TaskData, folder: Path, *, max_length: int, card: str) -> None:
@@ -122,7 +107,7 @@ def save(fitted: Fitted, data: TaskData, folder: Path, *, max_length: int, card:
 
 
 def model_card(
-    name: str, config: TrialConfig, data: TaskData, fitted: Fitted, answer: Sequence[str], facts: Mapping[str, str]
+    config: TrialConfig, data: TaskData, fitted: Fitted, answer: Sequence[str], facts: Mapping[str, str]
 ) -> str:
     """The README of a model: strategy, data, scores and how they were measured."""
     classes = ", ".join(f"`{word}`" for word in data.task.labels or ())
@@ -139,7 +124,7 @@ def model_card(
         f"base_model: {config.model}",
         "---",
         "",
-        f"# {name}",
+        f"# {data.task.name}",
         "",
         f"{config.model}, fine-tuned with `{config.strategy}` ({settings}) on {rows} rows with {labels}; the text is "
         f"{columns}. {folded} are plain weights.",

@@ -5,6 +5,7 @@ What is found is written as a task file, so that everything after is an ordinary
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -32,21 +33,6 @@ DEV_SPLITS = ("validation", "dev", "valid")
 
 
 @dataclass(frozen=True)
-class Question:
-    """What a user says of the data: file or data set, its columns, and what the data cannot tell."""
-
-    file: str
-    text: tuple[str, ...]
-    label: str
-    dev: str | None = None
-    labels: tuple[str, ...] = ()
-    regression: bool = False
-    metric: str | None = None
-    offline: bool = False
-    drop_rows: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class OwnData:
     """A task file, its examples, and what a user should know of them, in sentences."""
 
@@ -56,28 +42,32 @@ class OwnData:
     warnings: tuple[str, ...]
 
 
-def read_own(question: Question, folder: Path) -> OwnData:
-    """Write `task.toml` into `folder` (and a data set as JSON lines) and read the task. Raises InputError."""
+def read_own(asked: argparse.Namespace, folder: Path) -> OwnData:
+    """Write `task.toml` into `folder` (and a data set as JSON lines) and read the task.
+
+    asked: the flags of `regbench try`, of which those of the data count. Raises InputError.
+    """
     require(
-        len(set(question.text)) <= 2 and len(question.text) <= len({*question.text} - {question.label}),
+        len(set(asked.text)) <= 2 and len(asked.text) <= len({*asked.text} - {asked.label}),
         "--text must name one or two columns, none of them twice or the label's",
-        ", ".join(question.text),
+        ", ".join(asked.text),
     )
-    parts = locate(question, folder)
-    dropped = parse_dropped(question.drop_rows).get(task_name(question.file), {})
+    parts = locate(asked, folder)
+    name = task_name(asked.file)
+    dropped = parse_dropped(asked.drop_rows).get(name, {})
     cells = {
-        part: [row for row in read_table(path, [question.label]) if row.line not in dropped.get(part, ())]
+        part: [row for row in read_table(path, [asked.label]) if row.line not in dropped.get(part, ())]
         for part, path in parts.items()
     }
     require(
         len(cells["train"]) >= FEWEST_ROWS,
-        f"{question.file} must have at least {FEWEST_ROWS} rows, to fit on, to choose by and to score on",
+        f"{asked.file} must have at least {FEWEST_ROWS} rows, to fit on, to choose by and to score on",
         len(cells["train"]),
     )
-    labels, found = find_labels(question, cells)
-    metric = question.metric or default_metric(labels)
-    content: dict[str, Any] = {"name": task_name(question.file), "metric": metric, "label": question.label}
-    content |= {part: str(path.resolve()) for part, path in parts.items()} | {"text": list(question.text)}
+    labels, found = find_labels(asked, cells)
+    metric = asked.metric or default_metric(labels)
+    content: dict[str, Any] = {"name": name, "metric": metric, "label": asked.label}
+    content |= {part: str(path.resolve()) for part, path in parts.items()} | {"text": list(asked.text)}
     content |= {"regression": True} if labels is None else {"labels": list(labels)}
     toml = folder / "task.toml"
     write_file(toml, tomli_w.dumps(content))
@@ -86,7 +76,7 @@ def read_own(question: Question, folder: Path) -> OwnData:
     except InputError as error:  # of a file that the user has not written
         raise InputError(f"--{str(error).removeprefix(f'{toml}: ')}") from None
     data = load_task_data(task, dropped=dropped)
-    chosen = f"metric: {metric}" + ("" if question.metric else ", chosen by the labels; --metric names another")
+    chosen = f"metric: {metric}" + ("" if asked.metric else ", chosen by the labels; --metric names another")
     return OwnData(toml, data, (found, chosen), (*data.warnings, *warnings_of(data)))
 
 
@@ -100,20 +90,20 @@ def task_name(file: str) -> str:
 # --- where the rows are -----------------------------------------------------------------------------------------------
 
 
-def locate(question: Question, folder: Path) -> dict[str, Path]:
+def locate(asked: argparse.Namespace, folder: Path) -> dict[str, Path]:
     """The files of train and, where there is one, dev; a data set is written as JSON lines first."""
-    if Path(question.file).suffix.lower() in SUFFIXES:
-        named = {"train": question.file, "dev": question.dev}
+    if Path(asked.file).suffix.lower() in SUFFIXES:
+        named = {"train": asked.file, "dev": asked.dev}
         return {part: require_file(part, file) for part, file in named.items() if file is not None}
-    splits = load_splits(question)
+    splits = load_splits(asked)
     train = "train" if "train" in splits else next(iter(splits))
-    dev = question.dev or next((name for name in DEV_SPLITS if name in splits), None)
+    dev = asked.dev or next((name for name in DEV_SPLITS if name in splits), None)
     if dev is not None and Path(dev).suffix.lower() in SUFFIXES:
-        return {"train": write_rows(folder, "train", splits[train], question), "dev": require_file("dev", dev)}
+        return {"train": write_rows(folder, "train", splits[train], asked), "dev": require_file("dev", dev)}
     if dev is not None and dev not in splits:
         raise unknown("split", dev, splits)
     chosen = {"train": train} | ({"dev": dev} if dev else {})
-    return {part: write_rows(folder, part, splits[split], question) for part, split in chosen.items()}
+    return {part: write_rows(folder, part, splits[split], asked) for part, split in chosen.items()}
 
 
 def require_file(part: str, file: str) -> Path:
@@ -124,34 +114,34 @@ def require_file(part: str, file: str) -> Path:
     return path
 
 
-def load_splits(question: Question) -> Mapping[str, Any]:
+def load_splits(asked: argparse.Namespace) -> Mapping[str, Any]:
     """The splits of a Hugging Face data set, saved in a folder or named by its id. Raises InputError."""
     import datasets
 
     from benchmarks.data.sources import offline_hub
 
     try:
-        with offline_hub(question.offline):
-            local = os.path.isdir(question.file)
-            found = datasets.load_from_disk(question.file) if local else datasets.load_dataset(question.file)
+        with offline_hub(asked.offline):
+            local = os.path.isdir(asked.file)
+            found = datasets.load_from_disk(asked.file) if local else datasets.load_dataset(asked.file)
     except Exception as error:  # whatever its HTTP library, its cache or its parsers raise
         reason = first_line(error).rstrip(".")
         raise InputError(
-            f"{question.file!r} must be a file ending in {', '.join(SUFFIXES)}, or a Hugging Face data set (a saved "
+            f"{asked.file!r} must be a file ending in {', '.join(SUFFIXES)}, or a Hugging Face data set (a saved "
             f"folder or an id): {reason}"
         ) from error
     return found if isinstance(found, dict) else {"train": found}
 
 
-def write_rows(folder: Path, part: str, rows: Any, question: Question) -> Path:
+def write_rows(folder: Path, part: str, rows: Any, asked: argparse.Namespace) -> Path:
     """One split as JSON lines with the columns asked for, classes by their names. Raises InputError."""
-    wanted = (*question.text, question.label)
+    wanted = (*asked.text, asked.label)
     require_known("column", wanted, rows.column_names)
-    names = getattr(rows.features[question.label], "names", None)
+    names = getattr(rows.features[asked.label], "names", None)
     lines = []
     for row in rows.select_columns(list(wanted)).with_format(None):
-        label = row[question.label]
-        own = {question.label: names[label]} if names and isinstance(label, int) and label >= 0 else {}
+        label = row[asked.label]
+        own = {asked.label: names[label]} if names and isinstance(label, int) and label >= 0 else {}
         lines.append(json.dumps({**row, **own}, ensure_ascii=False))
     path = folder / "data" / f"{part}.jsonl"
     write_file(path, "\n".join(lines) + "\n")
@@ -161,21 +151,21 @@ def write_rows(folder: Path, part: str, rows: Any, question: Question) -> Path:
 # --- what the labels are ----------------------------------------------------------------------------------------------
 
 
-def find_labels(question: Question, cells: Mapping[str, Sequence[Row]]) -> tuple[tuple[str, ...] | None, str]:
+def find_labels(asked: argparse.Namespace, cells: Mapping[str, Sequence[Row]]) -> tuple[tuple[str, ...] | None, str]:
     """The class words, or None for scores, and a sentence about them. Raises InputError where the data cannot tell."""
-    column = f"the label column {question.label!r}"
+    column = f"the label column {asked.label!r}"
     require(
-        not (question.regression and question.labels),
+        not (asked.regression and asked.labels),
         "--labels and --regression exclude each other: labels are either classes or scores",
     )
-    if question.regression:
+    if asked.regression:
         return None, f"{column} holds scores, as --regression says"
     counts = Counter(word_of(row.cells[0]) for row in cells["train"])
     counts.pop("", None)  # an example without a label is refused by the line it is on
-    words = question.labels or classes_of(column, cells["train"], counts)
+    words = tuple(asked.labels) or classes_of(column, cells["train"], counts)
     if words is None:
         return None, f"{column} holds {len(counts)} different numbers: scores"
-    check_classes(question, column, words, counts, cells.get("dev", ()))
+    check_classes(asked, column, words, counts, cells.get("dev", ()))
     listed = ", ".join(f"{word} ({counts[word]})" for word in words)
     return words, f"{column} holds {len(words)} classes: {listed}"
 
@@ -222,22 +212,22 @@ def classes_of(column: str, rows: Sequence[Row], counts: Mapping[str, int]) -> t
 
 
 def check_classes(
-    question: Question, column: str, words: Sequence[str], counts: Mapping[str, int], dev: Sequence[Row]
+    asked: argparse.Namespace, column: str, words: Sequence[str], counts: Mapping[str, int], dev: Sequence[Row]
 ) -> None:
     """Raise InputError unless there are two classes, two rows of each, and dev has no other."""
     only = f"only {words[0]!r}" if words else "no label"
-    require(len(words) >= 2, f"{column} must hold at least two classes", f"{only} in {question.file}")
+    require(len(words) >= 2, f"{column} must hold at least two classes", f"{only} in {asked.file}")
     for word in words:
         require(
             counts.get(word, 0) >= 2,
-            f"every class must have at least two rows in {question.file}",
+            f"every class must have at least two rows in {asked.file}",
             f"{counts.get(word, 0)} of {word!r}",
             "label more or leave it out",
         )
     for row in dev:
         if (word := word_of(row.cells[0])) and word not in words:
             raise InputError(
-                f"{question.dev}, line {row.line}: the label {word!r} must be one of those in {question.file} "
+                f"{asked.dev}, line {row.line}: the label {word!r} must be one of those in {asked.file} "
                 f"({', '.join(map(repr, words))}), which nothing could learn otherwise"
             )
 

@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.choosing import answer as answers
 from benchmarks.choosing.answer import Answer, Gain, dev_variance, gain, points
 from benchmarks.choosing.model import fit_on_all, model_card, save
 from benchmarks.choosing.rules import PLAIN, Standing
-from benchmarks.choosing.tournament import Outcome, trials_of
-from benchmarks.data.sources import TaskData
+from benchmarks.choosing.tournament import Tournament, trials_of
 from benchmarks.data.splits import TEST_SHARE
 from benchmarks.trial.inputs import labels_of
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.common.files import write_file
 from leaderboard.build import build
 from leaderboard.records.plan import PLAN, encode_plan, plan_of
 from leaderboard.stats.metrics import METRICS
 
 
-@dataclass(frozen=True)
-class Told:
-    """The answer and its sentences."""
-
-    answer: Answer
-    lines: tuple[str, ...]
-
-
-def keep_page(folder: Path, outcome: Outcome) -> None:
+def keep_page(tournament: Tournament) -> None:
     """Build the usual files from the rounds of the families that are still ranked, and of the floors."""
-    shown = {trial.id for trial in trials_of({**outcome.found, **outcome.floors})}
-    plan = plan_of(config.to_json() for name, config in outcome.grid.items() if name in shown)
-    write_file(folder / PLAN, encode_plan(plan))
-    build([path for path in outcome.request.folder.files() if Path(path).stem in shown], folder, baseline=PLAIN)
+    shown = {trial.id for trial in trials_of({**tournament.found, **tournament.floors})}
+    plan = plan_of(config.to_json() for name, config in tournament.grid.items() if name in shown)
+    write_file(tournament.folder / PLAN, encode_plan(plan))
+    paths = [path for path in tournament.request.folder.files() if Path(path).stem in shown]
+    build(paths, tournament.folder, baseline=PLAIN)
 
 
-def comparison(data: TaskData, outcome: Outcome) -> Callable[[Standing, Standing], Gain]:
+def comparison(tournament: Tournament) -> Callable[[Standing, Standing], Gain]:
     """How two families are compared on the test part."""
-    tuning = outcome.request.suite.tuning
-    assert tuning is not None
-    fitted = (1 - TEST_SHARE) * (1 - tuning.holdout)
+    data, fitted = tournament.data, (1 - TEST_SHARE) * (1 - tournament.tuning.holdout)
 
     def compare(one: Standing, other: Standing) -> Gain:
         pairs = list(zip(one.chosen, other.chosen, strict=False))  # the restarts that both have, from 0 on
@@ -57,33 +46,29 @@ def comparison(data: TaskData, outcome: Outcome) -> Callable[[Standing, Standing
     return compare
 
 
-def keep_answer(folder: Path, data: TaskData, outcome: Outcome) -> Told:
+def keep_answer(tournament: Tournament) -> tuple[Answer, list[str]]:
     """Write `answer.md` and return what it says. Raises InputError where plain fine-tuning has no result."""
-    if not outcome.found:
-        reasons = "; ".join(f"{family}: {why}" for family, why in list(outcome.state.dropped.items())[:3])
-        raise InputError(
-            f"plain fine-tuning must have a result to compare with, but its trials ended in errors: {reasons}"
-        )
-    compare = comparison(data, outcome)
-    answer = answers.choose(outcome.found, compare)
-    rows = len(data.train) + len(data.dev)
-    floor = answers.next_to_floor(answer.standing, outcome.floors, compare)
-    lines = answers.sentences(answer, outcome.found, outcome.state.dropped, rows, floor)
-    measured = [f"- {name}: {text}" for name, text in facts(data, outcome, answer).items()]
-    table = answers.table(outcome.found, compare, outcome.floors)
+    data, found, dropped = tournament.data, tournament.found, tournament.state.dropped
+    reasons = "; ".join(f"{family}: {why}" for family, why in list(dropped.items())[:3])
+    require(found, f"plain fine-tuning must have a result to compare with, but its trials ended in errors: {reasons}")
+    compare = comparison(tournament)
+    answer = answers.choose(found, compare)
+    floor = answers.next_to_floor(answer.standing, tournament.floors, compare)
+    lines = answers.sentences(answer, found, dropped, len(data.train) + len(data.dev), floor)
+    measured = [f"- {name}: {text}" for name, text in facts(tournament, answer).items()]
+    table = answers.table(found, compare, tournament.floors)
     text = "\n".join([f"# {data.task.name}", "", *(f"{line}\n" for line in lines), *table, "", *measured])
-    write_file(folder / "answer.md", text + "\n")
-    return Told(answer, tuple(lines))
+    write_file(tournament.folder / "answer.md", text + "\n")
+    return answer, lines
 
 
-def facts(data: TaskData, outcome: Outcome, answer: Answer) -> dict[str, str]:
+def facts(tournament: Tournament, answer: Answer) -> dict[str, str]:
     """How the scores were measured."""
+    data, played = tournament.data, tournament.state.ranked
     chosen, rows = answer.standing.chosen, len(data.train)
     scores = [trial.score for trial in chosen]
-    played, tuning = outcome.state.ranked, outcome.request.suite.tuning
-    assert tuning is not None
     tested = 0 if data.dev else round(TEST_SHARE * rows)
-    held = round(tuning.holdout * (rows - tested))
+    held = round(tournament.tuning.holdout * (rows - tested))
     found = {
         "metric": f"{data.task.primary}, shown x 100",
         "test": "the dev file" if data.dev else f"a fifth of the {rows} rows, another one in every restart",
@@ -102,9 +87,9 @@ def facts(data: TaskData, outcome: Outcome, answer: Answer) -> dict[str, str]:
     return found
 
 
-def keep_model(folder: Path, data: TaskData, outcome: Outcome, told: Told) -> None:
+def keep_model(tournament: Tournament, answer: Answer, lines: Sequence[str]) -> None:
     """Fit the chosen configuration on all rows and save it with its card."""
-    config = outcome.grid[told.answer.standing.chosen[0].id]
-    fitted = fit_on_all(config, outcome.request.resources(), data)
-    card = model_card(data.task.name, config, data, fitted, told.lines, facts(data, outcome, told.answer))
-    save(fitted, data, folder / "model", max_length=config.protocol.max_length, card=card)
+    data, config = tournament.data, tournament.grid[answer.standing.chosen[0].id]
+    fitted = fit_on_all(config, tournament.request.resources(), data)
+    card = model_card(config, data, fitted, lines, facts(tournament, answer))
+    save(fitted, data, tournament.folder / "model", max_length=config.protocol.max_length, card=card)

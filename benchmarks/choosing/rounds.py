@@ -1,20 +1,23 @@
-"""The rounds of a tournament, as they stand in `tournament.json`."""
+"""The rounds of a tournament, as they stand in `tournament.json`, and the room that the first one needs."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.choosing.limit import FIRST
 from benchmarks.trial.config import TrialConfig
 from benchmarks.tuning.trials import FLOOR
+from fisher.common.errors import InputError, require
 from fisher.common.files import write_file
 from leaderboard.tables.trials import TrialRow
 
 STATE = "tournament.json"
+FIRST = 3  # restarts of the first round, fewer than which say nothing of a spread
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,44 @@ class State:
     def ranked(self) -> Round:
         """The last round of all configurations: what chooses."""
         return [one for one in self.rounds if one.draws is None][-1]
+
+
+def check_limit(limit: argparse.Namespace, families: int, trial: float, workers: int) -> None:
+    """Raise InputError for a limit that has no room for the first round.
+
+    limit: a number of `trials`, or None and a `time` in seconds; trial: seconds of one.
+    """
+    fewest = families * FIRST
+    if limit.trials is not None:
+        require(
+            limit.trials >= fewest,
+            f"--trials must be at least {fewest} for {families} families (a configuration each, in {FIRST} restarts)",
+            limit.trials,
+            "allow more or name fewer --families",
+        )
+        return
+    require(limit.time >= trial, f"--time must be enough for one trial, about {trial:.0f} s", f"{limit.time:g} s")
+    if limit.time * workers < fewest * trial:
+        raise InputError(
+            f"--time must be at least {_as_time(fewest * trial / workers)} for {families} families here, got "
+            f"{_as_time(limit.time)}; allow more, or name fewer --families or --epochs"
+        )
+
+
+def _as_time(seconds: float) -> str:
+    """A time as --time takes it, rounded up."""
+    return f"{math.ceil(seconds)}s" if seconds < 120 else f"{math.ceil(seconds / 60)}m"
+
+
+def in_words(families: Sequence[str], limit: argparse.Namespace, trial: float, workers: int) -> list[str]:
+    """What a tournament will do, for `--dry-run`."""
+    trials = len(families) * FIRST
+    end = f"{limit.trials} trials" if limit.trials is not None else f"{limit.time / 60:g} min"
+    return [
+        f"families: {', '.join(families)}",
+        f"round 1: {len(families)} families x 1 configuration x {FIRST} restarts = {trials} trials, about "
+        f"{trials * trial / workers / 60:.1f} min on {workers} workers (a trial about {trial:.1f} s, by one training "
+        "step measured now)",
+        f"then, by the time that these take: more configurations of all families, more restarts of those that are not "
+        f"far behind on holdout, and of the two finalists, until {end} are used",
+    ]

@@ -53,6 +53,11 @@ class Standing:
         return float(self.holdout()[self.best].mean())
 
     @property
+    def failed(self) -> int:
+        """How many runs of the best configuration failed."""
+        return sum(trial.failed for trial in self.chosen)
+
+    @property
     def seconds(self) -> float:
         """Seconds of a trial of the best configuration."""
         return float(np.mean([trial.seconds for trial in self.chosen]))

@@ -18,23 +18,27 @@ import hashlib
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.choosing.limit import FIRST, Limit, check_limit
-from benchmarks.choosing.rounds import Round, State
+from benchmarks.choosing.reading import OwnData
+from benchmarks.choosing.rounds import FIRST, Round, State, check_limit
 from benchmarks.choosing.rules import PLAIN, Standing, dropped, finalists, reason_of, standings, with_final
+from benchmarks.data.sources import TaskData
 from benchmarks.executors.launch import devices_of, execute
 from benchmarks.planning.plan import Request, make_plan, request_of
 from benchmarks.planning.suite import FisherRecipe, Suite, Tuning
+from benchmarks.planning.suite_file import override
 from benchmarks.planning.timing import seconds_per_token, tokens
-from benchmarks.trial.config import TrialConfig
+from benchmarks.run import main as ordinary_run
+from benchmarks.tuning.families import read_family
 from benchmarks.tuning.trials import FLOOR
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
+from fisher.common.files import write_file
 from leaderboard.build import load
 from leaderboard.tables.trials import TrialRow
+from regularizers.registry import load_plugins
 
 FAMILIES = (
     PLAIN,
@@ -51,58 +55,68 @@ FLOORS = ("tfidf", "probe", "constant")
 AIM = 6  # restarts of all families that the number of configurations leaves time for
 MOST_CONFIGURATIONS = 8
 FISHER_SAMPLES = 100
+TEXTS = "data/texts.txt"  # in the output folder
 SETTINGS = {"batch_size": 16, "evaluate": "last"}
-DEFAULT = {"lr": 5e-5, "epochs": 5}
-SHARED = {"lr": {"low": 1e-5, "high": 2e-4, "scale": "log"}, "epochs": [3, 5, 10]}
-POCKET = {"lr": 3e-4, "epochs": 5}
-POCKET_SHARED = {"lr": {"low": 1e-4, "high": 1e-3, "scale": "log"}, "epochs": [3, 5, 10]}
+RATES, POCKET_RATES = (5e-5, 1e-5, 2e-4), (3e-4, 1e-4, 1e-3)  # learning rates: the default, and what is searched
+EPOCHS = (3, 5, 10)
 
 
-def make_suite(args: argparse.Namespace, task: str, resampled: bool, families: Sequence[str], texts: int) -> Suite:
-    """The suite of round 1 with these families; `texts` of the data are there for Fisher scores."""
+def make_suite(args: argparse.Namespace, data: TaskData, texts: int) -> Suite:
+    """The suite of round 1; `texts` of the data are there for Fisher scores.
+
+    Raises InputError for families and fields that do not exist, and for fields that are searched and set.
+    """
     pocket = args.model == "pocket"
-    tuning = Tuning(
-        families=tuple(families),
-        floors=FLOORS,
-        default=POCKET if pocket else DEFAULT,
-        shared=POCKET_SHARED if pocket else SHARED,
-        same_draws=True,
-    )
-    settings = SETTINGS | ({"data": "resampled"} if resampled else {}) | ({"max_length": 40} if pocket else {})
-    corpus = "" if pocket else str(Path(args.output, "data", "texts.txt").resolve())
-    return Suite(
-        name=task,
-        tasks=(task,),
+    rate, low, high = POCKET_RATES if pocket else RATES
+    if args.lr:
+        low, high = args.lr
+        require(0 < low < high < math.inf, "--lr must be two rates with 0 < LOW < HIGH", f"{low:g} {high:g}")
+        rate = float(f"{(low * high) ** 0.5:.3g}")
+    epochs = sorted(args.epochs or EPOCHS)
+    shared = {"lr": {"low": low, "high": high, "scale": "log"}, "epochs": sorted(set(epochs))}
+    for key in sorted(shared):
+        require(
+            not any(text.startswith(f"{key}=") for text in args.set),
+            f"--set must leave {key} alone, which is searched; use --{key}",
+        )
+    default = {"lr": rate, "epochs": epochs[len(epochs) // 2]}
+    settings = SETTINGS | ({} if data.dev else {"data": "resampled"}) | ({"max_length": 40} if pocket else {})
+    if len(shared["epochs"]) == 1:  # given, not searched
+        settings["epochs"] = default["epochs"]
+        del shared["epochs"]
+    families = dict.fromkeys((PLAIN, *(str(read_family(text)) for text in args.families or FAMILIES)))
+    corpus = "" if pocket else str(Path(args.output, TEXTS).resolve())
+    suite = Suite(
+        name=data.task.name,
+        tasks=(data.task.name,),
         fractions=(1.0,),
         restarts=FIRST,
         model=args.model,
         settings=settings,
         fisher=FisherRecipe(corpus=corpus, samples=min(FISHER_SAMPLES, texts)),
-        tuning=tuning,
+        tuning=Tuning(families=tuple(families), floors=FLOORS, default=default, shared=shared, same_draws=True),
     )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The end of a tournament: how the families that are left stand, and the last request with its trials by name."""
-
-    state: State
-    found: Mapping[str, Standing]
-    floors: Mapping[str, Standing]  # what fine-tuning has to beat
-    request: Request
-    grid: Mapping[str, TrialConfig]
-    complete: bool  # whether every trial has a result or was skipped
+    return override(suite, {}, args.set)
 
 
 class Tournament:
-    """One tournament in one output folder; `args` are those of an ordinary run with a task file."""
+    """One tournament in one output folder, `args.output`; args: the flags of `regbench try`.
 
-    request: Request
-    grid: Mapping[str, TrialConfig]
+    After `run`: found, how the families that are left stand; floors, what fine-tuning has to beat; request and grid,
+    the last request with its trials by name; complete, whether every trial has a result or was skipped.
+    """
 
-    def __init__(self, args: argparse.Namespace, suite: Suite, limit: Limit, console: Console) -> None:
-        self.args, self.suite, self.limit, self.console = args, suite, limit, console
-        self.folder = Path(args.output)
+    def __init__(self, args: argparse.Namespace, own: OwnData, console: Console) -> None:
+        load_plugins(args.plugin)
+        texts = [" ".join(" ".join(example.texts).split()) for example in own.data.train]
+        write_file(Path(args.output, TEXTS), "\n".join(dict.fromkeys(texts)) + "\n")
+        self.suite = make_suite(args, own.data, len(set(texts)))
+        assert self.suite.tuning is not None
+        self.tuning, self.families = self.suite.tuning, list(self.suite.tuning.families)
+        ordinary = vars(ordinary_run.parser().parse_args([]))
+        given = {"task_file": str(own.toml.resolve()), "tasks": [self.suite.name]}
+        self.args = argparse.Namespace(**{**ordinary, **vars(args), **given})
+        self.data, self.console, self.folder = own.data, console, Path(args.output)
         self.trials: list[TrialRow] = []
         self.said: set[str] = set()  # notes of trials, each said once
         self.started = time.monotonic()
@@ -111,8 +125,7 @@ class Tournament:
 
     def ask(self, restarts: int, budget: int) -> Request:
         """The ordinary request of so many restarts and configurations of all families."""
-        assert self.suite.tuning is not None
-        tuning = dataclasses.replace(self.suite.tuning, budget=budget)
+        tuning = dataclasses.replace(self.tuning, budget=budget)
         return request_of(self.args, dataclasses.replace(self.suite, restarts=restarts, tuning=tuning), [])
 
     def plan(self) -> tuple[State, Request, float, int]:
@@ -126,7 +139,7 @@ class Tournament:
         config = next(iter(grid.values()))
         trial = seconds_per_token(config, request.resources()) * tokens(config, request.resources())
         workers = len(devices_of(self.args, FIRST * len(self.families)))
-        check_limit(self.limit, len(self.families), trial, workers)
+        check_limit(self.args, len(self.families), trial, workers)
         asked = hashlib.sha256(" ".join(sorted(grid)).encode()).hexdigest()
         return State.read(self.folder, asked) or State(asked, [first]), request, trial, workers
 
@@ -134,18 +147,12 @@ class Tournament:
         """Minutes since this command began."""
         return (time.monotonic() - self.started) / 60
 
-    @property
-    def families(self) -> list[str]:
-        """All families of the tournament."""
-        assert self.suite.tuning is not None
-        return list(self.suite.tuning.families)
-
-    def run(self, state: State) -> Outcome:
+    def run(self, state: State) -> None:
         """Run round after round until the limit is reached or one family is left.
 
         Raises InputError where the time is up before the first round is complete.
         """
-        self.before = time.monotonic() - self.started
+        self.state, self.before = state, time.monotonic() - self.started
         following: Round | None = state.rounds.pop()
         while following:
             state.rounds.append(following)
@@ -154,9 +161,10 @@ class Tournament:
         state.keep(self.folder)
         found = self._standings(state)
         left = {family: found[family] for family in found if family not in state.dropped}
-        floors = standings(self.trials, [FLOOR + name for name in FLOORS], state.ranked.restarts, state.ranked.budget)
-        complete = all(trial.has_result or trial.status == "skipped" for trial in self.trials)
-        return Outcome(state, left if PLAIN in left else {}, floors, self.request, self.grid, complete)
+        self.found = left if PLAIN in left else {}
+        floors, ranked = [FLOOR + name for name in FLOORS], state.ranked
+        self.floors = standings(self.trials, floors, ranked.restarts, ranked.budget)
+        self.complete = all(trial.has_result or trial.status == "skipped" for trial in self.trials)
 
     def _round(self, state: State) -> None:
         """Run the last round, no longer than there is time, and keep of it what is complete."""
@@ -191,20 +199,16 @@ class Tournament:
 
     def _left(self, state: State) -> float:
         """Seconds that are left for trials."""
-        seconds = math.inf if self.limit.seconds is None else self.limit.seconds
+        seconds = math.inf if self.args.trials is not None else self.args.time
         return seconds - self.before - state.seconds - self.reserve
 
     def _room(self, state: State, trials: Sequence[TrialRow]) -> float:
         """How many more trials such as these the limit allows, by what all took so far."""
-        if self.limit.trials is not None:
-            return self.limit.trials - self._used()
+        if self.args.trials is not None:  # floors cost next to nothing
+            return self.args.trials - sum(trial.strategy in self.families for trial in self.trials)
         rate = state.seconds / max(sum(trial.seconds for trial in self.trials if trial.has_result), 1e-9)
         one = rate * sum(trial.seconds for trial in trials) / max(len(trials), 1)  # by the clock, with all workers
         return self._left(state) / max(one, 1e-9)
-
-    def _used(self) -> int:
-        """Trials so far; floors cost next to nothing."""
-        return sum(trial.strategy in self.families for trial in self.trials)
 
     def _standings(self, state: State) -> dict[str, Standing]:
         this, last = state.ranked, state.rounds[-1]

@@ -110,7 +110,7 @@ def test_the_interval_is_the_corrected_resampled_t() -> None:
     assert gain(values, shared=0).high < found.high
     assert not math.isfinite(gain([0.1], shared=0.25).low)
     assert answer.points(gain([0.1], shared=0.25)) == "+10.0 points in every restart, which gives no interval"
-    assert not gain([0.1] * 4, shared=0.25).significant, "equal differences say nothing of their spread"
+    assert not math.isfinite(gain([0.1] * 4, shared=0.25).low), "equal differences say nothing of their spread"
 
 
 def test_the_corrected_interval_covers_the_truth_where_restarts_share_rows() -> None:
@@ -144,8 +144,8 @@ def test_numbers_of_rows_are_rounded_up_to_two_digits(value: float, expected: in
 
 
 def test_the_rows_needed_fall_with_what_can_be_found_already() -> None:
-    found = Gain(0.0, 0.01, -0.02, 0.02, 0.03)
-    assert found.rows_needed(100) == 800 and Gain(0.0, 0.001, 0, 0, 0.005).rows_needed(100) == 0
+    found = Gain(0.0, -0.02, 0.02, 0.03)
+    assert found.rows_needed(100) == 800 and Gain(0.0, 0, 0, 0.005).rows_needed(100) == 0
 
 
 def floor(name: str, held_out: float, test: Sequence[float]) -> Standing:

@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from benchmarks import choose, predict
-from benchmarks.choosing.limit import Limit
-from benchmarks.choosing.reading import Question, read_own
+from benchmarks.choosing.reading import read_own
+from benchmarks.choosing.tournament import Tournament
 from benchmarks.data.sources import load_task_data
 from benchmarks.data.tasks import TASKS
 from benchmarks.planning.plan import make_plan
@@ -71,9 +71,9 @@ def test_a_dry_run_says_what_it_would_do(tmp_path: Path, printed: Callable[..., 
 
 
 def test_a_number_of_epochs_alone_is_given_and_not_searched(tmp_path: Path) -> None:
-    request = argv(tmp_path, "--trials", "12", "--families", "sam", "--epochs", "2", "2")
-    own = read_own(Question(request[0], ("review",), "mood"), tmp_path / "out")
-    tournament = choose._tournament(choose.main.parser().parse_args(request), own, Limit(trials=12), None)
+    words = argv(tmp_path, "--trials", "12", "--families", "sam", "--epochs", "2", "2")
+    args = choose.main.parser().parse_args(words)
+    tournament = Tournament(args, read_own(args, tmp_path / "out"), None)  # type: ignore[arg-type]
     grid = make_plan(tournament.ask(3, 2)).grid.values()
     epochs = {config.protocol.epochs for config in grid if config.floor is None}
     assert epochs == {2}
@@ -214,5 +214,6 @@ def test_a_model_without_its_tokenizer_is_refused(tmp_path: Path, saved: Path, r
 
 
 def test_the_read_task_is_an_ordinary_task_file(tmp_path: Path) -> None:
-    own = read_own(Question(write_reviews(tmp_path / "r.csv"), ("review",), "mood"), tmp_path / "out")
+    words = [write_reviews(tmp_path / "r.csv"), "--text", "review", "--label", "mood", "--model", "pocket"]
+    own = read_own(choose.main.parser().parse_args(words), tmp_path / "out")
     assert own.toml.read_text().startswith('name = "r"\nmetric = "macro_f1"')

@@ -25,7 +25,7 @@ def test_the_card_says_what_was_fitted(
 ) -> None:
     [config] = make_configs(strategy)
     fitted = Fitted(None, None, seed=1, score=0.75)  # type: ignore[arg-type]
-    card = model_card("reviews", config, resources.data.load(config.task, None), fitted, ["Use it."], {"metric": "f1"})
+    card = model_card(config, resources.data.load(config.task, None), fitted, ["Use it."], {"metric": "f1"})
     assert expected in card and "- Use it." in card and "- metric: f1" in card
     assert "with seed 1; its score on these rows is 75.0, which says nothing of new ones" in card
 

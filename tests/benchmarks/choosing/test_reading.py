@@ -1,5 +1,6 @@
 """A user's own rows: what is found is said, and what cannot be used is refused in one sentence."""
 
+import argparse
 import csv
 import json
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 import datasets
 import pytest
 
-from benchmarks.choosing.reading import OwnData, Question, read_own, task_name
+from benchmarks.choosing.reading import OwnData, read_own, task_name
 
 TEXTS = [f'item {number}, "quoted"' for number in range(40)]
 
@@ -23,9 +24,15 @@ def write_csv(path: Path, labels: Sequence[object], texts: Sequence[str] = TEXTS
     return str(path)
 
 
+def asked(file: Path | str, text: Sequence[str], label: str, dev: str | None = None, **more: Any) -> argparse.Namespace:
+    """The flags of the data, as the command line reads them."""
+    rest: dict[str, Any] = {"labels": [], "regression": False, "metric": None, "offline": False, "drop_rows": []}
+    return argparse.Namespace(file=str(file), text=text, label=label, dev=dev, **rest | more)
+
+
 def read(folder: Path, column: Sequence[object], texts: Sequence[str] = TEXTS, **more: Any) -> OwnData:
     file = write_csv(folder / "my reviews.csv", column, texts)
-    return read_own(Question(file=file, **{"text": ("text",), "label": "label"} | more), folder / "out")
+    return read_own(asked(file, **{"text": ("text",), "label": "label"} | more), folder / "out")
 
 
 def test_classes_metric_and_rows_are_found_and_said(tmp_path: Path) -> None:
@@ -117,7 +124,7 @@ def test_a_label_of_dev_alone_is_refused(tmp_path: Path, refusal: Callable[..., 
 def test_mixed_types_of_json_lines_are_refused(tmp_path: Path, refusal: Callable[..., str]) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps({"t": f"text {n}", "y": "good" if n else 3}) + "\n" for n in range(30)))
-    said = refusal(read_own, Question(str(file), ("t",), "y"), tmp_path)
+    said = refusal(read_own, asked(file, ("t",), "y"), tmp_path)
     assert "got both: 'good' in line 2 and '3' in line 1" in said
 
 
@@ -126,13 +133,13 @@ def test_a_user_is_warned_of_copies_rare_classes_and_constant_columns(tmp_path: 
     labels = ["rare"] * 5 + ["a", "b"] * 17 + ["a"]
     file = write_csv(tmp_path / "train.csv", labels, texts, topic=["tea"] * 40)
     dev = write_csv(tmp_path / "dev.csv", ["a", "b"], [TEXTS[7], "new"], topic=["tea", "tea"])
-    question = Question(file, ("text", "topic"), "label")
+    question = asked(file, ("text", "topic"), "label")
     rare = "the class 'rare' has 5 rows; below 8 little can be said about it"
     constant = "the column 'topic' is constant: every row holds 'tea'"
     repeated = "1 rows repeat the text of another: copies can be in the training and in the test part"
     assert read_own(question, tmp_path).warnings == (repeated, rare, constant)
     both = "1 texts are in both files: their scores say nothing about new texts"
-    assert read_own(Question(file, ("text", "topic"), "label", dev), tmp_path).warnings == (both, rare, constant)
+    assert read_own(asked(file, ("text", "topic"), "label", dev), tmp_path).warnings == (both, rare, constant)
 
 
 def test_a_saved_data_set_is_read_with_its_class_names_and_splits(tmp_path: Path, refusal: Callable[..., str]) -> None:
@@ -143,15 +150,15 @@ def test_a_saved_data_set_is_read_with_its_class_names_and_splits(tmp_path: Path
     }
     file, out = str(tmp_path / "set"), tmp_path / "out"
     datasets.DatasetDict(parts).save_to_disk(file)
-    own = read_own(Question(file, ("t",), "y"), out)
+    own = read_own(asked(file, ("t",), "y"), out)
     assert own.data.task.labels == ("no", "yes") and len(own.data.dev) == 40
     assert own.data.train[1].texts == ("train 1",) and own.data.train[1].label == 1
-    assert "unknown column 'z'" in refusal(read_own, Question(file, ("z",), "y"), out)
-    assert "unknown split 'test'" in refusal(read_own, Question(file, ("t",), "y", "test"), out)
+    assert "unknown column 'z'" in refusal(read_own, asked(file, ("z",), "y"), out)
+    assert "unknown split 'test'" in refusal(read_own, asked(file, ("t",), "y", "test"), out)
 
 
 def test_what_is_neither_file_nor_data_set_is_refused(tmp_path: Path, refusal: Callable[..., str]) -> None:
-    said = refusal(read_own, Question(str(tmp_path), ("t",), "y", offline=True), tmp_path / "out")
+    said = refusal(read_own, asked(tmp_path, ("t",), "y", offline=True), tmp_path / "out")
     assert "must be a file ending in .csv, .tsv, .jsonl, or a Hugging Face data set" in said
 
 

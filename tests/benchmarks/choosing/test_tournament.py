@@ -2,6 +2,7 @@
 
 import json
 import math
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from benchmarks.choosing import tournament as rounds
-from benchmarks.choosing.limit import FIRST, Limit, check_limit, in_words
-from benchmarks.choosing.rounds import Round, State
+from benchmarks.choosing.rounds import FIRST, Round, State, check_limit, in_words
 from benchmarks.choosing.tournament import Tournament
 from benchmarks.tuning.trials import FLOOR
 from leaderboard.tables.trials import TrialRow
@@ -26,16 +26,12 @@ class Imagined(Tournament):
     levels: ClassVar = {"none": 0.5, "sam": 0.9, "ema": 0.2}
     now = 0.0
 
-    def __init__(self, folder: Path, limit: Limit, pace: Pace = lambda now: 10.0) -> None:
-        self.limit, self.folder, self.pace, self.trials = limit, folder, pace, list[TrialRow]()
+    def __init__(self, folder: Path, limit: Namespace, pace: Pace = lambda now: 10.0) -> None:
+        self.args, self.folder, self.pace, self.trials = limit, folder, pace, list[TrialRow]()
         self.console = SimpleNamespace(print=lambda *words, **options: None)  # type: ignore[assignment]
         self.played: list[Round] = []
         self.started = self.reserve = 0.0
-        self.request = self.grid = None  # type: ignore[assignment]
-
-    @property
-    def families(self) -> list[str]:
-        return list(self.levels)
+        self.families = list(self.levels)
 
     def score(self, family: str, draw: int, at: int) -> float:
         return self.levels[family] + 0.001 * math.sin(17 * at + draw + len(family))
@@ -67,13 +63,17 @@ def config(family: str, draw: int, restart: int, holdout: float | None = 0.25) -
     return SimpleNamespace(restart=restart, tuning=SimpleNamespace(family=family, draw=draw, holdout=holdout))
 
 
+def limited(seconds: float | None = None, trials: int | None = None) -> Namespace:
+    """The limit as flags."""
+    return Namespace(time=seconds, trials=trials)
+
+
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Imagined]:
     """Makes tournaments; the clock is that of the last one."""
 
     def build(kind: type[Imagined] = Imagined, **given: Any) -> Imagined:
-        limit = Limit(seconds=given.pop("seconds", None), trials=given.pop("trials", None))
-        made = kind(tmp_path, limit, **given)
+        made = kind(tmp_path, limited(given.pop("seconds", None), given.pop("trials", None)), **given)
         monkeypatch.setattr(rounds, "time", SimpleNamespace(monotonic=lambda: made.now))
         return made
 
@@ -93,7 +93,7 @@ def test_a_round_is_of_its_configurations_in_an_order_in_which_restarts_become_c
 
 def test_rounds_use_the_trials_and_the_finalists_what_is_left(make: Callable[..., Imagined]) -> None:
     tournament = make(trials=100)
-    outcome = tournament.run(tournament.begin())
+    tournament.run(tournament.begin())
     played = [(one.families, one.budget, one.restarts, one.draws is not None) for one in tournament.played]
     assert played == [
         (["none", "sam", "ema"], 1, 3, False),
@@ -103,9 +103,9 @@ def test_rounds_use_the_trials_and_the_finalists_what_is_left(make: Callable[...
         (["none", "sam"], 5, 10, True),  # five more trials: two restarts of the chosen configurations
     ]
     assert len(tournament.trials) == 99
-    assert list(outcome.found) == ["none", "sam"] and "points behind the leader" in outcome.state.dropped["ema"]
-    assert [len(one.chosen) for one in outcome.found.values()] == [10, 10]
-    assert [len(one.trials[0]) for one in outcome.found.values()] == [8, 8], "what chooses is the same for all"
+    assert list(tournament.found) == ["none", "sam"] and "points behind the leader" in tournament.state.dropped["ema"]
+    assert [len(one.chosen) for one in tournament.found.values()] == [10, 10]
+    assert [len(one.trials[0]) for one in tournament.found.values()] == [8, 8], "what chooses is the same for all"
 
 
 PACES: dict[str, Pace] = {
@@ -120,20 +120,20 @@ PACES: dict[str, Pace] = {
 @pytest.mark.parametrize("seconds", [600.0, 1800.0, 7200.0])
 def test_time_is_kept_to_within_ten_percent(make: Callable[..., Imagined], seconds: float, pace: str) -> None:
     tournament = make(seconds=seconds, pace=PACES[pace])
-    outcome = tournament.run(tournament.begin())
+    tournament.run(tournament.begin())
     fit = 2 * tournament.pace(tournament.now)
     assert 0.9 * seconds <= tournament.now + fit <= 1.1 * seconds
-    assert tournament.now == pytest.approx(outcome.state.seconds)
+    assert tournament.now == pytest.approx(tournament.state.seconds)
 
 
 def test_a_round_ends_where_the_machine_slows_down_and_what_is_complete_counts(make: Callable[..., Imagined]) -> None:
     tournament = make(seconds=1800.0, pace=lambda now: 10.0 if now < 400 else 60.0)
-    outcome = tournament.run(tournament.begin())
+    tournament.run(tournament.begin())
     assert tournament.now <= 1800
-    ranked = outcome.state.ranked
+    ranked = tournament.state.ranked
     assert tournament.played[1].budget == 8 and ranked.budget == 7
-    assert {len(one.trials) for one in outcome.found.values()} == {7}, "as many for every family"
-    assert {len(draw) for one in outcome.found.values() for draw in one.trials} == {FIRST}
+    assert {len(one.trials) for one in tournament.found.values()} == {7}, "as many for every family"
+    assert {len(draw) for one in tournament.found.values() for draw in one.trials} == {FIRST}
 
 
 def test_time_that_is_up_in_the_first_round_is_said_and_more_resumes(
@@ -146,7 +146,7 @@ def test_time_that_is_up_in_the_first_round_is_said_and_more_resumes(
     )
     state = State.read(tmp_path, "asked")
     assert state is not None and state.seconds == 350
-    tournament.limit = Limit(seconds=1800.0)
+    tournament.args = limited(1800.0)
     tournament.run(state)
     assert len(tournament.trials) >= 9 and tournament.now <= 1800
 
@@ -157,9 +157,10 @@ def test_neither_the_test_part_nor_the_pace_decides_who_leaves_and_who_is_chosen
             return {"none": 0.9, "sam": 0.1, "ema": 1.0}[family]
 
     runs = [make(trials=100), make(Lucky, trials=100), make(trials=100, pace=PACES["slower"])]
-    ended = [one.run(one.begin()) for one in runs]
+    for one in runs:
+        one.run(one.begin())
     assert runs[0].played == runs[1].played == runs[2].played
-    assert ended[0].state.dropped == ended[1].state.dropped == ended[2].state.dropped
+    assert runs[0].state.dropped == runs[1].state.dropped == runs[2].state.dropped
 
 
 @pytest.mark.parametrize("limit", [{"trials": 100}, {"seconds": 900.0}])
@@ -167,12 +168,13 @@ def test_a_resumed_tournament_decides_the_same(
     make: Callable[..., Imagined], tmp_path: Path, limit: dict[str, Any]
 ) -> None:
     first = make(**limit)
-    whole = first.run(first.begin())
+    first.run(first.begin())
     state = State.read(tmp_path, "asked")
-    assert state is not None and state == whole.state
+    assert state is not None and state == first.state
     again = make(**limit)
     again.trials = list(first.trials)
-    assert again.run(state).state.rounds == whole.state.rounds and len(again.trials) == len(first.trials)
+    again.run(state)
+    assert again.state.rounds == first.state.rounds and len(again.trials) == len(first.trials)
     assert State.read(tmp_path, "something else") is None, "another request begins anew"
     (tmp_path / "tournament.json").write_text(json.dumps({"asked": "asked", "rounds": [{"restarts": 3}]}))
     assert State.read(tmp_path, "asked") is None, "so does one whose state is damaged"
@@ -204,8 +206,8 @@ def test_a_family_whose_trials_end_in_errors_leaves_with_its_reason(make: Callab
             ]
 
     tournament = make(Broken, trials=100)
-    outcome = tournament.run(tournament.begin())
-    assert outcome.state.dropped["sam"] == "too large" and not outcome.complete
+    tournament.run(tournament.begin())
+    assert tournament.state.dropped["sam"] == "too large" and not tournament.complete
 
 
 @pytest.mark.parametrize(
@@ -219,10 +221,10 @@ def test_a_family_whose_trials_end_in_errors_leaves_with_its_reason(make: Callab
 def test_a_limit_must_have_room_for_the_first_round(
     seconds: float, trial: float, message: str, refusal: Callable[..., str]
 ) -> None:
-    check_limit(Limit(trials=6), 2, 1.0, 2)
-    assert message in refusal(check_limit, Limit(seconds=seconds), 9, trial, 1)
+    check_limit(limited(trials=6), 2, 1.0, 2)
+    assert message in refusal(check_limit, limited(seconds=seconds), 9, trial, 1)
 
 
 def test_what_is_planned_is_said_in_minutes_too() -> None:
-    lines = in_words(["none", "sam"], Limit(seconds=1800), 10.0, 2)
+    lines = in_words(["none", "sam"], limited(1800), 10.0, 2)
     assert "6 trials, about 0.5 min on 2 workers" in lines[1] and "until 30 min are used" in lines[2]
