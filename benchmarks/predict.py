@@ -54,14 +54,15 @@ def predict(folder: Path, file: Path) -> list[list[Any]]:
     from benchmarks.data.batches import encode, evaluation_batches
     from benchmarks.data.own_task import SUFFIXES
     from benchmarks.data.sources import load_test
-    from benchmarks.data.tasks import OwnFiles, Task
+    from benchmarks.data.tasks import Files, Task
     from benchmarks.trial.models import Source, load
     from benchmarks.trial.tokenizer import load_tokenizer
 
     about = read_about(folder)
     require(file.suffix.lower() in SUFFIXES, f"--input must be a file ending in {', '.join(SUFFIXES)}", file)
     labels = about["labels"]
-    task = Task("new", tuple(about["text"]), labels and tuple(labels), "", own=OwnFiles(folder, file, None, file, ""))
+    files = Files(test=str(file))
+    task = Task("new", tuple(about["text"]), labels and tuple(labels), "", files=files, kind="own")
     source = Source(str(folder.resolve()), folder.name, offline=True)
     examples, tokenizer = load_test(task), load_tokenizer(source)
     model = load(AutoModelForSequenceClassification, source).eval()

@@ -110,7 +110,7 @@ def show_list(what: str) -> int:
         print("\n".join(describe(load_suite(name)) for name in builtin_suites()))
         return 0
     for task in TASKS.values():
-        kind = f"GLUE {task.glue.folder}" if task.glue and not task.shipped else "synthetic, embedded"
+        kind = f"GLUE {task.files.folder}" if task.kind == "glue" else "synthetic, embedded"
         print(f"{task.name:14s} {kind:20s} {task.primary}")
     return 0
 

@@ -34,8 +34,7 @@ class File:
     @property
     def words(self) -> tuple[str, ...] | None:
         """What may be predicted, by class id; None for a number in the task's range."""
-        glue = self.task.glue
-        return (glue.codes if glue and glue.codes else self.task.labels) if self.task.labels else None
+        return self.task.files.codes or self.task.labels
 
     def format(self, predictions: Sequence[float]) -> str:
         """The file's text; numbers are clipped to the task's range. Raises InputError for predictions of other data."""

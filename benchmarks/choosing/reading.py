@@ -18,7 +18,7 @@ from typing import Any
 
 import tomli_w
 
-from benchmarks.data.faults import parse_dropped
+from benchmarks.data.faults import FaultyRows, parse_dropped
 from benchmarks.data.own_task import SUFFIXES, task_from_file
 from benchmarks.data.readers import Row, read_table
 from benchmarks.data.sources import TaskData, load_task_data
@@ -55,10 +55,11 @@ def read_own(asked: argparse.Namespace, folder: Path) -> OwnData:
     parts = locate(asked, folder)
     name = task_name(asked.file)
     dropped = parse_dropped(asked.drop_rows).get(name, {})
-    cells = {
-        part: [row for row in read_table(path, [asked.label]) if row.line not in dropped.get(part, ())]
-        for part, path in parts.items()
-    }
+    cells = {}
+    for part, path in parts.items():
+        faults = FaultyRows(str(path), option=f"{name}:{part}")
+        cells[part] = read_table(path, [asked.label], faults, dropped=dropped.get(part, ()))
+        faults.refuse()
     require(
         len(cells["train"]) >= FEWEST_ROWS,
         f"{asked.file} must have at least {FEWEST_ROWS} rows, to fit on, to choose by and to score on",

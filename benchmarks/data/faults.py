@@ -1,7 +1,7 @@
 """Rows that cannot be used: all of a file named in one refusal, or left out by number where the user says so."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from fisher.common.errors import InputError
 
@@ -23,6 +23,14 @@ class FaultyRows:
     def note(self, number: int, sentence: str) -> None:
         """Remember what is wrong with a row; of several faults the first."""
         self.found.setdefault(number, sentence)
+
+    def leave_out(self, dropped: Collection[int], numbers: Iterable[int]) -> None:
+        """Forget what is wrong with rows that are left out. Raises InputError for one that is not among `numbers`."""
+        if lost := sorted(set(dropped).difference(numbers)):
+            raise InputError(
+                f"{self.where}: --drop-rows must name rows that are there, but it has no {self.unit} {lost[0]}."
+            )
+        self.found = {number: sentence for number, sentence in self.found.items() if number not in dropped}
 
     def refuse(self) -> None:
         """Raise InputError if any row is faulty: the first ten of them, the count, and the way out."""
@@ -61,9 +69,3 @@ def parse_dropped(texts: Iterable[str]) -> dict[str, dict[str, tuple[int, ...]]]
         task, part, numbers = found.groups()
         answer.setdefault(task, {}).setdefault(part, set()).update(map(int, numbers.split(",")))
     return {task: {part: tuple(sorted(rows)) for part, rows in sorted(parts.items())} for task, parts in answer.items()}
-
-
-def check_dropped(where: str, unit: str, dropped: Iterable[int], numbers: Iterable[int]) -> None:
-    """Raise InputError for a row to leave out that is not there."""
-    if lost := sorted(set(dropped).difference(numbers)):
-        raise InputError(f"{where}: --drop-rows must name rows that are there, but it has no {unit} {lost[0]}.")

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from benchmarks.data.sources import Example, TaskData
-from benchmarks.data.splits import Split, in_split_order, stratifier
+from benchmarks.data.splits import in_split_order, stratifier
 from benchmarks.data.tasks import Task
-from fisher.common.errors import InputError
+from fisher.common.errors import InputError, require
 
 if TYPE_CHECKING:
     from benchmarks.trial.protocol import Protocol
@@ -24,14 +24,14 @@ Examples = tuple[Example, ...]
 
 
 def divide(
-    data: TaskData, protocol: Protocol, split: Split, share: float, *, split_seed: int, restart: int
+    data: TaskData, protocol: Protocol, split: TaskData, share: float, *, split_seed: int, restart: int
 ) -> tuple[Examples, Examples]:
     """The training examples of a split that are fitted on, and those that are held out, each in the order of their ids.
 
     Raises InputError where a class would have none in either part.
     """
     order = in_split_order(data, protocol, split, split_seed=split_seed, restart=restart)
-    held = set(holdout_ids(order, stratifier(data.task, data.train), share))
+    held = set(holdout_ids(order, stratifier(data), share))
     fitted = tuple(example for example in split.train if example.id not in held)
     held_out = tuple(example for example in split.train if example.id in held)
     check_classes(data.task, fitted, held_out)
@@ -58,8 +58,7 @@ def holdout_ids(order: Iterable[Example], stratum: Callable[[Example], int], sha
 
 def check_share(share: float) -> None:
     """Raise InputError unless 0 < share < 1."""
-    if not 0 < share < 1:
-        raise InputError(f"holdout must be in (0, 1), a share of the labelled examples, got {share:g}")
+    require(0 < share < 1, "holdout must be in (0, 1), a share of the labelled examples", f"{share:g}")
 
 
 def check_classes(task: Task, fitted: Sequence[Example], held_out: Sequence[Example]) -> None:

@@ -49,12 +49,12 @@ def is_official(found: DataHash) -> bool:
     Raises InputError on a difference: the data are not the official ones.
     """
     kept = _kept().get(found.task.name, {})
-    expected, remedy = (
-        kept.get(found.key, found.value),
-        f"use the official {found.part} file, all its rows in their order",
+    expected = kept.get(found.key, found.value)
+    remedy = (
+        "install this package anew, its pocket tasks were changed"
+        if found.task.kind == "embedded"
+        else f"use the official {found.part} file, all its rows in their order"
     )
-    if found.task.kind == "embedded":
-        remedy = "install this package anew, its pocket tasks were changed"
     require(expected == found.value, f"{found} must have the hash {expected[:12]}", f"{found.value[:12]}: {remedy}")
     return found.key in kept
 
@@ -103,17 +103,13 @@ def _read_hashes(path: Path) -> dict[str, dict[str, str]]:
         raise InputError(f"{path}: must be the JSON file of split hashes; delete it to start anew.") from None
 
 
-def expected_hashes(tasks: Iterable[Task], data_dir: Path) -> dict[str, dict[str, str]]:
-    """By task: hashes of the train and dev texts, and of splits by "fraction/split seed" at the standard values."""
-    return {task.name: _task_hashes(load_task_data(task, data_dir=data_dir)) for task in tasks}
-
-
-def _task_hashes(data: TaskData) -> dict[str, str]:
+def expected_hashes(data: TaskData) -> dict[str, str]:
+    """Hashes of the train and dev texts, and of splits by "fraction/split seed" at the standard values."""
     task, train = data.task, data.train
     hashes = {"train": examples_hash(train), "dev": examples_hash(data.dev)}
     for fraction in FRACTIONS:
         for split_seed in SPLIT_SEEDS:
-            ids = set(paucity_split(task, train, fraction=fraction, split_seed=split_seed))
+            ids = set(paucity_split(data, fraction, split_seed))
             hashes[key_of(fraction, split_seed)] = split_hash(task, (row for row in train if row.id in ids))
     return hashes
 
@@ -137,7 +133,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the expected hashes of the official and the pocket tasks."""
-    hashes = expected_hashes([TASKS[name] for name in _RECORDED_TASKS], args.data_dir)
+    hashes = {name: expected_hashes(load_task_data(TASKS[name], data_dir=args.data_dir)) for name in _RECORDED_TASKS}
     write_file(args.output, _encoded(hashes))
 
 

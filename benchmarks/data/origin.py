@@ -39,7 +39,9 @@ class Origin:
 
     def tests(self, name: str) -> dict[str, tuple[Example, ...]]:
         """The task's unlabelled test sets by name (`test`; MNLI also `mismatched`)."""
-        return load_tests(self, name)
+        task = self.task(name)
+        parts = ("test", *(part for part, _, _ in task.files.extra))
+        return {part: load_test(task, name=part, data_dir=self.data_dir, offline=self.offline) for part in parts}
 
 
 def freeze(dropped: Mapping[str, Sequence[int]] | None) -> Rows:
@@ -52,11 +54,3 @@ def load_data(origin: Origin, name: str, dropped: Rows = ()) -> TaskData:
     """The task's examples, read once per process."""
     task = origin.task(name)
     return load_task_data(task, data_dir=origin.data_dir, offline=origin.offline, dropped=dict(dropped))
-
-
-@functools.lru_cache(maxsize=16)
-def load_tests(origin: Origin, name: str) -> dict[str, tuple[Example, ...]]:
-    """The task's unlabelled test sets, read once per process."""
-    task = origin.task(name)
-    parts = ("test", *(part for part, _, _ in (task.glue.extra if task.glue else ())))
-    return {part: load_test(task, name=part, data_dir=origin.data_dir, offline=origin.offline) for part in parts}

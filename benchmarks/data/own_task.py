@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data.readers import load_toml
-from benchmarks.data.tasks import TASKS, OwnFiles, Task, key_of
-from fisher.common.errors import InputError, named, require, require_known
+from benchmarks.data.tasks import TASKS, Files, Task, key_of
+from fisher.common.errors import named, require, require_known
 
 CLASSIFICATION_METRICS: tuple[str, ...] = ("accuracy", "f1", "macro_f1", "matthews")
 REGRESSION_METRICS: tuple[str, ...] = ("spearman", "pearson")
@@ -30,15 +30,12 @@ def task_from_file(path: str | Path) -> Task:
     path = Path(path)
     table = load_toml(path, "a task file")
     with named(path):
-        return _task(path, table)
-
-
-def _task(path: Path, table: Mapping[str, Any]) -> Task:
-    require_known("key", table, _KEYS)
-    label, labels = _string(table, "label"), _labels(table.get("labels"), table.get("regression", False))
-    dev, test = (_file(path, table, key) if key in table else None for key in ("dev", "test"))
-    files = OwnFiles(path, _file(path, table, "train"), dev, test, label)
-    return Task(_name(table), _text(table, label), labels, _metric(table, labels), own=files)
+        require_known("key", table, _KEYS)
+        label, labels = _string(table, "label"), _labels(table.get("labels"), table.get("regression", False))
+        dev, test = (_file(path, table, key) if key in table else None for key in ("dev", "test"))
+        files = Files(str(path.parent), label, train=_file(path, table, "train"), dev=dev, test=test)
+        text, metric = _text(table, label), _metric(table, labels)
+        return Task(_name(table), text, labels, metric, files=files, kind="own", toml=path)
 
 
 def _needed(table: Mapping[str, Any], key: str) -> Any:
@@ -60,13 +57,13 @@ def _name(table: Mapping[str, Any]) -> str:
     return name
 
 
-def _file(path: Path, table: Mapping[str, Any], key: str) -> Path:
+def _file(path: Path, table: Mapping[str, Any], key: str) -> str:
     value = _string(table, key)
     file = path.parent / value
     require(file.suffix.lower() in SUFFIXES, f"{key} must be a file ending in {', '.join(SUFFIXES)}", repr(value))
-    if not os.path.isfile(file):  # False for a name too long to be one
-        raise InputError(f"{key} must be a file relative to the task file, but {file} does not exist.")
-    return file
+    lost = f"{key} must be a file relative to the task file, but {file} does not exist."
+    require(os.path.isfile(file), lost)  # False for a name too long to be one
+    return value
 
 
 def _text(table: Mapping[str, Any], label: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.data.faults import FaultyRows, check_dropped
+from benchmarks.data.faults import FaultyRows
 from fisher.common.errors import InputError, require
 from fisher.common.files import read_text
 
@@ -38,29 +38,28 @@ class Row(NamedTuple):
 def read_table(
     path: Path,
     wanted: Sequence[str],
+    faults: FaultyRows,
     *,
     columns: Sequence[str] | None = None,
-    faults: FaultyRows | None = None,
     dropped: Collection[int] = (),
 ) -> list[Row]:
     """The `wanted` columns of every row of `path`; the format follows the file's suffix.
 
-    columns: names of the columns of a TSV file that has no header. dropped: lines whose rows are left out. faults:
-    takes rows of another number of columns than the header, and what is no JSON object with the wanted keys; the caller
-    refuses them (None: refused here). Raises InputError for a missing or empty file, for bytes that are not UTF-8, for
-    a NUL, or a missing column.
+    faults: takes rows of another number of columns than the header, and what is no JSON object with the wanted keys;
+    the caller refuses them. columns: names of the columns of a TSV file that has no header. dropped: lines whose rows
+    are left out. Raises InputError for a missing or empty file, for bytes that are not UTF-8, for a NUL, or a missing
+    column.
     """
     text = read_text(path)
     suffix = path.suffix.lower()
-    collected = faults or FaultyRows(str(path))
     if suffix == ".jsonl":
-        rows = list(_json_rows(text, wanted, collected, dropped))
+        every = list(_json_rows(text, wanted, faults))
     else:
         records = _csv_records(path, text) if suffix == ".csv" else _tsv_records(text)
-        rows = list(_select(path, records, wanted, columns, collected, dropped))
-    if faults is None:
-        collected.refuse()
-    require(rows or collected.found, f"{path}: holds no examples.")
+        every = list(_select(path, records, wanted, columns, faults))
+    faults.leave_out(dropped, {*faults.found, *(row.line for row in every)})
+    rows = [row for row in every if row.line not in dropped]
+    require(rows or faults.found, f"{path}: holds no examples.")
     return rows
 
 
@@ -121,7 +120,6 @@ def _select(
     wanted: Sequence[str],
     columns: Sequence[str] | None,
     faults: FaultyRows,
-    dropped: Collection[int],
 ) -> Iterator[Row]:
     """Pick the wanted columns of each record; the header, if any, is the first record."""
     if columns is None:
@@ -129,16 +127,11 @@ def _select(
         if columns is None:
             raise InputError(f"{path}: is empty.")
     places = [_place(path, columns, name) for name in wanted]
-    seen = set()
     for line, cells in records:
-        seen.add(line)
-        if line in dropped:
-            continue
         if len(cells) == len(columns):
             yield Row(line, [cells[place] for place in places])
         else:
             faults.note(line, f"expected {len(columns)} columns, found {len(cells)}")
-    check_dropped(str(path), "line", dropped, seen)
 
 
 def _place(path: Path, columns: Sequence[str], name: str) -> int:
@@ -150,12 +143,8 @@ def _place(path: Path, columns: Sequence[str], name: str) -> int:
     return columns.index(name)
 
 
-def _json_rows(text: str, wanted: Sequence[str], faults: FaultyRows, dropped: Collection[int]) -> Iterator[Row]:
-    lines = _lines(text)
-    check_dropped(faults.where, "line", dropped, range(1, len(lines) + 1))
-    for number, line in enumerate(lines, start=1):
-        if number in dropped:
-            continue
+def _json_rows(text: str, wanted: Sequence[str], faults: FaultyRows) -> Iterator[Row]:
+    for number, line in enumerate(_lines(text), start=1):
         try:
             yield Row(number, _json_cells(line, wanted))
         except ValueError as error:

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.data.faults import Dropped, FaultyRows, check_dropped
+from benchmarks.data.faults import Dropped, FaultyRows
 from benchmarks.data.readers import quoted_as_csv, read_table
-from benchmarks.data.tasks import HUB_DATASET, HubColumns, Task
+from benchmarks.data.tasks import HUB_DATASET, Task
+from benchmarks.pocket import TASKS_DIR
 from fisher.common.errors import InputError, first_line, require
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -38,10 +39,11 @@ class Example:
     label: Label
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TaskData:
     """Train and dev of a task, from one source; `extra` holds further dev sets by name (MNLI: mismatched).
 
+    What is computed from it is kept by which it is, not by what it holds: comparing texts would cost more.
     warnings: what the files look like, for the user to judge; dropped: the rows that were left out.
     """
 
@@ -107,101 +109,73 @@ class _Reader:
     """One task's source: `read` gives the examples of one part of it, `extra` names its further dev sets."""
 
     def __init__(self, task: Task, data_dir: str | Path | None, offline: bool, dropped: Dropped) -> None:
-        self.task, self.data_dir, self.offline, self.dropped = task, task.shipped or data_dir, offline, dropped
-        self.extra = tuple(name for name, _, _ in task.glue.extra) if task.glue else ()
+        self.task, self.offline, self.dropped = task, offline, dropped
+        self.folder = {"embedded": TASKS_DIR, "own": Path()}.get(task.kind, data_dir)
+        self.source: Source = "file" if task.kind == "own" else "hub" if self.folder is None else "folder"
+        self.extra = tuple(name for name, _, _ in task.files.extra)
         self.warnings: list[str] = []
-        self.source: Source = "file" if task.own else "hub" if self.data_dir is None else "folder"
-        if lost := [part for part in dropped if part not in ("train", "dev", *self.extra) or task.shipped]:
+        known = () if task.kind == "embedded" else ("train", "dev", *self.extra)
+        if lost := [part for part in dropped if part not in known]:
             raise InputError(
                 f"--drop-rows must name train or dev rows of a GLUE task or of your own, got {task.name}:{lost[0]}"
             )
 
     def read(self, part: str, labelled: bool = True) -> tuple[Example, ...]:
         """The examples of a part. Raises InputError that names every row that is wrong."""
-        sources = {"file": self._own, "folder": self._folder, "hub": self._hub}
-        return sources[self.source](part, labelled)
+        name = self.task.files.name(part, labelled)
+        if name is None and part == "dev":
+            return ()
+        if name is None:
+            raise InputError(f"{self.task.toml}: names no test file.")
+        option = f"{self.task.name}:{part}" if labelled else ""
+        read = self._hub if self.folder is None else self._file
+        return read(name, labelled, option, self.dropped.get(part, ()))
 
-    def _faults(self, part: str, labelled: bool, where: str, unit: str = "line") -> FaultyRows:
-        return FaultyRows(where, unit=unit, option=f"{self.task.name}:{part}" if labelled else "")
-
-    def _table(
-        self,
-        part: str,
-        path: Path,
-        text: Sequence[str],
-        label: str | None,
-        *,
-        words: Sequence[str] | None = None,
-        columns: Sequence[str] | None = None,
-    ) -> tuple[Example, ...]:
-        """Examples of one file; `label` None leaves them unlabelled, `words` are the file's for `task.labels`."""
-        ids = {word: index for index, word in enumerate(words or self.task.labels or ())}
-        faults = self._faults(part, label is not None, str(path))
-        wanted, dropped = (*text, label) if label else text, self.dropped.get(part, ())
-        rows = read_table(path, wanted, columns=columns, faults=faults, dropped=dropped)
-        if self.source == "file" and path.suffix == ".tsv" and (quoted := quoted_as_csv(rows)):
-            self.warnings.append(f"{path}: {quoted}")
-        label_of = functools.partial(_label, self.task, words=ids) if label else None
-        return _examples(((row.line, row.cells) for row in rows), len(text), label_of, faults)
-
-    def _folder(self, part: str, labelled: bool) -> tuple[Example, ...]:
-        files = self.task.glue
-        assert files is not None and self.data_dir is not None
-        folder = Path(self.data_dir, files.folder)
+    def _file(self, name: str, labelled: bool, option: str, dropped: Sequence[int]) -> tuple[Example, ...]:
+        task, files, folder = self.task, self.task.files, Path(self.folder or "", self.task.files.folder)
         require(
             os.path.isdir(folder),
             f"{folder}: no such folder; the data folder must hold {files.folder}/ as GLUE's release does.",
         )
-        names = {"train": "train.tsv", "dev": files.dev, "test": files.test}
-        names |= {name: dev if labelled else test for name, dev, test in files.extra}
-        label, columns = (files.label, files.columns) if labelled else (None, None)
-        return self._table(part, folder / names[part], files.text, label, words=files.codes, columns=columns)
+        path, text = folder / name, files.text or task.text
+        faults = FaultyRows(str(path), option=option)
+        wanted, columns = ((*text, files.label), files.columns) if labelled else (text, None)
+        rows = read_table(path, wanted, faults, columns=columns, dropped=dropped)
+        if task.kind == "own" and path.suffix == ".tsv" and (quoted := quoted_as_csv(rows)):
+            self.warnings.append(f"{path}: {quoted}")
+        ids = {word: index for index, word in enumerate(files.codes or task.labels or ())}
+        label_of = functools.partial(_label, task, words=ids) if labelled else None
+        return _examples(((row.line, row.cells) for row in rows), len(text), label_of, faults)
 
-    def _own(self, part: str, labelled: bool) -> tuple[Example, ...]:
-        own = self.task.own
-        assert own is not None
-        path = {"train": own.train, "dev": own.dev, "test": own.test}[part]
-        if path is None and part == "dev":
-            return ()
-        if path is None:
-            raise InputError(f"{own.toml}: names no test file.")
-        return self._table(part, path, self.task.text, own.label if labelled else None)
-
-    @functools.cached_property
-    def splits(self) -> Mapping[str, Any]:
-        assert self.task.hub is not None
-        return _load_hub(self.task.hub, self.offline)
-
-    def _hub(self, part: str, labelled: bool) -> tuple[Example, ...]:
-        task, hub = self.task, self.task.hub
-        assert hub is not None
-        names = {"train": "train", "dev": hub.dev, "test": hub.test}
-        names |= {name: dev if labelled else test for name, dev, test in hub.extra}
-        where = f"{HUB_DATASET} ({hub.config}), {names[part]}"
-        table = _hub_columns(task, self.splits, names[part], where)
-        dropped = self.dropped.get(part, ())
-        check_dropped(where, "row", dropped, range(len(table["label"])))
+    def _hub(self, name: str, labelled: bool, option: str, dropped: Sequence[int]) -> tuple[Example, ...]:
+        task, split = self.task, Path(name).stem.replace("dev", "validation", 1)  # dev_matched: validation_matched
+        faults = FaultyRows(f"{HUB_DATASET} ({task.name}), {split}", unit="row", option=option)
+        table = _hub_columns(task, self.splits, split, faults.where)
+        faults.leave_out(dropped, range(len(table["label"])))
         columns = (*(table[name] for name in task.text), table["label"])
         rows = ((at, cells) for at, cells in enumerate(zip(*columns, strict=True)) if at not in dropped)
         label_of = functools.partial(_hub_label, task) if labelled else None
-        return _examples(rows, len(task.text), label_of, self._faults(part, labelled, where, "row"))
+        return _examples(rows, len(task.text), label_of, faults)
 
+    @functools.cached_property
+    def splits(self) -> Mapping[str, Any]:
+        """All splits of the hub's configuration; from this machine's cache when it is there or when `offline`."""
+        import datasets
 
-def _load_hub(hub: HubColumns, offline: bool) -> Mapping[str, Any]:
-    """All splits of the hub's configuration; from this machine's cache when it is there or when `offline`."""
-    import datasets
-
-    try:
-        with offline_hub(offline):
-            splits: Mapping[str, Any] = datasets.load_dataset(HUB_DATASET, hub.config)
-            return splits
-    except Exception as error:  # whatever its HTTP library, its cache or its parsers raise: the data is not to be had
-        reason = first_line(error).rstrip(".")
-        why = "is not in this machine's Hugging Face cache (offline)" if offline else "cannot be loaded from the hub"
-        raise InputError(
-            f"{HUB_DATASET} ({hub.config}) {why}: {reason}; "
-            f"{'run once with the network' if offline else 'check the network'} or give the GLUE files with --data-dir."
-        ) from error
+        try:
+            with offline_hub(self.offline):
+                splits: Mapping[str, Any] = datasets.load_dataset(HUB_DATASET, self.task.name)
+                return splits
+        except Exception as error:  # whatever its HTTP library, its cache or its parsers raise: no data are to be had
+            reason, offline = first_line(error).rstrip("."), self.offline
+            why = (
+                "is not in this machine's Hugging Face cache (offline)" if offline else "cannot be loaded from the hub"
+            )
+            raise InputError(
+                f"{HUB_DATASET} ({self.task.name}) {why}: {reason}; "
+                f"{'run once with the network' if offline else 'check the network'} or give the GLUE files with "
+                "--data-dir."
+            ) from error
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.data.tasks import Task
-from fisher.common.errors import InputError
+from fisher.common.errors import require
 from fisher.seeds import derive
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 
 BINS = 5
 TEST_SHARE = 0.2  # of a task without a dev set, cut anew by every split seed
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Training and dev examples of one trial; of pooled data ids count train and then dev."""
-
-    train: tuple[Example, ...]
-    dev: tuple[Example, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,138 +49,124 @@ class Size:
         """The size that a record holds."""
         return cls(*next(iter(block.items())))  # type: ignore[arg-type]
 
-    def share(self, task: Task, train: Sequence[Example]) -> float:
+    def share(self, data: TaskData) -> float:
         """The size as a share of the training set. Raises InputError where it is larger than that."""
-        return len(self.ids(task, train, 0)) / len(train)
+        return len(self.ids(data, 0)) / len(data.train)
 
-    def ids(self, task: Task, train: Sequence[Example], split_seed: int) -> tuple[int, ...]:
-        """Sorted ids of the examples of `train` that this size keeps."""
+    def ids(self, data: TaskData, split_seed: int) -> list[int]:
+        """Ids of the training examples that this size keeps."""
         if self.kind == "examples":
-            return size_split(task, train, size=self.count, split_seed=split_seed)
-        return per_class_split(task, train, per_class=self.count, split_seed=split_seed)
+            return size_split(data, self.count, split_seed)
+        return per_class_split(data, self.count, split_seed)
 
 
 def make_split(
     data: TaskData, protocol: Protocol, *, fraction: float, split_seed: int, restart: int, size: Size | None = None
-) -> Split:
-    """What a trial trains on and is scored on; the strategy has no say in it.
+) -> TaskData:
+    """The data that a trial trains on and is scored on; the strategy has no say in it.
 
     `official`: a stratified, nested part of train by (task, split seed), scored on the official dev set. `resampled`:
     the same of what is left of train when a test part is cut off. `pooled`: train and dev joined and shuffled with the
-    restart's seed [Sharma24]. A size stands in place of the fraction.
+    restart's seed [Sharma24]; ids count train and then dev. A size stands in place of the fraction.
 
     Raises InputError where there is no dev set to score on.
     """
-    if protocol.data != "pooled":
-        rest, test = sources_of(data, protocol, split_seed)
-        if not test:
-            raise InputError(f"{data.task.name}: a task without a dev file must go with --set data=resampled")
-        if size is None and fraction == 1:
-            return Split(rest, test)
-        if size is None:
-            kept = set(paucity_split(data.task, rest, fraction=fraction, split_seed=split_seed))
-        else:
-            kept = set(size.ids(data.task, rest, split_seed))
-        return Split(tuple(e for e in rest if e.id in kept), test)
-    if size is not None:
-        raise InputError(f"sizes in examples must go with data=official, got data={protocol.data}; use fractions")
-    pool = [dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev))]
-    train, dev = pooled_split(len(data.train), len(data.dev), seed=pooled_seed(data.task, restart), fraction=fraction)
-    return Split(tuple(pool[i] for i in train), tuple(pool[i] for i in dev))
+    if protocol.data == "pooled":
+        message = f"sizes in examples must go with data=official, got data={protocol.data}; use fractions"
+        require(size is None, message)
+        pool = [dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev))]
+        train, dev = pooled_split(pooled_order(data, restart), fraction)
+        return dataclasses.replace(data, train=tuple(pool[i] for i in train), dev=tuple(pool[i] for i in dev))
+    if protocol.data == "resampled":
+        data = resampled(data, split_seed)
+    require(data.dev, f"{data.task.name}: a task without a dev file must go with --set data=resampled")
+    if size is None and fraction == 1:
+        return data
+    kept = set(paucity_split(data, fraction, split_seed) if size is None else size.ids(data, split_seed))
+    return dataclasses.replace(data, train=tuple(e for e in data.train if e.id in kept))
 
 
-def sources_of(data: TaskData, protocol: Protocol, split_seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """What training examples are taken from, and what is scored on.
-
-    `resampled`: of each stratum's permutation the last floor(n / 5 + 0.5) examples are scored on, and never dev.
-    """
-    if protocol.data == "official":
-        return data.train, data.dev
-    test: set[int] = set()
-    for members in _permuted_strata(data.task, data.train, split_seed):
-        test |= set(members[len(members) - math.floor(TEST_SHARE * len(members) + 0.5) :])
-    return tuple(e for e in data.train if e.id not in test), tuple(e for e in data.train if e.id in test)
+@functools.lru_cache(maxsize=2)
+def resampled(data: TaskData, split_seed: int) -> TaskData:
+    """The data with a part of train in the place of dev: the last floor(n / 5 + 0.5) of each stratum's permutation."""
+    strata = _permuted(data, split_seed)
+    test = set(_ids(members[len(members) - math.floor(TEST_SHARE * len(members) + 0.5) :] for members in strata))
+    rest = tuple(e for e in data.train if e.id not in test)
+    return dataclasses.replace(data, train=rest, dev=tuple(e for e in data.train if e.id in test))
 
 
-def pooled_seed(task: Task, restart: int) -> int:
-    """The seed of a restart's shuffle in the `pooled` protocol."""
-    return derive("pooled", task.name, restart)
-
-
-def in_split_order(data: TaskData, protocol: Protocol, split: Split, *, split_seed: int, restart: int) -> list[Example]:
+def in_split_order(
+    data: TaskData, protocol: Protocol, split: TaskData, *, split_seed: int, restart: int
+) -> list[Example]:
     """The training examples of a split in the order in which splits take them, smaller splits first."""
-    if protocol.data != "pooled":
-        order = split_order(data.task, sources_of(data, protocol, split_seed)[0], split_seed)
+    if protocol.data == "pooled":
+        order = pooled_order(data, restart)
     else:
-        order = _permutation(pooled_seed(data.task, restart), len(data.train) + len(data.dev)).tolist()
+        order = split_order(resampled(data, split_seed) if protocol.data == "resampled" else data, split_seed)
     kept = {example.id: example for example in split.train}
     return [kept[id] for id in order if id in kept]
 
 
-def paucity_split(task: Task, train: Sequence[Example], *, fraction: float, split_seed: int = 0) -> tuple[int, ...]:
-    """Sorted ids of the examples of `train` that a fraction keeps.
+def paucity_split(data: TaskData, fraction: float, split_seed: int = 0) -> list[int]:
+    """Ids of the training examples that a fraction keeps.
 
     Each stratum of n examples keeps the first floor(fraction * n + 0.5), at least 1, of its permutation. Strata are the
     classes; for scores, five equal-width bins of the task's range ([0, 1), ..., [4, 5] for STS-B), or of the range that
-    `train` shows where the task has none (own regression tasks). Raises InputError unless 0 < fraction <= 1.
+    train shows where the task has none (own regression tasks). Raises InputError unless 0 < fraction <= 1.
     """
     check_fraction(fraction)
-    permuted = _permuted_strata(task, train, split_seed)
-    counts = [max(1, math.floor(fraction * len(members) + 0.5)) for members in permuted]
-    return tuple(sorted(id for members, count in zip(permuted, counts, strict=True) for id in members[:count]))
+    strata = _permuted(data, split_seed)
+    return _ids(members[: max(1, math.floor(fraction * len(members) + 0.5))] for members in strata)
 
 
-def pooled_split(n_train: int, n_dev: int, *, seed: int, fraction: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def pooled_split(order: Sequence[int], fraction: float) -> tuple[list[int], list[int]]:
     """Training and dev positions of the `pooled` protocol, each sorted.
 
-    Positions count the training file's rows and then the dev file's. All are shuffled with the restart's `seed`; the
-    first 80 % (rounded down, as scikit-learn does) train, the rest is dev; of the training part only the first
-    floor(fraction * n + 0.5), at least 1, are kept. Not stratified, as in the authors' code [Sharma24].
-    Raises InputError unless 0 < fraction <= 1.
+    order: `pooled_order`. The first 80 % of it (rounded down, as scikit-learn does) train, the rest is dev; of the
+    training part only the first floor(fraction * n + 0.5), at least 1, are kept. Not stratified, as in the authors'
+    code [Sharma24]. Raises InputError unless 0 < fraction <= 1.
     """
     check_fraction(fraction)
-    order = _permutation(seed, n_train + n_dev).tolist()
     cut = len(order) * 4 // 5
     kept = max(1, math.floor(fraction * cut + 0.5))
-    return tuple(sorted(order[:kept])), tuple(sorted(order[cut:]))
+    return sorted(order[:kept]), sorted(order[cut:])
 
 
-def size_split(task: Task, train: Sequence[Example], *, size: int, split_seed: int = 0) -> tuple[int, ...]:
-    """Sorted ids of `size` examples of `train`, nested over sizes and stratified.
+def pooled_order(data: TaskData, restart: int) -> list[int]:
+    """The positions of the training file's rows and then the dev file's, shuffled with the restart's seed."""
+    seed = derive("pooled", data.task.name, restart)
+    order: list[int] = _permutation(seed, len(data.train) + len(data.dev)).tolist()
+    return order
 
-    All examples stand in one order, by (rank within their stratum's permutation + 0.5) / (size of the stratum), ties by
-    id; the first `size` are kept. Permutations and strata are those of `paucity_split`. A prefix of n of N examples
-    holds n / N of every stratum but for less than one example and half a stratum's rounding.
-    Raises InputError unless 1 <= size <= len(train).
+
+def size_split(data: TaskData, size: int, split_seed: int = 0) -> list[int]:
+    """Ids of `size` training examples, nested over sizes and stratified: the first of `split_order`.
+
+    A prefix of n of N examples holds n / N of every stratum but for less than one example and half a stratum's
+    rounding. Raises InputError unless 1 <= size <= the number of training examples.
     """
-    if not 1 <= size <= len(train):
-        raise InputError(f"{task.name}: size must be in 1..{len(train)}, the training set's examples, got {size}.")
-    return tuple(sorted(split_order(task, train, split_seed)[:size]))
+    most = len(data.train)
+    require(1 <= size <= most, f"{data.task.name}: size must be in 1..{most}, the training set's examples", f"{size}.")
+    return split_order(data, split_seed)[:size]
 
 
-def per_class_split(task: Task, train: Sequence[Example], *, per_class: int, split_seed: int = 0) -> tuple[int, ...]:
-    """Sorted ids of the first `per_class` examples of every class's permutation, that of `paucity_split`.
+def per_class_split(data: TaskData, per_class: int, split_seed: int = 0) -> list[int]:
+    """Ids of the first `per_class` training examples of every class's permutation, that of `paucity_split`.
 
     Raises InputError for a regression task and for a class that has fewer examples.
     """
-    if task.regression:
-        raise InputError(f"{task.name}: per_class must be used with classes, but its labels are scores; use sizes.")
-    permuted = _permuted_strata(task, train, split_seed)
-    smallest = min(map(len, permuted))
-    if not 1 <= per_class <= smallest:
-        raise InputError(f"{task.name}: per_class must be in 1..{smallest}, its smallest class, got {per_class}.")
-    return tuple(sorted(id for members in permuted for id in members[:per_class]))
-
-
-def split_order(task: Task, train: Sequence[Example], split_seed: int) -> list[int]:
-    """All ids of `train` in the order whose prefixes are the splits of `size_split`."""
-    return _order(task, _Same(train), split_seed)
+    name = data.task.name
+    scores = f"{name}: per_class must be used with classes, but its labels are scores; use sizes."
+    require(not data.task.regression, scores)
+    permuted = _permuted(data, split_seed)
+    least = min(map(len, permuted))
+    require(1 <= per_class <= least, f"{name}: per_class must be in 1..{least}, its smallest class", f"{per_class}.")
+    return _ids(members[:per_class] for members in permuted)
 
 
 def check_fraction(fraction: float) -> None:
     """Raises InputError unless 0 < fraction <= 1."""
-    if not 0 < fraction <= 1:
-        raise InputError(f"fraction must be in (0, 1], got {fraction}.")
+    require(0 < fraction <= 1, "fraction must be in (0, 1]", f"{fraction}.")
 
 
 def split_hash(task: Task, examples: Iterable[Example]) -> str:
@@ -198,83 +176,61 @@ def split_hash(task: Task, examples: Iterable[Example]) -> str:
     text that gives the same float back.
     """
     ordered = sorted(examples, key=attrgetter("id"))
-    return hashlib.sha256("".join(f"{e.id}\t{_label_text(task, e)}\n" for e in ordered).encode()).hexdigest()
-
-
-class _Same:
-    """Examples that are looked up by which they are, not by what they hold: comparing texts would cost more."""
-
-    def __init__(self, examples: Sequence[Example]) -> None:
-        self.examples = examples if isinstance(examples, tuple) else tuple(examples)  # what nobody changes
-
-    def __hash__(self) -> int:
-        return id(self.examples)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.examples is other.examples
+    text_of = "{:.3f}".format if task.score_range else repr
+    return hashlib.sha256("".join(f"{e.id}\t{text_of(e.label)}\n" for e in ordered).encode()).hexdigest()
 
 
 @functools.lru_cache(maxsize=2)  # split and holdout of a restart ask one after the other
-def _order(task: Task, train: _Same, split_seed: int) -> list[int]:
-    permuted = _permuted(task, train, split_seed)
+def split_order(data: TaskData, split_seed: int) -> list[int]:
+    """All training ids by (rank within their stratum's permutation + 0.5) / (size of the stratum), ties by id."""
+    permuted = _permuted(data, split_seed)
     places = np.concatenate([(2 * np.arange(len(members)) + 1) / len(members) for members in permuted])
     ids = np.concatenate(permuted)
     order: list[int] = ids[np.lexsort((ids, places))].tolist()
     return order
 
 
-def _permuted_strata(task: Task, train: Sequence[Example], split_seed: int) -> list[list[int]]:
-    """The ids of each stratum, in the order in which splits take them."""
-    return [members.tolist() for members in _permuted(task, _Same(train), split_seed)]
+def _ids(parts: Iterable[NDArray[np.int64]]) -> list[int]:
+    found: list[int] = np.concatenate(list(parts)).tolist()
+    return found
 
 
 @functools.lru_cache(maxsize=2)  # the amounts of a split ask one after the other
-def _permuted(task: Task, train: _Same, split_seed: int) -> list[NDArray[np.int64]]:
-    strata = _strata(task, train).items()
+def _permuted(data: TaskData, split_seed: int) -> list[NDArray[np.int64]]:
+    """The ids of each stratum, in the order in which splits take them."""
     return [
-        members[_permutation(derive("split", task.name, split_seed, stratum), len(members))]
-        for stratum, members in strata
+        members[_permutation(derive("split", data.task.name, split_seed, stratum), len(members))]
+        for stratum, members in _strata(data).items()
     ]
 
 
 @functools.lru_cache(maxsize=2)
-def _strata(task: Task, train: _Same) -> dict[int, NDArray[np.int64]]:
+def _strata(data: TaskData) -> dict[int, NDArray[np.int64]]:
     """Ids in rising order by class or score bin."""
     strata: dict[int, list[int]] = defaultdict(list)
-    stratum = stratifier(task, train.examples)
-    for example in sorted(train.examples, key=lambda example: example.id):
+    stratum = stratifier(data)
+    for example in sorted(data.train, key=attrgetter("id")):
         strata[stratum(example)].append(example.id)
     return {stratum: np.array(ids) for stratum, ids in sorted(strata.items())}
 
 
-def stratifier(task: Task, train: Sequence[Example]) -> Callable[[Example], int]:
-    """The stratum of an example: its class, or the bin of its score in the task's range (or `train`'s)."""
-    if not task.regression:
+def stratifier(data: TaskData) -> Callable[[Example], int]:
+    """The stratum of an example: its class, or the bin of its score in the task's range (or that of train).
+
+    Bins are half-open but for the last one, which holds the highest score.
+    """
+    if not data.task.regression:
         return lambda example: int(_number(example))
-    low, high = task.score_range or _range(train)
-    return lambda example: _bin(_number(example), low, high)
-
-
-def _range(train: Sequence[Example]) -> tuple[float, float]:
-    scores = [_number(example) for example in train]
-    return min(scores), max(scores)
-
-
-def _bin(score: float, low: float, high: float) -> int:
-    """The bin of a score: half-open but for the last one, which holds `high`."""
+    scores = [_number(example) for example in data.train]
+    low, high = data.task.score_range or (min(scores), max(scores))
     if high == low:
-        return 0
-    return min(int(BINS * ((score - low) / (high - low))), BINS - 1)
+        return lambda example: 0
+    return lambda example: min(int(BINS * ((_number(example) - low) / (high - low))), BINS - 1)
 
 
 def _number(example: Example) -> int | float:
     assert example.label is not None, "a split is made of labelled examples"
     return example.label
-
-
-def _label_text(task: Task, example: Example) -> str:
-    label = _number(example)
-    return f"{label:.3f}" if task.score_range else repr(label)
 
 
 def _permutation(seed: int, n: int) -> NDArray[np.int64]:

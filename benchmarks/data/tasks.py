@@ -10,49 +10,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.pocket import TASKS_DIR
 from fisher.common.errors import unknown
 
-HUB_DATASET = "nyu-mll/glue"
+HUB_DATASET = "nyu-mll/glue"  # with a configuration of every task's name, and columns `Task.text` and "label"
 
 
 @dataclass(frozen=True)
-class GlueFiles:
-    """A task as the original GLUE release lays it out: one folder of tab-separated files, fields never quoted.
+class Files:
+    """The files of a task and their columns; a GLUE task's are tab-separated, and their fields never quoted.
 
-    `columns` names the columns of train and dev where those files have no header (CoLA); the test file always has one.
-    `codes` are the words that stand for `Task.labels` in the files, where they differ.
+    folder: where they lie in the data folder, of one's own task the folder of its TOML; text: the columns of the texts,
+    where they are not called `Task.text`; codes: the words that stand for `Task.labels`, where they differ; columns:
+    all columns of train and dev where those files have no header (CoLA; the test file always has one); extra: further
+    dev and test sets. One's own task may lack dev and test.
     """
 
-    folder: str
-    text: tuple[str, ...]
-    label: str
+    folder: str = ""
+    label: str = ""
+    text: tuple[str, ...] = ()
     codes: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
-    dev: str = "dev.tsv"
-    test: str = "test.tsv"
+    train: str = "train.tsv"
+    dev: str | None = "dev.tsv"
+    test: str | None = "test.tsv"
     extra: tuple[tuple[str, str, str], ...] = ()  # (name, dev file, test file), e.g. MNLI's mismatched sections
 
-
-@dataclass(frozen=True)
-class HubColumns:
-    """A task on the hub: configuration of `HUB_DATASET` and split names; the columns are `Task.text` and "label"."""
-
-    config: str
-    dev: str = "validation"
-    test: str = "test"
-    extra: tuple[tuple[str, str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class OwnFiles:
-    """A user's own task: the files that its TOML names, resolved against the TOML's folder; dev and test may lack."""
-
-    toml: Path
-    train: Path
-    dev: Path | None
-    test: Path | None
-    label: str
+    def name(self, part: str, labelled: bool) -> str | None:
+        """The file of a part of the data; of a further set that of dev or test."""
+        names = {"train": self.train, "dev": self.dev, "test": self.test}
+        return (names | {name: dev if labelled else test for name, dev, test in self.extra})[part]
 
 
 @dataclass(frozen=True)
@@ -60,8 +46,9 @@ class Task:
     """What a trial must know about a task.
 
     `labels` are the class words, id = position; None means regression. `primary` ranks, `secondary` is reported;
-    `score_range` is the official range of a regression task's scores (None: whatever the training file holds);
-    `shipped` holds the task's folder where the package brings it along.
+    `score_range` is the official range of a regression task's scores (None: whatever the training file holds). `kind`
+    says where the data may come from: GLUE's folder or the hub, the package itself, or the user's files, which `toml`
+    names.
     """
 
     name: str
@@ -70,10 +57,9 @@ class Task:
     primary: str
     secondary: tuple[str, ...] = ()
     score_range: tuple[float, float] | None = None
-    glue: GlueFiles | None = None
-    hub: HubColumns | None = None
-    own: OwnFiles | None = None
-    shipped: Path | None = None
+    files: Files = Files()
+    kind: Literal["glue", "embedded", "own"] = "glue"
+    toml: Path | None = None
 
     @property
     def regression(self) -> bool:
@@ -84,13 +70,6 @@ class Task:
     def outputs(self) -> int:
         """Outputs of a classifier: one per class, or the one value of a regression."""
         return 1 if self.labels is None else len(self.labels)
-
-    @property
-    def kind(self) -> Literal["glue", "embedded", "own"]:
-        """Where the data may come from: GLUE's folder or the hub, the package itself, or the user's files."""
-        if self.own is not None:
-            return "own"
-        return "glue" if self.shipped is None else "embedded"
 
 
 _PAIR = ("sentence1", "sentence2")
@@ -103,22 +82,14 @@ _GLUE = (
         text=("sentence",),
         labels=("unacceptable", "acceptable"),
         primary="matthews",
-        glue=GlueFiles(
-            folder="CoLA",
-            text=("sentence",),
-            label="label",
-            codes=_BINARY,
-            columns=("source", "label", "mark", "sentence"),
-        ),
-        hub=HubColumns("cola"),
+        files=Files("CoLA", "label", codes=_BINARY, columns=("source", "label", "mark", "sentence")),
     ),
     Task(
         name="sst2",
         text=("sentence",),
         labels=("negative", "positive"),
         primary="accuracy",
-        glue=GlueFiles(folder="SST-2", text=("sentence",), label="label", codes=_BINARY),
-        hub=HubColumns("sst2"),
+        files=Files("SST-2", "label", codes=_BINARY),
     ),
     Task(
         name="mrpc",
@@ -126,8 +97,7 @@ _GLUE = (
         labels=("not_equivalent", "equivalent"),
         primary="f1",
         secondary=("accuracy",),
-        glue=GlueFiles(folder="MRPC", text=("#1 String", "#2 String"), label="Quality", codes=_BINARY),
-        hub=HubColumns("mrpc"),
+        files=Files("MRPC", "Quality", text=("#1 String", "#2 String"), codes=_BINARY),
     ),
     Task(
         name="qqp",
@@ -135,8 +105,7 @@ _GLUE = (
         labels=("not_duplicate", "duplicate"),
         primary="f1",
         secondary=("accuracy",),
-        glue=GlueFiles(folder="QQP", text=("question1", "question2"), label="is_duplicate", codes=_BINARY),
-        hub=HubColumns("qqp"),
+        files=Files("QQP", "is_duplicate", codes=_BINARY),
     ),
     Task(
         name="stsb",
@@ -145,27 +114,20 @@ _GLUE = (
         primary="spearman",
         secondary=("pearson",),
         score_range=(0.0, 5.0),
-        glue=GlueFiles(folder="STS-B", text=_PAIR, label="score"),
-        hub=HubColumns("stsb"),
+        files=Files("STS-B", "score"),
     ),
     Task(
         name="mnli",
         text=("premise", "hypothesis"),
         labels=("entailment", "neutral", "contradiction"),
         primary="accuracy",
-        glue=GlueFiles(
-            folder="MNLI",
+        files=Files(
+            "MNLI",
+            "gold_label",
             text=_PAIR,
-            label="gold_label",
             dev="dev_matched.tsv",
             test="test_matched.tsv",
             extra=(("mismatched", "dev_mismatched.tsv", "test_mismatched.tsv"),),
-        ),
-        hub=HubColumns(
-            "mnli",
-            dev="validation_matched",
-            test="test_matched",
-            extra=(("mismatched", "validation_mismatched", "test_mismatched"),),
         ),
     ),
     Task(
@@ -173,32 +135,29 @@ _GLUE = (
         text=("question", "sentence"),
         labels=_ENTAILMENT,
         primary="accuracy",
-        glue=GlueFiles(folder="QNLI", text=("question", "sentence"), label="label"),
-        hub=HubColumns("qnli"),
+        files=Files("QNLI", "label"),
     ),
     Task(
         name="rte",
         text=_PAIR,
         labels=_ENTAILMENT,
         primary="accuracy",
-        glue=GlueFiles(folder="RTE", text=_PAIR, label="label"),
-        hub=HubColumns("rte"),
+        files=Files("RTE", "label"),
     ),
     Task(
         name="wnli",
         text=_PAIR,
         labels=("not_entailment", "entailment"),
         primary="accuracy",
-        glue=GlueFiles(folder="WNLI", text=_PAIR, label="label", codes=_BINARY),
-        hub=HubColumns("wnli"),
+        files=Files("WNLI", "label", codes=_BINARY),
     ),
 )
 
 
 def _pocket(task: Task) -> Task:
     """The embedded task in the format and metrics of `task`."""
-    files = GlueFiles(folder=task.name, text=task.text, label="score" if task.regression else "label")
-    return dataclasses.replace(task, name=f"pocket-{task.name}", glue=files, hub=None, shipped=TASKS_DIR)
+    files = Files(task.name, "score" if task.regression else "label")
+    return dataclasses.replace(task, name=f"pocket-{task.name}", files=files, kind="embedded")
 
 
 class _Tasks(dict[str, Task]):

@@ -95,7 +95,7 @@ def _file_hash(path: str) -> str:
 def _restarts(suite: Suite, data: TaskData, protocol: Protocol) -> Iterator[tuple[float | Size, dict[str, Any], str]]:
     """Amounts, the fields that the trials of one restart share, and its holdout's hash (empty without tuning)."""
     amounts = suite.amounts()
-    shares = {one: one.share(data.task, data.train) if isinstance(one, Size) else one for one in amounts}
+    shares = {one: one.share(data) if isinstance(one, Size) else one for one in amounts}
     extra = {name: examples_hash(examples) for name, examples in data.extra.items()}
     dev = examples_hash(data.dev) if protocol.data == "official" else None
     dropped = {part: list(rows) for part, rows in data.dropped.items()}

@@ -8,7 +8,7 @@ from benchmarks.data import batches
 from benchmarks.data.holdout import divide
 from benchmarks.data.origin import Origin, Rows, freeze, load_data
 from benchmarks.data.sources import Example, TaskData, examples_hash
-from benchmarks.data.splits import Split, make_split
+from benchmarks.data.splits import make_split
 from benchmarks.data.tasks import Task
 from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Plan
@@ -84,7 +84,7 @@ def load_inputs(config: TrialConfig, resources: Resources) -> Inputs:
     )
 
 
-def parts_of(config: TrialConfig, data: TaskData) -> tuple[Split, tuple[Example, ...], tuple[Example, ...]]:
+def parts_of(config: TrialConfig, data: TaskData) -> tuple[TaskData, tuple[Example, ...], tuple[Example, ...]]:
     """The split of a trial, and its training part divided into what is fitted on and what is held out."""
     protocol, place = config.protocol, {"split_seed": config.split_seed, "restart": config.restart}
     split = make_split(data, protocol, fraction=config.fraction, size=config.size, **place)

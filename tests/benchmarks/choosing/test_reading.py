@@ -111,6 +111,18 @@ def test_rows_that_a_refusal_names_can_be_left_out(tmp_path: Path, refusal: Call
     assert len(own.data.train) == 38 and own.found[0].endswith("holds 2 classes: a (19), b (19)")
 
 
+def test_a_row_of_another_number_of_columns_can_be_left_out(tmp_path: Path, refusal: Callable[..., str]) -> None:
+    """Whatever is wrong with a row, the refusal says how to go on without it."""
+    file = tmp_path / "rows.csv"
+    file.write_text(Path(write_csv(file, TWO)).read_text() + "a row cut short\n")
+    expected = (
+        f"{file}, line 42: expected 2 columns, found 1. Correct them or leave them out: --drop-rows rows:train:42"
+    )
+    assert refusal(read_own, asked(file, ("text",), "label"), tmp_path) == expected
+    own = read_own(asked(file, ("text",), "label", drop_rows=["rows:train:42"]), tmp_path)
+    assert len(own.data.train) == 40
+
+
 def test_five_rows_are_too_few(tmp_path: Path, refusal: Callable[..., str]) -> None:
     said = refusal(read, tmp_path, TWO[:5], TEXTS[:5])
     assert said.endswith("must have at least 20 rows, to fit on, to choose by and to score on, got 5")

@@ -67,7 +67,7 @@ LAYOUT = {  # task -> (train and dev header, a row of each label, test header, a
 
 def lay_out(folder: Path, name: str) -> Path:
     """A tiny task in the layout of the original release; returns its folder."""
-    files = TASKS[name].glue
+    files = TASKS[name].files
     header, rows, test_header, test_row = LAYOUT[name]
     place = folder / files.folder
     place.mkdir(parents=True, exist_ok=True)
@@ -320,9 +320,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fill:
     def fill(name: str, rows: list[Row], **label: Any) -> None:
         task = TASKS[name]
         repository, configs = tmp_path / f"repository-{name}" / "glue", []
-        splits = ["train", task.hub.dev, task.hub.test]
-        splits += [split for _, dev, test in task.hub.extra for split in (dev, test)]
-        for split in splits:
+        sections = ["_matched", "_mismatched"] if name == "mnli" else [""]
+        for split in ["train", *(part + section for section in sections for part in ("validation", "test"))]:
             file = repository / name / f"{split}-00000-of-00001.parquet"
             file.parent.mkdir(parents=True, exist_ok=True)
             configs.append({"split": split, "path": f"{name}/{split}-*"})

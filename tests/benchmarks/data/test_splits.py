@@ -30,6 +30,7 @@ from benchmarks.data.splits import (
     make_split,
     paucity_split,
     per_class_split,
+    pooled_order,
     pooled_split,
     size_split,
     split_hash,
@@ -46,6 +47,11 @@ def rows(labels: list[int] | list[float]) -> list[Example]:
     return [Example(number, (f"text {number}",), label) for number, label in enumerate(labels)]
 
 
+def of(task: Task, train: list[Example]) -> TaskData:
+    """A task's data without dev."""
+    return TaskData(task, tuple(train), (), "file")
+
+
 CLASSES = rows([0] * 71 + [1] * 29)
 SCORES = rows([round(number * 0.013 % 5.0, 3) for number in range(997)] + [5.0, 4.0, 3.999])
 
@@ -59,7 +65,7 @@ def test_derive_is_the_first_eight_bytes_of_sha256_without_the_top_bit() -> None
 @pytest.mark.parametrize("split_seed", range(3))
 def test_fractions_are_nested(task: Task, train: list[Example], split_seed: int) -> None:
     """A learning curve must add examples, never swap them."""
-    kept = [set(paucity_split(task, train, fraction=f, split_seed=split_seed)) for f in sorted(FRACTIONS)]
+    kept = [set(paucity_split(of(task, train), f, split_seed=split_seed)) for f in sorted(FRACTIONS)]
     assert all(small < large for small, large in pairwise(kept))
     assert kept[-1] == {example.id for example in train}
 
@@ -74,8 +80,8 @@ def test_every_class_keeps_its_rounded_share_and_at_least_one(
     counts: list[int], fraction: float, split_seed: int
 ) -> None:
     train = rows([0] * counts[0] + [1] * counts[1])
-    ids = paucity_split(RTE, train, fraction=fraction, split_seed=split_seed)
-    assert list(ids) == sorted(set(ids))
+    ids = paucity_split(of(RTE, train), fraction, split_seed=split_seed)
+    assert len(ids) == len(set(ids))
     kept = Counter(train[number].label for number in ids)
     assert kept == {label: max(1, math.floor(fraction * n + 0.5)) for label, n in enumerate(counts)}
 
@@ -83,41 +89,43 @@ def test_every_class_keeps_its_rounded_share_and_at_least_one(
 def test_stsb_is_stratified_by_five_bins_of_width_one() -> None:
     """5.0 belongs to the last bin, 4.0 too, 3.999 to the one before."""
     whole = Counter(min(int(example.label or 0), 4) for example in SCORES)
-    kept = Counter(min(int(SCORES[number].label or 0), 4) for number in paucity_split(STSB, SCORES, fraction=0.1))
+    kept = Counter(min(int(SCORES[number].label or 0), 4) for number in paucity_split(of(STSB, SCORES), 0.1))
     assert kept == {score: math.floor(0.1 * n + 0.5) for score, n in whole.items()}
 
 
 def test_own_scores_are_stratified_over_the_range_that_the_training_file_shows() -> None:
     train = rows([100.0 + number for number in range(100)])
-    kept = paucity_split(OWN_REGRESSION, train, fraction=0.1)
+    kept = paucity_split(of(OWN_REGRESSION, train), 0.1)
     assert Counter(number // 20 for number in kept) == dict.fromkeys(range(5), 2)
-    assert len(paucity_split(OWN_REGRESSION, rows([3.5] * 20), fraction=0.1)) == 2  # a single value is one stratum
+    assert len(paucity_split(of(OWN_REGRESSION, rows([3.5] * 20)), 0.1)) == 2  # a single value is one stratum
 
 
 def test_the_split_depends_on_task_and_seed_and_not_on_the_order_of_the_rows() -> None:
-    split = paucity_split(RTE, CLASSES, fraction=0.25)
-    assert paucity_split(RTE, CLASSES[::-1], fraction=0.25) == split
-    assert paucity_split(RTE, CLASSES, fraction=0.25, split_seed=1) != split
-    assert paucity_split(TASKS["mrpc"], CLASSES, fraction=0.25) != split
+    split = paucity_split(of(RTE, CLASSES), 0.25)
+    assert paucity_split(of(RTE, CLASSES[::-1]), 0.25) == split
+    assert paucity_split(of(RTE, CLASSES), 0.25, split_seed=1) != split
+    assert paucity_split(of(TASKS["mrpc"], CLASSES), 0.25) != split
 
 
 def test_a_class_is_permuted_whatever_the_other_classes_hold() -> None:
     """Class 0 has the same examples before and after class 1 grows."""
     grown = rows([0] * 71 + [1] * 290)
-    first = [number for number in paucity_split(RTE, CLASSES, fraction=0.25) if number < 71]
-    assert first == [number for number in paucity_split(RTE, grown, fraction=0.25) if number < 71]
+    first = [number for number in paucity_split(of(RTE, CLASSES), 0.25) if number < 71]
+    assert first == [number for number in paucity_split(of(RTE, grown), 0.25) if number < 71]
 
 
 def test_pooled_joins_train_and_dev_and_cuts_only_the_training_part() -> None:
-    train, dev = pooled_split(3668, 408, seed=5, fraction=1.0)
+    whole = dataclasses.replace(of(TASKS["mrpc"], rows([0] * 3668)), dev=tuple(rows([0] * 408)))
+    order = pooled_order(whole, 5)
+    train, dev = pooled_split(order, 1.0)
     assert len(train) == 3260, "MRPC, of which scikit-learn holds out ceil(0.2 n)"
-    assert len(pooled_split(2490, 277, seed=5, fraction=1.0)[0]) == 2213, "RTE"
+    assert len(pooled_split(range(2490 + 277), 1.0)[0]) == 2213, "RTE"
     assert sorted(train + dev) == list(range(4076))
-    small, same_dev = pooled_split(3668, 408, seed=5, fraction=0.1)
+    small, same_dev = pooled_split(order, 0.1)
     assert same_dev == dev
     assert set(small) < set(train)
     assert len(small) == math.floor(0.1 * len(train) + 0.5)
-    assert pooled_split(3668, 408, seed=6, fraction=1.0) != (train, dev)
+    assert pooled_split(pooled_order(whole, 6), 1.0) != (train, dev)
 
 
 def test_the_hash_covers_ids_and_labels_in_id_order_and_no_text() -> None:
@@ -137,16 +145,16 @@ def test_stsb_scores_are_hashed_with_three_decimals_and_own_scores_in_full() -> 
 
 @pytest.mark.parametrize("name", ["cola", "rte", "mrpc", "stsb", "sst2"])
 def test_official_files_give_the_hashes_kept_in_the_project(shared_data: Path, name: str) -> None:
-    found = official.expected_hashes([TASKS[name]], shared_data / "glue")
+    found = official.expected_hashes(load_task_data(TASKS[name], data_dir=shared_data / "glue"))
     kept = json.loads(EXPECTED_HASHES.read_text())
-    assert found[name] == kept[name]
-    assert len(found[name]) == len(FRACTIONS) * len(SPLIT_SEEDS) + len(("train", "dev"))
+    assert found == kept[name]
+    assert len(found) == len(FRACTIONS) * len(SPLIT_SEEDS) + len(("train", "dev"))
 
 
 @pytest.mark.parametrize("name", ["pocket-cola", "pocket-rte", "pocket-mrpc", "pocket-stsb"])
 def test_pocket_gives_the_hashes_kept_in_the_project(name: str, tmp_path: Path) -> None:
-    found = official.expected_hashes([TASKS[name]], tmp_path)  # that folder is not read: the task is shipped
-    assert found[name] == json.loads(EXPECTED_HASHES.read_text())[name]
+    found = official.expected_hashes(load_task_data(TASKS[name], data_dir=tmp_path))  # not read: the task is shipped
+    assert found == json.loads(EXPECTED_HASHES.read_text())[name]
 
 
 def test_a_training_file_that_is_not_the_official_one_is_refused(refusal: Callable[..., str]) -> None:
@@ -223,7 +231,7 @@ def test_the_command_refuses_a_folder_without_the_tasks(tmp_path: Path, refused:
 def test_sizes_are_nested_and_stratified(counts: list[int], split_seed: int, data: st.DataObject) -> None:
     train = rows([0] * counts[0] + [1] * counts[1])
     small, large = sorted(data.draw(st.lists(st.integers(1, len(train)), min_size=2, max_size=2)))
-    kept = [set(size_split(RTE, train, size=size, split_seed=split_seed)) for size in (small, large)]
+    kept = [set(size_split(of(RTE, train), size, split_seed=split_seed)) for size in (small, large)]
     assert kept[0] <= kept[1]
     assert [len(ids) for ids in kept] == [small, large]
     for label, n in enumerate(counts):
@@ -242,17 +250,17 @@ def test_sizes_order_examples_by_their_rank_within_the_class(split_seed: int) ->
         order = sorted(range(n), key=draws.__getitem__)
         ranks |= {members[place]: Fraction(2 * rank + 1, 2 * n) for rank, place in enumerate(order)}
     order = sorted(ranks, key=lambda id: (ranks[id], id))
-    assert size_split(RTE, CLASSES, size=40, split_seed=split_seed) == tuple(sorted(order[:40]))
+    assert size_split(of(RTE, CLASSES), 40, split_seed=split_seed) == order[:40]
 
 
 def test_sizes_and_fractions_take_the_same_examples_of_a_class_first() -> None:
     """71 and 29 examples: 36 and 15 of them are half, and 51 examples by size are these."""
-    assert size_split(RTE, CLASSES, size=51) == paucity_split(RTE, CLASSES, fraction=0.5)
+    assert set(size_split(of(RTE, CLASSES), 51)) == set(paucity_split(of(RTE, CLASSES), 0.5))
 
 
 @pytest.mark.parametrize("split_seed", range(3))
 def test_per_class_is_nested_and_even(split_seed: int) -> None:
-    small, large = (set(per_class_split(RTE, CLASSES, per_class=k, split_seed=split_seed)) for k in (16, 29))
+    small, large = (set(per_class_split(of(RTE, CLASSES), k, split_seed=split_seed)) for k in (16, 29))
     assert small < large
     assert Counter(CLASSES[id].label for id in small) == {0: 16, 1: 16}
 
@@ -263,31 +271,29 @@ OWN = Task("own", ("text",), ("a", "b"), "accuracy")
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (lambda: size_split(RTE, CLASSES, size=0), "rte: size must be in 1..100, the training set's examples, got 0"),
+        (lambda: size_split(of(RTE, CLASSES), 0), "rte: size must be in 1..100, the training set's examples, got 0"),
         (
-            lambda: size_split(RTE, CLASSES, size=101),
+            lambda: size_split(of(RTE, CLASSES), 101),
             "rte: size must be in 1..100, the training set's examples, got 101",
         ),
         (
-            lambda: per_class_split(RTE, CLASSES, per_class=30),
+            lambda: per_class_split(of(RTE, CLASSES), 30),
             "rte: per_class must be in 1..29, its smallest class, got 30",
         ),
         (
-            lambda: per_class_split(STSB, SCORES, per_class=3),
+            lambda: per_class_split(of(STSB, SCORES), 3),
             "stsb: per_class must be used with classes, but its labels are scores",
         ),
         (
-            lambda: make_split(
-                TaskData(OWN, tuple(CLASSES), (), "file"), Protocol(), fraction=1, split_seed=0, restart=0
-            ),
+            lambda: make_split(of(OWN, CLASSES), Protocol(), fraction=1, split_seed=0, restart=0),
             "own: a task without a dev file must go with --set data=resampled",
         ),
         *(
             (lambda split=split, share=share: split(share), f"fraction must be in (0, 1], got {share}.")
             for share in (0, -0.1, 1.0001, 10, float("nan"))
             for split in (
-                lambda share: paucity_split(RTE, CLASSES, fraction=share),
-                lambda share: pooled_split(80, 20, seed=0, fraction=share),
+                lambda share: paucity_split(of(RTE, CLASSES), share),
+                lambda share: pooled_split(range(100), share),
             )
         ),
     ],
@@ -304,7 +310,7 @@ RESAMPLED = Protocol(data="resampled")
 @pytest.mark.parametrize("task", [OWN, OWN_REGRESSION])
 def test_without_a_dev_set_every_split_seed_cuts_a_stratified_fifth(task: Task) -> None:
     train = CLASSES if task.labels else SCORES
-    data = TaskData(task, tuple(train), (), "file")
+    data = of(task, train)
     tests = []
     for seed in range(3):
         split = make_split(data, RESAMPLED, fraction=1.0, split_seed=seed, restart=7)
@@ -317,7 +323,7 @@ def test_without_a_dev_set_every_split_seed_cuts_a_stratified_fifth(task: Task) 
 
 
 def test_less_of_a_resampled_task_trains_on_less_and_is_scored_on_the_same() -> None:
-    data = TaskData(OWN, tuple(CLASSES), (), "file")
+    data = of(OWN, CLASSES)
     whole, half = (make_split(data, RESAMPLED, fraction=fraction, split_seed=1, restart=0) for fraction in (1.0, 0.5))
     assert set(half.train) < set(whole.train) and half.dev == whole.dev
     assert len(half.train) == 29 + 12, "of 57 and 23"

@@ -62,10 +62,8 @@ def test_every_task_is_consistent(task: Task) -> None:
     assert set((task.primary, *task.secondary)) <= set(METRICS)
     assert task.regression == (task.score_range == (0.0, 5.0))
     assert task.kind == ("embedded" if task.name.startswith("pocket-") else "glue")
-    if task.glue is not None and task.hub is not None:
-        assert len(task.glue.text) == len(task.text)
-        assert [name for name, _, _ in task.glue.extra] == [name for name, _, _ in task.hub.extra]
-        assert task.glue.codes is None or len(task.glue.codes) == len(task.labels or ())
+    assert len(task.files.text or task.text) == len(task.text)
+    assert task.files.codes is None or len(task.files.codes) == len(task.labels or ())
 
 
 OWN = """
@@ -92,7 +90,7 @@ def test_an_own_task_is_read_relative_to_its_file(tmp_path: Path) -> None:
     task = task_from_file(own_task(tmp_path))
     assert (task.name, task.text, task.labels, task.primary) == ("reviews", ("review",), ("bad", "good"), "f1")
     assert task.kind == "own"
-    assert task.own.train == tmp_path / "train.csv"
+    assert Path(task.files.folder, task.files.train) == tmp_path / "train.csv"
     assert hash(task) == hash(task_from_file(tmp_path / "task.toml"))
 
 
@@ -100,7 +98,7 @@ def test_an_own_task_may_have_scores_and_no_dev_file(tmp_path: Path) -> None:
     toml = OWN.replace('labels = ["bad", "good"]', "regression = true").replace('"f1"', '"pearson"')
     task = task_from_file(own_task(tmp_path, toml.replace('dev = "dev.csv"\n', "")))
     assert task.regression and task.score_range is None
-    assert task.own.dev is None
+    assert task.files.dev is None
 
 
 @pytest.mark.parametrize(
