@@ -33,14 +33,6 @@ class Status(enum.StrEnum):
         return self in (Status.OK, Status.FAILED, Status.SKIPPED)
 
 
-class Written(enum.Enum):
-    """Who wrote the record of a trial."""
-
-    NOBODY = "nobody yet"
-    WORKER = "the worker that ran it"
-    OTHER = "another launcher, or nobody while that has its lease"
-
-
 @dataclass(frozen=True)
 class Device:
     """Where a worker runs: executor, number of its slot, its GPU (None: CPU), how many trials share that GPU, host."""
@@ -68,15 +60,15 @@ class Work:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one attempt.
+    """What became of one attempt: the record of a result is written, that of an error not yet.
 
-    notes: sentences for whoever watches; output: the last lines that it printed; record: an error's, still to be
-    written.
+    elsewhere: another launcher wrote the record, or will, because it has the lease; notes: sentences for whoever
+    watches; output: the last lines that it printed; record: an error's, still to be written.
     """
 
     status: Status
     reason: str | None = None
-    written: Written = Written.NOBODY
+    elsewhere: bool = False
     peak_memory: int | None = None
     notes: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
@@ -84,8 +76,8 @@ class Outcome:
     record: Json | None = None
 
     @classmethod
-    def of(cls, record: Mapping[str, Any], written: Written, device: Device | None = None) -> Outcome:
+    def of(cls, record: Mapping[str, Any], *, elsewhere: bool = False) -> Outcome:
         """The outcome that a record tells of."""
         result, notes = record["result"], record["environment"].get("notes", ())
         status, reason = Status(result["status"]), result["reason"]
-        return cls(status, reason, written, result.get("peak_memory"), tuple(notes), device=device)
+        return cls(status, reason, elsewhere, result.get("peak_memory"), tuple(notes))

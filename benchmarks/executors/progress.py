@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape as markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from benchmarks.executors.outcome import Outcome, Status, Written
+from benchmarks.executors.outcome import Outcome, Status
 from fisher.common.text import escape, shorten
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Display:
         """A trial ended; errors are said at once, everything else in the running figures."""
         fails_by_design = outcome.status is Status.FAILED and config.floor is not None
         self.counts[Status.OK if fails_by_design else outcome.status] += 1
-        self.by_others += outcome.written is Written.OTHER
+        self.by_others += outcome.elsewhere
         self.peak = max(self.peak, outcome.peak_memory or 0)
         self._note(config, outcome)
 

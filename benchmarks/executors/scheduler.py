@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.executors.leases import Lease, Leases
-from benchmarks.executors.outcome import Json, Outcome, Status, Work, Written
+from benchmarks.executors.outcome import Json, Outcome, Status, Work
 from leaderboard.records.schema import RecordError, is_done
 from leaderboard.records.store import read_record, write_record
 
@@ -96,14 +96,15 @@ def run_trials(
             for future in _ended(running, LOOK_EVERY if elsewhere else None):
                 trial, lease = running.pop(future)
                 outcome = settle(job, trial, lease, future.result())
-                if outcome.written is Written.OTHER:
+                if outcome.elsewhere:
                     leases.release(lease)
                     elsewhere.append(trial)
                     continue
                 retry = not outcome.status.is_done and trial.attempt <= job.retries
                 if retry:
                     on_retry(trial.config, outcome)
-                    before_retry = checksum_of(job, trial.name)
+                    known = read_known(job.records, trial.name)
+                    before_retry = None if known is None else known["checksum"]
                     waiting.append(dataclasses.replace(trial, before=before_retry, attempt=trial.attempt + 1))
                 leases.release(lease)
                 if not retry:
@@ -134,18 +135,12 @@ def read_known(records: Path, name: str) -> Json | None:
         return None
 
 
-def checksum_of(job: Job, name: str) -> str | None:
-    """The checksum of a trial's record, None where there is none that can be read."""
-    record = read_known(job.records, name)
-    return None if record is None else record["checksum"]
-
-
 def done_since(job: Job, trial: PendingTrial) -> Outcome | None:
     """The outcome of a trial that another launcher did after this run began, None if it is still to be done."""
     record = read_known(job.records, trial.name)
     if record is None or record["checksum"] == trial.before:
         return None
-    return Outcome.of(record, Written.OTHER)
+    return Outcome.of(record, elsewhere=True)
 
 
 def settle(job: Job, trial: PendingTrial, lease: Lease, outcome: Outcome) -> Outcome:
@@ -153,13 +148,13 @@ def settle(job: Job, trial: PendingTrial, lease: Lease, outcome: Outcome) -> Out
 
     Never over a result, and never where the lease was superseded: then the record is another launcher's to write.
     """
-    if outcome.written is not Written.NOBODY or outcome.status is Status.STOPPED:
+    if outcome.elsewhere or outcome.status.is_done or outcome.status is Status.STOPPED:
         return outcome
     record = read_known(job.records, trial.name)
     if record is not None and is_done(record):  # the worker died after it had written
-        return Outcome.of(record, Written.WORKER, outcome.device)
+        return dataclasses.replace(Outcome.of(record), device=outcome.device)
     if not lease.held():
-        return dataclasses.replace(outcome, written=Written.OTHER)
+        return dataclasses.replace(outcome, elsewhere=True)
     from benchmarks.trial.trial import no_result
 
     written = outcome.record

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, find_devices
-from benchmarks.executors.outcome import Json, Outcome, Status, Written
+from benchmarks.executors.outcome import Json, Outcome, Status
 from benchmarks.executors.scheduler import Job, PendingTrial, done_since, read_known, run_trials
 from fisher.common.errors import InputError, first_line, optional, require
 from fisher.common.text import shorten
@@ -60,7 +60,7 @@ class Batch:
         executor = LocalExecutor(devices, threads=self.threads, timeout=self.timeout)
         with Leases(self.job.output) as leases:
             ended = list(run_trials(left, executor, self.job, leases, before=before))
-        return sum(outcome.written is not Written.OTHER for _, outcome in ended)
+        return sum(not outcome.elsewhere for _, outcome in ended)
 
     def checkpoint(self) -> Any:
         """What submitit requeues after a preemption or at the end of the job's time: the batch itself."""
@@ -182,5 +182,5 @@ def _outcome(job: Job, trial: PendingTrial, task: Any, over: bool) -> Outcome | 
     if outcome is None:
         return Outcome(Status.KILLED, f"SLURM job {task.job_id} ended without a record") if over else None
     if outcome.status.is_done or over:
-        return dataclasses.replace(outcome, written=Written.WORKER)
+        return dataclasses.replace(outcome, elsewhere=False)
     return None

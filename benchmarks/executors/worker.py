@@ -16,7 +16,7 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.executors.outcome import Device, Json, Outcome, Status, Work, Written
+from benchmarks.executors.outcome import Device, Json, Outcome, Status, Work
 from benchmarks.executors.output import captured
 from benchmarks.executors.variables import clean_worker
 
@@ -90,15 +90,15 @@ def kept(task: Work, record: Json) -> Outcome:
     from leaderboard.records.store import write_record
 
     if task.lease is not None and not task.lease.held():
-        return Outcome.of(record, Written.OTHER)
+        return Outcome.of(record, elsewhere=True)
     if not is_done(record):
-        return dataclasses.replace(Outcome.of(record, Written.NOBODY), record=record)
+        return dataclasses.replace(Outcome.of(record), record=record)
     path = write_record(Path(task.folder), record)
     if task.resources.checkpoints is not None:
         from benchmarks.trial.checkpoints import remove
 
         remove(task.resources.checkpoints.path(path.stem))
-    return Outcome.of(record, Written.WORKER)
+    return Outcome.of(record)
 
 
 def execute_within_memory(config: TrialConfig, resources: Any) -> Json:
@@ -106,6 +106,8 @@ def execute_within_memory(config: TrialConfig, resources: Any) -> Json:
 
     A trial whose checkpoint was made with the smaller ones goes on with them at once.
     """
+    import torch
+
     from benchmarks.trial.trial import execute
 
     size = smaller_micro_batch(config)
@@ -115,7 +117,8 @@ def execute_within_memory(config: TrialConfig, resources: Any) -> Json:
     if size is None or not (record["result"]["reason"] or "").startswith(GPU_OOM):
         return record
     del record
-    _free_gpu()
+    gc.collect()
+    torch.cuda.empty_cache()
     return execute(config, dataclasses.replace(resources, micro_batch=size))
 
 
@@ -123,11 +126,3 @@ def smaller_micro_batch(config: TrialConfig) -> int | None:
     """Examples per forward pass of the second try, None where they cannot be fewer."""
     size = config.protocol.micro_batch or config.protocol.batch_size
     return max(1, size // OOM_SHARE) if size > 1 else None
-
-
-def _free_gpu() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -108,11 +108,8 @@ class TrialConfig:
         """The config block of the trial's record; blocks that trials share are one object in all of them."""
         own = vars(self)
         block = {name: own[name] for name in REQUIRED}
-        block["seeds"], block["protocol"] = _block(self.seeds), _block(self.protocol)
-        block["strategy"] = str(self.strategy)
-        for name in OPTIONAL:
-            if (value := own[name]) is not None:
-                block[name] = value
+        block |= {"seeds": _block(self.seeds), "protocol": _block(self.protocol), "strategy": str(self.strategy)}
+        block |= {name: own[name] for name in OPTIONAL if own[name] is not None}
         if self.size is not None:
             block["size"] = _block(self.size)
         if self.tuning is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.executors.leases import BEAT, STALE, Leases
-from benchmarks.executors.outcome import Outcome, Status, Work, Written
+from benchmarks.executors.outcome import Outcome, Status, Work
 from benchmarks.executors.scheduler import Job, run_trials
 from leaderboard.records.identity import record_id
 from leaderboard.records.schema import is_done
@@ -66,10 +66,10 @@ class Instant:
     def run(self, task: Work) -> Outcome:
         time.sleep(self.seconds * random.Random(str(task.config) + str(self.seconds)).random())
         if not task.lease.held():
-            return Outcome(Status.OK, written=Written.OTHER)
+            return Outcome(Status.OK, elsewhere=True)
         write_record(Path(task.folder), {"config": task.config, "result": RESULT, "environment": {}})
         self.done.append(task.lease.trial)
-        return Outcome(Status.OK, written=Written.WORKER)
+        return Outcome(Status.OK)
 
     def close(self) -> None:
         self.threads.shutdown(wait=True, cancel_futures=True)

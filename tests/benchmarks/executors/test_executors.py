@@ -24,7 +24,7 @@ from benchmarks.executors import leases as lease_module
 from benchmarks.executors import local, scheduler, slot, worker
 from benchmarks.executors.launch import run_under_leases
 from benchmarks.executors.leases import Leases
-from benchmarks.executors.outcome import Device, Outcome, Status, Work, Written
+from benchmarks.executors.outcome import Device, Outcome, Status, Work
 from benchmarks.executors.progress import Display
 from benchmarks.executors.slot import Slot
 from benchmarks.trial.config import TrialConfig
@@ -262,7 +262,7 @@ def test_a_trial_whose_lease_was_superseded_is_done_again_if_the_other_launcher_
     executor = Superseded({0: [status]})
     ((_, outcome),) = launcher.launch(tmp_path, range(1), executor, retries=0, stale=0.0)
     assert executor.attempts == [(0, 1), (0, 1)] and outcome.status is Status.OK
-    assert outcome.written is not Written.OTHER
+    assert not outcome.elsewhere
     assert len(read_records([tmp_path])[0]) == 1 and not (tmp_path / "leases").exists()
 
 

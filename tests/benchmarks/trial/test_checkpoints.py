@@ -17,7 +17,7 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from benchmarks.data.origin import Origin
-from benchmarks.executors.outcome import Device, Outcome, Status, Work, Written
+from benchmarks.executors.outcome import Device, Outcome, Status, Work
 from benchmarks.executors.output import Output
 from benchmarks.executors.progress import Display
 from benchmarks.executors.worker import execute_within_memory, work
@@ -480,7 +480,7 @@ def test_what_cannot_be_removed_costs_no_trial(
     path.with_name(f".{path.name}.0123.tmp").touch()
     monkeypatch.setattr(Path, "unlink", refuse)
     ended = worked(Work(config.to_json(), resources, str(tmp_path / "records"), 1))
-    assert ended.written is Written.WORKER and ended.status in (Status.OK, Status.FAILED) and path.exists()
+    assert not ended.elsewhere and ended.record is None and ended.status in (Status.OK, Status.FAILED) and path.exists()
     remove_done(tmp_path, [config.id])
 
 
