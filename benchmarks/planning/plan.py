@@ -19,11 +19,12 @@ from benchmarks.planning.embedded import on_own_corpus, on_pocket
 from benchmarks.planning.fisher_scores import ScoreBook
 from benchmarks.planning.grid import make_grid, unique_strategies
 from benchmarks.planning.probe import Tests, look
+from benchmarks.planning.suite import FisherRecipe
 from benchmarks.planning.suite_file import Suite, load_suite, override, tune
 from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Plan as CheckpointPlan
 from benchmarks.trial.config import TrialConfig
-from benchmarks.trial.forgetting import Texts, find_texts
+from benchmarks.trial.forgetting import find_texts
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Labels, Resources, labels_of
 from benchmarks.trial.protocol import DISCOVER, make_protocol
@@ -58,7 +59,7 @@ class Request:
     dropped: Mapping[str, Dropped]  # rows of each task's data that are left out
     notes: list[str]
     warnings: list[str] = field(default_factory=list)
-    forgetting: Texts | None = None
+    forgetting: FisherRecipe | None = None
 
     def load(self, task: str) -> TaskData:
         """A task's examples, from the source that the command line names."""
@@ -148,14 +149,7 @@ def request_of(args: argparse.Namespace, suite: Suite, notes: list[str]) -> Requ
     scores = ScoreBook(folder.path / "fisher", source, suite.fisher)
     dropped = {data.task(name).name: rows for name, rows in parse_dropped(args.drop_rows).items()}
     found = (args, data, suite, strategies, families, tasks, source, scores, folder, dropped, notes)
-    return Request(*found, forgetting=_texts(suite, source) if suite.forgetting else None)
-
-
-def _texts(suite: Suite, source: models.Source) -> Texts:
-    """What forgetting is measured on: the sample of the suite's Fisher recipe."""
-    recipe = suite.fisher
-    sample = {"samples": recipe.samples, "seed": recipe.seed, "max_length": recipe.max_length}
-    return find_texts(source, corpus=recipe.corpus, **sample)
+    return Request(*found, forgetting=find_texts(source, suite.fisher) if suite.forgetting else None)
 
 
 def make_plan(request: Request) -> Plan:

@@ -8,14 +8,15 @@ head that is tied to the word embeddings moves with them. It is measured after a
 nothing of it, so it is no part of a trial's identity.
 """
 
+import dataclasses
 import functools
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from benchmarks.planning.suite import FisherRecipe
 from benchmarks.pocket import CORPUS, MODEL_DIR
 from benchmarks.trial.models import Source, load_template
 from fisher.common.errors import InputError, require
@@ -32,17 +33,6 @@ BATCH = 32
 DIGITS = 6
 
 
-@dataclass(frozen=True)
-class Texts:
-    """What is measured on: so many documents of a corpus, drawn by `seed`; max_length 0 is the model's own."""
-
-    objective: str
-    corpus: str
-    samples: int
-    seed: int
-    max_length: int
-
-
 class Pretrained(NamedTuple):
     """The pretrained model with its own head, the sample in batches, and its loss there."""
 
@@ -51,14 +41,17 @@ class Pretrained(NamedTuple):
     before: float
 
 
-def find_texts(source: Source, *, corpus: str, samples: int, seed: int, max_length: int) -> Texts:
-    """What forgetting is measured on, checked. Raises InputError for a model without a head, and for want of texts."""
+def find_texts(source: Source, recipe: FisherRecipe) -> FisherRecipe:
+    """The recipe, whose sample forgetting is measured on, with the objective that the checkpoint has a head for.
+
+    Raises InputError for a model without a head, and for want of texts.
+    """
     require(
-        corpus or source.reference == str(MODEL_DIR),
+        recipe.corpus or source.reference == str(MODEL_DIR),
         "forgetting must have texts to be measured on: give --set fisher_corpus=FILE",
         "none",
     )
-    place = str(Path(corpus).resolve()) if os.path.exists(corpus) else corpus
+    place = str(Path(recipe.corpus).resolve()) if os.path.exists(recipe.corpus) else recipe.corpus
     for objective in OBJECTIVES:
         try:
             model, tokenizer = load_pretrained(source.reference, objective)
@@ -66,7 +59,7 @@ def find_texts(source: Source, *, corpus: str, samples: int, seed: int, max_leng
             continue
         if lost := sorted(_body(model) - load_template(source, 2).model.state_dict().keys()):
             raise InputError(f"forgetting must find the whole body in the classifier, which lacks {lost[0]}")
-        texts = Texts(objective, place or str(CORPUS), samples, seed, max_length)
+        texts = dataclasses.replace(recipe, objective=objective, corpus=place or str(CORPUS))
         _batches(model, tokenizer, texts)
         return texts
     raise InputError(
@@ -91,14 +84,14 @@ def _body(model: Any) -> set[str]:
 
 
 @functools.lru_cache(maxsize=1)
-def load(source: Source, texts: Texts) -> Pretrained:
+def load(source: Source, texts: FisherRecipe) -> Pretrained:
     """The pretrained model and its loss on the sample, once per process."""
     model, tokenizer = load_pretrained(source.reference, texts.objective)
     batches = _batches(model, tokenizer, texts)
     return Pretrained(model, batches, loss(model, batches, texts.objective))
 
 
-def _batches(model: Any, tokenizer: Any, texts: Texts) -> tuple[Batch, ...]:
+def _batches(model: Any, tokenizer: Any, texts: FisherRecipe) -> tuple[Batch, ...]:
     """The sample. Raises InputError where the corpus has too few texts or cannot be read."""
     length = resolve_length(model.config, texts.max_length or None)
     asked: dict[str, Any] = {"samples": texts.samples, "seed": texts.seed, "max_length": length, "sentinels": "spans"}
@@ -115,7 +108,7 @@ def loss(model: Any, batches: tuple[Batch, ...], objective: str) -> float:
     return float(torch.cat(each).double().mean())
 
 
-def measure(source: Source, texts: Texts, strategy: BoundStrategy) -> dict[str, Any]:
+def measure(source: Source, texts: FisherRecipe, strategy: BoundStrategy) -> dict[str, Any]:
     """What a record says of forgetting: the objective, the number of samples, the loss before and after."""
     pretrained = load(source, texts)
     body, weights = _body(pretrained.model), plain_weights(strategy)

@@ -10,10 +10,10 @@ from benchmarks.data.origin import Origin, Rows, freeze, load_data
 from benchmarks.data.sources import Example, TaskData, examples_hash
 from benchmarks.data.splits import make_split
 from benchmarks.data.tasks import Task
+from benchmarks.planning.suite import FisherRecipe
 from benchmarks.trial import models
 from benchmarks.trial.checkpoints import Plan
 from benchmarks.trial.config import TrialConfig
-from benchmarks.trial.forgetting import Texts
 from benchmarks.trial.protocol import Protocol
 from benchmarks.trial.tokenizer import load_tokenizer
 from fisher.scores import load_scores
@@ -38,7 +38,7 @@ class Resources:
     threads: int = 1
     predict_test: bool = False
     logits: bool = True
-    forgetting: Texts | None = None
+    forgetting: FisherRecipe | None = None
     micro_batch: int | None = None
     checkpoints: Plan | None = None
 

@@ -10,17 +10,19 @@ import torch
 import transformers
 
 from benchmarks.planning.plan import Request
+from benchmarks.planning.suite import FisherRecipe
 from benchmarks.planning.suite_file import load_suite, override
 from benchmarks.pocket import CORPUS, MODEL_DIR
 from benchmarks.trial import forgetting, models
-from benchmarks.trial.forgetting import Texts, find_texts, measure
+from benchmarks.trial.forgetting import find_texts, measure
 from benchmarks.trial.inputs import Resources
 from benchmarks.trial.trial import attach, execute
 from fisher.estimation.estimate import draw_samples
 from fisher.pretraining.corpus import read_corpus
 from leaderboard.records.store import read_record, write_record
 
-TEXTS = Texts("mlm", str(CORPUS), samples=9, seed=3, max_length=0)
+ASKED = FisherRecipe(samples=9, seed=3)
+TEXTS = replace(ASKED, objective="mlm", corpus=str(CORPUS))
 
 
 def mean_loss(model: Any) -> float:
@@ -74,7 +76,7 @@ def test_the_checkpoints_objective_is_found_and_its_model_loaded_once(
     loaded, load = [], forgetting.load_pretrained
     monkeypatch.setattr(forgetting, "load_pretrained", lambda *given: loaded.append(given) or load(*given))
     forgetting.load.cache_clear()
-    assert find_texts(source, corpus="", samples=9, seed=3, max_length=0) == TEXTS
+    assert find_texts(source, ASKED) == TEXTS
     assert loaded == [(source.reference, "mlm")]
 
 
@@ -87,7 +89,7 @@ def test_a_model_without_its_pretraining_head_is_refused(tmp_path: Path, refusal
         (str(CORPUS), "with the head of the pretraining, and bare has none"),
         ("", "forgetting must have texts to be measured on: give --set fisher_corpus=FILE"),
     ):
-        assert message in refusal(find_texts, bare, corpus=corpus, samples=9, seed=3, max_length=0)
+        assert message in refusal(find_texts, bare, replace(ASKED, corpus=corpus))
 
 
 def test_a_suite_asks_for_it_and_records_without_it_do_not_suffice() -> None:
