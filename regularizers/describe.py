@@ -16,7 +16,7 @@ from fisher.common.errors import InputError
 from fisher.scores import Scores, load_scores
 from regularizers.base import Context, Regularizer, SkipTrial, kind_of
 from regularizers.registry import find, methods
-from regularizers.strategy import Strategy, parse, usage
+from regularizers.strategy import Strategy, example_of, parse, usage
 from regularizers.surgery.sites import head_of
 from regularizers.testing.tiny_trial import example_scores, tiny_bert
 
@@ -39,7 +39,7 @@ def _written(cls: type[Regularizer]) -> str:
 
 def cost_of(cls: type[Regularizer]) -> str:
     """Forward + backward passes per optimizer step."""
-    passes = cls.passes if isinstance(cls.passes, tuple) else parse(cls.example or cls.name).terms[0].regularizer.passes
+    passes = cls.passes if isinstance(cls.passes, tuple) else example_of(cls).terms[0].regularizer.passes
     return f"{passes[0]}+{passes[1]}"
 
 
@@ -82,7 +82,7 @@ def read_method(text: str) -> tuple[type[Regularizer], Strategy]:
     """A method by NAME, with its own example, or a strategy whose first term as written is the method."""
     name = re.split(r"\W", text.strip().removeprefix("head:"), maxsplit=1)[0]
     cls = find(name)
-    return cls, parse(text if text.strip() != name or not cls.example else cls.example)
+    return cls, example_of(cls) if text.strip() == name else parse(text)
 
 
 def describe(text: str, *, model: str | None = None, fisher: str | None = None) -> str:

@@ -162,6 +162,11 @@ def parse(text: str) -> Strategy:
     return Strategy(tuple(terms))
 
 
+def example_of(cls: type[Regularizer]) -> Strategy:
+    """The strategy with which a technique is tried: its own example, or its bare name."""
+    return parse(cls.example or cls.name)
+
+
 def read_sum(text: str) -> list[tuple[bool, type[Regularizer], dict[str, Any]]]:
     """The terms of a sum as they are written: (whether it is a `head:` term, technique, the arguments given).
 

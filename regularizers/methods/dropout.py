@@ -10,7 +10,7 @@ Deviations: none; the stock modules do the work, so fused attention drops probab
 from dataclasses import dataclass
 
 from regularizers import DROPOUT_SITES, Context, Linear, Regularizer, number, register
-from regularizers.surgery.sites import set_rate
+from regularizers.surgery.sites import set_rates
 
 
 @register("dropout")
@@ -28,7 +28,4 @@ class Dropout(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Set `p` at every site in scope; returns the dropout modules."""
-        sites = context.dropout_sites()
-        for site in sites:
-            set_rate(context.model, site, self.p)
-        return [site.module for site in sites]
+        return set_rates(context.model, dict.fromkeys(context.dropout_sites(), self.p))

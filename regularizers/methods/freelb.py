@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regularizers import Batch, Compute, Context, Log, Output, Regularizer, Whole, number, register
-from regularizers.surgery.embeddings import WordEmbeddings
+from regularizers import Batch, Compute, Context, Log, Output, Whole, number, register
+from regularizers.surgery.embeddings import OnEmbeddings
 from regularizers.surgery.noise import noise_like
 
 TINY = 1e-8  # the authors' floor of a norm
@@ -38,7 +38,7 @@ def unit(gradient: Tensor) -> Tensor:
 
 @register("freelb")
 @dataclass
-class FreeLB(Regularizer):
+class FreeLB(OnEmbeddings):
     """Average the loss over `k` >= 1 points of an ascent with rate `lr` >= 0 that begins at `magnitude` >= 0."""
 
     k: int = number("an integer >= 1", 3)
@@ -51,18 +51,12 @@ class FreeLB(Regularizer):
     forward = "stock"
     off = ("freelb(1, magnitude=0)",)
     search = {"k": Whole(2, 4), "lr": Log(0.003, 0.3), "magnitude": Log(0.003, 0.3)}
-    body_only = True
     exempt = {"gradient": "the ascent depends on the weights and is held fixed, as in the paper"}
 
     @property
     def passes(self) -> tuple[int, int]:  # type: ignore[override]
         """K forward passes; a backward pass for each, and one for every step of the ascent."""
         return self.k, 2 * self.k - 1
-
-    def attach(self, context: Context) -> list[str]:
-        """Hook the word embeddings; returns the names of their tables."""
-        self._embeddings = WordEmbeddings(self.name, context)
-        return self._embeddings.names
 
     def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """The mean of the losses along the ascent; the logits are those of its start."""

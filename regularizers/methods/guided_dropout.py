@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from fisher.scores import published_ranking, site_scores
 from regularizers import DROPOUT_SITES, Context, Linear, Regularizer, SiteRate, number, one_of, register, require
-from regularizers.surgery.sites import base_prefix, set_rate
+from regularizers.surgery.sites import base_prefix, set_rates
 
 
 def schedule(scores: Mapping[str, float], p_lower: float, p_upper: float) -> dict[str, float]:
@@ -74,11 +74,10 @@ class GuidedDropout(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Set every site's probability; returns the dropout modules."""
-        sites, rates = context.dropout_sites(), self.rates(self.scores(context))
+        rates = self.rates(self.scores(context))
         self._headless = not any(site.kind == "head" for site in context.table().dropouts)
-        for site in sites:
-            set_rate(context.model, site, self.head if site.kind == "head" else rates[site.name])
-        return [site.module for site in sites]
+        sites = context.dropout_sites()
+        return set_rates(context.model, {s: self.head if s.kind == "head" else rates[s.name] for s in sites})
 
     def rates(self, scores: Mapping[str, float]) -> dict[str, float]:
         """Probability of every body site: the schedule of its scores, or the same values in one fixed other order."""

@@ -12,12 +12,13 @@ Reference: Kumar, Raghunathan, Jones, Ma, Liang 2022 (ICLR), arXiv:2202.10054.
 
 from dataclasses import dataclass
 
-from regularizers import TRAINED_WEIGHTS, Context, Linear, Regularizer, Step, number, register
+from regularizers import TRAINED_WEIGHTS, Context, Linear, Step, number, register
+from regularizers.methods._pretrained import OnPretrained
 
 
 @register("lp_ft")
 @dataclass
-class LPFT(Regularizer):
+class LPFT(OnPretrained):
     """Train the head alone for the first `share` in [0, 1] of all steps; at 1 it is linear probing."""
 
     share: float = number("in [0, 1]", 0.5)
@@ -28,11 +29,6 @@ class LPFT(Regularizer):
     off = ("lp_ft(0)",)
     search = {"share": Linear(0.1, 0.9)}
     sets = frozenset({TRAINED_WEIGHTS})
-    body_only = True
-
-    def attach(self, context: Context) -> list[str]:
-        """Returns what waits."""
-        return list(context.pretrained())
 
     def gradients(self, backward: Step, context: Context) -> None:
         """In the first part, take the body's gradients away."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from regularizers import DROPOUT_SITES, Context, Regularizer, register
-from regularizers.surgery.sites import set_rate
+from regularizers.surgery.sites import set_rates
 
 
 @register("model_default")
@@ -18,7 +18,4 @@ class ModelDefault(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Give every site its own probability back; returns the dropout modules."""
-        sites = context.dropout_sites()
-        for site in sites:
-            set_rate(context.model, site, site.rate)
-        return [site.module for site in sites]
+        return set_rates(context.model, {site: site.rate for site in context.dropout_sites()})

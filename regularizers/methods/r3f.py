@@ -14,15 +14,15 @@ of their code (fairseq, examples/rxf), whose README trains RTE with a strength o
 
 from dataclasses import dataclass
 
-from regularizers import Batch, Compute, Context, Log, Output, Regularizer, number, one_of, register
+from regularizers import Batch, Compute, Context, Log, Output, number, one_of, register
 from regularizers.methods._divergence import divergence
-from regularizers.surgery.embeddings import WordEmbeddings
+from regularizers.surgery.embeddings import OnEmbeddings
 from regularizers.surgery.noise import noise_like
 
 
 @register("r3f")
 @dataclass
-class R3F(Regularizer):
+class R3F(OnEmbeddings):
     """Penalise with `strength` >= 0 what noise of scale `eps` > 0 (`uniform` or `normal`) changes in the prediction."""
 
     strength: float = number(">= 0", 1.0)
@@ -35,12 +35,6 @@ class R3F(Regularizer):
     passes = (2, 2)
     off = ("r3f(0)",)
     search = {"strength": Log(0.1, 5.0, paper=1.0), "eps": Log(1e-5, 0.1, paper=1e-5)}
-    body_only = True
-
-    def attach(self, context: Context) -> list[str]:
-        """Hook the word embeddings; returns the names of their tables."""
-        self._embeddings = WordEmbeddings(self.name, context)
-        return self._embeddings.names
 
     def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """The loss without noise plus the divergence of the two passes."""

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from regularizers import Choice, Context, Linear, Log, Regularizer, Step, number, register, require
+from regularizers import Choice, Context, Linear, Log, Step, number, register, require
+from regularizers.methods._pretrained import OnPretrained
 
 
 def annealed(t: float, k: float, midpoint: float) -> float:
@@ -36,7 +37,7 @@ def recall(weight: Tensor, before: Tensor, target: Tensor, s: float, pull: float
 
 @register("recadam")
 @dataclass
-class RecAdam(Regularizer):
+class RecAdam(OnPretrained):
     """Pull toward w_pre with strength `gamma` >= 0, fading at rate `k` > 0 per step around the share `t0` of steps."""
 
     gamma: float = number(">= 0", 5000)
@@ -51,16 +52,11 @@ class RecAdam(Regularizer):
         "k": Choice((0.05, 0.1, 0.2, 0.5, 1.0)),
         "t0": Linear(0.0, 0.5),
     }
-    body_only = True
     exempt = {"decay": "biases and normalisation are pulled too, as in the authors' code"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 <= self.t0 <= 1, "t0 of recadam must be in [0, 1], a share of the steps", self.t0)
-
-    def attach(self, context: Context) -> list[str]:
-        """Returns the parameters that are pulled."""
-        return list(context.pretrained())
 
     def update(self, apply: Step, context: Context) -> None:
         """Shorten the move that the rest of the sum makes, then pull."""

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from regularizers import Batch, Compute, Context, Log, Output, Regularizer, number, register
+from regularizers import Batch, Compute, Context, Log, Output, number, register
 from regularizers.methods._divergence import divergence
-from regularizers.surgery.embeddings import WordEmbeddings
+from regularizers.surgery.embeddings import OnEmbeddings
 from regularizers.surgery.noise import noise_like
 
 TINY = 1e-12  # keeps a gradient of 0 (padding) from being divided by 0
@@ -41,7 +41,7 @@ def search_loss(clean: Tensor, moved: Tensor, labels: Tensor) -> Tensor:
 
 @register("smart")
 @dataclass
-class SMART(Regularizer):
+class SMART(OnEmbeddings):
     """Penalise with `strength` >= 0 what the worst change of at most `step` > 0 per entry does to the prediction."""
 
     strength: float = number(">= 0", 1.0)
@@ -55,13 +55,7 @@ class SMART(Regularizer):
     forward = "stock"  # packed, the search direction differs by more than rounding (ModernBERT)
     off = ("smart(0)",)
     search = {"strength": Log(0.1, 10.0, paper=1.0), "step": Log(1e-4, 0.1, paper=1e-3)}
-    body_only = True
     exempt = {"gradient": "the worst change depends on the weights and is held fixed, as in the paper"}
-
-    def attach(self, context: Context) -> list[str]:
-        """Hook the word embeddings; returns the names of their tables."""
-        self._embeddings = WordEmbeddings(self.name, context)
-        return self._embeddings.names
 
     def loss(self, compute: Compute, batch: Batch, context: Context) -> Output:
         """The loss plus the divergence from the prediction at the worst change."""

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regularizers import Context, Log, Regularizer, Step, number, register
+from regularizers import Context, Log, Step, number, register
+from regularizers.methods._pretrained import OnPretrained
 
 NORM_FLOOR = 1e-30  # keeps a weight that is still at w_pre from being divided by zero
 
@@ -38,7 +39,7 @@ def points_back(weight: Tensor, target: Tensor) -> Tensor:
 
 @register("spd")
 @dataclass
-class SPD(Regularizer):
+class SPD(OnPretrained):
     """Take back the share `strength` >= 0 of the distance from w_pre that a doubtful step adds; at 1 all of it."""
 
     strength: float = number(">= 0", 1.0)
@@ -48,11 +49,6 @@ class SPD(Regularizer):
     deviations = "the head is left alone"
     off = ("spd(0)",)
     search = {"strength": Log(0.05, 2.0)}
-    body_only = True
-
-    def attach(self, context: Context) -> list[str]:
-        """Returns the parameters that are decayed."""
-        return list(context.pretrained())
 
     def update(self, apply: Step, context: Context) -> None:
         """Note where the gradient points, step, and take back."""

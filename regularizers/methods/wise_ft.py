@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regularizers import Context, Linear, Regularizer, number, register
+from regularizers import Context, Linear, number, register
+from regularizers.methods._pretrained import OnPretrained
 from regularizers.surgery.swapping import swapped_parameters
 
 
@@ -27,7 +28,7 @@ def between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], a: float) ->
 
 @register("wise_ft")
 @dataclass
-class WiseFT(Regularizer):
+class WiseFT(OnPretrained):
     """Evaluate the share `a` in [0, 1] of the way from the start to the fine-tuned weights."""
 
     a: float = number("in [0, 1]", 0.5)
@@ -36,13 +37,8 @@ class WiseFT(Regularizer):
     paper = "Wortsman et al. 2022 (CVPR)"
     equation = "v = (1 - a) * w_pre + a * w; v is evaluated"
     deviations = "the head, which has no pretrained start, is not averaged"
-    body_only = True
     off = ("wise_ft(1)",)
     search = {"a": Linear(0.1, 0.9, paper=0.5)}
-
-    def attach(self, context: Context) -> list[str]:
-        """Returns what is interpolated."""
-        return list(context.pretrained())
 
     def evaluation(self, context: Context) -> contextlib.AbstractContextManager[Any]:
         """The model carries the interpolated weights, frozen ones included: another term may have changed them."""

@@ -1,12 +1,12 @@
 """Where a model looks its word embeddings up, and what a technique adds to them for a pass."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
 
-from regularizers.base import Context, SkipTrial
+from regularizers.base import Context, Regularizer, SkipTrial
 
 Offset = Callable[[int, Tensor], Tensor]
 
@@ -25,18 +25,25 @@ def tables(context: Context, technique: str) -> dict[str, nn.Module]:
     return {name: m for name, m in shared.items() if m is not holder or len(shared) == 1}
 
 
+class OnEmbeddings(Regularizer):
+    """What moves the word embeddings in some passes: `with self._embeddings.adding(offset): compute(batch)`."""
+
+    body_only = True
+
+    def attach(self, context: Context) -> list[str]:
+        """Hook the word embeddings; returns the names of their tables."""
+        found = tables(context, self.name)
+        self._embeddings = WordEmbeddings(found.values())
+        return list(found)
+
+
 class WordEmbeddings:
-    """The word embeddings of a model; within `adding` something is added to what is looked up.
+    """The word embeddings of a model; within `adding` something is added to what is looked up."""
 
-    names: of the tables in the model.
-    """
-
-    def __init__(self, technique: str, context: Context) -> None:
+    def __init__(self, tables: Iterable[nn.Module]) -> None:
         self.offset: Offset | None = None
         self.count = 0
-        found = tables(context, technique)
-        self.names = list(found)
-        for table in found.values():
+        for table in tables:
             table.register_forward_hook(self._after)
 
     def _after(self, table: nn.Module, args: tuple[Any, ...], x: Tensor) -> Tensor | None:

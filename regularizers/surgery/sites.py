@@ -155,6 +155,13 @@ def set_rate(model: nn.Module, site: Site, p: float) -> None:
     setattr(place(model, site), site.attribute, p)
 
 
+def set_rates(model: nn.Module, rates: Mapping[Site, float]) -> list[str]:
+    """Let every site drop with its probability; returns the modules that hold them."""
+    for site, p in rates.items():
+        set_rate(model, site, p)
+    return [site.module for site in rates]
+
+
 def place(model: nn.Module, site: Site) -> nn.Module:
     """The module that holds a site's probability; a dropout of ours is put there when it is first asked for."""
     host_name, _, name = site.module.rpartition(".")

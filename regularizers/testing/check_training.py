@@ -4,8 +4,6 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import torch
 from safetensors.torch import load, save
@@ -15,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from regularizers.agreement import start_exactly
 from regularizers.base import SkipTrial
 from regularizers.context import History
-from regularizers.flatten import flatten, unflatten
+from regularizers.flatten import flatten, leaves, unflatten
 from regularizers.resume import CannotSave, Snapshots
 from regularizers.strategy import parse
 from regularizers.testing.checks import CHECKS, Failure, NotApplicable, Subject, check, expect
@@ -173,15 +171,7 @@ def _state_bytes(trial: Trial, plain: Trial) -> int:
     tensors = [*trial.model.state_dict(keep_vars=True).values(), *trial.model.buffers()]
     values = [value for term, _, _ in trial.bound.terms for value in vars(term).values()]
     shared = {id(t) for t in (*trial.context.initial.values(), *trial.model.parameters())}
-    own = [t for t in _tensors(values) if id(t) not in shared]
+    own = [t for t in leaves(values) if isinstance(t, Tensor) and id(t) not in shared]
     bytes_of = {id(t): t.numel() * t.element_size() for t in (*tensors, *own)}
     base = [*plain.model.state_dict(keep_vars=True).values(), *plain.model.buffers()]
     return sum(bytes_of.values()) - sum({id(t): t.numel() * t.element_size() for t in base}.values())
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (list, tuple, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)

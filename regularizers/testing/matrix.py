@@ -6,85 +6,58 @@ the same after its weights were saved and loaded; anything else is an error, nev
 
 import re
 from collections.abc import Iterable
-from typing import Any, cast
 
 import torch
 from tabulate import tabulate
 from torch import Tensor
 
-from regularizers.context import Context, SkipTrial, Training
-from regularizers.loop import make_optimizer, step
+from regularizers.context import SkipTrial
 from regularizers.registry import find, methods
-from regularizers.strategy import BoundStrategy, Strategy, parse
+from regularizers.strategy import Strategy, example_of
 from regularizers.surgery.forward import available
 from regularizers.surgery.site_tables import ALIASES, TABLES
 from regularizers.surgery.sites import Site, base_prefix, find_sites
 from regularizers.testing.tiny_families import family_batch, tiny_family
-from regularizers.testing.tiny_trial import SingleProcessAccelerator, example_scores, recipe
+from regularizers.testing.tiny_trial import Trial, first_difference
 
 ACTS = "+"
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.)|(?<=\.)\d+$")
 
 
-def attach(family: str, strategy: Strategy) -> BoundStrategy:
-    """The strategy on a fresh tiny model of the family, ready for its first step."""
-    model, head = tiny_family(family)
-    scores = example_scores(model, strategy)
-    generator, training = torch.Generator().manual_seed(1), Training(steps=2)
-    bound = strategy.bind(Context(model, head, generator, fisher=scores, examples=8, training=training))
-    bound.attach()
-    return bound
+def attach(family: str, strategy: Strategy) -> Trial:
+    """The strategy on a fresh tiny model of the family, ready to begin."""
+    return Trial(strategy, model=tiny_family(family)[0], batch=family_batch(), steps=2)
 
 
 def act(family: str, strategy: Strategy) -> str:
     """`ACTS`, or why the strategy is skipped on this family. Raises AssertionError for what it does wrong."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
         try:
-            bound = attach(family, strategy)
+            trial = attach(family, strategy)
         except SkipTrial as skip:
             return str(skip)
-        before = {name: w.detach().clone() for name, w in bound.context.model.named_parameters()}
-        batch = family_batch()
-        bound.start(lambda: [batch, batch])
-        bound.context.training.optimizer = make_optimizer(bound, recipe(1e-2))
-        bound.context.model.train()
-        step(bound, batch, recipe(1e-2), cast(Any, SingleProcessAccelerator()))
-        after = dict(bound.context.model.named_parameters())
-        assert all(w.isfinite().all() for w in after.values()), f"{strategy} on {family}: not finite"
-        assert any(not torch.equal(before[name], w) for name, w in after.items()), f"{strategy} on {family}: no step"
-        first = evaluate(bound)
-        assert torch.equal(first, evaluate(bound)), f"{strategy} on {family}: two evaluations differ"
+        before = trial.weights()
+        first, second = trial.begin(lr=1e-2).train(1).outcome(), trial.outcome()
+        assert all(value.isfinite().all() for value in first.values()), f"{strategy} on {family}: not finite"
+        assert any(not torch.equal(w, first[name]) for name, w in before.items()), f"{strategy} on {family}: no step"
+        assert first_difference(first, second) is None, f"{strategy} on {family}: two evaluations differ"
         again = attach(family, strategy)
-        again.context.model.load_state_dict(bound.context.model.state_dict())
-        live, loaded = logits(bound), logits(again)
-        assert torch.equal(live, loaded), f"{strategy} on {family}: differs after saving and loading"
+        again.model.load_state_dict(trial.model.state_dict())
+        assert torch.equal(logits(trial), logits(again)), f"{strategy} on {family}: differs after saving and loading"
     return ACTS
 
 
 @torch.no_grad()
-def evaluate(bound: BoundStrategy) -> Tensor:
-    """Logits under the weights that the strategy evaluates."""
-    with bound.evaluation():
-        return logits(bound)
-
-
-@torch.no_grad()
-def logits(bound: BoundStrategy) -> Tensor:
+def logits(trial: Trial) -> Tensor:
     """Logits (4, 2) of the model as it is, in evaluation mode."""
-    bound.context.model.eval()
-    return bound.context.compute(family_batch()).logits
-
-
-def example(name: str) -> Strategy:
-    """The strategy with which a method is tried."""
-    return parse(find(name).example or name)
+    trial.model.eval()
+    return trial.context.compute(trial.batch(0)).logits
 
 
 def matrix(families: Iterable[str], names: Iterable[str]) -> dict[str, dict[str, str]]:
     """{method: {family: `ACTS` or the reason}}."""
     families = list(families)
-    return {name: {family: act(family, example(name)) for family in families} for name in names}
+    return {name: {family: act(family, example_of(find(name))) for family in families} for name in names}
 
 
 def render(cells: dict[str, dict[str, str]], style: str = "simple") -> str:

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from fisher.common.errors import InputError
 from regularizers.registry import find, load_plugin, methods
-from regularizers.strategy import parse
+from regularizers.strategy import example_of, parse
 from regularizers.testing.conformance import CHECKS, Finding, Subject, run_check
 
 SIGNS = {"pass": "pass", "fail": "FAIL", "skip": "skip"}
@@ -49,7 +49,7 @@ def subject_of(name: str) -> Subject:
     """A registered method with its own example, or its defaults."""
     cls = find(name)
     try:
-        return Subject(name, parse(cls.example or name), cls.off, cls.exempt)
+        return Subject(name, example_of(cls), cls.off, cls.exempt)
     except InputError as error:
         raise InputError(f"{name} must declare a strategy to check, example = '{name}(...)': {error}") from error
 

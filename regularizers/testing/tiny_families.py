@@ -25,18 +25,29 @@ GEMMA = LLAMA | {
     "query_pre_attn_scalar": 4,
     "layer_types": ["sliding_attention", "full_attention"],
 }
-T5: dict[str, Any] = {"vocab_size": 30, "d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 2, "num_heads": 2, **SPECIAL}
-T5 |= {"num_decoder_layers": 1, "decoder_start_token_id": 0}
+T5 = SPECIAL | {
+    "vocab_size": 30,
+    "d_model": 8,
+    "d_kv": 4,
+    "d_ff": 12,
+    "num_layers": 2,
+    "num_decoder_layers": 1,
+    "num_heads": 2,
+    "decoder_start_token_id": 0,
+}
 BART: dict[str, Any] = {
     "vocab_size": 30,
     "d_model": 8,
     "encoder_layers": 2,
     "decoder_layers": 1,
     "max_position_embeddings": 12,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "attention_dropout": 0.1,
+    "activation_dropout": 0.1,
+    "encoder_ffn_dim": 12,
+    "decoder_ffn_dim": 12,
 }
-BART |= {f"{side}_attention_heads": 2 for side in ("encoder", "decoder")}
-BART |= {f"{part}_dropout": 0.1 for part in ("attention", "activation")}
-BART |= {f"{side}_ffn_dim": 12 for side in ("encoder", "decoder")}
 FIELDS: dict[str, dict[str, Any]] = {
     "albert": SMALL | {"embedding_size": 6},
     "bart": BART | SPECIAL | {"decoder_start_token_id": 1, "forced_eos_token_id": None},

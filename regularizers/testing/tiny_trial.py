@@ -141,6 +141,7 @@ class Trial:
         fisher: scores by source, made up for all that the strategy names unless given.
         dtype: of the model when the strategy attaches; layers: how many it has; way: its forward pass.
         steps: that are planned.
+        model, batch: what is trained in place of a tiny model, and its batch of every step.
         initial: what the context's `initial` holds in place of the model's own start.
     """
 
@@ -161,10 +162,14 @@ class Trial:
         layers: int = LAYERS,
         way: str = "stock",
         steps: int = STEPS,
+        model: nn.Module | None = None,
+        batch: Batch | None = None,
     ) -> None:
-        self.strategy, self.family, self.outputs = strategy, family, outputs
+        self.strategy, self.family, self.outputs, self.given = strategy, family, outputs, batch
         self.forwards = self.backwards = 0
-        self.model = tiny_model(family, outputs, body=body, head=head, attention=attention, layers=layers).to(dtype)
+        if model is None:
+            model = tiny_model(family, outputs, body=body, head=head, attention=attention, layers=layers)
+        self.model = model.to(dtype)
         self.run_model = prepare(self.model, way)
         torch.manual_seed(default)
         self.context = Context(
@@ -200,9 +205,9 @@ class Trial:
     def batch(self, at: int, size: int = SIZE) -> Batch:
         """The batch of step `at`, where the model is and with its precision."""
         weight = next(self.model.parameters())
-        batch = make_batch(at, self.outputs, size)
+        batch = self.given or make_batch(at, self.outputs, size)
         if self.family != "bert":
-            del batch["token_type_ids"]
+            batch.pop("token_type_ids", None)
         return {k: v.to(weight if v.is_floating_point() else weight.device) for k, v in batch.items()}
 
     def train(self, steps: int) -> Trial:

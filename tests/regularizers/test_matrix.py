@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from regularizers.__main__ import main
-from regularizers.registry import methods
-from regularizers.strategy import parse
+from regularizers.registry import find, methods
+from regularizers.strategy import example_of, parse
 from regularizers.surgery.site_tables import ALIASES, TABLES
 from regularizers.testing import matrix
 
@@ -30,7 +30,7 @@ SKIPPED = {
 @pytest.mark.long
 @pytest.mark.parametrize("family", [*TABLES, *ALIASES])
 def test_every_method_acts_or_says_why_not(family):
-    cells = {name: matrix.act(family, matrix.example(name)) for name in BUILT_IN}
+    cells = {name: matrix.act(family, example_of(find(name))) for name in BUILT_IN}
     skipped = {(family, name): cell for name, cell in cells.items() if cell != matrix.ACTS}
     assert skipped == {key: reason for key, reason in SKIPPED.items() if key[0] == family}
 
@@ -43,21 +43,24 @@ def test_noise_and_mixing_act_on_every_family_and_alias(family):
 
 @pytest.mark.parametrize(("family", "name"), [("albert", "freeze"), ("modernbert", "bitfit")])
 def test_what_cannot_act_says_why(family, name):
-    assert matrix.act(family, matrix.example(name)) == SKIPPED[family, name]
+    assert matrix.act(family, example_of(find(name))) == SKIPPED[family, name]
 
 
 @pytest.mark.parametrize(
     ("name", "broken", "message"),
-    [("step", lambda *_: None, "no step"), ("evaluate", lambda bound: torch.rand(2), "two evaluations differ")],
+    [
+        ("train", lambda trial, steps: trial, "no step"),
+        ("outcome", lambda trial: trial.weights() | {"logits": torch.rand(2)}, "two evaluations differ"),
+    ],
 )
 def test_a_method_that_does_nothing_or_is_random_in_evaluation_is_an_error(name, broken, message, monkeypatch):
-    monkeypatch.setattr(matrix, name, broken)
+    monkeypatch.setattr(matrix.Trial, name, broken)
     with pytest.raises(AssertionError, match=f"none on bert: {message}"):
         matrix.act("bert", parse("none"))
 
 
 def test_lora_corrects_the_projections_to_queries_and_values():
-    bound = matrix.attach("llama", parse("lora(2, 4)"))
+    bound = matrix.attach("llama", parse("lora(2, 4)")).bound
     names = [f"model.layers.{i}.self_attn.{part}_proj" for i in range(2) for part in "qv"]
     assert bound.terms[0][0]._layers.keys() == set(names)
 
