@@ -12,9 +12,16 @@ import torch
 
 from fisher.estimation.batched import Unbatchable, add_squares
 from fisher.estimation.convergence import stops
-from fisher.estimation.diagonal import evaluation_mode, pad_id, require_finite, require_samples, to_model, trainable
+from fisher.estimation.diagonal import (
+    batch_of,
+    evaluation_mode,
+    gradients_of,
+    require_finite,
+    require_samples,
+    trainable,
+)
 from fisher.options import BATCH_TOKENS
-from fisher.pretraining.objectives import Batch, Loss, Sample, collate
+from fisher.pretraining.objectives import Batch, Loss, Sample
 from fisher.scores import tensor_scores
 
 Prepare = Callable[[Batch, Sequence[int]], Batch]  # (batch, numbers of its samples) -> batch
@@ -58,12 +65,11 @@ def accumulate(
     where the two disagree, or the model uses a parameter in an unknown way, all samples are taken one by one.
     """
     require_samples(samples)
-    model_pad = pad_id(model)
     state = state or State({name: torch.zeros_like(value) for name, value in trainable(model).items()})
     with evaluation_mode(model):
         add = add_squares if batches_agree(model, sorted(samples, key=length_of)[:2], loss) else add_singly
         for numbers in plan([length_of(sample) for sample in samples], batch_tokens, start=state.done):
-            batch = to_model(collate([samples[number] for number in numbers], pad_id=model_pad), model)
+            batch = batch_of([samples[number] for number in numbers], model)
             losses = add(state.total, model, prepare(batch, numbers), loss)
             require_finite(losses, numbers)
             state.loss += float(losses.sum())
@@ -98,7 +104,7 @@ def length_of(sample: Sample) -> int:
 
 def batches_agree(model: torch.nn.Module, samples: Sequence[Sample], loss: Loss, *, tolerance: float = 1e-3) -> bool:
     """Whether the squares of a few samples are the same together as one by one, in each tensor's mean."""
-    batch = to_model(collate(samples, pad_id=pad_id(model)), model)
+    batch = batch_of(samples, model)
     total = {name: torch.zeros_like(value) for name, value in trainable(model).items()}
     try:
         add_squares(total, model, batch, loss)
@@ -128,8 +134,7 @@ def single_gradients(
     model: torch.nn.Module, batch: Batch, loss: Loss, names: Sequence[str]
 ) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
     """(loss, gradients of the parameters that have one) of each sample of a batch."""
-    parameters = [model.get_parameter(name) for name in names]
+    parameters = {name: model.get_parameter(name) for name in names}
     for number in range(len(next(iter(batch.values())))):
         value = loss(model, {name: part[number : number + 1] for name, part in batch.items()}).sum()
-        gradients = torch.autograd.grad(value, parameters, allow_unused=True)
-        yield value.detach(), {name: g for name, g in zip(names, gradients, strict=True) if g is not None}
+        yield value.detach(), gradients_of(value, parameters)

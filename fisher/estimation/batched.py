@@ -12,12 +12,12 @@ A use that is none of these raises `Unbatchable`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from fisher.estimation.uses import PAIRING, RULES, Gradient, Use
 from fisher.pretraining.objectives import Batch, Loss
@@ -58,22 +58,21 @@ class Collector(TorchFunctionMode):
         self.size = len(next(iter(batch.values())))
         self.expected: dict[str, int] = defaultdict(int)
         self.arrived: dict[str, list[tuple[Use, torch.Tensor]]] = defaultdict(list)
-        for value in batch.values():
-            mark(value, in_batch=True)
+        mark(batch)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        tensors = list(tensors_in((args, kwargs)))
+        tensors = tensors_in((args, kwargs))
         used = {self.names[id(value)] for value in tensors if id(value) in self.names}
         if not any(in_batch(value) for value in tensors):
             return self.outside(func, args, kwargs, used, tensors)
         if used and func in RULES:
-            return mark(self.call(func, args, kwargs), in_batch=True)
-        args, kwargs = (map_tensors(part, lambda value: self.spread(value, func, tensors)) for part in (args, kwargs))
+            return mark(self.call(func, args, kwargs))
+        args, kwargs = tree_map_only(torch.Tensor, lambda value: self.spread(value, func, tensors), (args, kwargs))
         result = func(*args, **kwargs)
         if used and any(value.requires_grad for value in tensors_in(result) if id(value) not in self.names):
             raise Unbatchable(f"{min(used)} in {name_of(func)}")
-        return mark(result, in_batch=True)
+        return mark(result)
 
     def outside(self, func: Any, args: Any, kwargs: Any, used: set[str], tensors: list[torch.Tensor]) -> Any:
         """A function of no sample: plain autograd, but its result remembers which parameters it comes from."""
@@ -195,30 +194,17 @@ def sources_of(value: torch.Tensor) -> set[str]:
     return getattr(value, "sources", set())
 
 
-def mark(values: Any, *, in_batch: bool) -> Any:
+def mark(values: Any) -> Any:
+    """The same values, whose tensors belong to the batch from now on."""
     for value in tensors_in(values):
         if not isinstance(value, torch.nn.Parameter):
-            value.in_batch = in_batch  # type: ignore[attr-defined]
+            value.in_batch = True  # type: ignore[attr-defined]
     return values
 
 
-def tensors_in(values: Any) -> Iterator[torch.Tensor]:
-    if isinstance(values, torch.Tensor):
-        yield values
-    elif isinstance(values, dict):
-        yield from tensors_in(list(values.values()))
-    elif isinstance(values, tuple | list):
-        for value in values:
-            yield from tensors_in(value)
-
-
-def map_tensors(values: Any, change: Any) -> Any:
-    """The same tuple, list or dict with tensors on its first level changed."""
-    if isinstance(values, dict):
-        return {name: map_tensors(value, change) for name, value in values.items()}
-    if isinstance(values, tuple | list):
-        return type(values)(map_tensors(value, change) for value in values)
-    return change(values) if isinstance(values, torch.Tensor) else values
+def tensors_in(values: Any) -> list[torch.Tensor]:
+    """All tensors in nested tuples, lists and dicts."""
+    return [value for value in tree_leaves(values) if isinstance(value, torch.Tensor)]
 
 
 def name_of(func: Any) -> str:

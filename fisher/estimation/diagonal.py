@@ -14,7 +14,7 @@ true prefix). They are independent then and the score has mean zero, so with c =
     E_y (d l(x, y) / d theta_i)^2 = c^2 sum_j sum_v p_jv (d log p_jv / d theta_i)^2
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -44,12 +44,10 @@ def empirical_fisher(
     total = {name: torch.zeros_like(value, dtype=dtype) for name, value in parameters.items()}
     with evaluation_mode(model):
         for number, sample in enumerate(samples):
-            value = loss(model, to_model(collate([sample], pad_id=pad_id(model)), model)).sum()
+            value = loss(model, batch_of([sample], model)).sum()
             require_finite(value, [number])
-            gradients = torch.autograd.grad(value, list(parameters.values()), allow_unused=True)
-            for name, gradient in zip(parameters, gradients, strict=True):
-                if gradient is not None:
-                    total[name] += gradient.to(dtype).square()
+            for name, gradient in gradients_of(value, parameters).items():
+                total[name] += gradient.to(dtype).square()
     return {name: value / len(samples) for name, value in total.items()}
 
 
@@ -75,17 +73,22 @@ def exact_fisher(model: torch.nn.Module, samples: Sequence[Sample], loss: TokenL
     total = {name: torch.zeros_like(value) for name, value in parameters.items()}
     with evaluation_mode(model):
         for sample in samples:
-            batch = to_model(collate([sample], pad_id=pad_id(model)), model)
-            log_p = loss.logits(model, batch)[0].log_softmax(-1)  # (predictions, vocabulary)
+            log_p = loss.logits(model, batch_of([sample], model))[0].log_softmax(-1)  # (predictions, vocabulary)
             require_few_passes(len(samples) * log_p.numel())
             scale = 1.0 if loss.reduction == "sum" else 1.0 / len(log_p)
             for value in log_p.flatten():
-                gradients = torch.autograd.grad(value, list(parameters.values()), retain_graph=True, allow_unused=True)
                 weight = float(value.detach().exp()) * scale**2
-                for name, gradient in zip(parameters, gradients, strict=True):
-                    if gradient is not None:
-                        total[name].addcmul_(gradient, gradient, value=weight)
+                for name, gradient in gradients_of(value, parameters, retain_graph=True).items():
+                    total[name].addcmul_(gradient, gradient, value=weight)
     return {name: value / len(samples) for name, value in total.items()}
+
+
+def gradients_of(
+    value: torch.Tensor, parameters: Mapping[str, torch.Tensor], *, retain_graph: bool = False
+) -> dict[str, torch.Tensor]:
+    """The gradients of a scalar by name, of the parameters that have one."""
+    found = torch.autograd.grad(value, list(parameters.values()), retain_graph=retain_graph, allow_unused=True)
+    return {name: gradient for name, gradient in zip(parameters, found, strict=True) if gradient is not None}
 
 
 def require_few_passes(passes: int) -> None:
@@ -110,9 +113,10 @@ def require_finite(losses: torch.Tensor, numbers: Sequence[int]) -> None:
         raise InputError(f"the loss of every sample must be finite, that of sample {number} is not: check the weights")
 
 
-def pad_id(model: torch.nn.Module) -> int:
-    value = getattr(getattr(model, "config", None), "pad_token_id", None)
-    return 0 if value is None else int(value)
+def batch_of(samples: Sequence[Sample], model: torch.nn.Module) -> Batch:
+    """The samples as one batch on the model's device, padded with the model's own token."""
+    pad = getattr(getattr(model, "config", None), "pad_token_id", None)
+    return to_model(collate(samples, pad_id=0 if pad is None else int(pad)), model)
 
 
 def to_model(batch: Batch, model: torch.nn.Module) -> Batch:

@@ -26,13 +26,11 @@ Sample = Mapping[str, torch.Tensor]
 Batch = dict[str, torch.Tensor]
 Text = str | tuple[str, str]
 Loss = Callable[[torch.nn.Module, Batch], torch.Tensor]
-Logits = Callable[[torch.nn.Module, Batch], torch.Tensor]
 
 
-def choose(name: str, value: str, choices: Sequence[str]) -> str:
-    """`value` itself, or a sentence that names the choices."""
+def choose(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise InputError, which names the choices, for a value that is none of them."""
     require(value in choices, f"{name} must be one of {', '.join(choices)}", repr(value))
-    return value
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class TokenLoss:
         reduction: "mean" over a sample's predicted tokens (the authors' code of Sharma et al. 2024) or "sum".
     """
 
-    logits: Logits
+    logits: Callable[[torch.nn.Module, Batch], torch.Tensor]
     reduction: str = "mean"
 
     def __post_init__(self) -> None:

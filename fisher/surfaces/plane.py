@@ -11,11 +11,11 @@ import torch
 
 from fisher.common.errors import InputError
 from fisher.estimation.accumulate import length_of, plan
-from fisher.estimation.diagonal import pad_id, to_model
+from fisher.estimation.diagonal import batch_of
 from fisher.estimation.estimate import draw_samples, resolve_length
 from fisher.pretraining.checkpoint import load_pretrained
 from fisher.pretraining.corpus import read_corpus
-from fisher.pretraining.objectives import Loss, Sample, collate, objective_loss
+from fisher.pretraining.objectives import Loss, Sample, objective_loss
 from fisher.scores import load_scores
 from fisher.surfaces.directions import chosen_tensors, directions, parse_variant
 
@@ -139,8 +139,8 @@ def mean_loss(model: torch.nn.Module, samples: Sequence[Sample], loss: Loss, *, 
     total = 0.0
     with torch.no_grad():
         for numbers in plan([length_of(sample) for sample in samples], batch_tokens):
-            batch = collate([samples[number] for number in numbers], pad_id=pad_id(model))
-            total += float(loss(model, to_model(batch, model)).double().sum())
+            batch = batch_of([samples[number] for number in numbers], model)
+            total += float(loss(model, batch).double().sum())
     return total / len(samples)
 
 
