@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import options, tracking
 from benchmarks.executors import variables
-from benchmarks.executors.data_parallel import processes
 from benchmarks.run import warn
 from fisher.common.command import Command, Flags, add, number, several, switch
 from fisher.common.errors import InputError, require
@@ -93,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
     variables.settle()
     options.check(args)
     require(
-        processes() <= 1, "regbench try must run without accelerate launch; it spreads its trials itself (--workers)"
+        variables.processes() == 1,
+        "regbench try must run without accelerate launch; it spreads its trials itself (--workers)",
     )
     from rich.console import Console
 

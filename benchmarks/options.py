@@ -4,7 +4,7 @@ import argparse
 import math
 
 from benchmarks import tracking
-from benchmarks.executors.data_parallel import processes
+from benchmarks.executors.variables import processes
 from fisher.common.command import Flags, add, number, several, switch
 from fisher.common.errors import require
 

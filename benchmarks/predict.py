@@ -9,8 +9,6 @@ row, in the same order: the label and the probability of every class, or the sco
 exit codes: 0 every row has a prediction; 2 the request was wrong
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import io

@@ -39,13 +39,12 @@ def run(args: argparse.Namespace) -> int:
     check_names(args)
     from rich.console import Console
 
-    from benchmarks.executors import data_parallel
     from benchmarks.executors.launch import execute
     from benchmarks.planning.plan import make_plan, resolve
 
     request = resolve(args)
     plan = make_plan(request)
-    console = Console(soft_wrap=True, quiet=not data_parallel.is_first())
+    console = Console(soft_wrap=True, quiet=not variables.is_first())
     show_plan(request, plan, console)
     if args.dry_run:
         return show_time(request, plan, console)

@@ -8,8 +8,6 @@ record and exits, the launcher ends the others, and the same command goes on wit
 writes an error over a result, nor anything of a trial whose lease was superseded.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
 import contextlib
 import os
@@ -21,26 +19,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.executors import variables
+import torch
+from accelerate import PartialState
+from torch.distributed import distributed_c10d
+
 from benchmarks.executors.leases import Lease
 from benchmarks.executors.outcome import Json, Outcome, Work
 from benchmarks.executors.scheduler import read_known
+from benchmarks.executors.variables import processes
 from benchmarks.executors.worker import kept
+from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.environment import environment
+from benchmarks.trial.trial import execute, no_result
 from fisher.common.errors import require
 from leaderboard.records.schema import is_done
 from leaderboard.records.store import write_record
 
 AGREE = 60.0  # seconds that a process with an error waits for the same error of the others
-
-
-def processes() -> int:
-    """How many processes train one trial together."""
-    return int(os.environ["WORLD_SIZE"]) if variables.is_launch() else 1
-
-
-def is_first() -> bool:
-    """Whether this process leads: plans, shows, writes."""
-    return processes() == 1 or os.environ["RANK"] == "0"
 
 
 @dataclass
@@ -53,9 +48,6 @@ class Team:
     capacity: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        import torch
-        from accelerate import PartialState
-
         torch.set_num_threads(self.resources.threads)
         patience = timedelta(days=7)  # the others wait while the first one estimates Fisher scores
         self.state = PartialState(cpu=not torch.cuda.is_available(), timeout=patience)
@@ -70,8 +62,6 @@ class Team:
 
     def tell(self, message: Any) -> Any:
         """What the first process says, in every process."""
-        import torch
-
         box = [message]
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]
@@ -94,9 +84,6 @@ class Team:
 
     def execute(self, block: Json, lease: Lease) -> Json:
         """Train one trial together, under the first process's lease; the record, which all processes have."""
-        from benchmarks.trial.config import TrialConfig
-        from benchmarks.trial.trial import execute
-
         self.count += 1
         limit = threading.Timer(self.timeout or 1e9, self._overdue, [block, lease])
         limit.daemon = True
@@ -110,8 +97,6 @@ class Team:
 
     def _agree(self) -> bool:
         """Whether all processes have ended this trial with an error, waited for AGREE seconds."""
-        from torch.distributed import distributed_c10d
-
         store = distributed_c10d._get_default_store()
         met, until = store.add(f"errors/{self.count}", 1), time.monotonic() + AGREE
         while met < self.state.num_processes and time.monotonic() < until:
@@ -120,9 +105,6 @@ class Team:
         return met == self.state.num_processes
 
     def _overdue(self, block: Json, lease: Lease) -> None:
-        from benchmarks.trial.environment import environment
-        from benchmarks.trial.trial import no_result
-
         result = no_result("timeout", f"the trial outlived its time limit of {self.timeout:g} s and was stopped")
         self._end({"config": block, "result": result, "environment": environment(self.resources.threads)}, lease)
 

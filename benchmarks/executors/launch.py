@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from benchmarks.executors import data_parallel, slurm
+from benchmarks.executors import data_parallel, slurm, variables
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, find_devices
 from benchmarks.executors.outcome import Device, Outcome
@@ -38,9 +38,9 @@ def execute(
     args, output = request.args, request.folder.path
     job = Job(request.resources(), output.resolve(), args.retries, environment(args.threads))
     size, options = slurm.read_options(args.slurm, args.threads)
-    busy = plan.left or data_parallel.processes() > 1
+    busy = plan.left or variables.processes() > 1
     engine: Any = make_engine(args, job, len(plan.left), options) if busy else None
-    if not data_parallel.is_first():
+    if not variables.is_first():
         data_parallel.follow(engine)
         return False
     plan.keep(request)
@@ -63,7 +63,7 @@ def execute(
 
 def make_engine(args: Any, job: Job, trials: int, options: Mapping[str, Any]) -> Any:
     """What runs the trials: an executor, or submitit's."""
-    if data_parallel.processes() > 1:
+    if variables.processes() > 1:
         return data_parallel.Team(job.resources, job.records, args.timeout)
     if args.executor == "slurm":
         return slurm.make_engine(job.output / "slurm", options)

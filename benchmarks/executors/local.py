@@ -1,7 +1,5 @@
 """Trials on this machine: one slot per CPU worker, or K slots per visible GPU."""
 
-from __future__ import annotations
-
 import concurrent.futures
 import math
 import os

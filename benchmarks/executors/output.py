@@ -1,7 +1,5 @@
 """What a trial prints: a pipe that its slot reads, of which the last lines are kept and nothing is stored."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import secrets

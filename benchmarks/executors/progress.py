@@ -1,20 +1,16 @@
 """How a long run shows itself: a live bar on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape as markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from benchmarks.executors.outcome import Outcome, Status
+from benchmarks.trial.config import TrialConfig
 from fisher.common.text import escape, shorten
-
-if TYPE_CHECKING:
-    from benchmarks.trial.config import TrialConfig
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
 
@@ -40,7 +36,7 @@ class Display:
         self.bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
         self.task = self.bar.add_task("", total=total, summary="", current="")
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         self.bar.start()
         return self
 

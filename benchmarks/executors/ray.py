@@ -5,8 +5,6 @@ are treated as on one machine. A node that is lost costs its running trials one 
 file system that all nodes share.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
 import os
 import socket

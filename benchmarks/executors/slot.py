@@ -4,8 +4,6 @@ The process and the pipe to it are the slot's own, so that nothing of one slot (
 another. Whether it is there is asked of the system: a program that a trial left behind may hold its end of the pipe.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import signal

@@ -6,8 +6,6 @@ may share the folder, because every task holds a lease on the trial that it runs
 system that all nodes share.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import subprocess
 import sys
@@ -15,18 +13,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.executors.leases import Leases
 from benchmarks.executors.local import LocalExecutor, find_devices
 from benchmarks.executors.outcome import Json, Outcome, Status
 from benchmarks.executors.scheduler import Job, PendingTrial, done_since, read_known, run_trials
+from benchmarks.trial.config import TrialConfig
 from fisher.common.errors import InputError, first_line, optional, require
 from fisher.common.text import shorten
 from leaderboard.records.schema import is_done
-
-if TYPE_CHECKING:
-    from benchmarks.trial.config import TrialConfig
+from regularizers.registry import load_plugins
 
 TRIALS = 20  # per job
 OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")  # and not requeued
@@ -47,9 +44,6 @@ class Batch:
 
     def __call__(self) -> int:
         """Run what is left of the batch; how many trials this task did itself."""
-        from benchmarks.trial.config import TrialConfig
-        from regularizers.registry import load_plugins
-
         load_plugins(self.job.resources.plugins)
         known = {name: read_known(self.job.records, name) for name in self.configs}
         changed = {n: record for n, record in known.items() if record and record["checksum"] != self.before.get(n)}
@@ -151,24 +145,23 @@ def submit_trials(
     `size` trials make one task, which runs them as `how` says (the last fields of `Batch`). A trial whose task has
     ended without a record is yielded as killed. Raises InputError if SLURM refuses the array.
     """
-    names = list(configs)
-    jobs: list[Any] = []
+    trials = [PendingTrial(config, name, before.get(name)) for name, config in configs.items()]
+    waiting: dict[str, tuple[PendingTrial, Any]] = {}
     try:
         with engine.batch():
-            for at in range(0, len(names), size):
-                part = names[at : at + size]
-                blocks = {name: configs[name].to_json() for name in part}
-                known = {name: before[name] for name in part if name in before}
-                jobs.append(engine.submit(Batch(blocks, known, job, **how)))
+            for at in range(0, len(trials), size):
+                part = trials[at : at + size]
+                blocks = {trial.name: trial.config.to_json() for trial in part}
+                known = {trial.name: trial.before for trial in part if trial.before is not None}
+                task = engine.submit(Batch(blocks, known, job, **how))
+                waiting |= {trial.name: (trial, task) for trial in part}
     except (RuntimeError, OSError) as error:
         raise InputError(f"--slurm must name what this SLURM has, it refused the jobs: {first_line(error)}") from None
-    owner = {name: jobs[at // size] for at, name in enumerate(names)}
-    waiting = {name: PendingTrial(configs[name], name, before.get(name)) for name in names}
-    queue = Queue([one.job_id for one in jobs])
+    queue = Queue(list(dict.fromkeys(task.job_id for _, task in waiting.values())))
     while waiting:
         over = queue.over()  # asked before the records, so that none is missed
-        for name, trial in list(waiting.items()):
-            outcome = _outcome(job, trial, owner[name], str(owner[name].job_id) in over)
+        for name, (trial, task) in list(waiting.items()):
+            outcome = _outcome(job, trial, task, str(task.job_id) in over)
             if outcome is not None:
                 del waiting[name]
                 yield trial.config, outcome

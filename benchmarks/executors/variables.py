@@ -4,8 +4,6 @@ Variables of launchers count only where a launcher set all of them; variables by
 cuBLAS change the arithmetic are refused by name, and dropped in workers, whose environment may be another machine's.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import MutableMapping
 
@@ -85,6 +83,16 @@ def is_launch(environ: Variables = os.environ) -> bool:
     """Whether torchrun or accelerate launch started this process: it then has all variables of a launch."""
     numbers = all(environ.get(name, "").isdecimal() for name in LAUNCH)
     return numbers and all(environ.get(name) for name in ADDRESS)
+
+
+def processes() -> int:
+    """How many processes train one trial together."""
+    return int(os.environ["WORLD_SIZE"]) if is_launch() else 1
+
+
+def is_first() -> bool:
+    """Whether this process leads: plans, shows, writes."""
+    return processes() == 1 or os.environ["RANK"] == "0"
 
 
 def _acting(environ: Variables) -> list[str]:
