@@ -57,14 +57,11 @@ def _place(item: Mapping[str, Any]) -> tuple[Any, ...]:
 def _tuning(choice: Json) -> Json:
     """Return how a family was tuned, with the names of the tuned numbers and a text of what was chosen."""
     found = choice["chosen"]
-    axes = [key for key, value in (found[0] if found else {}).items() if _is_axis(key, value)]
+    first = found[0] if found else {}
+    axes = [key for key, value in first.items() if key not in NO_AXES and isinstance(value, (int, float))]
     strategies = [one["strategy"] for one in found if one["strategy"] != choice["strategy"]]
     said = [*(f"{key} {spread([one[key] for one in found])}" for key in axes), *strengths(strategies)]
     return choice | {"axes": axes, "said": "; ".join(said) or "\N{EN DASH}"}
-
-
-def _is_axis(key: str, value: Any) -> bool:
-    return key not in NO_AXES and isinstance(value, (int, float))
 
 
 def spread(values: Sequence[float]) -> str:

@@ -17,12 +17,11 @@ from leaderboard.render import wording as words
 from leaderboard.render.csv import COMPARED, COST_COLUMNS
 from leaderboard.render.glossary import glossary
 from leaderboard.render.verdict import verdict
-from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.intervals import CONFIDENCE, RESAMPLES
 from leaderboard.stats.rounding import rounded
 from leaderboard.stats.significance import ALPHA, MINIMUM, POWER
 from leaderboard.tables import ensembles
-from leaderboard.tables.cells import PLACE, Cell, Pair
+from leaderboard.tables.cells import PLACE, Cell
 from leaderboard.tables.choices import Choice
 from leaderboard.tables.matches import Direction, Match, PublishedTable, published_tables
 from leaderboard.tables.names import is_synthetic, measure
@@ -33,9 +32,12 @@ from leaderboard.tables.trials import TrialRow
 
 SCHEMA = 4
 
-_TRIAL = ("id", "restart", "split_seed", "split", "status", "reason", "score", "floor", "failed", "failed_by")
-_MORE = ("failed_plain", "imputed", "collapsed", "deviation", "seconds", "peak_memory")
+_TRIAL = (
+    *("id", "restart", "split_seed", "split", "status", "reason", "score", "floor", "failed", "failed_by"),
+    *("failed_plain", "imputed", "collapsed", "deviation", "seconds", "peak_memory"),
+)
 _NOT_IN_ROW = ("trials", "comparison", "notes")
+_COMPARISON = ("restarts", "units", "wins", "losses", "low", "high", *COMPARED.values(), "too_few", "significant")
 _PAIRS = ("restarts", "units", "difference", "low", "high", "wins", "losses", "p", "p_holm")
 
 
@@ -230,14 +232,11 @@ def _cell(section: Section, cell: Cell) -> dict[str, Any]:
         "detectable": cell.detectable,
         "reach": words.reach(cell),
         "rows": [_row(row) for row in cell.rows],
-        "pairs": _pairs(cell.pairs),
+        "pairs": {  # columns, which hold a number per pair
+            **{key: [getattr(pair, key) for pair in cell.pairs] for key in ("a", "b")},
+            **{key: [getattr(pair.comparison, key) for pair in cell.pairs] for key in _PAIRS},
+        },
     }
-
-
-def _pairs(pairs: Sequence[Pair]) -> dict[str, list[Any]]:
-    """Return all pairs of rows as columns, which hold a number per pair."""
-    columns = {key: [getattr(pair.comparison, key) for pair in pairs] for key in _PAIRS}
-    return {"a": [pair.a for pair in pairs], "b": [pair.b for pair in pairs], **columns}
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -247,16 +246,11 @@ def _row(row: Row) -> dict[str, Any]:
         **own,
         **derived,
         "notes": list(row.notes),
-        "comparison": row.comparison and _comparison(row.comparison),
+        "comparison": row.comparison and {key: getattr(row.comparison, key) for key in _COMPARISON},
         "trials": [_trial(trial) for trial in row.trials],
     }
 
 
-def _comparison(made: Comparison) -> dict[str, Any]:
-    keys = ("restarts", "units", "wins", "losses", "low", "high", *COMPARED.values(), "too_few", "significant")
-    return {key: getattr(made, key) for key in keys}
-
-
 def _trial(trial: TrialRow) -> dict[str, Any]:
-    kept = {key: getattr(trial, key) for key in (*_TRIAL, *_MORE)} | {"failed_by": trial.failed_by or None}
+    kept = {key: getattr(trial, key) for key in _TRIAL} | {"failed_by": trial.failed_by or None}
     return kept if trial.has_result else kept | {"failed": None, "failed_plain": None}

@@ -31,25 +31,6 @@ class Theme:
     faint: str
     colours: tuple[str, ...]
 
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What matplotlib must know of it; the salt makes the ids in an SVG depend on its content alone."""
-        inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-        paged = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
-        return {
-            **dict.fromkeys(inked, self.ink),
-            **dict.fromkeys(paged, self.page),
-            "legend.edgecolor": self.faint,
-            "grid.color": self.faint,
-            "grid.linewidth": 0.6,
-            "axes.axisbelow": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": 10,
-            "font.size": 8.5,
-            "svg.hashsalt": "regbench",
-        }
-
 
 BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 LIGHT = Theme("#FFFFFF", "#1A1A1A", "#D9D9D9", (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, "#000000", "#7F7F7F"))
@@ -59,7 +40,22 @@ THEMES = {"": LIGHT, "-dark": DARK}  # by the ends of the names of their files
 
 def themed(theme: Theme) -> AbstractContextManager[None]:
     """Matplotlib's own defaults with the theme's colours, whatever the user's configuration says."""
-    return matplotlib.style.context(theme.parameters, after_reset=True)
+    inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    paged = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
+    parameters: dict[str, Any] = {
+        **dict.fromkeys(inked, theme.ink),
+        **dict.fromkeys(paged, theme.page),
+        "legend.edgecolor": theme.faint,
+        "grid.color": theme.faint,
+        "grid.linewidth": 0.6,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 10,
+        "font.size": 8.5,
+        "svg.hashsalt": "regbench",  # makes the ids in an SVG depend on its content alone
+    }
+    return matplotlib.style.context(parameters, after_reset=True)
 
 
 def to_files(figure: Figure) -> dict[str, bytes]:

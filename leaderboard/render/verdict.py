@@ -55,14 +55,16 @@ def _leader(section: Section, style: Style) -> str:
             what += f", {gap(found.difference, found.low, found.high)} points against {base} ({_tested(found.p_holm)})"
         tests = [(one.comparison.p_holm, one.comparison.difference) for one in cells[0].rows if one.comparison]
     else:
-        where = f"Over {len(cells)} cells ({_tasks(cells, style)})"
+        amounts = ", ".join(dict.fromkeys(cell.amount for cell in cells))
+        where = f"Over {len(cells)} cells ({escape(tasks_title(cell.task for cell in cells), style)} at {amounts})"
         what = f"mean rank, {fixed(leader.mean_rank, 2)}{rank_bounds(leader)}"
         tests = [(one.pooled.p_holm, one.pooled.improvement - 0.5) for one in ranking.strategies]
     made = [(p, gain) for p, gain in tests if not math.isnan(p)]
     improved = any(p < ALPHA and gain > 0 for p, gain in made)
     singles = "" if len(cells) == 1 else _single_gains(section, style)
     answer = f"no strategy is significantly better than {base}{singles}: " if made and not improved else ""
-    return f"{where}{_budget(section)}, {answer}{have} the best {what}."
+    where += f", tuned over {section.budget} configurations" if section.budget else ""
+    return f"{where}, {answer}{have} the best {what}."
 
 
 def _single_gains(section: Section, style: Style) -> str:
@@ -75,15 +77,6 @@ def _single_gains(section: Section, style: Style) -> str:
 
 def _compared(section: Section) -> list[Cell]:
     return [cell for cell in section.cells if cell.learned and not cell.undertrained]
-
-
-def _tasks(cells: Sequence[Cell], style: Style) -> str:
-    amounts = ", ".join(dict.fromkeys(cell.amount for cell in cells))
-    return f"{escape(tasks_title(cell.task for cell in cells), style)} at {amounts}"
-
-
-def _budget(section: Section) -> str:
-    return f", tuned over {section.budget} configurations" if section.budget else ""
 
 
 def _beats(section: Section, style: Style) -> str:

@@ -4,6 +4,7 @@ Predictions are class ids or, for regression, real numbers; scores are fractions
 that need scikit-learn import it: it is slow to load, and loads pandas.
 """
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,20 +22,14 @@ def accuracy(predictions: Values, labels: Values) -> float:
     return float(np.equal(predictions, labels).mean())
 
 
-def f1(predictions: Values, labels: Values) -> float:
+def f1(predictions: Values, labels: Values, *, average: str = "binary") -> float:
     """Return F1 of class 1 of two: 2 TP / (2 TP + FP + FN), 0 when there is nothing to find and nothing found."""
-    return _f1(predictions, labels)
-
-
-def macro_f1(predictions: Values, labels: Values) -> float:
-    """Return the mean of the F1 of every class that is predicted or there."""
-    return _f1(predictions, labels, average="macro")
-
-
-def _f1(predictions: Values, labels: Values, average: str = "binary") -> float:
     from sklearn.metrics import f1_score
 
     return float(f1_score(labels, predictions, average=average, zero_division=0.0))
+
+
+macro_f1 = functools.partial(f1, average="macro")  # the mean of the F1 of every class that is predicted or there
 
 
 def matthews(predictions: Values, labels: Values) -> float:

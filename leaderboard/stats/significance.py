@@ -56,10 +56,6 @@ def sign_flips(tests: Iterable[ArrayLike], *, flips: int = FLIPS, seed: int = 0)
     return p_values
 
 
-def _exact_p(values: Whole, seen: int) -> float:
-    return _exact_hits(values, seen) / 2 ** len(values) if seen > 0 else 1.0
-
-
 def _sums(values: Whole) -> Whole:
     """Return the sums of all sign patterns."""
     sums = np.zeros(1, dtype=np.int64)
@@ -68,11 +64,12 @@ def _sums(values: Whole) -> Whole:
     return sums
 
 
-def _exact_hits(values: Whole, seen: int) -> int:
-    """Count the patterns with |sum| >= seen > 0: sums of one half against the sorted sums of the other."""
+def _exact_p(values: Whole, seen: int) -> float:
+    """Return the share of patterns with |sum| >= seen: sums of one half against the sorted sums of the other."""
     half = len(values) // 2
     left, right = _sums(values[:half]), np.sort(_sums(values[half:]))
-    return 2 * int((len(right) - np.searchsorted(right, seen - left, side="left")).sum())
+    hits = 2 * int((len(right) - np.searchsorted(right, seen - left, side="left")).sum())  # each side of 0 the same
+    return hits / 2 ** len(values) if seen > 0 else 1.0
 
 
 def _signs(count: int, flips: int, seed: int) -> NDArray[np.int8]:

@@ -95,7 +95,7 @@ def _joined(members: Sequence[TrialRow]) -> TrialRow:
     best, labels = members[0], members[0].labels
     outputs = np.stack([trial.outputs.astype(np.float64) for trial in members])  # (members, examples[, classes])
     predictions, figures = _averaged(outputs, labels)
-    score = score_of(best.metric, predictions, labels)
+    score = METRICS[best.metric](predictions, labels)
     failed = score <= best.floor + TOLERANCE
     return replace(
         best,
@@ -123,18 +123,13 @@ def _averaged(outputs: NDArray[np.float64], labels: NDArray[Any]) -> tuple[NDArr
     return log_p.argmax(axis=-1), calibration(log_p, labels.tolist())
 
 
-def score_of(metric: str, predictions: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Return the score of predictions under a metric."""
-    return METRICS[metric](predictions, labels)
-
-
 def check_labels(trials: Iterable[TrialRow]) -> tuple[list[TrialRow], list[RecordError]]:
     """Return the trials, without labels that do not give the stored score of one of them, and a sentence on each."""
     listed, faults = list(trials), dict[str, RecordError]()
     for data, trial in {trial.data: trial for trial in reversed(listed) if len(trial.outputs)}.items():
         predictions = trial.outputs if trial.outputs.ndim == 1 else trial.predictions
         fits = len(predictions) == len(trial.labels)
-        if not fits or abs(score_of(trial.metric, predictions, trial.labels) - trial.score) > TOLERANCE:
+        if not fits or abs(METRICS[trial.metric](predictions, trial.labels) - trial.score) > TOLERANCE:
             text = f"labels.json: the labels of dev set {escape(data[:12])} do not give the score of {escape(trial.id)}"
             faults[data] = RecordError(f"{text}; there are no ensembles on it")
     bare = np.empty(0)

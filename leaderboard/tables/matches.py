@@ -133,16 +133,11 @@ def matches_of(reference: Reference, section: Section) -> list[Match]:
         Match(figure, cell, row)
         for figure in reference.figures
         for cell in section.cells
-        if task_key(cell.task) == task_key(figure.task) and _same_share(cell.fraction, figure, reference)
+        if task_key(cell.task) == task_key(figure.task)
+        and figure.fraction == (cell.fraction if cell.fraction in reference.fractions else reference.fractions[0])
         for row in cell.rows
         if as_published(row.strategy) == figure.strategy and row.restarts
     ]
-
-
-def _same_share(fraction: float, figure: Figure, reference: Reference) -> bool:
-    if fraction in reference.fractions:
-        return figure.fraction == fraction
-    return figure.fraction == reference.fractions[0]
 
 
 def directions_of(reference: Reference, matches: Sequence[Match]) -> list[Direction]:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fisher.common.errors import InputError, hint
-from fisher.common.text import escape
+from fisher.common.errors import require_known
 
 FIGURES = Path(__file__).with_name("published_results.csv")
 SOURCES = Path(__file__).with_name("published.toml")
@@ -72,14 +71,8 @@ def references() -> list[Reference]:
 def load_reference(name: str) -> Reference:
     """Return the figures that a suite reproduces, by the suite's name. Raises InputError where none are published."""
     sources, tables = _shipped()
-    table = sources["same"].get(name, name)
-    if table not in tables:
-        known = [*tables, *sources["same"]]
-        near = hint(name, known)
-        raise InputError(
-            f"no figures are published for {escape(repr(name))}; {near}available: {', '.join(sorted(known))}"
-        )
-    return _reference(name, tables[table], sources)
+    require_known("published table", [name], sorted([*tables, *sources["same"]]))
+    return _reference(name, tables[sources["same"].get(name, name)], sources)
 
 
 @functools.cache

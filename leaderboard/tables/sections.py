@@ -29,6 +29,8 @@ from leaderboard.tables.trials import VERSIONS, TrialRow, grouped
 DEVLIN = tuple(f"dropout(0.1) + wdecay(0{decay})" for decay in (", 0.01", ", 0.01, form=coupled", "", ", form=coupled"))
 BASELINES = (DEVLIN[0], "none")
 
+Key = tuple[str, str, str, str]  # model, protocol, weights, rule
+
 
 @dataclass(frozen=True)
 class Section:
@@ -103,7 +105,7 @@ def _identity(key: tuple[str, str, str]) -> dict[str, Any]:
     return json.loads(protocol) | {"model": model, "weights": weights[:12]}
 
 
-def _titles(keys: list[tuple[str, str, str, str]]) -> list[str]:
+def _titles(keys: list[Key]) -> list[str]:
     """Return `model, protocol` for each section, and the fields that tell it from others of that name."""
     parts = [_identity(key[:3]) for key in keys]
     titles = []
@@ -149,44 +151,37 @@ def sections(trials: list[TrialRow], *, baseline: str | None = None) -> tuple[Se
     """
     _check_baseline((trial.strategy for trial in trials), baseline)
     trials = choose(trials)
-    groups = grouped(trials, "model", "protocol", "weights", "rule")
-    groups.sort(key=_order)
-    rules = {rule: {key[:3]: group for key, group in groups if key[3] == rule} for rule in ("", *RULES)}
-    tops = [(key, group) for key, group in groups if _leads(key, rules)]
-    keys = [key for key, _ in tops]
+    groups = dict(grouped(trials, "model", "protocol", "weights", "rule"))
+    keys = sorted((key for key in groups if _leads(key, groups)), key=lambda key: _order(key[0], groups[key]))
     fields = _differing([_identity(key[:3]) for key in keys])
     versions = [name for name in VERSIONS if len(_counts(trials, name)) > 1]
     return tuple(
         replace(
-            _section(key[:3], group, title, fields, versions, baseline),
+            _section(key[:3], groups[key], title, fields, versions, baseline),
             others={
                 other: _section(key[:3], some, title, fields, versions, baseline)
-                for other, some in _others(key, group, rules).items()
+                for other, some in _others(key, groups).items()
             },
         )
-        for (key, group), title in zip(tops, _titles(keys), strict=True)
+        for key, title in zip(keys, _titles(keys), strict=True)
     )
 
 
-def _order(group: tuple[tuple[str, ...], list[TrialRow]]) -> tuple[bool, str, int]:
+def _order(model: str, trials: list[TrialRow]) -> tuple[bool, str, int]:
     """Sort real tasks before synthetic ones, then by model; of one model the protocol with most trials comes first."""
-    (model, *_), trials = group
     return all(is_synthetic(trial.task) for trial in trials), model, -len(trials)
 
 
-def _leads(key: tuple[str, ...], rules: Mapping[str, Mapping[tuple[str, ...], Any]]) -> bool:
+def _leads(key: Key, groups: Mapping[Key, Any]) -> bool:
     """Whether trials have a section of their own: without tuning, by holdout, or where nothing is chosen by holdout."""
-    return key[3] in ("", "holdout") or (key[3] == "default" and key[:3] not in rules["holdout"])
+    return key[3] in ("", "holdout") or (key[3] == "default" and (*key[:3], "holdout") not in groups)
 
 
-def _others(
-    key: tuple[str, ...], trials: list[TrialRow], rules: Mapping[str, Mapping[tuple[str, ...], list[TrialRow]]]
-) -> dict[str, list[TrialRow]]:
+def _others(key: Key, groups: Mapping[Key, list[TrialRow]]) -> dict[str, list[TrialRow]]:
     """Return the trials of the same strategies by the other rules that there are."""
-    of_tuned = RULES if key[3] == "holdout" else ()
-    found = {rule: rules[rule][key[:3]] for rule in of_tuned if rule != key[3] and key[:3] in rules[rule]}
-    joined = seeds(trials)
-    return found | ({"seeds": joined} if joined else {})
+    others = [rule for rule in RULES if key[3] == "holdout" != rule]
+    found = {rule: groups.get((*key[:3], rule), []) for rule in others} | {"seeds": seeds(groups[key])}
+    return {rule: trials for rule, trials in found.items() if trials}
 
 
 def _section(

@@ -191,7 +191,7 @@ def test_the_command_prints_or_writes(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("lee20-tabel1", "no figures are published for 'lee20-tabel1'; did you mean lee20-table1? available: lee20-fi"),
+        ("lee20-tabel1", "unknown published table 'lee20-tabel1'; did you mean lee20-table1? available: lee20-fi"),
         (
             "lee20-table2",
             "no trial matches a published figure of lee20-table2, which are of: dropout(0.1) + wdecay(",
