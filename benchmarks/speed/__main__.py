@@ -20,56 +20,68 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks import options
 from benchmarks.data.tasks import find_task
 from benchmarks.executors import variables
-from fisher.common.command import Command, number
+from fisher.common.command import Command, Flags, add, number, switch
+
+DATA: Flags = {
+    "--model": {"default": "pocket", "metavar": "HUB_ID|FOLDER", "help": "default: the embedded one"},
+    "--data-dir": options.DATA["--data-dir"],
+    "--tasks": {
+        "nargs": "+",
+        "metavar": "TASK",
+        "default": ["pocket-rte", "pocket-cola"],
+        "help": "default: two embedded ones",
+    },
+    "--fraction": {
+        "type": float,
+        "default": 0.1,
+        "metavar": "F",
+        "help": "share of the training data (default 0.1)",
+    },
+    "--offline": options.DATA["--offline"],
+}
+DEVICE: Flags = {
+    "--device": {
+        "choices": ("cpu", "cuda"),
+        "default": "cpu",
+        "help": "default: cpu; cuda: the first visible GPU",
+    },
+    "--precision": {"default": "fp32", "metavar": "P", "help": "fp32 (default) or bf16, as in a suite"},
+}
+MEASURED: Flags = {
+    "--batches": {
+        "type": number(0),
+        "default": 6,
+        "metavar": "N",
+        "help": "batches that every candidate takes (default 6, 0: no steps)",
+    },
+    "--trials": switch("whole trials against the Hugging Face Trainer too"),
+    "--compile": switch("on cuda: trials of the Trainer with torch.compile too"),
+    "--trials-per-device": {
+        "nargs": "+",
+        "type": number(1),
+        "default": [],
+        "metavar": "K",
+        "help": "trials per hour with K workers at a time on the device, for each K",
+    },
+    "--commands": switch("start-up, refusals, a plan, a worker's start and the published board too"),
+    "--demo": switch("with --commands: the demo suite, once (minutes)"),
+    "--rounds": {
+        "type": number(1),
+        "default": 3,
+        "metavar": "N",
+        "help": "whole trials and commands of each kind (default 3)",
+    },
+    "--output": {"type": Path, "metavar": "FILE", "help": "write every figure as JSON"},
+}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
-    data = parser.add_argument_group("model and data")
-    data.add_argument("--model", default="pocket", metavar="HUB_ID|FOLDER", help="default: the embedded one")
-    data.add_argument("--data-dir", metavar="DIR", help="original GLUE files; without it GLUE comes from the hub")
-    data.add_argument(
-        "--tasks", nargs="+", metavar="TASK", default=["pocket-rte", "pocket-cola"], help="default: two embedded ones"
-    )
-    data.add_argument(
-        "--fraction", type=float, default=0.1, metavar="F", help="share of the training data (default 0.1)"
-    )
-    data.add_argument("--offline", action="store_true", help="use local files and caches only")
-    where = parser.add_argument_group("device")
-    where.add_argument(
-        "--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu; cuda: the first visible GPU"
-    )
-    where.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default) or bf16, as in a suite")
-    size = parser.add_argument_group("what to measure")
-    size.add_argument(
-        "--batches",
-        type=number(0),
-        default=6,
-        metavar="N",
-        help="batches that every candidate takes (default 6, 0: no steps)",
-    )
-    size.add_argument("--trials", action="store_true", help="whole trials against the Hugging Face Trainer too")
-    size.add_argument("--compile", action="store_true", help="on cuda: trials of the Trainer with torch.compile too")
-    size.add_argument(
-        "--trials-per-device",
-        nargs="+",
-        type=number(1),
-        default=[],
-        metavar="K",
-        help="trials per hour with K workers at a time on the device, for each K",
-    )
-    size.add_argument(
-        "--commands",
-        action="store_true",
-        help="start-up, refusals, a plan, a worker's start and the published board too",
-    )
-    size.add_argument("--demo", action="store_true", help="with --commands: the demo suite, once (minutes)")
-    size.add_argument(
-        "--rounds", type=number(1), default=3, metavar="N", help="whole trials and commands of each kind (default 3)"
-    )
-    size.add_argument("--output", type=Path, metavar="FILE", help="write every figure as JSON")
+    for title, flags in (("model and data", DATA), ("device", DEVICE), ("what to measure", MEASURED)):
+        add(parser.add_argument_group(title), flags)
 
 
 def run(args: argparse.Namespace) -> int:

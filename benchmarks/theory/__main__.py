@@ -14,26 +14,32 @@ import argparse
 from pathlib import Path
 
 from benchmarks.executors import variables
-from fisher.common.command import Command
+from fisher.common.command import Command, Flags, add, switch
+
+DATA: Flags = {
+    "--source": {"metavar": "FOLDER", "type": Path, "help": "digits to pretrain on: EMNIST, MNIST (IDX) or USPS"},
+    "--target": {"metavar": "FOLDER", "type": Path, "help": "digits to fine-tune on"},
+}
+SIZE: Flags = {
+    "--pretrain-epochs": {"metavar": "N", "type": int, "nargs": "+", "help": "one pretraining each (paper: 1..20)"},
+    "--pretrain-seeds": {"metavar": "N", "type": int, "help": "of each number of epochs (paper: 5)"},
+    "--finetune-epochs": {"metavar": "N", "type": int, "help": "paper: 5"},
+    "--restarts": {"metavar": "N", "type": int, "help": "paper: 10"},
+    "--probabilities": {
+        "metavar": "P",
+        "type": float,
+        "nargs": "+",
+        "help": "of mixing or dropping, rising from 0",
+    },
+}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder of the report")
-    parser.add_argument("--quick", action="store_true", help="a look at the report: few restarts, epochs and steps")
-    data = parser.add_argument_group("data")
-    data.add_argument(
-        "--source", metavar="FOLDER", type=Path, help="digits to pretrain on: EMNIST, MNIST (IDX) or USPS"
-    )
-    data.add_argument("--target", metavar="FOLDER", type=Path, help="digits to fine-tune on")
-    size = parser.add_argument_group("size of the digits experiment")
-    size.add_argument("--pretrain-epochs", metavar="N", type=int, nargs="+", help="one pretraining each (paper: 1..20)")
-    size.add_argument("--pretrain-seeds", metavar="N", type=int, help="of each number of epochs (paper: 5)")
-    size.add_argument("--finetune-epochs", metavar="N", type=int, help="paper: 5")
-    size.add_argument("--restarts", metavar="N", type=int, help="paper: 10")
-    size.add_argument(
-        "--probabilities", metavar="P", type=float, nargs="+", help="of mixing or dropping, rising from 0"
-    )
+    parser.add_argument("--quick", **switch("a look at the report: few restarts, epochs and steps"))
+    add(parser.add_argument_group("data"), DATA)
+    add(parser.add_argument_group("size of the digits experiment"), SIZE)
 
 
 def run(args: argparse.Namespace) -> None:
