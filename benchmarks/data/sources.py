@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.data.faults import Dropped, FaultyRows
-from benchmarks.data.readers import quoted_as_csv, read_table
+from benchmarks.data.readers import Dropped, FaultyRows, quoted_as_csv, read_table
 from benchmarks.data.tasks import HUB_DATASET, Task
 from benchmarks.pocket import TASKS_DIR
 from fisher.common.errors import InputError, first_line, require

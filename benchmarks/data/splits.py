@@ -2,6 +2,10 @@
 
 Per class (STS-B: per fifth of the score range) a permutation that depends on task, split seed and class only; a
 fraction is a prefix of each permutation, so splits are stratified and nested by construction.
+
+The holdout, which chooses between configurations, is a part of the training split that nothing is fitted on; both parts
+count as labels that somebody paid for. It depends on the split alone, so it is the same for every strategy, and that of
+a small split is within that of a larger one.
 """
 
 from __future__ import annotations
@@ -20,13 +24,14 @@ from numpy.typing import NDArray
 
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.data.tasks import Task
-from fisher.common.errors import require
+from fisher.common.errors import InputError, require
 from fisher.seeds import derive
 
 if TYPE_CHECKING:
     from benchmarks.trial.protocol import Protocol
 
 BINS = 5
+Examples = tuple[Example, ...]
 TEST_SHARE = 0.2  # of a task without a dev set, cut anew by every split seed
 
 
@@ -48,10 +53,6 @@ class Size:
     def from_json(cls, block: Mapping[str, int]) -> Size:
         """The size that a record holds."""
         return cls(*next(iter(block.items())))  # type: ignore[arg-type]
-
-    def share(self, data: TaskData) -> float:
-        """The size as a share of the training set. Raises InputError where it is larger than that."""
-        return len(self.ids(data, 0)) / len(data.train)
 
     def ids(self, data: TaskData, split_seed: int) -> list[int]:
         """Ids of the training examples that this size keeps."""
@@ -95,16 +96,65 @@ def resampled(data: TaskData, split_seed: int) -> TaskData:
     return dataclasses.replace(data, train=rest, dev=tuple(e for e in data.train if e.id in test))
 
 
-def in_split_order(
-    data: TaskData, protocol: Protocol, split: TaskData, *, split_seed: int, restart: int
-) -> list[Example]:
-    """The training examples of a split in the order in which splits take them, smaller splits first."""
+def divide(
+    data: TaskData, protocol: Protocol, split: TaskData, share: float, *, split_seed: int, restart: int
+) -> tuple[Examples, Examples]:
+    """The training examples of a split that are fitted on, and those that are held out, each in the order of their ids.
+
+    Raises InputError where a class would have none in either part.
+    """
     if protocol.data == "pooled":
         order = pooled_order(data, restart)
     else:
         order = split_order(resampled(data, split_seed) if protocol.data == "resampled" else data, split_seed)
     kept = {example.id: example for example in split.train}
-    return [kept[id] for id in order if id in kept]
+    held = set(holdout_ids([kept[id] for id in order if id in kept], stratifier(data), share))
+    fitted = tuple(example for example in split.train if example.id not in held)
+    held_out = tuple(example for example in split.train if example.id in held)
+    check_classes(data.task, fitted, held_out)
+    return fitted, held_out
+
+
+def holdout_ids(order: Iterable[Example], stratum: Callable[[Example], int], share: float) -> tuple[int, ...]:
+    """Sorted ids of the examples that are held out.
+
+    Within each stratum, taken in `order`, example r (from 0) is held out if floor((r + 1) share + 0.5) exceeds
+    floor(r share + 0.5): n examples give floor(n share + 0.5), stratified, and nested over prefixes of `order`.
+    Raises InputError unless 0 < share < 1.
+    """
+    check_share(share)
+    seen: dict[int, int] = defaultdict(int)
+    ids = []
+    for example in order:
+        rank = seen[stratum(example)]
+        seen[stratum(example)] += 1
+        if math.floor((rank + 1) * share + 0.5) > math.floor(rank * share + 0.5):
+            ids.append(example.id)
+    return tuple(sorted(ids))
+
+
+def check_share(share: float) -> None:
+    """Raise InputError unless 0 < share < 1."""
+    require(0 < share < 1, "holdout must be in (0, 1), a share of the labelled examples", f"{share:g}")
+
+
+def check_classes(task: Task, fitted: Sequence[Example], held_out: Sequence[Example]) -> None:
+    """Raise InputError unless both parts have examples of every class (of a regression task: any examples)."""
+    for name, part, remedy in (("holdout", held_out, "raise"), ("part that is fitted on", fitted, "lower")):
+        if lacking := _lacking(task, part):
+            total = len(fitted) + len(held_out)
+            raise InputError(
+                f"{task.name}: the {name} must have examples of every class, got {len(part)} of {total} examples "
+                f"and none of {lacking}; take more examples or {remedy} holdout"
+            )
+
+
+def _lacking(task: Task, part: Sequence[Example]) -> str:
+    """The first class of which a part has no example, empty where it has all."""
+    if task.labels is None:
+        return "" if part else "any score"
+    present = {example.label for example in part}
+    return next((word for label, word in enumerate(task.labels) if label not in present), "")
 
 
 def paucity_split(data: TaskData, fraction: float, split_seed: int = 0) -> list[int]:

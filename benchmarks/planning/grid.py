@@ -9,9 +9,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.data.holdout import divide
 from benchmarks.data.sources import Example, TaskData, examples_hash, text_line
-from benchmarks.data.splits import Size, make_split, split_hash
+from benchmarks.data.splits import Size, divide, make_split, split_hash
 from benchmarks.planning.suite_file import Suite
 from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.metrics import metric_name
@@ -95,7 +94,7 @@ def _file_hash(path: str) -> str:
 def _restarts(suite: Suite, data: TaskData, protocol: Protocol) -> Iterator[tuple[float | Size, dict[str, Any], str]]:
     """Amounts, the fields that the trials of one restart share, and its holdout's hash (empty without tuning)."""
     amounts = suite.amounts()
-    shares = {one: one.share(data) if isinstance(one, Size) else one for one in amounts}
+    shares = {one: len(one.ids(data, 0)) / len(data.train) if isinstance(one, Size) else one for one in amounts}
     extra = {name: examples_hash(examples) for name, examples in data.extra.items()}
     dev = examples_hash(data.dev) if protocol.data == "official" else None
     dropped = {part: list(rows) for part, rows in data.dropped.items()}

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.faults import Dropped, parse_dropped
 from benchmarks.data.official import DataHash, is_official, key_of, new_texts
 from benchmarks.data.origin import Origin
+from benchmarks.data.readers import Dropped, parse_dropped
 from benchmarks.data.sources import TaskData
 from benchmarks.data.splits import split_hash
 from benchmarks.data.tasks import Task

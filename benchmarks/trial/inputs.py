@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.data import batches
-from benchmarks.data.holdout import divide
 from benchmarks.data.origin import Origin, Rows, freeze, load_data
 from benchmarks.data.sources import Example, TaskData, examples_hash
-from benchmarks.data.splits import make_split
+from benchmarks.data.splits import divide, make_split
 from benchmarks.data.tasks import Task
 from benchmarks.planning.suite import FisherRecipe
 from benchmarks.trial import models

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.data.holdout import check_share
 from benchmarks.data.readers import typed
+from benchmarks.data.splits import check_share
 from benchmarks.planning.suite import Tuning
 from benchmarks.trial.protocol import FIELDS, Protocol, check, read
 from benchmarks.tuning.draws import MAX_BUDGET, check_dimension

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.data.holdout import check_classes, holdout_ids
 from benchmarks.data.sources import Example, TaskData
-from benchmarks.data.splits import split_order, stratifier
+from benchmarks.data.splits import check_classes, holdout_ids, split_order, stratifier
 from benchmarks.data.tasks import TASKS
 
 RTE, STSB = TASKS["rte"], TASKS["stsb"]

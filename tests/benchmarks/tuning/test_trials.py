@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks import verify
-from benchmarks.data.holdout import divide
 from benchmarks.data.origin import Origin
-from benchmarks.data.splits import Size, make_split, split_hash
+from benchmarks.data.splits import Size, divide, make_split, split_hash
 from benchmarks.planning.grid import make_grid
 from benchmarks.planning.suite import Suite, Tuning
 from benchmarks.trial import metrics, models
