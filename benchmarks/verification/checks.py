@@ -31,7 +31,7 @@ from regularizers.registry import identity, load_plugins
 
 SCORE_TOLERANCE = 1e-9
 CALIBRATION_TOLERANCE = 2e-6  # figures of records have six decimals
-_COMPARED = ("score", "hashes", "predictions", "train_loss", "micro_batch")
+_COMPARED = ("score", "hashes", "predictions", "train_loss", "micro_batch")  # of a trial and of its repetition
 
 
 class Made(NamedTuple):
@@ -40,8 +40,7 @@ class Made(NamedTuple):
     task: Task
     hashes: dict[str, str]
     labels: Labels
-    holdout_hash: str
-    holdout_labels: Labels
+    held_out: Labels
     against: str
 
 
@@ -62,7 +61,8 @@ class Check:
         except (InputError, TypeError, ValueError, KeyError) as error:
             self.findings.append(Finding("data", f"{record['id']}: cannot be checked: {error}"))
         if self.keep and is_result(record):
-            self.results.append(_core(record))
+            result = {key: record["result"].get(key) for key in _COMPARED}
+            self.results.append({"id": record["id"], "config": record["config"], "result": result})
 
     def _faults(self, record: Record) -> Iterator[tuple[str, str]]:
         """What is wrong with a record: (check, sentence). Raises InputError for one that other code made."""
@@ -87,8 +87,15 @@ class Check:
     def _make(self, config: TrialConfig) -> Made:
         """The split of a trial, made anew."""
         restart = config.restart if config.protocol.data == "pooled" else 0
-        place = (config.task, freeze(config.dropped), config.protocol.data, config.amount, config.split_seed, restart)
-        key = (*place, config.tuning and config.tuning.holdout)
+        key = (
+            config.task,
+            freeze(config.dropped),
+            config.protocol.data,
+            config.amount,
+            config.split_seed,
+            restart,
+            config.tuning and config.tuning.holdout,
+        )
         if key not in self.made:
             data = self.origin.load(config.task, config.dropped)
             split, _, held_out = parts_of(config, data)
@@ -96,9 +103,10 @@ class Check:
                 "split_hash": split_hash(data.task, split.train),
                 "train_hash": examples_hash(split.train),
                 "dev_hash": examples_hash(split.dev),
+                "holdout": split_hash(data.task, held_out),
             }
-            parts = (labels_of(split.dev), split_hash(data.task, held_out), labels_of(held_out))
-            self.made[key] = Made(data.task, hashes, *parts, _against(data, config, hashes["split_hash"]))
+            against = _against(data, config, hashes["split_hash"])
+            self.made[key] = Made(data.task, hashes, labels_of(split.dev), labels_of(held_out), against)
         return self.made[key]
 
 
@@ -154,7 +162,7 @@ def _holdout_faults(config: TrialConfig, stored: Record | None, made: Made) -> I
     """Score the stored predictions of the examples that are held out again."""
     if config.tuning is None or config.tuning.holdout is None:
         return
-    named, found, labels = config.tuning.holdout_hash or "none", made.holdout_hash, made.holdout_labels
+    named, found, labels = config.tuning.holdout_hash or "none", made.hashes["holdout"], made.held_out
     if found != named:
         yield "data", f"it names the holdout {named[:12]}, this data gives {found[:12]}"
     elif stored is not None and len(stored["predictions"]) != len(labels):
@@ -173,12 +181,6 @@ def _label_faults(results: Iterable[str], made: Iterable[Made]) -> Iterator[Find
     for name, labels in known.items():
         if name in found and labels.tolist() != found[name]:
             yield Finding("data", f"{LABELS}: the labels of dev set {name[:12]} are not those of this data")
-
-
-def _core(record: Record) -> Record:
-    """What training again takes and is compared with."""
-    result = {key: record["result"].get(key) for key in _COMPARED}
-    return {"id": record["id"], "config": record["config"], "result": result}
 
 
 def run(given: argparse.Namespace) -> int:

@@ -82,11 +82,9 @@ class Retrainer:
         wanted = config.fisher
         if wanted is None:
             return {}
-        recipe = wanted.get("estimate")
-        asked = FisherRecipe(corpus=self.given.fisher_corpus)
-        if isinstance(recipe, dict):
-            own = {key: recipe[key] for key in ("samples", "seed", "objective", "max_length")}
-            asked = FisherRecipe(corpus=self.given.fisher_corpus, **own)
+        recipe, keys = wanted.get("estimate"), ("samples", "seed", "objective", "max_length")
+        own = {key: recipe[key] for key in keys} if isinstance(recipe, dict) else {}
+        asked = FisherRecipe(corpus=self.given.fisher_corpus, **own)
         book = ScoreBook(Path(self.folder.name), self.model, asked)
         book.plan([config.strategy])
         require(

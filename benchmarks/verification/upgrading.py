@@ -32,12 +32,10 @@ RENAMED = {"mixout": (1, 2), "mixconnect": (1, 2), "dropconnect": (1, 2), "tuneo
 def strategy_of_today(config: Record) -> Strategy:
     """The strategy that a record ran, as it is written today. Raises InputError where its code has changed."""
     strategy, ran = parse(config["strategy"]), config["methods"]
-    renamed = set()
-    for name in strategy.names():
-        if (ran.get(name), identity(name)) == RENAMED.get(name):
-            renamed.add(name)
-        elif ran.get(name) != identity(name):
-            raise InputError(f"it ran version {ran.get(name)} of {name}, and this code has {identity(name)}")
+    versions = {name: (ran.get(name), identity(name)) for name in strategy.names()}
+    renamed = {name for name, version in versions.items() if version == RENAMED.get(name)}
+    for name, (old, new) in versions.items():
+        require(name in renamed or old == new, f"it ran version {old} of {name}, and this code has {new}")
     terms = [
         dataclasses.replace(term, regularizer=dataclasses.replace(term.regularizer, layers="fed"))  # type: ignore[call-arg]
         if term.scope != "head" and term.regularizer.name in renamed and term.regularizer.layers == "paper"  # type: ignore[attr-defined]
@@ -57,8 +55,11 @@ def upgrade(record: Record, resources: Resources) -> Record:
             raise InputError(f"its {field} is {config[field][:40]}, that of --model is {value[:40]}")
     data = resources.data.load(trial.task, trial.dropped)
     split, _, _ = parts_of(trial, data)
-    found: dict[str, Any] = {"split_hash": split_hash(data.task, split.train), "dev_hash": examples_hash(split.dev)}
-    found |= {"train_hash": examples_hash(split.train)}
+    found: dict[str, Any] = {
+        "split_hash": split_hash(data.task, split.train),
+        "dev_hash": examples_hash(split.dev),
+        "train_hash": examples_hash(split.train),
+    }
     for field, value in found.items():
         if config.get(field, value) != value:
             raise InputError(f"its {field} is {config[field][:12]}, this data gives {value[:12]}")
