@@ -111,7 +111,7 @@ def _section(section: Section, without_cost: bool) -> dict[str, Any]:
         "environment": dict(section.environment),
         "baseline": section.baseline,
         "splits": section.splits,
-        "facts": dict(words.facts(section)),
+        "facts": words.facts(section),
         "verdict": verdict(section, "plain", without_cost),
         "notes": list(summary.notes(section, "plain")),
         "learned": any(cell.learned for cell in section.cells),

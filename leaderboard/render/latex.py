@@ -4,7 +4,7 @@ A cell is `mean (max)` x 100 over the restarts, both bold where they are the bes
 failed runs. Rows with fewer restarts than others are shown, never bold.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from fisher.common.text import escape
 from leaderboard.render import wording as words
@@ -46,34 +46,35 @@ def text(sections: Sequence[Section]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _table(section: Section, cells: list[Cell], number: int) -> Iterator[str]:
-    share = cells[0].amount
-    yield r"\begin{table}"
-    yield r"\centering"
-    yield rf"\caption{{{_caption(section, cells, share)}}}"
-    yield rf"\label{{tab:regbench-{number}-{cells[0].fraction:g}}}"
-    yield rf"\begin{{tabular}}{{l{'c' * len(cells)}}}"
-    yield r"\toprule"
-    yield _line(["Strategy", *(escape_tex(words.task_name(section, cell)) for cell in cells)])
-    yield r"\midrule"
+def _table(section: Section, cells: list[Cell], number: int) -> list[str]:
     strategies = {row.strategy for cell in cells for row in cell.rows}
-    for strategy in sorted(strategies, key=lambda name: (name != section.baseline, name)):
-        yield _line([escape_tex(strategy), *(_entry(cell.row(strategy), cell) for cell in cells)])
-    yield r"\bottomrule"
-    yield r"\end{tabular}"
-    yield r"\end{table}"
+    ordered = sorted(strategies, key=lambda name: (name != section.baseline, name))
+    return [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_caption(section, cells)}}}",
+        rf"\label{{tab:regbench-{number}-{cells[0].fraction:g}}}",
+        rf"\begin{{tabular}}{{l{'c' * len(cells)}}}",
+        r"\toprule",
+        _line(["Strategy", *(escape_tex(words.task_name(section, cell)) for cell in cells)]),
+        r"\midrule",
+        *(_line([escape_tex(name), *(_entry(cell.row(name), cell) for cell in cells)]) for name in ordered),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
 
 
 def _line(entries: Sequence[str]) -> str:
     return " & ".join(entries) + r" \\"
 
 
-def _caption(section: Section, cells: list[Cell], share: str) -> str:
+def _caption(section: Section, cells: list[Cell]) -> str:
     restarts = sorted({row.restarts for cell in cells for row in cell.ranked})
     over = f" over {ranges(restarts)} restart{'s' if restarts != [1] else ''}" if restarts else ""
     metrics = ", ".join(f"{words.task_name(section, cell)} {measure(cell.metric)}" for cell in cells)
     rules = f"selection {section.protocol['selection']}, {section.protocol['precision']}"
-    text = f"Mean (max){over} with {share} of the training data: {section.title}; {rules}; {metrics}."
+    text = f"Mean (max){over} with {cells[0].amount} of the training data: {section.title}; {rules}; {metrics}."
     return escape_tex(text) + " Superscripts count failed runs."
 
 

@@ -57,7 +57,7 @@ def _summary(section: Section, without_cost: bool, *, brief: bool = False) -> It
     yield f"## {escape(section.heading, 'markdown')}"
     yield f"**{' '.join(verdict(section, 'markdown', without_cost))}**"
     left_out = (*IN_TITLE, *NOT_BRIEF) if brief else IN_TITLE
-    facts = [(name, value) for name, value in words.facts(section) if name not in left_out]
+    facts = [(name, value) for name, value in words.facts(section).items() if name not in left_out]
     yield "; ".join(f"{name} {escape(value, 'markdown')}" for name, value in facts) + "."
     notes = list(summary.notes(section, "markdown", findings=not brief))
     if notes:

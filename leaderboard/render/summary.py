@@ -10,7 +10,6 @@ from leaderboard.render.wording import (
     against,
     better,
     failed,
-    has_cost,
     nothing_learned,
     reach,
     short_name,
@@ -127,7 +126,7 @@ def gaps(section: Section) -> Iterator[str]:
 def best_per_cell(section: Section, without_cost: bool) -> str:
     """One line per cell, for a terminal: who is best, by how much, how often it failed, what it costs."""
     base = section.baseline is not None
-    cost = base and has_cost(section, without_cost)
+    cost = base and not without_cost
     columns = (
         Columns(["task"], lambda cell, best: [escape(task_name(section, cell))], align="left"),
         Columns(["data"], lambda cell, best: [cell.amount]),
@@ -154,7 +153,7 @@ def ranking(section: Section, style: Style, without_cost: bool, *, brief: bool =
     A terminal is too narrow for the second reference and for the ranks without tuning; brief: shares have no intervals.
     """
     made, untuned, wide = section.ranking, section.untuned, style == "markdown"
-    cost = section.baseline is not None and has_cost(section, without_cost)
+    cost = section.baseline is not None and not without_cost
     columns = (
         Columns(["rank"], lambda entry: [made.place(entry)]),
         Columns(

@@ -35,7 +35,7 @@ def _summary(section: Section, without_cost: bool) -> Iterator[str]:
     yield _prose(f"=== {escape(section.heading)} ===")
     if not any(cell.learned for cell in section.cells):
         yield _prose(words.nothing_learned(section.cells))
-    yield "\n".join(_prose(f"{name}: {escape(value)}") for name, value in words.facts(section))
+    yield "\n".join(_prose(f"{name}: {escape(value)}") for name, value in words.facts(section).items())
     if not any(cell.learned for cell in section.cells):
         return
     yield BEST + "\n" + summary.best_per_cell(section, without_cost)

@@ -103,9 +103,8 @@ def _certainty(section: Section, style: Style) -> str:
     ranking = section.ranking
     first, *rest = ranking.strategies
     tied = [escape(with_name(entry.strategy), style) for entry in rest if entry.tier == first.tier]
-    beats = _beats(section, style)
+    beats, pairs = _beats(section, style), math.comb(len(ranking.strategies), 2)
     if ranking.groups_test == "sign flip":
-        pairs = math.comb(len(ranking.strategies), 2)
         stricter = f"in the stricter test of all {pairs} pairs " if pairs > 1 else ""
         if len(tied) == len(rest):
             said = f"{stricter}no other strategy differs significantly from it"
@@ -118,7 +117,6 @@ def _certainty(section: Section, style: Style) -> str:
     if ranking.units < MINIMUM:
         why = f"{ranking.units} independent restarts or splits, {MINIMUM} needed to test pairs"
     else:
-        pairs = math.comb(len(ranking.strategies), 2)
         why = f"{pairs} pairs are too many for {ranking.units} units; {needed(pairs)}"
     worst = len(ranking.strategies) - len(tied) - 1
     alone = f"mean ranks alone put {worst} behind it" if worst else "mean ranks alone separate no two"

@@ -194,11 +194,6 @@ def reading(ranking: Ranking) -> str:
     return f"{text} Mean ranks alone, over {tasks}, would have to differ by {least} (Nemenyi)."
 
 
-def has_cost(section: Section, without_cost: bool) -> bool:
-    """Whether columns of cost have anything to show."""
-    return not without_cost and any(row.restarts for cell in section.cells for row in cell.rows)
-
-
 # --- headers ----------------------------------------------------------------------------------------------------------
 
 
@@ -221,27 +216,24 @@ def amount_in_words(cell: Cell) -> str:
     return f"{count} examples" if kind == "n" else cell.size.replace(" per", " examples per") or cell.amount
 
 
-def facts(section: Section) -> Iterator[tuple[str, str]]:
-    """Yield (name, value) of everything that a section's rows have in common."""
-    protocol = section.protocol
+def facts(section: Section) -> dict[str, str]:
+    """Return everything that a section's rows have in common, by name."""
+    protocol, budget = section.protocol, section.budget
     tasks = dict.fromkeys(task_name(section, cell) for cell in section.cells)
-    yield "tasks", f"{', '.join(tasks)} at {', '.join(dict.fromkeys(cell.amount for cell in section.cells))}"
-    yield "model", f"{section.model} (weights {section.weights[:12]})"
-    yield "protocol", str(protocol["name"])
-    yield "selection", f"{protocol['selection']} epoch" if protocol["selection"] == "last" else protocol["selection"]
-    yield "metric", f"{protocol['metric']}, on {protocol['data']} data"
-    yield "precision", protocol["precision"]
-    if section.budget:
-        yield (
-            "tuned",
-            f"{section.budget} configurations per strategy and restart, chosen by a holdout within n",
-        )
-    yield "baseline", with_name(section.baseline) if section.baseline else "not among these strategies"
-    yield "intervals", _coverage(section)
-    if section.versions:
-        yield "versions", "; ".join(f"{name} {value}" for name, value in section.versions.items())
-    if section.differs:
-        yield "differs in", "; ".join(f"{name} {value}" for name, value in section.differs.items())
+    found = {
+        "tasks": f"{', '.join(tasks)} at {', '.join(dict.fromkeys(cell.amount for cell in section.cells))}",
+        "model": f"{section.model} (weights {section.weights[:12]})",
+        "protocol": str(protocol["name"]),
+        "selection": f"{protocol['selection']} epoch" if protocol["selection"] == "last" else protocol["selection"],
+        "metric": f"{protocol['metric']}, on {protocol['data']} data",
+        "precision": protocol["precision"],
+        "tuned": f"{budget} configurations per strategy and restart, chosen by a holdout within n" if budget else "",
+        "baseline": with_name(section.baseline) if section.baseline else "not among these strategies",
+        "intervals": _coverage(section),
+        "versions": "; ".join(f"{name} {value}" for name, value in section.versions.items()),
+        "differs in": "; ".join(f"{name} {value}" for name, value in section.differs.items()),
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def short_name(strategy: str | None) -> str:

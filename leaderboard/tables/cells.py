@@ -12,19 +12,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leaderboard.render.text import percent
 from leaderboard.stats import aggregates, comparison, significance
 from leaderboard.stats.comparison import Comparison, Sides
 from leaderboard.stats.ranking import tiers
 from leaderboard.stats.rounding import rounded
-from leaderboard.tables.duplicates import duplicates
 from leaderboard.tables.rows import FITTED, Row, make_row, named_restarts
 from leaderboard.tables.trials import TrialRow, grouped
 
+AGREEMENT = 0.995  # share of a dev set's predictions
+CLOSE = 0.005  # how near two predictions of a number are to agree, as a share of the range of all predictions
 TASK = ("task", "metric", "data")  # what the cells of one task have in common
 PLACE = (*TASK, "fraction", "size")
 
@@ -142,6 +144,39 @@ def common(row: Row, other: Row) -> list[tuple[TrialRow, TrialRow]]:
     return [(trial, others[trial.key]) for trial in row.trials if trial.has_result and trial.key in others]
 
 
+def duplicates(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the strategies that are one run under another name, each with the first one of these predictions."""
+    reach = _reach([trial for row in rows for trial in row.trials])
+    found: dict[str, str] = {}
+    for at, row in enumerate(rows):
+        known = [one for one in rows[:at] if one.strategy not in found and len(one.trials) >= len(row.trials)]
+        earlier = next((one.strategy for one in known if _same_predictions(row, one, reach)), None)
+        if earlier is not None:
+            found[row.strategy] = earlier
+    return found
+
+
+def _reach(trials: Sequence[TrialRow]) -> float:
+    """Return up to which difference two predictions agree: 0 for class ids; for numbers a share of their range.
+
+    The range of the predictions stands for that of the labels.
+    """
+    numbers = [trial.predictions for trial in trials if trial.predictions.dtype.kind == "f" and len(trial.predictions)]
+    if not numbers:
+        return 0.0
+    return CLOSE * (max(float(values.max()) for values in numbers) - min(float(values.min()) for values in numbers))
+
+
+def _same_predictions(row: Row, other: Row, reach: float) -> bool:
+    """Return whether the predictions of every common restart agree; restarts that both collapsed in do not count."""
+    counted = [(one, two) for one, two in common(row, other) if not (one.collapsed and two.collapsed)]
+    return bool(counted) and all(_agree(one.predictions, two.predictions, reach) for one, two in counted)
+
+
+def _agree(one: NDArray[Any], two: NDArray[Any], reach: float) -> bool:
+    return 0 < len(one) == len(two) and bool((np.abs(one - two) <= reach).mean() >= AGREEMENT)
+
+
 def unit_over_cells(cells: Iterable[Sequence[tuple[TrialRow, TrialRow]]]) -> str:
     """Return the field of a trial that names its unit in all cells, whose restarts share their seeds.
 
@@ -229,7 +264,7 @@ def make_cell(key: tuple[str, str, str, float, str], trials: list[TrialRow], bas
 def _compared(cell: Cell, baseline: str | None) -> Cell:
     trained = [row for row in cell.rows if row.complete and not row.is_floor]
     known = sorted(trained, key=lambda row: _known(row, baseline))
-    repeated = duplicates([(row.strategy, row.trials) for row in known])
+    repeated = duplicates(known)
     rows = sorted((replace(row, same_as=repeated.get(row.strategy)) for row in cell.rows), key=_place)
     pairs = _pairs(rows)
     base = next((at for at, row in enumerate(rows) if row.strategy == baseline), None)
