@@ -4,7 +4,6 @@ F_i = 1/n sum_k (d l(x_k, y_k) / d theta_i)^2  at  theta = w_pre,  l the loss th
 """
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,15 +30,6 @@ from fisher.scores import Scores, base_names
 from regularizers.base import criterion, forward
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """A task's training split, the model with a restart's head, and what tells this request from others."""
-
-    model: Any
-    samples: list[Sample]
-    recipe: dict[str, Any]
-
-
 def task_loss(model: torch.nn.Module, batch: Batch) -> Tensor:
     """The training criterion of each example by itself, shape (batch,)."""
     pairs = zip(forward(model, batch).split(1), batch["labels"].split(1), strict=True)
@@ -56,8 +46,8 @@ def as_samples(part: Part, order: Sequence[int]) -> list[Sample]:
     ]
 
 
-def prepare(args: argparse.Namespace, protocol: Protocol) -> Request:
-    """Data, model and metadata of a command line."""
+def prepare(args: argparse.Namespace, protocol: Protocol) -> tuple[Any, list[Sample], dict[str, Any]]:
+    """The model with a restart's head, a task's training split, and what tells this request from others."""
     origin = Origin(args.data_dir, args.task_file, args.offline)
     source, data = find_source(args, origin), origin.load(args.task)
     split = make_split(data, protocol, fraction=args.fraction, split_seed=args.split_seed, restart=args.restart)
@@ -90,7 +80,7 @@ def prepare(args: argparse.Namespace, protocol: Protocol) -> Request:
         "weights": models.weights_of(source),
     }
     order = subsample_order(len(train.rows), args.split_seed)
-    return Request(model.eval(), as_samples(train, order), recipe)
+    return model.eval(), as_samples(train, order), recipe
 
 
 def find_source(args: argparse.Namespace, origin: Origin) -> models.Source:
@@ -103,24 +93,18 @@ def find_source(args: argparse.Namespace, origin: Origin) -> models.Source:
     return models.find_model(args.model or "pocket", offline=args.offline)
 
 
-def estimate(request: Request, partial: Path, report: Report, device: str) -> Scores:
-    """The diagonal under the base model's names, in float32."""
-    state = accumulate_resumably(
-        request.model.to(device), request.samples, task_loss, request.recipe, partial=partial, report=report
-    )
-    diagonal = {name: value.float().cpu() for name, value in state.diagonal().items()}
-    return Scores(base_names(diagonal, request.model.base_model_prefix), request.recipe | measured_of(state))
-
-
 def run(args: argparse.Namespace) -> None:
     """Check, estimate, keep."""
     require_device(args.device)
     require_writable(args.output)
-    request = prepare(args, make_protocol(args.protocol, dict(map(read_assignment, args.set))))
-    scores = produce(
-        args.output,
-        request.recipe,
-        len(request.samples),
-        lambda partial, report: estimate(request, partial, report, args.device),
-    )
-    print(f"{args.output}: {len(scores.values)} tensors, {len(request.samples)} examples of {args.task}")
+    model, samples, recipe = prepare(args, make_protocol(args.protocol, dict(map(read_assignment, args.set))))
+
+    def estimate(partial: Path, report: Report) -> Scores:
+        """The diagonal under the base model's names, in float32."""
+        model.to(args.device)
+        state = accumulate_resumably(model, samples, task_loss, recipe, partial=partial, report=report)
+        diagonal = {name: value.float().cpu() for name, value in state.diagonal().items()}
+        return Scores(base_names(diagonal, model.base_model_prefix), recipe | measured_of(state))
+
+    scores = produce(args.output, recipe, len(samples), estimate)
+    print(f"{args.output}: {len(scores.values)} tensors, {len(samples)} examples of {args.task}")

@@ -96,14 +96,13 @@ def chance_threshold(task: Task, metric: str, predictions: Values, labels: Value
 
 
 def _permuted_accuracy(x: Array, y: Array, places: Array) -> Array:
-    result: Array = (x[places] == y).mean(axis=1)
-    return result
+    return np.asarray((x[places] == y).mean(axis=1))
 
 
 def _permuted_f1(x: Array, y: Array, places: Array) -> Array:
     """2 TP / (predicted positives + true positives): only TP changes, (rows,)."""
-    found: Array = ((x == 1)[places] & (y == 1)).sum(axis=1)
-    return 2 * found / max(1, (x == 1).sum() + (y == 1).sum())
+    found = ((x == 1)[places] & (y == 1)).sum(axis=1)
+    return np.asarray(2 * found / max(1, (x == 1).sum() + (y == 1).sum()))
 
 
 def _permuted_macro_f1(x: Array, y: Array, places: Array) -> Array:
@@ -117,16 +116,13 @@ def _permuted_matthews(x: Array, y: Array, places: Array) -> Array:
     """R_K = (c n - sum_k p_k t_k) / sqrt((n^2 - sum p_k^2)(n^2 - sum t_k^2)): only the hits c change, (rows,)."""
     classes = np.union1d(x, y)
     predicted, true = ((v[None, :] == classes[:, None]).sum(axis=1).astype(np.float64) for v in (x, y))  # (K,) each
-    hits: Array = (x[places] == y).sum(axis=1)
-    n = len(x)
+    hits, n = (x[places] == y).sum(axis=1), len(x)
     scale = np.sqrt((n**2 - predicted @ predicted) * (n**2 - true @ true))
-    result: Array = (hits * n - predicted @ true) / scale
-    return result
+    return np.asarray((hits * n - predicted @ true) / scale)
 
 
 def _permuted_pearson(x: Array, y: Array, places: Array) -> Array:
-    result: Array = (_standardised(x)[places] * _standardised(y)).sum(axis=1)  # (rows, n) -> (rows,)
-    return result
+    return np.asarray((_standardised(x)[places] * _standardised(y)).sum(axis=1))  # (rows, n) -> (rows,)
 
 
 def _permuted_spearman(x: Array, y: Array, places: Array) -> Array:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from benchmarks.data.batches import Encoded, evaluation_batches
 from benchmarks.data.sources import Example
 from benchmarks.trial import failed_run, metrics, models
-from benchmarks.trial.config import TrialConfig
+from benchmarks.trial.config import Json, TrialConfig
 from benchmarks.trial.cost import Clock
-from benchmarks.trial.inputs import Inputs, Part, Resources, load_inputs
+from benchmarks.trial.evaluation import DIGITS, EVALUATION_BATCH, Predictions
+from benchmarks.trial.inputs import Inputs, Labels, Part, Resources, load_inputs
 from fisher.seeds import derive
 from leaderboard.stats.metrics import METRICS
 from regularizers.search import Log
@@ -30,12 +31,7 @@ FLOORS = ("tfidf", "probe", "constant")
 STRENGTH = Log(1e-3, 1e3, paper=1.0)
 PARTS = " || "  # a token of its own, so that no pair of words reaches from one text of a pair to the other
 ITERATIONS = 2000
-BATCH = 64
-DIGITS = 6  # as predictions of trained models are rounded
 
-Json = dict[str, Any]
-Labels = Sequence[int] | Sequence[float]
-Values = list[int] | list[float]
 Features = Any  # (examples, features), dense or sparse
 
 
@@ -63,7 +59,7 @@ def states(model: Any, rows: Encoded, pad: int) -> NDArray[np.float64]:
     encoder = base.encoder if model.config.is_encoder_decoder else base
     device = next(model.parameters()).device
     found: list[Any] = [None] * len(rows)
-    for positions, batch in evaluation_batches(rows, BATCH, pad):
+    for positions, batch in evaluation_batches(rows, EVALUATION_BATCH, pad):
         given = {name: value.to(device) for name, value in batch.items() if name != "labels"}
         mask = given["attention_mask"].unsqueeze(-1)
         hidden = encoder(**given).last_hidden_state * mask  # (batch, tokens, width)
@@ -125,7 +121,7 @@ def measure(config: TrialConfig, resources: Resources, clock: Clock) -> Json:
     return result | {"seconds": {phase: round(seconds, 3) for phase, seconds in clock.seconds.items()}}
 
 
-def _predict(config: TrialConfig, resources: Resources, inputs: Inputs) -> list[Values]:
+def _predict(config: TrialConfig, resources: Resources, inputs: Inputs) -> list[Predictions]:
     """Predictions for the examples fitted on, for those held out where there are any, and for dev."""
     assert config.floor is not None
     scores, labels = inputs.task.regression, inputs.train.labels
@@ -148,5 +144,5 @@ def _states(config: TrialConfig, resources: Resources, outputs: int, parts: Sequ
     return standardised(*(states(model.eval(), part.rows, pad) for part in parts))
 
 
-def _plain(values: Sequence[Any], scores: bool) -> Values:
+def _plain(values: Sequence[Any], scores: bool) -> Predictions:
     return [round(float(value), DIGITS) for value in values] if scores else [int(value) for value in values]
