@@ -50,9 +50,8 @@ def predict(folder: Path, file: Path) -> list[list[Any]]:
     from transformers import AutoModelForSequenceClassification
 
     from benchmarks.data.batches import encode, evaluation_batches
-    from benchmarks.data.own_task import SUFFIXES
     from benchmarks.data.sources import load_test
-    from benchmarks.data.tasks import Files, Task
+    from benchmarks.data.tasks import SUFFIXES, Files, Task
     from benchmarks.trial.models import Source, load
     from benchmarks.trial.tokenizer import load_tokenizer
 

@@ -23,9 +23,8 @@ import torch
 from safetensors.torch import save
 
 from benchmarks.data.official import DataHash, compare_hashes, remember_hashes
-from benchmarks.data.own_task import task_from_file
 from benchmarks.data.sources import load_task_data
-from benchmarks.data.tasks import TASKS
+from benchmarks.data.tasks import TASKS, task_from_file
 from benchmarks.executors.slurm import read_options
 from benchmarks.planning.grid import file_hashes
 from benchmarks.planning.suite_file import load_suite, override

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from benchmarks import verify
 from benchmarks.__main__ import COMMANDS
-from benchmarks.data.own_task import task_from_file
+from benchmarks.data.tasks import task_from_file
 from regularizers import parse
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.data.own_task import task_from_file
+from benchmarks.data.tasks import task_from_file
 from benchmarks.planning.suite_file import load_suite
 from benchmarks.run import main
 from fisher.common.errors import InputError

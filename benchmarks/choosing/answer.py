@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from benchmarks.choosing.rules import PLAIN, Standing, finalists, strategy_of
+from benchmarks.choosing.rounds import PLAIN, Standing, finalists, strategy_of
 from benchmarks.tuning.trials import FLOOR
 from leaderboard.render.wording import few_fit, trains_too_short
 from leaderboard.stats.significance import ALPHA, POWER

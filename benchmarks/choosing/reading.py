@@ -18,10 +18,9 @@ from typing import Any
 
 import tomli_w
 
-from benchmarks.data.own_task import SUFFIXES, task_from_file
 from benchmarks.data.readers import FaultyRows, Row, parse_dropped, read_table
 from benchmarks.data.sources import TaskData, load_task_data
-from benchmarks.data.tasks import TASKS, key_of
+from benchmarks.data.tasks import SUFFIXES, TASKS, key_of, task_from_file
 from fisher.common.errors import InputError, first_line, require, require_known, unknown
 from fisher.common.files import write_file
 

@@ -1,22 +1,43 @@
-"""What a tournament leaves in its folder: the answer, the page of what is still ranked, and the model."""
+"""What a tournament leaves: the answer, the page of what is still ranked, and the model fitted on all rows.
+
+The model is plain weights that transformers loads, whatever technique trained them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
 
 from benchmarks.choosing import answer as answers
 from benchmarks.choosing.answer import Answer, Gain, dev_variance, gain, points
-from benchmarks.choosing.model import fit_on_all, model_card, save
-from benchmarks.choosing.rules import PLAIN, Standing
+from benchmarks.choosing.rounds import PLAIN, Standing
 from benchmarks.choosing.tournament import Tournament, trials_of
+from benchmarks.data.batches import collate, encode
+from benchmarks.data.sources import TaskData
 from benchmarks.data.splits import TEST_SHARE
-from benchmarks.trial.inputs import labels_of
-from fisher.common.errors import require
+from benchmarks.predict import ABOUT
+from benchmarks.trial import failed_run
+from benchmarks.trial.config import Seeds, TrialConfig
+from benchmarks.trial.environment import isolated
+from benchmarks.trial.inputs import Inputs, Part, Resources, labels_of
+from benchmarks.trial.tokenizer import load_tokenizer
+from benchmarks.trial.trial import Training, build
+from fisher.common.errors import InputError, require
 from fisher.common.files import write_file
-from leaderboard.build import build
+from leaderboard import build as board
 from leaderboard.records.plan import PLAN, encode_plan, plan_of
 from leaderboard.stats.metrics import METRICS
+from regularizers.loop import fit
+
+SAMPLE = 16  # examples on which plain weights and those that were trained must agree
+TRIES = 3  # seeds of the final fit; one that fails on the very rows it was fitted on is no model
+TOLERANCE = 1e-4  # of logits, plain weights against those that were trained
 
 
 def keep_page(tournament: Tournament) -> None:
@@ -25,7 +46,7 @@ def keep_page(tournament: Tournament) -> None:
     plan = plan_of(config.to_json() for name, config in tournament.grid.items() if name in shown)
     write_file(tournament.folder / PLAN, encode_plan(plan))
     paths = [path for path in tournament.request.folder.files() if Path(path).stem in shown]
-    build(paths, tournament.folder, baseline=PLAIN)
+    board.build(paths, tournament.folder, baseline=PLAIN)
 
 
 def comparison(tournament: Tournament) -> Callable[[Standing, Standing], Gain]:
@@ -93,3 +114,116 @@ def keep_model(tournament: Tournament, answer: Answer, lines: Sequence[str]) -> 
     fitted = fit_on_all(config, tournament.request.resources(), data)
     card = model_card(config, data, fitted, lines, facts(tournament, answer))
     save(fitted, data, tournament.folder / "model", max_length=config.protocol.max_length, card=card)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A model fitted on all rows: plain weights, its tokenizer, and with which of the seeds."""
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    seed: int
+    score: float  # on the rows fitted on
+
+
+def fit_on_all(config: TrialConfig, resources: Resources, data: TaskData) -> Fitted:
+    """Train a configuration on every row, the dev file's too, for as many epochs as it had.
+
+    Raises InputError where it fails with all of `TRIES` seeds.
+    """
+    rows = tuple(dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev)))
+    tokenizer = load_tokenizer(resources.model)
+    everything = Part(rows, encode(rows, tokenizer, config.protocol.max_length))
+    inputs = Inputs(data.task, everything, Part((), []), everything, {})
+    for seed in range(TRIES):
+        own = dataclasses.replace(config, restart=seed, seeds=Seeds.of(seed, seed), tuning=None)
+        with isolated(own.seeds.init):
+            training = build(own, resources, inputs)
+            torch.manual_seed(own.seeds.noise)
+            fit(training.strategy, training.order, training.recipe, accelerator=training.accelerator)
+            score, failed = _judged(training, inputs, config.metric, seed)
+            if not failed:
+                return Fitted(fold(training, inputs), tokenizer, seed, score)
+    raise InputError(
+        f"{config.strategy} failed on all rows with {TRIES} seeds: no score above a constant prediction's even on the "
+        "rows it was fitted on; lower the learning rate, or label more rows"
+    )
+
+
+def _judged(training: Training, inputs: Inputs, metric: str, seed: int) -> tuple[float, bool]:
+    """The score on the rows fitted on, and whether the run failed even there."""
+    outputs = training.evaluation.outputs_of(inputs.train.rows, training.strategy)
+    predictions, labels = training.evaluation.predictions(outputs), inputs.train.labels
+    diverged = not torch.isfinite(outputs).all()
+    verdict = failed_run.judge(inputs.task, metric, predictions, labels, diverged=bool(diverged), seed=seed)
+    return verdict.score, verdict.failed
+
+
+def fold(training: Training, inputs: Inputs) -> Any:
+    """The trained model as plain weights, whatever the technique left in it (`BoundStrategy.fold`).
+
+    Raises InputError where its logits differ from those of the training.
+    """
+    sample = inputs.train.rows[:SAMPLE]
+    expected = training.evaluation.outputs_of(sample, training.strategy)
+    plain: Any = training.strategy.fold().cpu()
+    batch = collate(sample, [0] * len(sample), training.evaluation.pad)
+    del batch["labels"]
+    found = plain.eval()(**batch).logits.detach()
+    if (most := float((found - expected).abs().max())) > TOLERANCE * max(1.0, float(expected.abs().max())):
+        raise InputError(f"plain weights must predict what was trained, but their logits differ by {most:.2g}")
+    return plain
+
+
+def save(fitted: Fitted, data: TaskData, folder: Path, *, max_length: int, card: str) -> None:
+    """Write weights, tokenizer, label names, model card and what `regbench predict` must know. Raises InputError."""
+    task, config = data.task, fitted.model.config
+    config.num_labels = task.outputs
+    if task.labels is not None:
+        config.id2label = dict(enumerate(task.labels))
+        config.label2id = {word: at for at, word in config.id2label.items()}
+    config.problem_type = "regression" if task.labels is None else "single_label_classification"
+    try:
+        fitted.model.save_pretrained(folder)
+        fitted.tokenizer.save_pretrained(folder)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror or error}): choose another --output") from None
+    about = {"text": list(task.text), "labels": task.labels and list(task.labels), "max_length": max_length}
+    write_file(folder / ABOUT, json.dumps(about, indent=1) + "\n")
+    write_file(folder / "README.md", card)
+
+
+def model_card(
+    config: TrialConfig, data: TaskData, fitted: Fitted, answer: Sequence[str], facts: Mapping[str, str]
+) -> str:
+    """The README of a model: strategy, data, scores and how they were measured."""
+    classes = ", ".join(f"`{word}`" for word in data.task.labels or ())
+    labels = f"classes {classes}" if classes else "scores"
+    rows = len(data.train) + len(data.dev)
+    protocol = config.protocol
+    folded = "The regularizer is folded in: these" if str(config.strategy) != "none" else "These"
+    columns = " and ".join(f"`{name}`" for name in data.task.text)
+    settings = f"lr {protocol.lr:g}, {protocol.epochs} epochs, batch {protocol.batch_size}".replace("e-0", "e-")
+    lines = [
+        "---",
+        "library_name: transformers",
+        "pipeline_tag: text-classification",
+        f"base_model: {config.model}",
+        "---",
+        "",
+        f"# {data.task.name}",
+        "",
+        f"{config.model}, fine-tuned with `{config.strategy}` ({settings}) on {rows} rows with {labels}; the text is "
+        f"{columns}. {folded} are plain weights.",
+        "",
+        "## How it was chosen",
+        "",
+        *(f"- {line}" for line in answer),
+        "",
+        "## How the scores were measured",
+        "",
+        *(f"- {name}: {text}" for name, text in facts.items()),
+        f"- this model: fitted on all rows with seed {fitted.seed}; its score on these rows is "
+        f"{100 * fitted.score:.1f}, which says nothing of new ones; no rows were left to score it on",
+    ]
+    return "\n".join(lines) + "\n"

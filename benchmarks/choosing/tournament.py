@@ -23,8 +23,19 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.choosing.reading import OwnData
-from benchmarks.choosing.rounds import FIRST, Round, State, check_limit
-from benchmarks.choosing.rules import PLAIN, Standing, dropped, finalists, reason_of, standings, with_final
+from benchmarks.choosing.rounds import (
+    FIRST,
+    PLAIN,
+    Round,
+    Standing,
+    State,
+    check_limit,
+    dropped,
+    finalists,
+    reason_of,
+    standings,
+    with_final,
+)
 from benchmarks.data.sources import TaskData
 from benchmarks.executors.launch import devices_of, execute
 from benchmarks.planning.plan import Request, make_plan, request_of

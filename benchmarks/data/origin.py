@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.data.own_task import task_from_file
 from benchmarks.data.sources import Example, TaskData, load_task_data, load_test
-from benchmarks.data.tasks import Task, find_task
+from benchmarks.data.tasks import Task, find_task, task_from_file
 
 Rows = tuple[tuple[str, tuple[int, ...]], ...]  # the rows of each part that are left out, to be a key
 

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score
 
 from benchmarks.choosing import answer
 from benchmarks.choosing.answer import Gain, choose, dev_variance, gain, next_to_floor, round_up, sentences, table
-from benchmarks.choosing.rules import Standing
+from benchmarks.choosing.rounds import Standing
 from benchmarks.tuning.trials import FLOOR
 from tests.benchmarks.choosing.test_rules import row
 

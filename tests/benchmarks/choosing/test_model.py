@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from benchmarks.choosing.model import Fitted, fit_on_all, model_card, save
+from benchmarks.choosing.result import Fitted, fit_on_all, model_card, save
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.inputs import Resources
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.choosing.rules import ERROR, behind, dropped, finalists, standings, with_final
+from benchmarks.choosing.rounds import ERROR, behind, dropped, finalists, standings, with_final
 from leaderboard.tables.trials import TrialRow
 
 ROUNDS = (3, 6, 12)

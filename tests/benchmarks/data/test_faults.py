@@ -4,10 +4,9 @@ import re
 
 import pytest
 
-from benchmarks.data.own_task import task_from_file
 from benchmarks.data.readers import load_toml, parse_dropped
 from benchmarks.data.sources import Example, load_task_data
-from benchmarks.data.tasks import TASKS
+from benchmarks.data.tasks import TASKS, task_from_file
 
 
 @pytest.fixture

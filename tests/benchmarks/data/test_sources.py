@@ -11,9 +11,8 @@ from typing import Any
 import datasets
 import pytest
 
-from benchmarks.data.own_task import task_from_file
 from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data, load_test
-from benchmarks.data.tasks import TASKS
+from benchmarks.data.tasks import TASKS, task_from_file
 
 # ------------------------------------------------------------------------------------ every GLUE layout, laid out here
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.data.own_task import task_from_file
-from benchmarks.data.tasks import TASKS, Task, find_task
+from benchmarks.data.tasks import TASKS, Task, find_task, task_from_file
 from leaderboard.stats.metrics import METRICS
 
 
