@@ -3,7 +3,7 @@
 import copy
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,16 @@ def make(
         "result": _result(status, score, own | (result or {})),
         "environment": environment | {"threads": 1, "git": {"commit": "0" * 40, "dirty": False}},
     }
+
+
+def grid(scores: dict[str, Iterable[float | None]], **config: Any) -> list[dict[str, Any]]:
+    """Return one record per strategy and restart; where a score is None the record is missing."""
+    return [
+        make(float(score), strategy=strategy, restart=restart, **config)
+        for strategy, values in scores.items()
+        for restart, score in enumerate(values)
+        if score is not None
+    ]
 
 
 def realistic(restarts: int = 3, fractions: tuple[float, ...] = (0.1, 0.25)) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """What belongs together, what is complete, what is ranked."""
 
-import copy
 import math
 import random
 from dataclasses import replace
@@ -11,18 +10,9 @@ from fisher.common.errors import InputError
 from leaderboard.records.store import read_records, write_record
 from leaderboard.tables import sections as tables
 from leaderboard.tables import trials
+from tests.leaderboard.conftest import grid, make
 
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
-
-
-def grid(record, scores, **config):
-    """Return one record per restart for each strategy; a score of None is left out."""
-    return [
-        record(score, strategy=strategy, restart=restart, **copy.deepcopy(config))
-        for strategy, values in scores.items()
-        for restart, score in enumerate(values)
-        if score is not None
-    ]
 
 
 def only_cell(sections):
@@ -31,81 +21,101 @@ def only_cell(sections):
     return cell
 
 
-def test_a_row_holds_the_statistics_of_its_restarts(record, arrange):
-    entries = grid(record, {BASE: [0.6, 0.8]})
-    entries.append(record(0.5, status="failed", strategy=BASE, restart=2))
+CHANCE = {"failed_by": "chance", "failed_plain": False}
+DIVERGED = {"imputed": True, "failed_by": "diverged"}
+OTHER_SEEDS = {"split": 0, "init": 1, "order": 2, "noise": 3}
+GAP = [0.5, None, 0.7, None, 0.6]
+ROWS = {
+    "a failed run counts": (
+        [*grid({BASE: [0.6, 0.8]}), make(0.5, status="failed", strategy=BASE, restart=2)],
+        {"restarts": 3, "expected": 3, "failed": 1, "failed_plain": 1, "mean": 1.9 / 3, "max": 0.8}
+        | {"std": math.sqrt((0.0333333**2 + 0.1666667**2 + 0.1333333**2) / 2), "mean_not_failed": 0.7}
+        | {"failure_rate": 1 / 3, "failure_low": 0.061492, "failure_high": 0.792340}
+        | {"seconds": 2.0, "relative_seconds": 1.0, "peak_memory": 400e6},
+        (),
+    ),
+    "the plain rule apart": (
+        [make(0.51, status="failed", result=CHANCE, strategy=BASE)],
+        {"failed": 1, "failed_plain": 0},
+        (),
+    ),
+    "an imputed run counts": (
+        [make(0.7, strategy=BASE), make(0.5, status="failed", result=DIVERGED, strategy=BASE, restart=1)],
+        {"mean": 0.6, "imputed": 1, "complete": True},
+        ("restart 1: training diverged, the floor counts as score (imputed)",),
+    ),
+    "a missing restart": (
+        grid({BASE: [0.9, None, 0.9], MIX: [0.5, 0.6, 0.7]}),
+        {"restarts": 2, "expected": 3, "missing": 1, "complete": False, "ranked": False},
+        ("restart 1: no record: not ranked",),
+    ),
+    "a gap that all share": (
+        grid({BASE: GAP, MIX: GAP}),
+        {"ranked": False},
+        ("restarts 1, 3: no record: not ranked",),
+    ),
+    "split seeds": (
+        [make(0.5, strategy=MIX), make(0.5, strategy=MIX, split_seed=1), make(0.9, strategy=BASE)],
+        {"ranked": False},
+        ("restart 0 with split seed 1: no record: not ranked",),
+    ),
+    "other seeds": (
+        [make(0.5, strategy=MIX), make(0.9, strategy=BASE, seeds=OTHER_SEEDS)],
+        {"ranked": False},
+        ("restart 0 with split seed 0 (data or seeds 12b25b39): no record: not ranked",),
+    ),
+    "pooled restarts have dev sets of their own": (
+        [
+            make(
+                0.5, strategy=BASE, restart=r, dev_hash=str(r) * 64, split_hash=str(r) * 64, protocol={"data": "pooled"}
+            )
+            for r in (0, 1)
+        ],
+        {"restarts": 2},
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize(("entries", "figures", "notes"), ROWS.values(), ids=ROWS)
+def test_a_row_holds_the_statistics_of_its_restarts(entries, figures, notes, arrange):
     row = only_cell(arrange(entries)).row(BASE)
-    assert (row.restarts, row.expected, row.failed, row.failed_plain) == (3, 3, 1, 1)
-    assert row.mean == pytest.approx(1.9 / 3) and row.max == 0.8  # the failed run counts
-    assert row.std == pytest.approx(math.sqrt((0.0333333**2 + 0.1666667**2 + 0.1333333**2) / 2), rel=1e-5)
-    assert row.mean_not_failed == pytest.approx(0.7)
-    assert row.failure_rate == pytest.approx(1 / 3)
-    assert (row.failure_low, row.failure_high) == pytest.approx((0.0615, 0.7923), abs=1e-4)
-    assert (row.seconds, row.relative_seconds, row.peak_memory) == (2.0, 1.0, 400e6)
+    assert {name: getattr(row, name) for name in figures} == pytest.approx(figures, rel=1e-5)
+    assert row.notes == notes
 
 
-def test_the_plain_rule_is_counted_apart(record, arrange):
-    chance = {"failed_by": "chance", "failed_plain": False}
-    row = only_cell(arrange([record(0.51, status="failed", result=chance)])).rows[0]
-    assert (row.failed, row.failed_plain) == (1, 0)
+@pytest.mark.parametrize(
+    ("lacking", "reason"),
+    [
+        (grid({MIX: [0.9, None, 0.9]}) + grid({MIX: [0.9], BASE: [0.5]}, task="cola"), "2 of 3 restarts at RTE 10 %"),
+        (grid({MIX: [0.9] * 3}) + grid({BASE: [0.5]}, task="cola"), "no trial at CoLA 10 %"),
+    ],
+)
+def test_what_is_not_complete_is_not_ranked_whatever_its_mean(arrange, lacking, reason):
+    (section,) = arrange(grid({BASE: [0.5, 0.6, 0.7]}) + lacking)
+    assert [entry.strategy for entry in section.ranking.strategies] == [BASE]
+    assert section.ranking.unranked == ((MIX, reason),)
 
 
-def test_an_imputed_run_counts_and_is_named(record, arrange):
-    diverged = record(0.5, status="failed", result={"imputed": True, "failed_by": "diverged"}, restart=1)
-    row = only_cell(arrange([record(0.7), diverged])).rows[0]
-    assert (row.mean, row.imputed, row.complete) == (0.6, 1, True)
-    assert row.notes == ("restart 1: training diverged, the floor counts as score (imputed)",)
+def test_without_a_baseline_there_is_no_relative_cost(arrange):
+    assert math.isnan(only_cell(arrange(grid({MIX: [0.5]}))).rows[0].relative_seconds)
 
 
 # --- missing restarts and errors
 
 
-def test_a_missing_restart_is_named_and_not_ranked(record, arrange):
-    (section,) = arrange(grid(record, {BASE: [0.5, 0.6, 0.7], MIX: [0.9, None, 0.9]}))
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [("error", (2, 0)), ("oom", (2, 0)), ("timeout", (2, 0)), ("killed", (2, 0)), ("skipped", (0, 2))],
+)
+def test_what_ends_without_result_is_shown_with_its_reason(arrange, status, counts):
+    entries = [make(None, status=status, strategy=MIX, restart=restart) for restart in (0, 1)]
+    (section,) = arrange(grid({BASE: [0.5, 0.6]}) + entries)
     row = section.cells[0].row(MIX)
-    assert (row.restarts, row.expected, row.missing, row.complete) == (2, 3, 1, False)
-    assert row.notes == ("restart 1: no record: not ranked",)
-    assert [row.strategy for row in section.cells[0].rows] == [BASE, MIX]  # not first in spite of its mean
-    assert [entry.strategy for entry in section.ranking.strategies] == [BASE]
-    assert section.ranking.unranked == ((MIX, "2 of 3 restarts at RTE 10 %"),)
-
-
-def test_a_gap_that_all_strategies_share_is_missing(record, arrange):
-    cell = only_cell(arrange(grid(record, {BASE: [0.5, None, 0.7, None, 0.6], MIX: [0.5, None, 0.7, None, 0.6]})))
-    assert {row.notes for row in cell.rows} == {("restarts 1, 3: no record: not ranked",)}
-    assert cell.ranked == ()
-
-
-@pytest.mark.parametrize("status", ["error", "oom", "timeout", "killed", "skipped"])
-def test_what_ends_without_result_is_shown_with_its_reason(record, arrange, status):
-    entries = grid(record, {BASE: [0.5, 0.6]})
-    entries += [record(None, status=status, strategy=MIX, restart=restart) for restart in (0, 1)]
-    (section,) = arrange(entries)
-    row = section.cells[0].row(MIX)
-    assert (row.restarts, row.missing, row.failed) == (0, 0, 0)
-    assert (row.errors, row.skipped) == ((0, 2) if status == "skipped" else (2, 0))
+    assert (row.restarts, row.missing, row.failed, row.errors, row.skipped) == (0, 0, 0, *counts)
     assert math.isnan(row.mean) and math.isnan(row.failure_rate)
     assert row.notes == (f"restarts 0-1: {status}: it broke",)
     assert section.ranking.unranked == ((MIX, "0 of 2 restarts at RTE 10 %"),)
-
-
-def test_a_strategy_that_lacks_a_task_is_not_ranked(record, arrange):
-    entries = grid(record, {BASE: [0.5], MIX: [0.6]}) + grid(record, {BASE: [0.5]}, task="cola")
-    (section,) = arrange(entries)
-    assert section.ranking.unranked == ((MIX, "no trial at CoLA 10 %"),)
-
-
-def test_other_seeds_or_splits_are_not_the_same_restart(record, arrange):
-    other = {"split": 0, "init": 1, "order": 2, "noise": 3}
-    cell = only_cell(arrange([record(0.5, strategy=BASE), record(0.9, strategy=MIX, seeds=other)]))
-    assert cell.ranked == ()
-    assert all("restart 0" in row.notes[0] and "data or seeds" in row.notes[0] for row in cell.rows)
-
-
-def test_split_seeds_are_named(record, arrange):
-    entries = [record(0.5, strategy=BASE), record(0.5, strategy=BASE, split_seed=1), record(0.9, strategy=MIX)]
-    row = only_cell(arrange(entries)).row(MIX)
-    assert row.notes == ("restart 0 with split seed 1: no record: not ranked",)
 
 
 # --- what is never mixed
@@ -124,9 +134,8 @@ def test_split_seeds_are_named(record, arrange):
         {"model": "other-bert"},
     ],
 )
-def test_sections_are_never_mixed(record, arrange, change):
-    entries = [record(0.5, strategy=BASE), record(0.7, strategy=BASE, **copy.deepcopy(change))]
-    first, second = arrange(entries)
+def test_sections_are_never_mixed(arrange, change):
+    first, second = arrange([make(0.5, strategy=BASE), make(0.7, strategy=BASE, **change)])
     assert {section.cells[0].rows[0].mean for section in (first, second)} == {0.5, 0.7}
     assert first.title != second.title
 
@@ -147,17 +156,9 @@ def test_the_fields_that_differ_are_named(record, arrange):
 
 
 @pytest.mark.parametrize("change", [{"metric": "f1"}, {"dev_hash": "22" * 32}])
-def test_another_metric_or_dev_set_is_another_cell(record, arrange, change):
-    (section,) = arrange([record(0.5), record(0.7, **change)])
+def test_another_metric_or_dev_set_is_another_cell(arrange, change):
+    (section,) = arrange([make(0.5), make(0.7, **change)])
     assert sorted(cell.rows[0].mean for cell in section.cells) == [0.5, 0.7]
-
-
-def test_pooled_restarts_may_have_their_own_dev_sets(record, arrange):
-    pooled = {"protocol": {"data": "pooled"}}
-    entries = [
-        record(0.5, restart=r, dev_hash=f"{r:064d}", split_hash=f"{r:064d}", **copy.deepcopy(pooled)) for r in (0, 1)
-    ]
-    assert only_cell(arrange(entries)).rows[0].restarts == 2
 
 
 def test_versions_are_named_only_where_they_differ(record, arrange):
@@ -169,12 +170,10 @@ def test_versions_are_named_only_where_they_differ(record, arrange):
     assert section.versions == {"torch": "2.13.0 (1 of 2 trials), 2.14.0 (1 of 2 trials)"}
 
 
-def test_variants_of_a_strategy_are_rows_of_their_own(record, arrange):
-    entries = [record(0.5, strategy=MIX), record(0.7, strategy=MIX, methods={"mixout": 2}), record(0.6, strategy=BASE)]
-    cell = only_cell(arrange(entries))
-    names = [row.strategy for row in cell.rows]
-    assert len(names) == 3 and BASE in names
-    assert sum(name.startswith(f"{MIX} (variant ") for name in names) == 2
+def test_variants_of_a_strategy_are_rows_of_their_own(arrange):
+    entries = [make(0.5, strategy=MIX), make(0.7, strategy=MIX, methods={"mixout": 2}), make(0.6, strategy=BASE)]
+    names = sorted(row.strategy.partition(" (variant ")[0] for row in only_cell(arrange(entries)).rows)
+    assert names == [BASE, MIX, MIX]
 
 
 # --- several records of one trial
@@ -222,8 +221,8 @@ def test_rows_are_equal_by_what_they_hold_also_where_a_number_is_undefined(recor
 
 
 def test_mean_rank_by_hand(record, arrange):
-    entries = grid(record, {"a": [0.9], "b": [0.5], "none": [0.7]}, task="t1")
-    entries += grid(record, {"a": [0.6], "b": [0.6], "none": [0.7]}, task="t2")
+    entries = grid({"a": [0.9], "b": [0.5], "none": [0.7]}, task="t1")
+    entries += grid({"a": [0.6], "b": [0.6], "none": [0.7]}, task="t2")
     (section,) = arrange(entries)
     assert section.baseline == "none"
     ranked = [(one.rank, one.strategy, one.mean_rank, one.wins) for one in section.ranking.strategies]
@@ -245,12 +244,17 @@ def test_the_protocol_with_most_trials_stands_first(record, arrange):
 # --- baseline
 
 
-def test_the_baseline_is_devlins_else_none_else_nothing(record, arrange):
-    assert tables.choose_baseline([MIX, "none", BASE], None) == BASE
-    assert tables.choose_baseline([MIX, "none"], None) == "none"
-    assert tables.choose_baseline([MIX], None) is None
-    assert tables.choose_baseline([MIX], "mixout( w_pre,0.7 )") == MIX
-    assert math.isnan(only_cell(arrange(grid(record, {MIX: [0.5]}))).rows[0].relative_seconds)
+@pytest.mark.parametrize(
+    ("names", "asked", "chosen"),
+    [
+        ([MIX, "none", BASE], None, BASE),
+        ([MIX, "none"], None, "none"),
+        ([MIX], None, None),
+        ([MIX], "mixout( w_pre,0.7 )", MIX),
+    ],
+)
+def test_the_baseline_is_devlins_else_none_else_nothing(names, asked, chosen):
+    assert tables.choose_baseline(names, asked) == chosen
 
 
 @pytest.mark.parametrize("stalled", [BASE, MIX])
@@ -275,7 +279,7 @@ def test_an_unknown_baseline_is_refused_with_a_suggestion(record, arrange):
         r"did you mean mixout\(w_pre, 0\.7\)\? available: dropout.*; mixout"
     )
     with pytest.raises(InputError, match=message):
-        arrange(grid(record, {MIX: [0.5], BASE: [0.5]}), baseline="mixout(w_pre, 0.8)")
+        arrange(grid({MIX: [0.5], BASE: [0.5]}), baseline="mixout(w_pre, 0.8)")
 
 
 # --- order
