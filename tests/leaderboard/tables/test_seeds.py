@@ -4,60 +4,29 @@ import json
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from scipy.stats import spearmanr
 from sklearn.metrics import log_loss
 
-from leaderboard.build import build
-from leaderboard.records.labels import encode_labels
-from leaderboard.records.logits import decode_logits, encode_logits
+from leaderboard.records.logits import encode_logits
 from leaderboard.verify import verify
 from tests.leaderboard.conftest import make, tuned_trials
+from tests.leaderboard.tables.conftest import AXES, DEV, EXAMPLES, LABELS, SCORES, joined_score, outcome, probabilities
 
-EXAMPLES, RESTARTS, SPLITS = 40, 6, 2
-DEV = "ef" * 32
-LABELS = [at * 7 % 3 for at in range(EXAMPLES)]
-SCORES = [at * 7 % 11 / 4 for at in range(EXAMPLES)]
+RESTARTS, SPLITS = 6, 2
 STRATEGIES = ("none", "mixout(w_pre, 0.7)")
-AXES = {"lr": "1e-05 to 0.001, log; default 0.0001"}
 
 Records = list[dict[str, Any]]
 
 
-def outcome(numbers: np.random.Generator, *, regression: bool = False) -> tuple[float, dict[str, Any]]:
-    """Draw what a trial predicts; its score is that of the predictions."""
-    if regression:
-        values = [round(float(v), 6) for v in np.array(SCORES) + numbers.normal(scale=2, size=EXAMPLES)]
-        return float(spearmanr(values, SCORES).statistic), {"predictions": values, "floor": 0.0}
-    logits = (np.eye(3)[LABELS] + numbers.normal(scale=1.5, size=(EXAMPLES, 3))).astype(np.float16)
-    predictions, stored = logits.argmax(1).tolist(), {"logits": encode_logits(logits), "floor": 0.35}
-    return float(np.mean(np.array(predictions) == LABELS)), {"predictions": predictions, **stored}
-
-
-def untuned(*, restarts: int = RESTARTS, splits: int = SPLITS, regression: bool = False, **config: Any) -> Records:
-    numbers, entries = np.random.default_rng(1), []
-    metric = "spearman" if regression else "accuracy"
-    for strategy in STRATEGIES:
-        for restart in range(restarts):
-            score, result = outcome(numbers, regression=regression)
-            place = {"strategy": strategy, "restart": restart, "split_seed": restart % splits, "metric": metric}
-            entries.append(make(score, result=result, **place, **config))
-    return entries
-
-
-@pytest.fixture
-def lines(store):
-    """Return a function from records to the lines of their ensembles over seeds, by name."""
-
-    def run(entries: Records, labels: list[Any] = LABELS, name: str = "run") -> pd.DataFrame:
-        folder = store(entries, name)
-        (folder / "labels.json").write_bytes(encode_labels({DEV: labels}))
-        build([folder], folder)
-        frame = pd.read_csv(folder / "leaderboard.csv")
-        return frame[frame.rule == "seeds"].set_index("strategy")
-
-    return run
+def untuned(*, restarts: int = RESTARTS, splits: int = SPLITS, regression: bool = False) -> Records:
+    numbers, metric = np.random.default_rng(1), "spearman" if regression else "accuracy"
+    places = [
+        {"strategy": strategy, "restart": restart, "split_seed": restart % splits, "metric": metric}
+        for strategy in STRATEGIES
+        for restart in range(restarts)
+    ]
+    drawn = [(place, *outcome(numbers, regression=regression)) for place in places]
+    return [make(score, result=result, **place) for place, score, result in drawn]
 
 
 def members(entries: Records, strategy: str, split: int, count: int = 3) -> Records:
@@ -66,82 +35,72 @@ def members(entries: Records, strategy: str, split: int, count: int = 3) -> Reco
     return [entry["result"] for entry in sorted(own, key=lambda entry: entry["config"]["restart"])[:count]]
 
 
-def probabilities(results: Records) -> np.ndarray:
-    each = np.exp([decode_logits(result["logits"]) for result in results])
-    return (each / each.sum(axis=2, keepdims=True)).mean(axis=0)
+def scores_of(entries: Records, **options: Any) -> list[float]:
+    """What the restarts of each split of `none` reach together."""
+    return [joined_score(members(entries, "none", split, **options)) for split in range(SPLITS)]
 
 
-def test_probabilities_of_the_restarts_of_each_split_are_averaged(lines):
-    entries = untuned()
-    frame = lines(entries)
+@pytest.fixture
+def none(ensembles):
+    """Return a function from records to the line of the ensembles of `none`."""
+    return lambda entries, count=3: ensembles(entries, "seeds").loc[f"ensemble(none, {count} seeds)"]
+
+
+@pytest.mark.parametrize(("regression", "labels"), [(False, LABELS), (True, SCORES)])
+def test_predictions_of_the_restarts_of_each_split_are_averaged(ensembles, regression, labels):
+    entries = untuned(regression=regression)
+    frame = ensembles(entries, "seeds", labels)
     assert sorted(frame.index) == ["ensemble(mixout(w_pre, 0.7), 3 seeds)", "ensemble(none, 3 seeds)"]
     for strategy in STRATEGIES:
-        joined = [probabilities(members(entries, strategy, split)) for split in range(SPLITS)]
-        line, scores = frame.loc[f"ensemble({strategy}, 3 seeds)"], [np.mean(p.argmax(1) == LABELS) for p in joined]
-        assert line["mean"] == pytest.approx(np.mean(scores), abs=1e-12) and line["max"] == max(scores)
-        assert line.nll == pytest.approx(np.mean([log_loss(LABELS, p) for p in joined]), abs=1e-6)
+        joined = [members(entries, strategy, split) for split in range(SPLITS)]
+        scores = [joined_score(some, regression=regression) for some in joined]
+        line = frame.loc[f"ensemble({strategy}, 3 seeds)"]
+        assert (line["mean"], line["max"]) == pytest.approx((np.mean(scores), max(scores)), abs=1e-9)
         assert (line.restarts, line.units, line.expected, line.complete) == (SPLITS, SPLITS, SPLITS, True)
         assert line.seconds == 3 * 2.0 and line.peak_memory == 400_000_000
+        if not regression:
+            assert line.nll == pytest.approx(np.mean([log_loss(LABELS, probabilities(p)) for p in joined]), abs=1e-6)
     others, base = [frame.loc[f"ensemble({name}, 3 seeds)"] for name in reversed(STRATEGIES)]
     assert others.difference == pytest.approx(others["mean"] - base["mean"], abs=1e-6) and others.baseline == "none"
 
 
-def test_values_of_a_regression_are_averaged(lines):
-    entries = untuned(regression=True)
-    frame = lines(entries, SCORES)
-    for strategy in STRATEGIES:
-        joined = [
-            np.mean([one["predictions"] for one in members(entries, strategy, split)], axis=0)
-            for split in range(SPLITS)
-        ]
-        wanted = np.mean([spearmanr(values, SCORES).statistic for values in joined])
-        assert frame.loc[f"ensemble({strategy}, 3 seeds)"]["mean"] == pytest.approx(wanted, abs=1e-9)
-
-
-def test_restarts_of_different_splits_are_never_joined(lines):
+def test_restarts_of_different_splits_are_never_joined(ensembles, none):
     """Each on its own: nothing. Otherwise changing one split's predictions leaves what the other's restarts say."""
-    assert lines(untuned(splits=RESTARTS), name="alone").empty
-    entries = untuned()
-    scores = [np.mean(probabilities(members(entries, "none", split)).argmax(1) == LABELS) for split in range(SPLITS)]
-    spoilt = encode_logits(np.full((EXAMPLES, 3), [0.0, 0.0, 9.0]))
+    assert ensembles(untuned(splits=RESTARTS), "seeds", name="alone").empty
+    entries, share = untuned(), float(np.mean(np.array(LABELS) == 2))
+    kept, _ = scores_of(entries)
+    constant = {"logits": encode_logits(np.full((EXAMPLES, 3), [0.0, 0.0, 9.0])), "predictions": [2] * EXAMPLES}
     for entry in entries:
         if entry["config"]["restart"] % SPLITS == 1:
-            constant = {"logits": spoilt, "predictions": [2] * EXAMPLES}
-            entry["result"] |= constant | {"score": float(np.mean(np.array(LABELS) == 2))}
-    line = lines(entries).loc["ensemble(none, 3 seeds)"]
-    assert line["mean"] * SPLITS == pytest.approx(scores[0] + np.mean(np.array(LABELS) == 2), abs=1e-12)
+            entry["result"] |= constant | {"score": share}
+    assert none(entries)["mean"] * SPLITS == pytest.approx(kept + share, abs=1e-12)
 
 
-def test_all_splits_have_equally_many_members(lines):
+def test_all_splits_have_equally_many_members(none):
     """Of five restarts on two splits the first has three; the fewest count."""
     entries = untuned(restarts=5)
-    joined = [probabilities(members(entries, "none", split, count=2)) for split in range(SPLITS)]
-    wanted = np.mean([p.argmax(1) == LABELS for p in joined])
-    assert lines(entries).loc["ensemble(none, 2 seeds)"]["mean"] == pytest.approx(wanted, abs=1e-12)
+    assert none(entries, count=2)["mean"] == pytest.approx(np.mean(scores_of(entries, count=2)), abs=1e-12)
 
 
-def test_a_split_of_which_a_restart_is_missing_or_broken_has_no_ensemble(lines):
-    entries = untuned()
-    place = {"strategy": "none", "restart": 4, "split_seed": 0}
+@pytest.mark.parametrize("status", ["", "oom"])
+def test_a_split_of_which_a_restart_is_missing_or_broken_has_no_ensemble(none, status):
+    entries, place = untuned(), {"strategy": "none", "restart": 4, "split_seed": 0}
     gap = [entry for entry in entries if entry["config"] | place != entry["config"]]
-    for given in (gap, [*gap, make(None, status="oom", **place)]):
-        line = lines(given).loc["ensemble(none, 3 seeds)"]
-        p = probabilities(members(entries, "none", 1))
-        assert (line.restarts, line.missing, line.ranked) == (1, 1, False)
-        assert line["mean"] == pytest.approx(np.mean(p.argmax(1) == LABELS), abs=1e-12)
+    line = none([*gap, make(None, status=status, **place)] if status else gap)
+    assert (line.restarts, line.missing, line.ranked) == (1, 1, False)
+    assert line["mean"] == pytest.approx(scores_of(entries)[1], abs=1e-12)
 
 
-def test_a_diverged_restart_is_no_member_and_is_paid_for(lines):
+def test_a_diverged_restart_is_no_member_and_is_paid_for(none):
     entries = untuned()
     gone = {"imputed": True, "logits": None, "predictions": [], "score": 0.35}
     entries[0]["result"] |= gone | {"status": "failed", "failed": True, "failed_by": "diverged"}
-    kept = [entries[2]["result"], entries[4]["result"]], members(entries, "none", 1)
-    scores = [np.mean(probabilities(some).argmax(1) == LABELS) for some in kept]
-    line = lines(entries).loc["ensemble(none, 3 seeds)"]
-    assert line["mean"] == pytest.approx(np.mean(scores), abs=1e-12) and line.seconds == 6.0
+    wanted = np.mean(scores_of(entries[1:]))
+    line = none(entries)
+    assert line["mean"] == pytest.approx(wanted, abs=1e-12) and line.seconds == 6.0
 
 
-def test_of_tuned_families_what_each_restart_chose_is_joined(lines):
+def test_of_tuned_families_what_each_restart_chose_is_joined(none):
     numbers, budget = np.random.default_rng(2), 3
     shape: dict[str, Any] = {"sizes": (100,), "restarts": RESTARTS, "budget": budget, "dev_hash": DEV}
     entries = tuned_trials({"none": AXES}, lambda _: outcome(numbers), **shape)
@@ -151,15 +110,13 @@ def test_of_tuned_families_what_each_restart_chose_is_joined(lines):
     drawn = [entry for entry in entries if entry["config"]["tuning"]["holdout"] is not None]
     drawn.sort(key=lambda e: (-e["result"]["holdout"]["score"], e["config"]["tuning"]["draw"]))
     best = {entry["config"]["restart"]: entry for entry in reversed(drawn)}
-    joined = [probabilities(members(list(best.values()), "none", split)) for split in range(SPLITS)]
-    frame = lines(entries)
-    line = frame.loc["ensemble(none, 3 seeds)"]
-    assert line["mean"] == pytest.approx(np.mean([p.argmax(1) == LABELS for p in joined]), abs=1e-12)
+    line = none(entries)
+    assert line["mean"] == pytest.approx(np.mean(scores_of(list(best.values()))), abs=1e-12)
     assert line.seconds == 3 * budget * 2.0
 
 
-def test_markdown_and_json_show_them_and_the_tables_verify(lines, tmp_path):
-    frame = lines(untuned())
+def test_markdown_and_json_show_them_and_the_tables_verify(ensembles, tmp_path):
+    frame = ensembles(untuned(), "seeds")
     assert "| ensemble (seeds) |" in " ".join((tmp_path / "run" / "leaderboard.md").read_text().split())
     document = json.loads((tmp_path / "run" / "leaderboard.json").read_text())
     shown = {one["name"]: (one["mean"], one["splits"]) for one in document["sections"][0]["seeds"]}
