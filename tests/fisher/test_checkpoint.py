@@ -2,13 +2,13 @@
 
 import hashlib
 import json
+import re
 import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fisher.common.errors import InputError
 from fisher.pretraining import checkpoint
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained
 
@@ -82,13 +82,12 @@ def test_a_pooler_that_the_checkpoint_lacks_gets_no_score(model_folder):
     ],
 )
 def test_a_checkpoint_without_what_the_objective_needs_is_refused(
-    objective, lost, message, model_folder, tmp_path, capsys
+    objective, lost, message, model_folder, tmp_path, capsys, refusal
 ):
     folder = shutil.copytree(model_folder("bert"), tmp_path / "less")
     kept = {k: v for k, v in load_file(folder / "model.safetensors").items() if not k.startswith(lost)}
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match=message):
-        load_pretrained(folder, objective)
+    assert re.search(message, refusal(load_pretrained, folder, objective))
     assert capsys.readouterr() == ("", "")
 
 
@@ -103,9 +102,11 @@ def test_a_checkpoint_without_what_the_objective_needs_is_refused(
         ("t5", "causal", "use seq2seq"),
     ],
 )
-def test_an_objective_that_does_not_fit_is_refused(family, objective, advice, model_folder):
-    with pytest.raises(InputError, match=rf"objective {objective} does not fit .* \({family}\): {advice}"):
-        load_pretrained(model_folder(family), objective)
+def test_an_objective_that_does_not_fit_is_refused(family, objective, advice, model_folder, refusal):
+    assert re.search(
+        rf"objective {objective} does not fit .* \({family}\): {advice}",
+        refusal(load_pretrained, model_folder(family), objective),
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,5 @@ def test_an_objective_that_does_not_fit_is_refused(family, objective, advice, mo
         (checkpoint_hash, "must have its weights as safetensors"),
     ],
 )
-def test_what_is_no_checkpoint_is_refused(read, message, tmp_path):
-    with pytest.raises(InputError, match=message):
-        read(tmp_path)
+def test_what_is_no_checkpoint_is_refused(read, message, tmp_path, refusal):
+    assert re.search(message, refusal(read, tmp_path))

@@ -1,9 +1,10 @@
 """The one-sample estimator against the Jacobian of losses written out token by token."""
 
+import re
+
 import pytest
 import torch
 
-from fisher.common.errors import InputError
 from fisher.estimation.diagonal import empirical_fisher, require_finite
 
 FAMILIES = ["bert", "gpt2", "t5"]
@@ -67,12 +68,15 @@ def test_a_callers_own_loss_and_samples_will_do():
     ("inputs", "message"),
     [([], "at least one sample, got none"), ([1.0, float("nan")], "that of sample 1 is not: check the weights")],
 )
-def test_no_sample_and_a_loss_that_is_not_finite_are_refused(inputs, message):
+def test_no_sample_and_a_loss_that_is_not_finite_are_refused(inputs, message, refusal):
     samples = [{"x": torch.tensor([value])} for value in inputs]
-    with pytest.raises(InputError, match=message):
-        empirical_fisher(torch.nn.Linear(1, 1), samples, lambda model, batch: model(batch["x"]).squeeze(1))
+    assert re.search(
+        message,
+        refusal(empirical_fisher, torch.nn.Linear(1, 1), samples, lambda model, batch: model(batch["x"]).squeeze(1)),
+    )
 
 
-def test_the_sample_of_a_batch_is_named_by_its_own_number():
-    with pytest.raises(InputError, match="that of sample 60 is not: check the weights"):
-        require_finite(torch.tensor([1.0, float("inf"), float("nan")]), [68, 60, 7])
+def test_the_sample_of_a_batch_is_named_by_its_own_number(refusal):
+    assert "that of sample 60 is not: check the weights" in refusal(
+        require_finite, torch.tensor([1.0, float("inf"), float("nan")]), [68, 60, 7]
+    )

@@ -7,7 +7,6 @@ import shutil
 import pytest
 import torch
 
-from fisher.common.errors import InputError
 from fisher.estimate import main
 from fisher.estimation import estimate as module
 from fisher.estimation import output
@@ -143,13 +142,13 @@ def test_another_way_of_corrupting_is_another_request(command, refused):
     assert "holds scores of another request (sentinels differ)" in said
 
 
-def test_documents_that_leave_nothing_to_predict_are_passed_over(model_folder):
+def test_documents_that_leave_nothing_to_predict_are_passed_over(model_folder, refusal):
     scores = estimate(model_folder("gpt2"), ["w1", "w1 w2", "w3 w4", "w5"], objective="causal", samples=2)
     assert scores.metadata["samples"] == 2 and scores.metadata["skipped"] <= 2
-    with pytest.raises(
-        InputError, match=r"samples must be at most 2, the documents .* that leave something to predict, got 3"
-    ):
-        estimate(model_folder("gpt2"), ["w1", "w1 w2", "w3 w4", "w5"], objective="causal", samples=3)
+    assert re.search(
+        r"samples must be at most 2, the documents .* that leave something to predict, got 3",
+        refusal(estimate, model_folder("gpt2"), ["w1", "w1 w2", "w3 w4", "w5"], objective="causal", samples=3),
+    )
 
 
 def test_a_share_is_rounded_and_at_least_one():
@@ -181,16 +180,16 @@ def test_bad_requests_end_with_one_sentence_and_code_2(options, sentence, comman
     assert re.match(sentence, refused(main, *command(**options)))
 
 
-def test_a_tokenizer_of_another_model_is_noticed(model_folder, tmp_path, random_texts):
+def test_a_tokenizer_of_another_model_is_noticed(model_folder, tmp_path, random_texts, refusal):
     folder = tmp_path / "mixed"
     shutil.copytree(model_folder("bert"), folder)
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     tokenizer["model"]["vocab"]["w1"] = 99
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    with pytest.raises(
-        InputError, match=r"token ids must be below 45, the rows of the model's embeddings, but .* gives 99"
-    ):
-        estimate(folder, ["w1 w1 w1 w1 w1 w1 w1 w1"], samples=1)
+    assert re.search(
+        r"token ids must be below 45, the rows of the model's embeddings, but .* gives 99",
+        refusal(estimate, folder, ["w1 w1 w1 w1 w1 w1 w1 w1"], samples=1),
+    )
 
 
 def test_lengths_follow_the_model(family_model):
@@ -199,10 +198,9 @@ def test_lengths_follow_the_model(family_model):
     assert resolve_length(family_model("gpt2").config, 20) == 20
 
 
-def test_the_small_real_encoder(shared_data, real_bert):
+def test_the_small_real_encoder(shared_data, real_bert, refusal):
     corpus = shared_data / "corpus" / "wikitext2_valid_plain.txt"
     texts = corpus.read_text(encoding="utf-8").splitlines()
-    with pytest.raises(InputError, match="use mlm-tied"):
-        estimate(real_bert, texts, objective="mlm", samples=2)
+    assert "use mlm-tied" in refusal(estimate, real_bert, texts, objective="mlm", samples=2)
     scores = estimate(real_bert, texts, objective="mlm-tied", samples=2, max_length=32)
     assert len(scores.values) == 103 and all(bool(torch.isfinite(value).all()) for value in scores.values.values())

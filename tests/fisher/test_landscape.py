@@ -2,12 +2,12 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from fisher.common.errors import InputError
 from fisher.estimate import main as estimate_main
 from fisher.estimation.estimate import draw_samples
 from fisher.landscape import main
@@ -58,12 +58,11 @@ def test_variants_choose_by_score():
     assert len(drawn) > 1
 
 
-def test_variants_are_written_as_they_are_read():
+def test_variants_are_written_as_they_are_read(refusal):
     for text in ("all", "top:50", "bottom:12.5", "random:10"):
         assert str(parse_variant(text)) == text
     for text in ("some", "top", "top:0", "top:101", "top:x", "all:50"):
-        with pytest.raises(InputError, match=r"a variant must be all, or top:N, .* in \(0, 100\], got '"):
-            parse_variant(text)
+        assert re.search(r"a variant must be all, or top:N, .* in \(0, 100\], got '", refusal(parse_variant, text))
 
 
 def test_sharpness_is_the_mean_rise():
@@ -169,12 +168,11 @@ def test_several_workers_give_the_same_values(flags, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without room")
-def test_a_point_that_finds_no_room_is_said(tmp_path):
+def test_a_point_that_finds_no_room_is_said(tmp_path, refusal):
     sentence = r"cannot be written \(No space left on device\): free some room and run the same command again"
     points = Points(tmp_path / "points.jsonl", {"grid": 2})
     points.path = Path("/dev/full")
-    with pytest.raises(InputError, match=sentence):
-        points.add((0, "all", 0, 0), 1.0)
+    assert re.search(sentence, refusal(points.add, (0, "all", 0, 0), 1.0))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 from transformers import BertForSequenceClassification
 
-from regularizers import InputError, fold
+from regularizers import fold
 from regularizers.base import Context, Regularizer
 from regularizers.registry import methods, register
 from regularizers.strategy import parse
@@ -123,12 +123,11 @@ def test_what_others_changed_after_attaching_stays():
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
-def test_only_a_model_can_be_folded():
-    with pytest.raises(InputError, match="fold must be given a model, got str"):
-        fold("bert")
+def test_only_a_model_can_be_folded(refusal):
+    assert "fold must be given a model, got str" in refusal(fold, "bert")
 
 
-def test_a_model_does_not_keep_its_strategy_alive_and_says_so():
+def test_a_model_does_not_keep_its_strategy_alive_and_says_so(refusal):
     model = tiny_bert()
     bound = parse("ema(0.9)").bind(Context(model))
     bound.attach()
@@ -139,5 +138,4 @@ def test_a_model_does_not_keep_its_strategy_alive_and_says_so():
         assert alive() is None
     finally:
         gc.enable()
-    with pytest.raises(InputError, match="the strategy of this model must still be there, got none; keep what apply"):
-        fold(model)
+    assert "the strategy of this model must still be there, got none; keep what apply" in refusal(fold, model)

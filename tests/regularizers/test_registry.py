@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -82,9 +83,8 @@ def test_everything_registered_runs_on_pocket_in_two_minutes_of_one_core(tmp_pat
         ("my method", type("Mine", (Regularizer,), {}), "a regularizer's name must be an identifier, got 'my method'"),
     ],
 )
-def test_what_cannot_be_registered(name, what, message):
-    with pytest.raises(InputError, match=message):
-        register(name)(what)
+def test_what_cannot_be_registered(name, what, message, refusal):
+    assert re.search(message, refusal(lambda: register(name)(what)))
 
 
 def test_a_plugin_file(plugin):
@@ -179,10 +179,11 @@ def test_the_hash_of_code_is_the_same_in_every_version_of_python():
     assert code_hash(EVERY_KIND) == "a2d974e5ddd47251"
 
 
-def test_a_forgotten_dataclass_is_told(plugin):
+def test_a_forgotten_dataclass_is_told(plugin, refusal):
     text = PLUGIN.replace("@dataclass\n", "")
-    with pytest.raises(InputError, match=r"Shake must be a dataclass; put @dataclass under @register\('bare'\)"):
-        load_plugin(plugin("bare", text.replace("{name}", "bare")))
+    assert "Shake must be a dataclass; put @dataclass under @register('bare')" in refusal(
+        load_plugin, plugin("bare", text.replace("{name}", "bare"))
+    )
     constants = text.replace("    p: float = 0.1", "    p: ClassVar[float] = 0.1").replace("{name}", "plain")
     load_plugin(plugin("plain", "from typing import ClassVar" + constants, "plain.py"))
     assert str(parse("plain")) == "plain"
@@ -203,7 +204,7 @@ def test_everything_that_a_method_is_written_with_comes_from_the_package():
 
 
 @pytest.mark.parametrize("error", ["ValueError", "KeyError"])
-def test_a_plugins_own_check_of_its_arguments_is_a_sentence(plugin, error):
+def test_a_plugins_own_check_of_its_arguments_is_a_sentence(plugin, error, refusal):
     check = f"""
     def __post_init__(self):
         if self.p > 1:
@@ -211,8 +212,7 @@ def test_a_plugins_own_check_of_its_arguments_is_a_sentence(plugin, error):
 """
     load_plugin(plugin("strict", PLUGIN.replace("{name}", "strict") + check))
     assert str(parse("strict(0.5)")) == "strict(0.5)"
-    with pytest.raises(InputError, match=f"strict refuses its arguments: {error}: .?p must be at most 1"):
-        parse("strict(2)")
+    assert re.search(f"strict refuses its arguments: {error}: .?p must be at most 1", refusal(parse, "strict(2)"))
 
 
 def test_the_signature_that_dataclass_writes_is_no_summary(plugin):

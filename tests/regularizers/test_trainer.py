@@ -19,7 +19,6 @@ from transformers import (
 )
 from transformers import TrainingArguments as Arguments
 
-from regularizers import InputError
 from regularizers.base import Context, Regularizer
 from regularizers.loop import Recipe, fit
 from regularizers.registry import register
@@ -270,30 +269,25 @@ def in_parts(name):
         ),
     ],
 )
-def test_what_cannot_be_trained_is_refused_with_its_reason(tmp_path, begin, message):
-    with pytest.raises(InputError, match=message):
-        begin(tmp_path)
+def test_what_cannot_be_trained_is_refused_with_its_reason(tmp_path, begin, message, refusal):
+    assert re.search(message, refusal(begin, tmp_path))
 
 
 @pytest.mark.parametrize("strategy", ["rdrop(1)", "child_tuning(0.3, variant=D)"])
-def test_question_answering_is_refused_with_its_reason(tmp_path, strategy):
+def test_question_answering_is_refused_with_its_reason(tmp_path, strategy, refusal):
     """It has two labels for each example, a start and an end, and logits of two kinds."""
     small = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12}
     model = BertForQuestionAnswering(BertConfig(vocab_size=30, **small))
     examples = [{"input_ids": [1, 2, 3, 4], "start_positions": 1, "end_positions": 2}] * 4
     run = RegularizedTrainer(model=model, args=arguments(tmp_path), train_dataset=examples, strategy=strategy)
-    with pytest.raises(
-        InputError, match=r"a batch must have labels, got .*; question answering has a start and an end"
-    ):
-        run.train()
+    assert re.search(r"a batch must have labels, got .*; question answering has a start and an end", refusal(run.train))
 
 
 @pytest.mark.parametrize(("processes", "devices"), [(2, 1), (1, 2)])
-def test_several_devices_are_refused(tmp_path, monkeypatch, processes, devices):
+def test_several_devices_are_refused(tmp_path, monkeypatch, processes, devices, refusal):
     monkeypatch.setattr(Arguments, "world_size", processes)
     monkeypatch.setattr(Arguments, "n_gpu", devices)
-    with pytest.raises(InputError, match="must run on one device, got 2; set CUDA_VISIBLE_DEVICES"):
-        check_arguments(arguments(tmp_path))
+    assert "must run on one device, got 2; set CUDA_VISIBLE_DEVICES" in refusal(check_arguments, arguments(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -312,15 +306,14 @@ def test_several_devices_are_refused(tmp_path, monkeypatch, processes, devices):
         ),
     ],
 )
-def test_a_checkpoint_that_is_not_of_this_training_is_refused(tmp_path, strategy, damage, message):
+def test_a_checkpoint_that_is_not_of_this_training_is_refused(tmp_path, strategy, damage, message, refusal):
     saving = {"max_steps": 1, "save_strategy": "steps", "save_steps": 1}
     trainer(tmp_path, "ema(0.5)", **saving).train()
     damage(tmp_path / "checkpoint-1" / STATE)
-    with pytest.raises(InputError, match=message):
-        trainer(tmp_path, strategy, **saving).train(resume_from_checkpoint=True)
+    assert re.search(message, refusal(lambda: trainer(tmp_path, strategy, **saving).train(resume_from_checkpoint=True)))
 
 
-def test_a_technique_whose_state_cannot_be_saved_says_so(tmp_path):
+def test_a_technique_whose_state_cannot_be_saved_says_so(tmp_path, refusal):
     @dataclass
     class Counts(Regularizer):
         """A technique with state that no checkpoint sees."""
@@ -330,8 +323,10 @@ def test_a_technique_whose_state_cannot_be_saved_says_so(tmp_path):
             self._seen = getattr(self, "_seen", 0) + 1
 
     register("counts")(Counts)
-    with pytest.raises(InputError, match=r"counts cannot be saved in a checkpoint: .*; or set save_only_model=True"):
-        trainer(tmp_path, "counts", max_steps=1, save_strategy="steps", save_steps=1).train()
+    assert re.search(
+        r"counts cannot be saved in a checkpoint: .*; or set save_only_model=True",
+        refusal(lambda: trainer(tmp_path, "counts", max_steps=1, save_strategy="steps", save_steps=1).train()),
+    )
     trainer(tmp_path, "counts", max_steps=1, save_strategy="steps", save_steps=1, save_only_model=True).train()
     assert not (tmp_path / "checkpoint-1" / STATE).exists()
 

@@ -10,7 +10,6 @@ import pytest
 
 from leaderboard.records import identity
 from leaderboard.records.identity import canonical, config_hash, record_id
-from leaderboard.records.schema import RecordError
 
 CHANGES = [
     {"fraction": 0.25},
@@ -39,9 +38,8 @@ def test_canonical_is_the_same_for_equal_values():
         (functools.reduce(lambda inner, _: [inner], range(5000), []), "must not nest deeper than 32 levels"),
     ],
 )
-def test_canonical_refuses_what_json_cannot_hold(value, message):
-    with pytest.raises(RecordError, match=re.escape(message)):
-        canonical(value)
+def test_canonical_refuses_what_json_cannot_hold(value, message, refusal):
+    assert message in refusal(canonical, value)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -49,7 +47,7 @@ def test_the_id_depends_on_everything_that_determines_the_result(record, change)
     assert record_id(record(**dict(change))["config"])[-12:] != record_id(record()["config"])[-12:]
 
 
-def test_ids_made_together_are_those_made_alone(record):
+def test_ids_made_together_are_those_made_alone(record, refusal):
     """Configs share objects, equal values of unlike types stand in one place, and keys need sorting."""
     base = record()["config"]
     odd = [{"fisher": {"x": one}} for one in (1, 1.0, True, "1", [1], None)]
@@ -57,10 +55,8 @@ def test_ids_made_together_are_those_made_alone(record):
     together = identity.record_ids(configs)
     assert [name[-12:] for name in together] == [config_hash(config)[:12] for config in configs]
     assert together == [record_id(json.loads(json.dumps(config))) for config in configs] and len(set(together)) == 12
-    with pytest.raises(RecordError, match="fraction must be"):
-        identity.record_ids([base, base | {"fraction": 2.0}])
-    with pytest.raises(RecordError, match="keys of an object"):
-        identity.record_ids([base | {1: "x"}])
+    assert "fraction must be" in refusal(identity.record_ids, [base, base | {"fraction": 2.0}])
+    assert "keys of an object" in refusal(identity.record_ids, [base | {1: "x"}])
 
 
 def test_the_id_is_readable_and_stable(record):

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fisher.common.errors import InputError
 from leaderboard.build import build
 from leaderboard.records import identity, schema
 from leaderboard.records import store as records
@@ -63,9 +62,8 @@ def test_writing_again_replaces_an_error_and_is_idempotent(record, tmp_path):
         ("ok", {"note": "\ud800"}, "texts in a record must be valid Unicode, got a lone surrogate"),
     ],
 )
-def test_a_wrong_result_is_not_written(record, tmp_path, status, change, message):
-    with pytest.raises(RecordError, match=re.escape(message)):
-        write_record(tmp_path, record(0.5, status=status, result=change))
+def test_a_wrong_result_is_not_written(record, tmp_path, status, change, message, refusal):
+    assert message in refusal(write_record, tmp_path, record(0.5, status=status, result=change))
     assert os.listdir(tmp_path) == []
 
 
@@ -78,23 +76,21 @@ def test_the_content_is_on_disk_before_the_name(record, tmp_path, monkeypatch):
     assert steps == [False, "rename", True]  # file, rename, folder
 
 
-def test_a_folder_that_is_a_file_is_a_sentence(record, tmp_path):
+def test_a_folder_that_is_a_file_is_a_sentence(record, tmp_path, refusal):
     (tmp_path / "records").write_text("")
-    with pytest.raises(RecordError, match=r"record .* cannot be written: "):
-        write_record(tmp_path / "records", record())
+    assert re.search(r"record .* cannot be written: ", refusal(write_record, tmp_path / "records", record()))
 
 
 # --- reading
 
 
-def test_each_truncation_is_a_sentence_and_costs_one_record(record, tmp_path):
+def test_each_truncation_is_a_sentence_and_costs_one_record(record, tmp_path, refusal):
     other = write_record(tmp_path, record(0.6, restart=1))
     path = write_record(tmp_path, record(0.7))
     whole = path.read_bytes()
     for length in range(0, len(whole) - 1, 64):
         path.write_bytes(whole[:length])
-        with pytest.raises(RecordError, match=f"{path.name}: not valid JSON .* truncated, corrupt or no record"):
-            read_record(path)
+        assert re.search(f"{path.name}: not valid JSON .* truncated, corrupt or no record", refusal(read_record, path))
     good, problems = read_records([tmp_path])
     assert [item["id"] for item in good] == [other.stem]
     assert [problem.path for problem in problems] == [path]
@@ -117,11 +113,10 @@ def test_each_truncation_is_a_sentence_and_costs_one_record(record, tmp_path):
         (b"[" * 100_000, "must not nest deeper than 32 levels"),
     ],
 )
-def test_foreign_files_are_refused(tmp_path, data, message):
+def test_foreign_files_are_refused(tmp_path, data, message, refusal):
     path = tmp_path / "x.json"
     path.write_bytes(data)
-    with pytest.raises(RecordError, match=f"x.json: .*{re.escape(message)}"):
-        read_record(path)
+    assert re.search(f"x.json: .*{re.escape(message)}", refusal(read_record, path))
 
 
 def edited(path: Path, change: Callable[[bytes], bytes]) -> Path:
@@ -157,20 +152,18 @@ def pipe(path: Path) -> Path:
         (lambda path: path.with_name("a.json"), r"a\.json: cannot be read: No such file"),
     ],
 )
-def test_what_is_not_as_it_was_written_is_refused(record, tmp_path, damaged, message):
-    with pytest.raises(RecordError, match=message):
-        read_record(damaged(write_record(tmp_path, record(0.7))))
+def test_what_is_not_as_it_was_written_is_refused(record, tmp_path, damaged, message, refusal):
+    assert re.search(message, refusal(read_record, damaged(write_record(tmp_path, record(0.7)))))
 
 
 @pytest.mark.parametrize("number", ["1e999", "1e999 ", "1E+0309\n", f"1{'0' * 309}.0", f"{'9' * 210}e99"])
-def test_an_infinite_number_is_refused_where_a_forger_has_signed_it(record, tmp_path, number):
+def test_an_infinite_number_is_refused_where_a_forger_has_signed_it(record, tmp_path, number, refusal):
     path = write_record(tmp_path, record(0.7))
     body = identity.dump({key: value for key, value in read_record(path).items() if key != "checksum"})
     body = body.replace("[0.7,0.6]", f"[0.7,{number}]")
     assert f"[0.7,{number}]" in body
     path.write_text(f'{{"checksum":"{identity.digest(body)}",{body[1:]}\n')
-    with pytest.raises(RecordError, match="numbers must be finite"):
-        read_record(path)
+    assert "numbers must be finite" in refusal(read_record, path)
 
 
 def test_what_was_written_is_known_to_be_intact_however_its_numbers_lie(record, tmp_path):
@@ -182,13 +175,11 @@ def test_what_was_written_is_known_to_be_intact_however_its_numbers_lie(record, 
     assert not records._is_intact(data.replace(b"0.1,", b"0.2,"))
 
 
-def test_size_is_bounded(record, tmp_path, monkeypatch):
+def test_size_is_bounded(record, tmp_path, monkeypatch, refusal):
     path = write_record(tmp_path, record(0.7))
     monkeypatch.setattr(records, "MAX_BYTES", 1000)
-    with pytest.raises(RecordError, match="a record must not exceed 1000 bytes"):
-        read_record(path)
-    with pytest.raises(RecordError, match="must not exceed 1000 bytes, got"):
-        write_record(tmp_path, record(0.7, restart=1))
+    assert "a record must not exceed 1000 bytes" in refusal(read_record, path)
+    assert "must not exceed 1000 bytes, got" in refusal(write_record, tmp_path, record(0.7, restart=1))
 
 
 def test_a_hostile_file_name_is_printable(tmp_path):
@@ -197,7 +188,7 @@ def test_a_hostile_file_name_is_printable(tmp_path):
     assert str(problem).isprintable()
 
 
-def test_folders_files_and_rubbish(record, tmp_path):
+def test_folders_files_and_rubbish(record, tmp_path, refusal):
     run, more = tmp_path / "run", tmp_path / "more"
     first = write_record(run / "records", record(0.7))
     second = write_record(more, record(0.6, restart=1))
@@ -207,10 +198,11 @@ def test_folders_files_and_rubbish(record, tmp_path):
     assert records.find_records([run, more, second, run / "records"]) == sorted(map(str, [first, second]))
     (empty := tmp_path / "empty").mkdir()
     assert records.find_records([empty]) == []
-    with pytest.raises(InputError, match=r"no usable record found in .*empty; give the --output folder"):
-        records.find_records([run, empty], none_empty=True)
-    with pytest.raises(InputError, match=r"notes\.txt.x cannot be read: Not a directory"):
-        records.find_records([more / "notes.txt" / "x"])
+    assert re.search(
+        r"no usable record found in .*empty; give the --output folder",
+        refusal(records.find_records, [run, empty], none_empty=True),
+    )
+    assert "notes.txt/x cannot be read: Not a directory" in refusal(records.find_records, [more / "notes.txt" / "x"])
 
 
 # --- fuzzing

@@ -1,6 +1,7 @@
 """Figures: every restart is drawn where it belongs, failed runs are counted, equal records give equal bytes."""
 
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ import matplotlib
 import numpy as np
 import pytest
 
-from fisher.common.errors import InputError
 from leaderboard.build import build, main
 from leaderboard.render.drawing import MOST, boxes, curves, strips
 from leaderboard.render.figures import figures, in_order, leading, natural, prefixes
@@ -168,7 +168,7 @@ def test_the_command_draws_unless_it_is_told_not_to(
 
 
 def test_no_figure_of_other_tables_stays_and_a_users_own_files_do(
-    store: Store, record: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, record: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., str]
 ) -> None:
     out, figures = tmp_path / "out", tmp_path / "out" / "figures"
     own = {"my-ranks.png", "my-ranks.svg", "notes.txt", "restarts-10.svg"}
@@ -190,10 +190,9 @@ def test_no_figure_of_other_tables_stays_and_a_users_own_files_do(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.raises(
-        InputError, match=r"restarts-10-dark\.png of an earlier build cannot be removed from .*figures: P"
-    ):
-        build([two], out)
+    assert re.search(
+        r"restarts-10-dark\.png of an earlier build cannot be removed from .*figures: P", refusal(build, [two], out)
+    )
 
 
 def test_names_of_records_are_drawn_as_text(store: Store, record: Make, tmp_path: Path) -> None:

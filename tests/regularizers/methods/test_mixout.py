@@ -1,12 +1,13 @@
 """Mixout against a slow reference, and the defects that public copies of it have."""
 
+import re
+
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from fisher.common.errors import InputError
 from regularizers.methods.mixout import mixout
 from regularizers.surgery.mixing import convert_to_mixed, set_mask
 from regularizers.surgery.mixing import mixconnect as mix
@@ -164,10 +165,9 @@ def changed(replacement):
         (lambda path, model: path.write_bytes(b"?"), "must be a safetensors file, but it cannot be read"),
     ],
 )
-def test_a_stored_target_must_fit_and_be_readable(lab, tmp_path, write, message):
+def test_a_stored_target_must_fit_and_be_readable(lab, tmp_path, write, message, refusal):
     write(tmp_path / "target.safetensors", lab("none").model)
-    with pytest.raises(InputError, match=message):
-        lab(f"mixout({tmp_path / 'target.safetensors'}, 0.5)")
+    assert re.search(message, refusal(lab, f"mixout({tmp_path / 'target.safetensors'}, 0.5)"))
 
 
 @pytest.mark.parametrize("gradient", ["exact", "authors"])
