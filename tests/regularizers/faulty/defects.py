@@ -16,13 +16,11 @@ DENSE = ("bert.encoder.layer.0.intermediate.dense", "bert.encoder.layer.1.interm
 
 
 class Mixed(nn.Linear):
-    """Right mixing toward a buffer, which the faulty ones below start from."""
+    """A layer whose weight its regularizer mixes in training."""
 
     def forward(self, x):
-        return super().forward(x) if not self.training else nn.functional.linear(x, self.mix(), self.bias)
-
-    def mix(self):
-        return (self.mask * self.weight + (1 - self.mask) * self.target - self.p * self.target) / (1 - self.p)
+        weight = self.owner.mix(self) if self.training else self.weight
+        return nn.functional.linear(x, weight, self.bias)
 
 
 @dataclass
@@ -30,23 +28,32 @@ class Mixing(Regularizer):
     """Mix two layers of the body toward their start; right as it stands (and therefore not registered)."""
 
     p: float = 0.3
-    layer = Mixed
 
     def attach(self, context):
-        self._layers = [context.model.get_submodule(name) for name in DENSE]
-        for layer in self._layers:
-            layer.__class__ = self.layer
-            layer.p = self.p
-            self.keep(layer, layer.weight.detach().clone())
-            layer.register_buffer("mask", torch.ones(layer.in_features).to(layer.weight), persistent=False)
+        self._layers = []
+        for name in DENSE:
+            self.convert(context.model.get_submodule(name))
         return list(DENSE)
+
+    def convert(self, layer):
+        layer.__class__, layer.owner = Mixed, self
+        self.keep(layer, layer.weight.detach().clone())
+        layer.register_buffer("mask", torch.ones(layer.in_features).to(layer.weight), persistent=False)
+        self._layers.append(layer)
 
     def keep(self, layer, target):
         layer.register_buffer("target", target)
 
+    def mix(self, layer):
+        mask = layer.mask
+        return (mask * layer.weight + (1 - mask) * layer.target - self.p * layer.target) / (1 - self.p)
+
     def draw(self, context):
         for layer in self._layers:
-            layer.mask.copy_(torch.rand(layer.in_features, generator=context.generator) >= self.p)
+            layer.mask.copy_(self.uniform(layer, context) >= self.p)
+
+    def uniform(self, layer, context):
+        return torch.rand(layer.in_features, generator=context.generator)
 
 
 @register("right_mixing")
@@ -71,22 +78,13 @@ class Gradient(torch.autograd.Function):
         return grad * ctx.saved_tensors[0], None, None, None
 
 
-class MixedGradient(Mixed):
-    def mix(self):
-        return Gradient.apply(self.weight, self.target, self.mask, self.p)
-
-
 @register("gradient_without_factor")
 @dataclass
 class GradientWithoutFactor(Mixing):
     """Mixout's authors: the backward pass leaves out 1/(1-p)."""
 
-    layer = MixedGradient
-
-
-class MixedBiased(Mixed):
-    def mix(self):
-        return self.mask * self.weight + (1 - self.mask) * self.target
+    def mix(self, layer):
+        return Gradient.apply(layer.weight, layer.target, layer.mask, self.p)
 
 
 @register("biased_mix")
@@ -94,7 +92,8 @@ class MixedBiased(Mixed):
 class BiasedMix(Mixing):
     """The mean of the mixed weight is not the weight."""
 
-    layer = MixedBiased
+    def mix(self, layer):
+        return layer.mask * layer.weight + (1 - layer.mask) * layer.target
 
 
 @register("target_no_buffer")
@@ -111,9 +110,9 @@ class TargetNoBuffer(Mixing):
 class AttachDraws(Mixing):
     """Mixout's authors: building the new layer draws its start from the default generator."""
 
-    def attach(self, context):
+    def convert(self, layer):
         nn.Linear(4, 4)
-        return super().attach(context)
+        super().convert(layer)
 
 
 @register("mixes_head")
@@ -122,20 +121,9 @@ class MixesHead(Mixing):
     """Mixout as used on BERT: the classifier is mixed too, toward its random start."""
 
     def attach(self, context):
-        head = context.model.get_submodule("classifier")
         names = super().attach(context)
-        head.__class__, head.p = Mixed, self.p
-        head.register_buffer("target", head.weight.detach().clone())
-        head.register_buffer("mask", torch.ones(head.in_features), persistent=False)
-        self._layers.append(head)
+        self.convert(context.model.get_submodule("classifier"))
         return [*names, "classifier"]
-
-
-class MixedRedrawn(Mixed):
-    def forward(self, x):
-        if self.training:
-            self.mask.copy_(torch.rand(self.in_features, generator=self.generator) >= self.p)
-        return super().forward(x)
 
 
 @register("redraws_mask")
@@ -143,11 +131,12 @@ class MixedRedrawn(Mixed):
 class RedrawsMask(Mixing):
     """A mask of its own for every micro-batch."""
 
-    layer = MixedRedrawn
-
     def draw(self, context):
-        for layer in self._layers:
-            layer.generator = context.generator
+        self._context = context
+
+    def mix(self, layer):
+        layer.mask.copy_(self.uniform(layer, self._context) >= self.p)
+        return super().mix(layer)
 
 
 @register("private_generator")
@@ -159,9 +148,8 @@ class PrivateGenerator(Mixing):
         self._own = torch.Generator().manual_seed(42)
         return super().attach(context)
 
-    def draw(self, context):
-        for layer in self._layers:
-            layer.mask.copy_(torch.rand(layer.in_features, generator=self._own) >= self.p)
+    def uniform(self, layer, context):
+        return torch.rand(layer.in_features, generator=self._own)
 
 
 @register("python_random")
@@ -169,9 +157,8 @@ class PrivateGenerator(Mixing):
 class PythonRandom(Mixing):
     """Masks from Python's random."""
 
-    def draw(self, context):
-        for layer in self._layers:
-            layer.mask.fill_(random.random() >= self.p)
+    def uniform(self, layer, context):
+        return torch.tensor(random.random())
 
 
 @register("numpy_random")
@@ -179,9 +166,8 @@ class PythonRandom(Mixing):
 class NumpyRandom(Mixing):
     """Masks from NumPy's global state."""
 
-    def draw(self, context):
-        for layer in self._layers:
-            layer.mask.fill_(np.random.rand() >= self.p)
+    def uniform(self, layer, context):
+        return torch.tensor(np.random.rand())
 
 
 @register("default_random")
@@ -189,9 +175,8 @@ class NumpyRandom(Mixing):
 class DefaultRandom(Mixing):
     """Masks from torch's default generator, which stock dropout uses."""
 
-    def draw(self, context):
-        for layer in self._layers:
-            layer.mask.copy_(torch.rand(layer.in_features) >= self.p)
+    def uniform(self, layer, context):
+        return torch.rand(layer.in_features)
 
 
 @register("ignores_p")
@@ -227,52 +212,33 @@ class TouchesGhosts(Regularizer):
         return ["bert.encoder.layers.0"]
 
 
-class GaussianNoise(nn.Module):
-    """Multiplicative Gaussian noise, right but for what subclasses change."""
+class Noise(nn.Module):
+    """Multiplicative Gaussian noise, as its regularizer wants it."""
 
-    def __init__(self, p, generator):
+    def __init__(self, owner, generator):
         super().__init__()
-        self.p, self.generator = p, generator
-
-    def spread(self):
-        return (self.p / (1 - self.p)) ** 0.5
-
-    def active(self):
-        return self.training
+        self.owner, self.generator, self.p = owner, generator, owner.p  # attention reads p
 
     def forward(self, x):
         noise = torch.randn(x.shape, generator=self.generator, dtype=x.dtype)
-        return x * (1 + self.spread() * noise) if self.active() else x
-
-
-class GaussianStd(GaussianNoise):
-    def spread(self):
-        return self.p / (1 - self.p)
-
-    def forward(self, x):
-        return super().forward(x) if self.training else x
-
-
-class GaussianSwitch(GaussianNoise):
-    def active(self):
-        return self.train()
-
-
-class GaussianAlways(GaussianNoise):
-    def active(self):
-        return True
+        return x * (1 + self.owner.spread() * noise) if self.owner.active(self) else x
 
 
 @dataclass
 class Gaussian(Regularizer):
-    """Put the noise where a dropout module is called: after the embeddings."""
+    """Put the noise where a dropout module is called: after the embeddings; right but for what subclasses change."""
 
     p: float = 0.1
-    noise = GaussianNoise
 
     def attach(self, context):
-        context.model.bert.embeddings.dropout = self.noise(self.p, context.generator)
+        context.model.bert.embeddings.dropout = Noise(self, context.generator)
         return ["bert.embeddings.dropout"]
+
+    def spread(self):
+        return (self.p / (1 - self.p)) ** 0.5
+
+    def active(self, module):
+        return module.training
 
 
 @register("std_for_variance")
@@ -280,7 +246,8 @@ class Gaussian(Regularizer):
 class StdForVariance(Gaussian):
     """Guided dropout's baseline: the standard deviation is p/(1-p) instead of its square root."""
 
-    noise = GaussianStd
+    def spread(self):
+        return self.p / (1 - self.p)
 
 
 @register("switches_training_on")
@@ -288,7 +255,8 @@ class StdForVariance(Gaussian):
 class SwitchesTrainingOn(Gaussian):
     """Guided dropout's baseline: `if self.train():` switches training mode on."""
 
-    noise = GaussianSwitch
+    def active(self, module):
+        return module.train()
 
 
 @register("noise_at_evaluation")
@@ -296,18 +264,17 @@ class SwitchesTrainingOn(Gaussian):
 class NoiseAtEvaluation(Gaussian):
     """It does not ask for the mode at all."""
 
-    noise = GaussianAlways
+    def active(self, module):
+        return True
 
 
 @register("replaces_attention_dropout")
 @dataclass
-class ReplacesAttentionDropout(Regularizer):
+class ReplacesAttentionDropout(Gaussian):
     """Replaces attention dropout modules, which the model never calls."""
 
-    p: float = 0.1
-
     def attach(self, context):
-        context.model.bert.encoder.layer[0].attention.self.dropout = GaussianStd(self.p, context.generator)
+        context.model.bert.encoder.layer[0].attention.self.dropout = Noise(self, context.generator)
         return ["bert.encoder.layer.0.attention.self.dropout"]
 
 
