@@ -30,19 +30,15 @@ def board(tmp_path_factory, honest_record):
     """A run's folder with its page: two tasks, two fractions, three strategies."""
     folder = tmp_path_factory.mktemp("page") / "run"
     levels = {"none": 0.60, BASE: 0.62, MIX: 0.66}
-    for task, metric in (("rte", "accuracy"), ("pocket-cola", "matthews")):
-        for fraction in (0.1, 1.0):
-            for strategy, level in levels.items():
-                for restart in range(12):
-                    failed = strategy == "none" and restart < 3
-                    score = 0.5 if failed else round(level + 0.1 * fraction + 0.003 * (7 * restart % 12), 4)
-                    record = honest_record(strategy, restart, score, status="failed" if failed else "ok")
-                    record["config"] |= {"task": task, "metric": metric, "fraction": fraction}
-                    record["result"]["seconds"]["total"] = 1.0 + level
-                    write_record(folder / "records", record)
-    lost = honest_record("none", 11, status="oom")
-    lost["config"] |= {"task": "rte", "metric": "accuracy", "fraction": 1.0}
-    write_record(folder / "records", lost)
+    tasks = (("rte", "accuracy"), ("pocket-cola", "matthews"))
+    for (task, metric), fraction, strategy, restart in itertools.product(tasks, (0.1, 1.0), levels, range(12)):
+        failed = strategy == "none" and restart < 3
+        score = 0.5 if failed else round(levels[strategy] + 0.1 * fraction + 0.003 * (7 * restart % 12), 4)
+        place = {"task": task, "metric": metric, "fraction": fraction}
+        record = honest_record(strategy, restart, score, status="failed" if failed else "ok", **place)
+        record["result"]["seconds"]["total"] = 1.0 + levels[strategy]
+        write_record(folder / "records", record)
+    write_record(folder / "records", honest_record("none", 11, status="oom", task="rte", fraction=1.0))
     (folder / "methods.json").write_text(json.dumps({MIX: described(MIX)}))
     build([folder], folder)
     return folder
@@ -54,14 +50,14 @@ def planned(tmp_path_factory, honest_record):
     folder = tmp_path_factory.mktemp("planned") / "run"
     levels = {BASE: (0.60, 12), MIX: (0.66, 12), "none": (0.63, 5), "gaussian_dropout(0.1)": (0.70, 5)}
     configs = []
-    for task, metric in (("rte", "accuracy"), ("cola", "matthews")):
-        for strategy, (level, count) in levels.items():
-            for restart in range(count):
-                record = honest_record(strategy, restart, round(level + 0.003 * (7 * restart % 12), 4))
-                record["config"] |= {"task": task, "metric": metric}
-                configs.append(record["config"])
-                if (strategy, restart) != ("gaussian_dropout(0.1)", 2):
-                    write_record(folder / "records", record)
+    for (task, metric), strategy in itertools.product((("rte", "accuracy"), ("cola", "matthews")), levels):
+        level, count = levels[strategy]
+        for restart in range(count):
+            score = round(level + 0.003 * (7 * restart % 12), 4)
+            record = honest_record(strategy, restart, score, task=task, metric=metric)
+            configs.append(record["config"])
+            if (strategy, restart) != ("gaussian_dropout(0.1)", 2):
+                write_record(folder / "records", record)
     (folder / PLAN).write_bytes(encode_plan(plan_of(configs)))
     build([folder], folder)
     return folder

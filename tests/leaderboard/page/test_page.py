@@ -14,10 +14,12 @@ import pytest
 from leaderboard import page as pages
 from leaderboard.build import build
 from leaderboard.render.text import bounds, p_value, points
+from tests.leaderboard.conftest import honest
 
 ROOT = Path(__file__).parents[3]
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
 HOSTILE = "x</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028 & <b>b</b> \"'"
+RTE = "#task=rte+accuracy+efefefef"  # task, metric, beginning of the dev set's hash
 NAMES = "#table tbody tr:not(.group) th"
 
 
@@ -74,62 +76,86 @@ def test_the_first_screen_has_question_verdict_plot_and_pickers(page, board):
     assert hints == 0, "every heading is explained in one line"
 
 
-def test_the_answer_for_one_cell(page, board):
-    """Best at 10 % of RTE, by how much over dropout, whether that is significant, how often it fails, its cost."""
-    page.open(board, address="#task=" + key_of(board, "rte"))
-    assert page.texts("#answer h2") == ["Best on RTE, 10 % of the data"]
-    assert page.tiles() == {
-        "Best mean": MIX,
-        "Against the baseline": "+4.0 points",
-        "Significantly different?": "yes",
-        "Failed runs": "0 of 12",
-        "Cost": "1.02\u00d7 the baseline",
-    }
-    details = " ".join(page.texts("#answer dd span"))
-    assert f"against {BASE}, same restarts" in details and "(Holm)" in details
+def rising(levels, restarts=12, step=0.005, **options):
+    """Records of strategies at these levels, whose scores rise with the restart."""
+    return [
+        honest(name, r, round(level + step * r, 4), **options)
+        for name, level in levels.items()
+        for r in range(restarts)
+    ]
 
 
-def key_of(folder, task):
-    cell = next(cell for cell in section_of(folder)["cells"] if cell["task"] == task)
-    return f"{task} {cell['metric']} {cell['data'][:8]}".replace(" ", "+")
+def against_none(restarts, gap):
+    """Records of `none`, which is the same everywhere, and of MIX, which varies around another level."""
+    noise = [0.006 * (7 * r % 12 - 5.5) for r in range(restarts)]
+    other = [honest(MIX, r, round(0.65 + gap + noise[r], 4)) for r in range(restarts)]
+    return [*rising({"none": 0.65}, restarts, step=0), *other]
 
 
-def test_where_the_baseline_is_best_the_next_one_is_named(page, honest_record, built):
-    levels = {BASE: 0.70, MIX: 0.66, "none": 0.64}
-    records = [honest_record(name, r, round(level + r / 200, 4)) for name, level in levels.items() for r in range(12)]
-    page.open(built(records))
-    told = page.tiles()
-    values = [told[name] for name in ("Best mean", "Against the next", "Significantly different?")]
-    assert values == [BASE, "+4.0 points", "yes"]
-    assert f"against {MIX}, same restarts" in page.texts("#answer")[0]
+FAILED = "No strategy learned this task (24 of 24 runs failed): more epochs, another rate, more data."
+SAID = {
+    "one cell": (
+        "board",
+        {
+            "#answer h2": ["Best on RTE, 10 % of the data"],
+            "#answer dt": ["Best mean|Against the baseline|Significantly different?|Failed runs|Cost"],
+            "#answer strong": [f"{MIX}|+4.0 points|yes|0 of 12|1.02\u00d7 the baseline"],
+            "#answer dd span": [f"against {BASE}, same restarts", "(Holm)"],
+        },
+    ),
+    "the baseline is best": (
+        rising({BASE: 0.70, MIX: 0.66, "none": 0.64}),
+        {
+            "#answer dt": ["Best mean|Against the next|Significantly different?"],
+            "#answer strong": [f"{BASE}|+4.0 points|yes"],
+            "#answer": [f"against {MIX}, same restarts"],
+        },
+    ),
+    "not sure": (
+        against_none(12, 0.0001),
+        {
+            "#answer .state": [
+                "Cannot be decided: in the test of all pairs no other strategy differs significantly from the best."
+            ]
+        },
+    ),
+    "too few": (
+        against_none(3, 0.1),
+        {"#answer .state": ["Cannot be decided: too few to test (3 restarts, 12 needed)."]},
+    ),
+    "sure": (
+        against_none(12, 0.1),
+        {
+            "#answer .state": [
+                "In the test of all pairs all other strategies differ significantly from the best. Smallest diff"
+            ]
+        },
+    ),
+    "all failed": (
+        rising({"none": 0.5, MIX: 0.5}, step=0, status="failed"),
+        {"#answer .state": [FAILED], "#verdict .result": [FAILED], "#answer .tiles": []},
+    ),
+    "groups": (
+        "board",
+        {"#ranking figure desc": ["paired sign flips over all cells"], "#ranking svg .name": [f"{MIX}|{BASE}"]},
+    ),
+    "what it is": (
+        "published",
+        {
+            "#about dt": ["Model", "Training", "Software", "Downloads"],
+            "#about dd": ["weights 417d421c2d25", "default 100 steps, batch 16|", "torch 2.13.0", "e9e7ae9"],
+            "[aria-labelledby=about-title]": ["leaderboard.csv", "Licence: Apache-2.0", "To cite: "],
+        },
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("restarts", "gap", "said"),
-    [
-        (
-            12,
-            0.0001,
-            "Cannot be decided: in the test of all pairs no other strategy differs significantly from the best.",
-        ),
-        (3, 0.1, "Cannot be decided: too few to test (3 restarts, 12 needed)."),
-        (12, 0.1, "In the test of all pairs all other strategies differ significantly from the best. Smallest diff"),
-    ],
-)
-def test_how_sure_the_best_is(page, honest_record, built, restarts, gap, said):
-    noise = [0.03 * (7 * r % 12 - 5.5) for r in range(restarts)]
-    records = [honest_record("none", r, 0.65) for r in range(restarts)]
-    records += [honest_record(MIX, r, round(0.65 + gap + noise[r] / 5, 4)) for r in range(restarts)]
-    page.open(built(records))
-    assert page.texts("#answer .state")[0].startswith(said)
-
-
-def test_where_all_runs_failed_there_is_no_best(page, honest_record, built):
-    records = [honest_record(name, r, 0.5, status="failed") for name in ("none", MIX) for r in range(12)]
-    page.open(built(records))
-    said = "No strategy learned this task (24 of 24 runs failed): more epochs, another rate, more data."
-    assert page.texts("#answer .state") == [said] and page.all("#answer .tiles") == []
-    assert page.texts("#verdict .result") == [said]
+@pytest.mark.parametrize(("what", "said"), SAID.values(), ids=SAID)
+def test_what_is_said(page, built, request, what, said):
+    page.open(request.getfixturevalue(what) if isinstance(what, str) else built(what), address=RTE)
+    for selector, texts in said.items():
+        found = page.texts(selector)
+        assert all(text in "|".join(found) for text in texts) and bool(found) == bool(texts), selector
 
 
 # --- tables
@@ -145,22 +171,6 @@ def test_no_cell_of_any_table_is_empty(page, name, address, request):
     assert page.run(code) == []
 
 
-def test_the_table_shows_the_numbers_of_leaderboard_json(page, planned):
-    page.open(planned)
-    cell = section_of(planned)["cells"][0]
-    for row, shown in zip(cell["rows"], page.rows("#table tbody tr:not(.group)"), strict=True):
-        found = row["comparison"]
-        assert shown[0] == row["strategy"]
-        assert shown[2].startswith(f"{points(row['mean'])} [{points(row['mean_low'])}, ")
-        if found:
-            sign = points(found["difference"], sign=True).replace("-", "\u2212")
-            assert shown[3].startswith(f"{sign} [")
-        significant = found and found["p_holm"] is not None and found["p_holm"] < 0.05
-        assert shown[4].endswith(" *") == bool(significant)
-    p_values = [row[4] for row in page.rows("#table tbody tr:not(.group)")]
-    assert p_values == ["<0.001 *", "\u2013", "too few", "\u2013"]
-
-
 def test_numbers_are_printed_as_the_other_tables_print_them(page, board, tmp_path):
     """Halves, bounds that round to 0 and small p-values: Python's texts and the page's are the same."""
     draw = random.Random(5)
@@ -172,8 +182,8 @@ def test_numbers_are_printed_as_the_other_tables_print_them(page, board, tmp_pat
     section["strategies"] = [section["strategies"][0] | {"label": name} for name in names]
     rows = [
         row
-        | {"strategy": name, "mean": value, "mean_low": value, "mean_high": value}
-        | {"comparison": row["comparison"] | {"difference": value, "low": value, "high": value, "p_holm": abs(value)}}
+        | {"strategy": name, "mean": value, "mean_low": value - 0.1, "mean_high": value + 0.1}
+        | {"comparison": row["comparison"] | {"difference": -value, "low": -value, "high": value, "p_holm": abs(value)}}
         for name, value in zip(names, wanted, strict=True)
     ]
     cell = section["cells"][0] | {"rows": rows, "pairs": all_pairs(section["cells"][0]["pairs"], len(names))}
@@ -183,14 +193,14 @@ def test_numbers_are_printed_as_the_other_tables_print_them(page, board, tmp_pat
     page.open(tmp_path)
     shown = {line[0]: line[2:5] for line in page.rows("#table tbody tr:not(.group)")}
     for name, value in zip(names, wanted, strict=True):
-        mean = f"{points(value)} [{points(value)}, {points(value)}]"
-        gain = points(value, sign=True) + bounds(value, value, sign=True)
+        mean = f"{points(value)} [{points(value - 0.1)}, {points(value + 0.1)}]"
+        gain = points(-value, sign=True) + bounds(-value, value, sign=True)
         p = p_value(abs(value)) + (" *" if abs(value) < 0.05 else "")
         assert [text.replace("\u2212", "-") for text in shown[name]] == [mean, gain, p]
 
 
 def test_columns_sort_both_ways(page, board):
-    page.open(board, address="#task=" + key_of(board, "rte"))
+    page.open(board, address=RTE)
     first = page.texts(NAMES)
     assert first == [MIX, BASE, "none"]
     page.click("#table thead button", "Mean")
@@ -202,7 +212,7 @@ def test_columns_sort_both_ways(page, board):
 
 
 def test_filters_by_task_size_and_text(page, board):
-    page.open(board, address="#task=" + key_of(board, "rte"))
+    page.open(board, address=RTE)
     page.choose("task", "all")
     page.choose("fraction", "all")
     assert len(page.texts(NAMES)) == 12 and len(page.texts("#answer li")) == 4
@@ -237,13 +247,14 @@ def test_fewer_restarts_by_plan_stand_below_the_ranked_however_they_are_sorted(p
     assert page.texts("#table tbody td:nth-child(2)") == ["12", "12", "5", "4 of 5"]
     assert page.tiles()["Best mean"] == MIX, "a higher mean of fewer restarts is no winner"
     assert "none (n = 5)" in page.texts("#charts svg .name")
+    assert page.texts("#table tbody td:nth-child(5)") == ["\u2013", "<0.001 *", "too few", "\u2013"]
 
 
 # --- pairs, ranks, published tables, one strategy
 
 
 def test_any_two_are_compared_as_python_compared_them(page, board):
-    page.open(board, address="#task=" + key_of(board, "rte") + "&a=none&b=" + MIX.replace("+", "%2B"))
+    page.open(board, address=RTE + "&a=none&b=" + MIX.replace("+", "%2B"))
     said = page.texts("#compare [role=status]")[0]
     assert said.startswith("On RTE, 10 % of the data, none scores \u2212") and "over 12 shared restarts" in said
     assert " Significantly different (p = <0.001, " in said
@@ -268,16 +279,8 @@ def test_the_ranking_over_all_tasks(page, planned):
     assert any(text.startswith("Not ranked: gaussian_dropout(0.1)") for text in page.texts("#verdict li"))
 
 
-def test_the_critical_difference_diagram_says_what_it_shows(page, board):
-    page.open(board)
-    groups = section_of(board)["ranking"]["groups"]
-    assert "paired sign flips over all cells" in page.texts("#ranking figure desc")[0]
-    names = page.texts("#ranking svg .name")
-    assert names == [MIX, BASE, *(f"group {at + 1}" for at in range(len(groups)))]
-
-
 def test_our_results_are_compared_with_published_tables(page, planned):
-    page.open(planned, address="#task=" + key_of(planned, "rte"))
+    page.open(planned, address=RTE)
     assert page.texts("#published h2") == ["Compare our results with published tables"]
     assert page.all("#published")[0].is_displayed()
     said = page.texts("#published li")
@@ -291,8 +294,8 @@ def test_our_results_are_compared_with_published_tables(page, planned):
     assert "published=lee20-table1" in page.browser.current_url
 
 
-def test_where_no_published_table_applies_nothing_is_said(page, honest_record, built):
-    page.open(built([honest_record("none", r, task="mine") for r in range(2)]))
+def test_where_no_published_table_applies_nothing_is_said(page, built):
+    page.open(built([honest("none", task="mine")]))
     assert not page.all("#published")[0].is_displayed()
 
 
@@ -311,19 +314,10 @@ def test_a_strategy_shows_equation_settings_modules_and_trials(page, board):
     assert "These records have no description" in view and "failed (rule)" in view and "oom: it broke" in view
 
 
-def test_a_strategy_named_like_a_property_of_every_object_has_no_description(page, honest_record, built):
-    page.open(built([honest_record("constructor"), honest_record("none")]))
+def test_a_strategy_named_like_a_property_of_every_object_has_no_description(page, built):
+    page.open(built([honest("constructor"), honest("none")]))
     page.choose("strategy", "constructor")
     assert "These records have no description" in page.texts("#strategy-view")[0]
-
-
-def test_the_board_says_what_it_is(page, published):
-    page.open(published)
-    told = dict(zip(page.texts("#about dt"), page.texts("#about dd"), strict=True))
-    said = page.texts("[aria-labelledby=about-title]")[0]
-    assert "weights 417d421c2d25" in told["Model"] and told["Training"].endswith("default 100 steps, batch 16")
-    assert "torch 2.13.0" in told["Software"] and "e9e7ae9" in told["Software"]
-    assert "leaderboard.csv" in told["Downloads"] and "Licence: Apache-2.0" in said and "To cite: " in said
 
 
 # --- tuned families
@@ -401,9 +395,9 @@ def test_where_nothing_is_tuned_nothing_is_said_of_it(page, board):
 
 
 @pytest.mark.parametrize("pooled", [False, True])
-def test_pooled_dev_sets_have_no_single_best_constant_prediction(page, honest_record, built, pooled):
+def test_pooled_dev_sets_have_no_single_best_constant_prediction(page, built, pooled):
     """Drawn where every restart has the same one, and only there, as in the figures."""
-    records = [honest_record("none", restart, 0.52 + restart / 50) for restart in range(3)]
+    records = [honest("none", restart, 0.52 + restart / 50) for restart in range(3)]
     for restart, record in enumerate(records):
         if pooled:
             record["config"] |= {"protocol": record["config"]["protocol"] | {"data": "pooled"}}
@@ -415,7 +409,7 @@ def test_pooled_dev_sets_have_no_single_best_constant_prediction(page, honest_re
 
 
 def test_every_chart_is_drawn_and_described(page, board):
-    page.open(board, address="#task=" + key_of(board, "rte"))
+    page.open(board, address=RTE)
     titles = page.texts("#charts figcaption strong")
     assert [title.partition(":")[0] for title in titles] == [
         "All restarts",
@@ -431,8 +425,8 @@ def test_every_chart_is_drawn_and_described(page, board):
     assert page.run("return /NaN|undefined|Infinity/.test(document.querySelector('main').innerHTML)") is False
 
 
-def test_marks_of_many_strategies_differ(page, honest_record, built):
-    page.open(built([honest_record(f"dropout(0.{p})", 0, 0.5 + p / 100) for p in range(10, 34)]))
+def test_marks_of_many_strategies_differ(page, built):
+    page.open(built([honest(f"dropout(0.{p})", 0, 0.5 + p / 100) for p in range(10, 34)]))
     looks = page.run(
         "return [...document.querySelectorAll('#table .swatch path')].map("
         "e => e.getAttribute('class') + e.getAttribute('d'))"
@@ -568,10 +562,10 @@ def test_everything_is_reached_by_keyboard(page, board):
     assert len(page.all("[data-seen]")) == wanted
 
 
-def test_the_skip_link_leads_to_the_verdict_and_keeps_the_choice(page, honest_record, built):
+def test_the_skip_link_leads_to_the_verdict_and_keeps_the_choice(page, built):
     """Two sections, distinguished under the title; the answer is not read anew where it says the same."""
-    records = [honest_record(name, r, 0.6 + r / 100) for name in (BASE, MIX) for r in range(3)]
-    others = [honest_record(name, r, 0.6 + r / 50) for name in (BASE, MIX) for r in range(2)]
+    records = [honest(name, r, 0.6 + r / 100) for name in (BASE, MIX) for r in range(3)]
+    others = [honest(name, r, 0.6 + r / 50) for name in (BASE, MIX) for r in range(2)]
     for item in others:
         item["config"] |= {"protocol": item["config"]["protocol"] | {"bias_correction": False}}
     folder = built([*records, *others])
@@ -603,10 +597,10 @@ def test_the_published_board_prints_on_at_most_six_pages(page, published):
     page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
-def test_hostile_names_are_shown_as_text(page, honest_record, store):
+def test_hostile_names_are_shown_as_text(page, store):
     names = {"task": HOSTILE, "model": HOSTILE, "metric": HOSTILE}
-    entries = [honest_record(HOSTILE, restart, **names) for restart in range(2)] + [honest_record("none", 0, **names)]
-    entries.append(honest_record("none", 1, status="error", **names))
+    entries = [honest(HOSTILE, restart, **names) for restart in range(2)] + [honest("none", 0, **names)]
+    entries.append(honest("none", 1, status="error", **names))
     entries[-1]["result"]["reason"] = HOSTILE
     folder = store(entries)
     keys = ("term", "name", "summary", "equation", "paper", "deviations", "cost")
@@ -626,8 +620,8 @@ def test_a_page_without_cost_has_neither_tile_nor_chart_nor_column(page, board, 
 
 
 @pytest.mark.parametrize("status", ["timeout", "ok"])
-def test_a_page_of_almost_nothing(page, honest_record, built, status):
-    page.open(built([honest_record(status=status)]))
+def test_a_page_of_almost_nothing(page, built, status):
+    page.open(built([honest(status=status)]))
     assert "Best on RTE" in page.texts("#answer h2")[0]
     assert page.texts("#answer .state") == ["Cannot be decided: fewer than two strategies are ranked here."]
     assert bool(page.texts("#answer .tiles")) == (status == "ok")
