@@ -13,19 +13,16 @@ from leaderboard.stats.intervals import interval
 from leaderboard.tables.published import load_reference, task_key
 from leaderboard.tables.sections import sections
 from leaderboard.tables.trials import trials
+from tests.leaderboard.conftest import grid
 
 DEVLIN, MIXOUT, DECAY = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)", "wdecay(w_pre, 0.01)"
 LEE20 = {"batch_size": 32, "warmup": 0.1, "schedule": "linear", "beta1": 0.9, "beta2": 0.999, "head_init": "normal"}
 Make, Store = Callable[..., dict[str, Any]], Callable[..., Path]
 
 
-def rte(record: Make, strategy: str, scores: list[float], **config: Any) -> list[dict[str, Any]]:
+def rte(scores: dict[str, list[float]], **config: Any) -> list[dict[str, Any]]:
     """One record per score at the published protocol, model and data."""
-    place = {"task": "rte", "model": "bert-large-uncased", "fraction": 1.0, "protocol": LEE20} | config
-    return [
-        record(score, strategy=strategy, restart=restart, **place | {"protocol": dict(place["protocol"])})
-        for restart, score in enumerate(scores)
-    ]
+    return grid(scores, **{"model": "bert-large-uncased", "fraction": 1.0, "protocol": LEE20} | config)
 
 
 def compared(records: list[dict[str, Any]], name: str = "lee20-table1") -> str:
@@ -55,130 +52,138 @@ def test_the_shipped_figures_are_those_of_the_papers() -> None:
     assert {task_key(name) for name in ("STS-B", "stsb", "pocket-stsb")} == {"stsb"}
 
 
-def test_a_cell_stands_next_to_its_published_figure(record: Make) -> None:
-    scores = [0.55, 0.65]
-    text = compared([*rte(record, DEVLIN, [0.5, 0.5]), *rte(record, MIXOUT, scores)])
-    found = line(text, "RTE", "100 %", MIXOUT)[3:]
-    assert found[:3] == ["2", "60.0", "61.6"], "n, mean, published mean"
-    assert found[3].startswith("-1.6 ["), "with an interval"
-    assert found[4:9] == ["65.0", "74.0", "-9.0", "0/2", "-"], "max, published, difference, failed, published"
-    assert "Not run here: 42 of the 44 published cells." in text
-    assert "Model, data and protocol are the published ones" not in text, "there are 2 restarts, not 20"
-    assert "- restarts: 2, published: 20" in text
+HEAD, WEAK = "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)", "wdecay(w_pre, 0.07)"
+COUPLED, FED = "wdecay(w_pre, 0.01, form=coupled)", "mixout(w_pre, 0.7, layers=fed, gradient=authors)"
+LINEAR, MIXED = "dropout(0.1) + head:none", "mixout(w_pre, 0.8) + head:none"
+GUIDED = "guided_dropout(0, 0.099)"
+STEPS = [0.50, 0.52, 0.51, 0.55, 0.50, 0.53] * 2
+BETTER, WORSE = [score + 0.02 for score in STEPS], [score - 0.02 for score in STEPS]
+OWN = {"model": "pocket", "fraction": 0.25, "task": "pocket-rte"}
+OTHER = LEE20 | {"epochs": 1, "max_length": 40, "clip": 1.0, "eps": 1e-6}
+SHARMA = {"model": "bert-base-uncased", "metric": "combined"}
+FAILED = {"failed": True, "failed_by": "rule", "failed_plain": True}
+NO_DIRECTION = "No direction: that strategy"
+RTE, COLA = ("RTE", "100 %"), ("CoLA", "100 %")
+COMPARED = {
+    "a cell next to its figure": (
+        rte({DEVLIN: [0.5, 0.5], MIXOUT: [0.55, 0.65]}),
+        "lee20-table1",
+        {(*RTE, MIXOUT): {3: "2", 4: "60.0", 5: "61.6", 7: "65.0", 8: "74.0", 9: "-9.0", 10: "0/2", 11: "-"}},
+        ["Not run here: 42 of the 44 published cells.", "- restarts: 2, published: 20"],
+    ),
+    "directions are paired and compared by sign": (
+        rte({DEVLIN: STEPS, MIXOUT: BETTER, WEAK: WORSE}),
+        "lee20-table1",
+        {
+            (*RTE, MIXOUT, "mean"): {4: "+5.1", 5: "+2.0 [+2.0, +2.0]", 6: "same", 7: "yes"},
+            (*RTE, WEAK, "mean"): {4: "+0.5", 5: "-2.0 [-2.0, -2.0]", 6: "opposite", 7: "yes"},
+            (MIXOUT,): {1: "1", 2: "0", 3: "0"},
+            (WEAK,): {1: "0", 2: "1", 3: "0"},
+        },
+        ["Of 2 published differences: 1 have the same sign here (1 significant), 1 have the opposite sign here (1"],
+    ),
+    "failed runs next to those printed": (
+        rte({MIXOUT: [0.5, 0.0]}, task="cola"),
+        "lee20-table1",
+        {(*COLA, MIXOUT): {10: "0/2", 11: "1 of 20"}},
+        [NO_DIRECTION],  # without the first strategy of the table there is no direction
+    ),
+    "failed runs read off a figure": (
+        rte({LINEAR: [0.5], MIXED: [0.5]}),
+        "lee20-figure4",
+        {(*RTE, LINEAR): {-1: "at least 15 of 20"}, (*RTE, MIXED): {-1: "4 of 20"}},
+        [NO_DIRECTION],  # no score is printed
+    ),
+    "every reading of a strategy": (
+        rte({DECAY: [0.6], COUPLED: [0.6], FED: [0.6]}),
+        "lee20-table1",
+        {(*RTE, DECAY): {5: "56.3"}, (*RTE, COUPLED): {5: "56.3"}, (*RTE, FED): {5: "61.6"}},
+        ["Not run here: 42 of the 44"],
+    ),
+    "no difference is no direction": (
+        rte({DEVLIN: [0.5, 0.6], MIXOUT: [0.6, 0.5]}),
+        "lee20-table1",
+        {(*RTE, MIXOUT, "mean"): {6: "no difference here", 7: "too few"}},
+        [],
+    ),
+    "nor is one between failed runs": (
+        rte({DEVLIN: [0.5, 0.5], MIXOUT: [0.5, 0.51]}, status="failed", result=FAILED),
+        "lee20-table1",
+        {(*RTE, MIXOUT, "mean"): {6: "all runs failed"}, (MIXOUT,): {1: "0", 2: "0", 3: "1"}},
+        ["Of 1 published differences: 1: all runs failed."],
+    ),
+    "an incomplete strategy has no direction": (
+        rte({DEVLIN: [0.5, 0.6], MIXOUT: [0.7]}),
+        "lee20-table1",
+        {(*RTE, MIXOUT): {3: "1/2"}},
+        [NO_DIRECTION],
+    ),
+    "everything that differs": (
+        rte({DEVLIN: [0.5]}, **OWN, protocol=OTHER),
+        "lee20-table1",
+        {},
+        [
+            "- model: pocket, published: bert-large-uncased",
+            "- data: synthetic embedded tasks instead of GLUE",
+            "- training data: 25 %, published: 100 %",
+            "- epochs: 1, published: 3",
+            "- not stated in the paper, ours: max_length 40, clip 1.0, eps 1e-06, bias_correction true",
+            "- restarts: 1, published: 20",
+        ],
+    ),
+    "maxima, and dev is not test": (
+        rte({DEVLIN: [0.5, 0.7], HEAD: [0.6, 0.6]}),
+        "lee20-table4",
+        {
+            (*RTE, HEAD, "max"): {4: "+2.0", 5: "-10.0", 6: "opposite", 7: "-"},
+            (*RTE, HEAD): {5: "-", 6: "-"},  # no mean is printed
+        },
+        ["- scored on: dev, published: test (GLUE server)"],
+    ),
+    "shares meet only each other": (
+        rte({GUIDED: [0.6]}, **SHARMA) + rte({GUIDED: [0.6]}, fraction=0.5, **SHARMA),
+        "sharma24-surgical",
+        {(*RTE, GUIDED): {5: "68.8"}, ("RTE", "50 %", GUIDED): {5: "62.1"}},
+        ["- metric of rte: combined, published: accuracy"],
+    ),
+}
 
 
-def test_the_interval_is_that_of_our_mean_moved_by_the_published_one(record: Make) -> None:
+@pytest.mark.parametrize(("records", "name", "lines", "said"), COMPARED.values(), ids=COMPARED)
+def test_what_stands_next_to_the_published_figures(records: Any, name: str, lines: Any, said: list[str]) -> None:
+    text = compared(records, name)
+    for starts, wanted in lines.items():
+        found = line(text, *starts)
+        assert {at: found[at] for at in wanted} == wanted, starts
+    for sentence in said:
+        assert sentence in text
+
+
+@pytest.mark.parametrize(
+    ("records", "absent"),
+    [
+        (rte({DEVLIN: [0.5, 0.5]}), "Model, data and protocol are the published ones"),  # 2 restarts, not 20
+        (rte({DEVLIN: [0.5]}, **OWN, protocol=OTHER), "lr:"),  # what agrees is not listed
+        (rte({DEVLIN: [0.5]}), "training data"),
+        (rte({DEVLIN: [0.5]}, model="<b>[x](y)"), "<b>"),  # a name cannot become markup
+    ],
+)
+def test_what_is_not_said(records: Any, absent: str) -> None:
+    assert absent not in compared(records)
+
+
+def test_the_interval_is_that_of_our_mean_moved_by_the_published_one() -> None:
     scores = [0.50, 0.60, 0.70, 0.65]
     low, high = interval(scores)
-    text = compared(rte(record, MIXOUT, scores))
+    text = compared(rte({MIXOUT: scores}))
     gap = f"[{100 * (low - 0.616):+.1f}, {100 * (high - 0.616):+.1f}]"
     assert line(text, "RTE", "100 %", MIXOUT)[6].endswith(gap)
-    assert "No direction: that strategy" in text, "without the first strategy of the table there is no direction"
-
-
-def test_directions_are_paired_and_compared_by_sign(record: Make) -> None:
-    base = [0.50, 0.52, 0.51, 0.55, 0.50, 0.53] * 2
-    better, worse = [score + 0.02 for score in base], [score - 0.02 for score in base]
-    records = [*rte(record, DEVLIN, base), *rte(record, MIXOUT, better), *rte(record, "wdecay(w_pre, 0.07)", worse)]
-    text = compared(records)
-    assert line(text, "RTE", "100 %", MIXOUT, "mean")[4:] == ["+5.1", "+2.0 [+2.0, +2.0]", "same", "yes"]
-    assert line(text, "RTE", "100 %", "wdecay(w_pre, 0.07)", "mean")[4:] == [
-        "+0.5",
-        "-2.0 [-2.0, -2.0]",
-        "opposite",
-        "yes",
-    ]
-    assert [line(text, strategy) for strategy in (MIXOUT, "wdecay(w_pre, 0.07)")] == [
-        [MIXOUT, "1", "0", "0"],
-        ["wdecay(w_pre, 0.07)", "0", "1", "0"],
-    ]
-    assert (
-        "Of 2 published differences: 1 have the same sign here (1 significant), 1 have the opposite sign here (1"
-        in text
-    )
-
-
-def test_failed_runs_stand_next_to_those_the_paper_prints(record: Make) -> None:
-    text = compared(rte(record, MIXOUT, [0.5, 0.0], task="cola"))
-    assert line(text, "CoLA", "100 %", MIXOUT)[-2:] == ["0/2", "1 of 20"]
-    names = ["dropout(0.1) + head:none", "mixout(w_pre, 0.8) + head:none"]
-    text = compared([item for name in names for item in rte(record, name, [0.5])], "lee20-figure4")
-    assert [line(text, "RTE", "100 %", name)[-1] for name in names] == ["at least 15 of 20", "4 of 20"]
-    assert "No direction: that strategy" in text, "no score is printed, so there is no direction"
-
-
-def test_every_reading_of_a_strategy_meets_its_figure(record: Make) -> None:
-    coupled, fed = "wdecay(w_pre, 0.01, form=coupled)", "mixout(w_pre, 0.7, layers=fed, gradient=authors)"
-    text = compared([item for name in (DECAY, coupled, fed) for item in rte(record, name, [0.6])])
-    published = {name: line(text, "RTE", "100 %", name)[5] for name in (DECAY, coupled, fed)}
-    assert published == {DECAY: "56.3", coupled: "56.3", fed: "61.6"}
-    assert "Not run here: 42 of the 44" in text
-
-
-def test_no_difference_is_no_direction(record: Make) -> None:
-    text = compared([*rte(record, DEVLIN, [0.5, 0.6]), *rte(record, MIXOUT, [0.6, 0.5])])
-    assert line(text, "RTE", "100 %", MIXOUT, "mean")[6:] == ["no difference here", "too few"]
-
-
-def test_a_difference_between_failed_runs_is_no_direction(record: Make) -> None:
-    records = [*rte(record, DEVLIN, [0.5, 0.5]), *rte(record, MIXOUT, [0.5, 0.51])]
-    for item in records:
-        item["result"] |= {"status": "failed", "failed": True, "failed_by": "rule", "failed_plain": True}
-    text = compared(records)
-    assert line(text, "RTE", "100 %", MIXOUT, "mean")[6] == "all runs failed"
-    assert line(text, MIXOUT) == [MIXOUT, "0", "0", "1"]
-    assert "Of 1 published differences: 1: all runs failed." in text
-
-
-def test_an_incomplete_strategy_is_shown_without_a_direction(record: Make) -> None:
-    text = compared([*rte(record, DEVLIN, [0.5, 0.6]), *rte(record, MIXOUT, [0.7])])
-    assert line(text, "RTE", "100 %", MIXOUT)[3] == "1/2"
-    assert "No direction: that strategy" in text
-
-
-def test_everything_that_differs_is_spelled_out(record: Make) -> None:
-    own = {"model": "pocket", "fraction": 0.25, "task": "pocket-rte"}
-    changed = LEE20 | {"epochs": 1, "max_length": 40, "clip": 1.0, "eps": 1e-6}
-    text = compared([*rte(record, DEVLIN, [0.5], **own, protocol=changed)])
-    for said in (
-        "- model: pocket, published: bert-large-uncased",
-        "- data: synthetic embedded tasks instead of GLUE",
-        "- training data: 25 %, published: 100 %",
-        "- epochs: 1, published: 3",
-        "- not stated in the paper, ours: max_length 40, clip 1.0, eps 1e-06, bias_correction true",
-        "- restarts: 1, published: 20",
-    ):
-        assert said in text, said
-    assert "lr:" not in text, "what agrees is not listed"
-
-
-def test_table_4_compares_maxima_and_says_that_dev_is_not_test(record: Make) -> None:
-    head = "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)"
-    text = compared([*rte(record, DEVLIN, [0.5, 0.7]), *rte(record, head, [0.6, 0.6])], "lee20-table4")
-    assert "- scored on: dev, published: test (GLUE server)" in text
-    assert line(text, "RTE", "100 %", head, "max")[4:] == ["+2.0", "-10.0", "opposite", "-"]
-    assert line(text, "RTE", "100 %", head)[5:7] == ["-", "-"], "no mean is printed"
-
-
-def test_shares_that_the_paper_has_meet_only_each_other(record: Make) -> None:
-    guided, place = "guided_dropout(0, 0.099)", {"task": "rte", "model": "bert-base-uncased", "metric": "combined"}
-    records = [record(0.6, strategy=guided, fraction=share, **place) for share in (1.0, 0.5)]
-    text = compared(records, "sharma24-surgical")
-    assert line(text, "RTE", "100 %", guided)[5] == "68.8"
-    assert line(text, "RTE", "50 %", guided)[5] == "62.1"
-    assert "training data" not in text
-    assert "- metric of rte: combined, published: accuracy" in text
-
-
-def test_a_name_from_a_record_cannot_become_markup(record: Make) -> None:
-    text = compared(rte(record, DEVLIN, [0.5], model="<b>[x](y)"))
-    assert "<b>" not in text
 
 
 def test_the_command_prints_or_writes(
-    store: Store, record: Make, capsys: pytest.CaptureFixture[str], printed: Callable[..., str]
+    store: Store, capsys: pytest.CaptureFixture[str], printed: Callable[..., str]
 ) -> None:
-    folder = store(rte(record, DEVLIN, [0.5, 0.6]))
+    folder = store(rte({DEVLIN: [0.5, 0.6]}))
     shown = printed(main, folder, "--published", "lee20-table1")
     assert shown.startswith("# lee20-table1: our results and the published figures")
     assert main([str(folder), "--published", "lee20-table1", "--output", str(folder / "compare.md")]) == 0
@@ -199,9 +204,9 @@ def test_the_command_prints_or_writes(
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence_and_status_2(
-    name: str, message: str, store: Store, record: Make, refused: Callable[..., str]
+    name: str, message: str, store: Store, refused: Callable[..., str]
 ) -> None:
-    folder = store(rte(record, DEVLIN, [0.5]))
+    folder = store(rte({DEVLIN: [0.5]}))
     assert f"error: {message}" in refused(main, folder, "--published", name)
     with pytest.raises(InputError):
         load_reference("smoke")
