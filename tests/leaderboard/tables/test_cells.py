@@ -8,6 +8,7 @@ import pytest
 from leaderboard.stats.intervals import interval
 from leaderboard.stats.rounding import rounded
 from leaderboard.stats.significance import sign_flip
+from tests.leaderboard.conftest import grid, make
 
 DRAW = np.random.Generator(np.random.PCG64(21))
 BASE = DRAW.normal(0.6, 0.02, 12)
@@ -16,32 +17,20 @@ ALIKE = BASE + DRAW.normal(0.0, 0.02, 12)
 NOISY = BETTER - 0.035 + np.tile([0.1, -0.1], 6)  # on average below BASE
 
 
-def grid(record, scores, **config):
-    """One record per restart and strategy."""
-    return [
-        record(float(score), strategy=strategy, restart=r, **config)
-        for strategy, values in scores.items()
-        for r, score in enumerate(values)
-    ]
-
-
 @pytest.fixture
-def cell(record, arrange):
+def cell(arrange):
     """Return a function from scores to the only cell."""
 
     def made(scores, **config):
-        (section,) = arrange(grid(record, scores, **config))
+        (section,) = arrange(grid(scores, **config))
         return section.cells[0]
 
     return made
 
 
-def test_rows_carry_comparisons_corrected_over_their_cell(record, arrange):
-    entries = grid(record, {"none": BASE, "a": BETTER, "b": ALIKE}) + grid(
-        record, {"none": BASE, "a": BETTER}, task="t"
-    )
+def test_rows_carry_comparisons_corrected_over_their_cell(arrange):
+    entries = grid({"none": BASE, "a": BETTER, "b": ALIKE}) + grid({"none": BASE, "a": BETTER}, task="t")
     first, second = arrange(entries)[0].cells
-    assert first.row("none").comparison is None
     found = first.row("a").comparison
     assert (found.low, found.high) == tuple(map(rounded, interval(BETTER - BASE)))
     assert (found.p_holm, second.row("a").comparison.p_holm) == pytest.approx((2 * 2**-11, 2**-11), rel=1e-3)
@@ -57,32 +46,29 @@ def test_pairs_are_all_pairs_of_rows(cell):
     assert found.pairs[0].comparison.p_holm == pytest.approx(3 * 2**-11, rel=1e-3), "over the three pairs"
 
 
-def test_tiers_group_what_does_not_differ_significantly(cell):
-    """BETTER beats BASE and ALIKE in every restart; NOISY is lower on average and too noisy to differ from any."""
-    found = cell({"none": BASE, "a": BETTER, "b": NOISY, "c": ALIKE})
-    assert {row.strategy: row.tier for row in found.rows} == {"a": 1, "b": 1, "none": 2, "c": 2}
+@pytest.mark.parametrize(
+    ("scores", "tiers", "compared"),
+    [
+        # BETTER beats BASE and ALIKE in every restart; NOISY is lower on average and too noisy to differ from any
+        (
+            {"none": BASE, "a": BETTER, "b": NOISY, "c": ALIKE},
+            {"a": 1, "b": 1, "none": 2, "c": 2},
+            {"a", "b", "c"},
+        ),
+        ({"none": BASE, "a": BETTER[:11], "b": ALIKE}, {"a": None, "none": 1, "b": 1}, {"b"}),
+        ({"none": BASE[:11], "a": BETTER, "b": ALIKE}, {"none": None, "a": 1, "b": 2}, set()),
+    ],
+)
+def test_tiers_and_comparisons_are_of_complete_rows(cell, scores, tiers, compared):
+    rows = cell(scores).rows
+    assert {row.strategy: row.tier for row in rows} == tiers
+    assert {row.strategy for row in rows if row.comparison} == compared
 
 
-def test_more_pairs_than_the_smallest_p_allows_are_not_grouped(record, arrange):
+@pytest.mark.parametrize(("count", "tiers"), [(15, {None}), (14, {*range(1, 15)})])
+def test_more_pairs_than_the_smallest_p_allows_are_not_grouped(cell, count, tiers):
     """15 strategies make 105 pairs, and 105 * 2^-11 > 0.05; 14 make 91."""
-    many = {f"s{at:02}": BASE + 0.02 * at for at in range(15)}
-    for count in (15, 14):
-        (section,) = arrange(grid(record, dict(list(many.items())[:count])))
-        tiers = {row.tier for row in section.cells[0].rows}
-        assert tiers == ({None} if count == 15 else set(range(1, 15)))
-
-
-def test_an_incomplete_row_is_not_compared(cell):
-    found = cell({"none": BASE, "a": BETTER[:11], "b": ALIKE})
-    row = found.row("a")
-    assert row.comparison is None and row.tier is None and not row.complete
-    assert found.row("b").comparison is not None
-
-
-def test_nothing_is_compared_with_an_incomplete_baseline(cell):
-    found = cell({"none": BASE[:11], "a": BETTER, "b": ALIKE})
-    assert all(row.comparison is None for row in found.rows)
-    assert found.row("a").tier == 1
+    assert {row.tier for row in cell({f"s{at:02}": BASE + 0.02 * at for at in range(count)}).rows} == tiers
 
 
 def test_restarts_are_paired_by_number_not_by_score(cell):
@@ -97,20 +83,10 @@ def test_restarts_are_paired_by_number_not_by_score(cell):
 @pytest.mark.parametrize(
     ("fraction", "data", "units"), [(0.1, "official", 1), (1.0, "official", 12), (1.0, "pooled", 1)]
 )
-def test_the_split_is_the_unit_but_where_it_is_the_whole_pool(record, arrange, fraction, data, units):
+def test_the_split_is_the_unit_but_where_it_is_the_whole_pool(cell, fraction, data, units):
     """At 100 % of an official training set every restart trains on the same examples, and nothing was drawn."""
-    entries = grid(
-        record,
-        {"none": BASE, "a": BETTER},
-        fraction=fraction,
-        split_hash="9" * 64,
-        split_seed=0,
-        protocol={"data": data},
-    )
-    for entry in entries:
-        entry["config"]["protocol"] = {**entry["config"]["protocol"], "data": data}
-    (section,) = arrange(entries)
-    row = section.cells[0].row("a")
+    one_split = {"split_hash": "9" * 64, "split_seed": 0}
+    row = cell({"none": BASE, "a": BETTER}, fraction=fraction, protocol={"data": data}, **one_split).row("a")
     assert (row.units, row.comparison.units) == (units, units)
     assert math.isnan(row.mean_low) == math.isnan(row.comparison.p) == (units == 1)
 
@@ -126,10 +102,15 @@ def test_the_smallest_difference_that_a_cell_could_find(cell):
 # --- one method under several names
 
 
-def predicted(record, tables, **result):
-    """Two restarts per strategy with given predictions (one list per restart)."""
+def predicted(tables, collapsed=()):
+    """Restarts of strategies with given predictions (one list per restart); those named have collapsed."""
     return [
-        record(0.6 + r / 10 + at / 100, strategy=strategy, restart=r, result={"predictions": list(values), **result})
+        make(
+            0.6 + r / 10 + at / 100,
+            strategy=strategy,
+            restart=r,
+            result={"predictions": list(values), "collapsed": f"{strategy} {r}" in collapsed},
+        )
         for at, (strategy, restarts) in enumerate(tables.items())
         for r, values in enumerate(restarts)
     ]
@@ -147,52 +128,42 @@ def changed(values, count, by):
     ]
 
 
+ONES, MIXED = [[1] * 400] * 2, [CLASSES[0], [1] * 400]
+
+
 @pytest.mark.parametrize(
-    ("base", "other", "same"),
+    ("base", "other", "collapsed", "same"),
     [
-        (CLASSES, [changed(values, 2, 1) for values in CLASSES], True),  # 99.5 % agree
-        (CLASSES, [CLASSES[0], changed(CLASSES[1], 3, 1)], False),  # fewer in one restart
-        (NUMBERS, [changed(values, 400, 0.02) for values in NUMBERS], True),  # 0.4 % of the range
-        (NUMBERS, [changed(values, 400, 0.03) for values in NUMBERS], False),
-        (NUMBERS, [changed(values, 2, 3.0) for values in NUMBERS], True),
-        (CLASSES, [values[:-1] for values in CLASSES], False),
-        ([[], []], [[], []], False),
+        (CLASSES, [changed(values, 2, 1) for values in CLASSES], "", True),  # 99.5 % agree
+        (CLASSES, [CLASSES[0], changed(CLASSES[1], 3, 1)], "", False),  # fewer in one restart
+        (NUMBERS, [changed(values, 400, 0.02) for values in NUMBERS], "", True),  # 0.4 % of the range
+        (NUMBERS, [changed(values, 400, 0.03) for values in NUMBERS], "", False),
+        (NUMBERS, [changed(values, 2, 3.0) for values in NUMBERS], "", True),
+        (CLASSES, [values[:-1] for values in CLASSES], "", False),
+        ([[], []], [[], []], "", False),
+        (ONES, ONES, "none 0 none 1 other 0 other 1", False),  # one class throughout says nothing of the methods
+        (CLASSES, MIXED, "other 1", False),  # one collapsed, the other did not
     ],
 )
-def test_rows_with_the_same_predictions_are_one(record, arrange, base, other, same):
-    (section,) = arrange(predicted(record, {"none": base, "wdecay": other, "mixout": CLASSES[::-1]}))
+def test_rows_with_the_same_predictions_are_one(arrange, base, other, collapsed, same):
+    (section,) = arrange(predicted({"none": base, "other": other, "mixout": CLASSES[::-1]}, collapsed))
     cell = section.cells[0]
-    assert cell.row("wdecay").same_as == ("none" if same else None)
+    assert cell.row("other").same_as == ("none" if same else None)
     assert cell.row("mixout").same_as is None
     assert len(cell.ranked) == (2 if same else 3)
     assert len(cell.pairs) == (1 if same else 3), "before corrections"
 
 
-def test_collapsed_runs_do_not_make_two_methods_one(record, arrange):
-    """Both predict one class throughout: that says nothing of the methods."""
-    ones = [[1] * 400] * 2
-    (section,) = arrange(predicted(record, {"none": ones, "a": ones}, collapsed=True))
-    assert section.cells[0].row("a").same_as is None
-    entries = predicted(record, {"none": CLASSES, "a": [CLASSES[0], [1] * 400]})
-    entries[-1]["result"]["collapsed"] = True
-    assert arrange(entries)[0].cells[0].row("a").same_as is None, "one collapsed, the other did not"
-
-
-def test_a_row_never_stands_for_one_with_more_restarts(record, arrange):
-    entries = predicted(record, {"a": CLASSES, "none": CLASSES[:1]})
-    (section,) = arrange(entries)
+def test_a_row_never_stands_for_one_with_more_restarts(arrange):
+    (section,) = arrange(predicted({"a": CLASSES, "none": CLASSES[:1]}))
     assert section.cells[0].row("a").same_as is None
 
 
 # --- nothing learned
 
 
-def test_where_every_run_failed_nothing_is_ranked_or_compared(record, arrange):
-    entries = [
-        record(0.5 + gain, status="failed", strategy=strategy, restart=r)
-        for strategy, gain in (("none", 0.0), ("a", 0.01))
-        for r in range(12)
-    ]
+def test_where_every_run_failed_nothing_is_ranked_or_compared(arrange):
+    entries = grid({"none": [0.5] * 12, "a": [0.51] * 12}, status="failed")
     (section,) = arrange(entries)
     cell = section.cells[0]
     assert (cell.learned, cell.runs) == (False, 24)
