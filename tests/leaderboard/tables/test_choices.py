@@ -18,17 +18,24 @@ BUDGET = 5
 AXES = {"lr": "1e-05 to 0.001, log; default 0.0001", "mixout.p": "0.1 to 0.9, linear; default 0.7"}
 
 
-def tuned(restarts: int = 12) -> list[dict[str, Any]]:
+SHAPE: dict[str, Any] = {"sizes": (100, 250), "restarts": 12, "budget": BUDGET}
+
+
+def tuned(**shape: Any) -> list[dict[str, Any]]:
     """Records of two families at two sizes."""
     axes = {"none": {"lr": AXES["lr"]}, "mixout(w_pre)": AXES}
-    return tuned_trials(
-        axes, lambda draw: (round(draw.uniform(0.5, 0.9), 4), {}), sizes=(100, 250), restarts=restarts, budget=BUDGET
-    )
+    return tuned_trials(axes, lambda draw: (round(draw.uniform(0.5, 0.9), 4), {}), **SHAPE | shape)
 
 
 @pytest.fixture
 def entries():
     return tuned()
+
+
+@pytest.fixture
+def frame(arrange):
+    """Return a function from records to the lines of leaderboard.csv."""
+    return lambda entries: pd.DataFrame(lines(arrange(entries)))
 
 
 def raw(entries: list[dict[str, Any]]) -> pd.DataFrame:
@@ -47,28 +54,23 @@ def raw(entries: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"held": float})
 
 
-def to_frame(sections: Any) -> pd.DataFrame:
-    return pd.DataFrame(lines(sections))
-
-
-def test_the_tables_figures_are_those_of_a_recomputation(entries, arrange):
-    """All restarts of all families by every rule: sorted, first taken, averaged."""
-    frame, flat = to_frame(arrange(entries)), raw(entries)
-    drawn, cell = flat.dropna(subset="held"), ["family", "examples", "restart"]
+def test_the_tables_figures_are_those_of_a_recomputation(entries, frame):
+    """All restarts of all families by every rule: sorted, first taken, averaged; a choice costs all it is made from."""
+    flat, cell = raw(entries), ["family", "examples", "restart"]
+    drawn, place = flat.dropna(subset="held"), ["strategy", "size"]
     chosen = {
         "default": flat[flat.held.isna()],
         "holdout": drawn.sort_values(["held", "draw"], ascending=[False, True]).groupby(cell).head(1),
         "oracle": drawn.sort_values(["score", "draw"], ascending=[False, True]).groupby(cell).head(1),
     }
-    assert len(frame) == 3 * 2 * 2
+    found = frame(entries).set_index("rule")
+    assert len(found) == 3 * 2 * 2
     for rule, rows in chosen.items():
-        for (family, examples), group in rows.groupby(["family", "examples"]):
-            (line,) = frame[
-                (frame.rule == rule) & (frame.strategy == family) & (frame["size"] == f"n = {examples}")
-            ].iloc
-            assert line["mean"] == pytest.approx(group.score.mean(), abs=1e-12)
-            assert (line["max"], line.restarts) == (group.score.max(), 12)
-            assert line.budget == BUDGET if rule != "default" else pd.isna(line.budget)
+        wanted, own = rows.groupby(["family", "examples"]).score, found.loc[rule].sort_values(place)
+        assert own["mean"].tolist() == pytest.approx(wanted.mean().tolist(), abs=1e-12)
+        assert own["max"].tolist() == wanted.max().tolist() and set(own.restarts) == {12}
+        assert set(own.seconds) == {2.0 if rule == "default" else 2.0 * BUDGET}
+        assert set(own.budget.dropna()) == (set() if rule == "default" else {BUDGET})
 
 
 @pytest.fixture
@@ -111,12 +113,6 @@ def test_what_tuning_changed_is_the_mean_difference_on_the_same_restarts(entries
         assert choice["gain_low"] < choice["gain"] < choice["gain_high"]
 
 
-def test_a_chosen_trial_costs_all_that_it_was_chosen_from(entries, arrange):
-    frame = to_frame(arrange(entries))
-    assert set(frame[frame.rule == "holdout"].seconds) == {2.0 * BUDGET}
-    assert set(frame[frame.rule == "default"].seconds) == {2.0}
-
-
 def test_trials_that_differ_in_what_is_tuned_stand_in_one_section(entries, arrange):
     (section,) = arrange(entries)
     assert section.title == "small-bert, protocol lee20, tuned" and section.budget == BUDGET
@@ -124,43 +120,37 @@ def test_trials_that_differ_in_what_is_tuned_stand_in_one_section(entries, arran
     assert [cell.amount for cell in section.cells] == ["n = 100", "n = 250"]
 
 
-def test_a_restart_that_lacks_a_configuration_is_missing(entries, arrange):
-    def lacks(entry: dict[str, Any]) -> bool:
-        place = entry["config"]["tuning"]
-        return place["family"] == "none" and place["draw"] == 3 and entry["config"]["restart"] == 5
-
-    frame = to_frame(arrange([entry for entry in entries if not lacks(entry)]))
-    lines = frame[(frame.rule == "holdout") & (frame.strategy == "none")]
+def test_a_restart_that_lacks_a_configuration_is_missing(entries, frame):
+    lacking = {"family": "none", "draw": 3}
+    found = frame(
+        [e for e in entries if e["config"]["restart"] != 5 or e["config"]["tuning"] != e["config"]["tuning"] | lacking]
+    )
+    lines = found[(found.rule == "holdout") & (found.strategy == "none")]
     assert set(lines.missing) == {1} and not lines.ranked.any()
-    assert frame[(frame.rule == "default")].complete.all()
+    assert found[(found.rule == "default")].complete.all()
 
 
-def test_a_configuration_that_ended_in_an_error_is_named(entries, record, built, arrange):
+def test_a_configuration_that_ended_in_an_error_is_named(entries, record, built, frame):
     at = next(at for at, entry in enumerate(entries) if entry["config"]["tuning"]["draw"] == 4)
     entries[at] = {**record(None, status="oom", result={"reason": "out of memory"}), "config": entries[at]["config"]}
     assert "oom: configuration 4: out of memory" in built(entries)[2]
-    frame = to_frame(arrange(entries))
-    assert frame[(frame.rule == "holdout") & (frame.strategy == "none")].errors.tolist() == [1, 0]
+    found = frame(entries)
+    assert found[(found.rule == "holdout") & (found.strategy == "none")].errors.tolist() == [1, 0]
 
 
-def test_a_diverged_configuration_is_chosen_only_where_there_is_no_other(arrange):
+def test_a_diverged_configuration_is_chosen_only_where_there_is_no_other(frame):
     entries = tuned(restarts=1)
+    second = [entry for entry in entries if entry["config"]["tuning"]["draw"] == 2]
     for entry in entries:
-        if entry["config"]["tuning"]["draw"] != 2:
-            entry["result"]["holdout"] = None
-    frame = to_frame(arrange(entries))
-    second = [e["result"]["score"] for e in entries if e["config"]["tuning"]["draw"] == 2]
-    assert sorted(frame[frame.rule == "holdout"]["mean"]) == sorted(second)
+        entry["result"]["holdout"] = entry["result"].get("holdout") if entry in second else None
+    found = frame(entries)
+    assert sorted(found[found.rule == "holdout"]["mean"]) == sorted(entry["result"]["score"] for entry in second)
 
 
-def test_floors_are_shown_and_have_no_part_in_ranks_and_tests(arrange):
-    entries = tuned()
-    for entry in tuned():
-        if entry["config"]["tuning"]["family"] == "none":
-            entry["config"]["tuning"]["family"] = "floor: tfidf"
-            entry["config"] |= {"floor": {"name": "tfidf", "c": 1.0}}
-            entry["result"]["score"] = 0.99
-            entries.append(entry)
+def test_floors_are_shown_and_have_no_part_in_ranks_and_tests(entries, arrange):
+    for entry in tuned_trials({"floor: tfidf": {"lr": AXES["lr"]}}, lambda draw: (0.99, {}), **SHAPE):
+        entry["config"] |= {"floor": {"name": "tfidf", "c": 1.0}}
+        entries.append(entry)
     (section,) = arrange(entries)
     assert {entry.strategy for entry in section.ranking.strategies} == set(FAMILIES)
     for cell in section.cells:
@@ -186,13 +176,11 @@ def test_without_trials_of_the_default_there_is_no_column_of_it(entries, built):
 def test_a_tuned_board_verifies_and_a_forged_line_does_not(entries, store):
     folder = store(entries)
     build([folder], folder)
-    plain = [finding.text for finding in verify([folder])[0] if "leaderboard.csv" in finding.text]
-    assert plain == []
-    table = (folder / "leaderboard.csv").read_text()
-    frame = pd.read_csv(folder / "leaderboard.csv")
-    mean = repr(float(frame[frame.rule == "holdout"]["mean"].iloc[0]))
-    (folder / "leaderboard.csv").write_text(table.replace(mean, "0.99", 1))
-    (forged,) = [finding.text for finding in verify([folder])[0] if "leaderboard.csv" in finding.text]
+    table, found = folder / "leaderboard.csv", pd.read_csv(folder / "leaderboard.csv")
+    assert not [finding for finding in verify([folder])[0] if table.name in finding.text]
+    mean = repr(float(found[found.rule == "holdout"]["mean"].iloc[0]))
+    table.write_text(table.read_text().replace(mean, "0.99", 1))
+    (forged,) = [finding.text for finding in verify([folder])[0] if table.name in finding.text]
     assert "(holdout): mean 0.99, by the records" in forged
 
 
@@ -216,13 +204,11 @@ def fitted(record: Any, accuracies: list[float], **config: Any) -> list[dict[str
     ]
 
 
-def test_rows_say_how_well_the_training_examples_are_fitted(record, arrange):
-    frame = to_frame(arrange(fitted(record, [0.96, 0.9, 1.0])))
-    (line,) = frame[frame.strategy == "none"].iloc
-    assert line.fit == pytest.approx((0.96 + 0.9 + 1.0) / 3, abs=1e-6) and line.fitted == 2
-    assert line.gap == pytest.approx((0.96 + 0.9 + 1.0) / 3 - 0.71, abs=1e-6)
-    assert (line.ece, line.brier, line.nll, line.passes) == (0.05, 0.3, 0.5, 30)
-    assert line.forgetting == pytest.approx(0.5 + (0.96 + 0.9 + 1.0) / 3, abs=1e-6)
+def test_rows_say_how_well_the_training_examples_are_fitted(record, frame):
+    found = frame(fitted(record, [0.96, 0.9, 1.0])).set_index("strategy").loc["none"]
+    mean = (0.96 + 0.9 + 1.0) / 3
+    assert (found.fit, found.gap, found.forgetting) == pytest.approx((mean, mean - 0.71, 0.5 + mean), abs=1e-6)
+    assert (found.fitted, found.ece, found.brier, found.nll, found.passes) == (2, 0.05, 0.3, 0.5, 30)
 
 
 def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, built, arrange):
@@ -236,19 +222,24 @@ def test_a_cell_that_is_undertrained_says_so_and_is_not_ranked(record, built, ar
 
 
 @pytest.mark.parametrize("axis", ["steps", "epochs"])
-def test_a_tuned_cell_is_undertrained_where_none_is_tuned_to_the_most_steps(arrange, axis):
-    def with_steps(best: int, most: int = 100) -> str:
-        entries = tuned(restarts=2)
-        for entry in entries:
-            config = entry["config"]
-            draw, axes = config["tuning"]["draw"], {**config["tuning"]["axes"], axis: "one of 50, 100; default 50"}
-            config |= {"protocol": config["protocol"] | {axis: most if draw == 2 else 50}}
-            config["tuning"] |= {"axes": axes}
-            if "holdout" in entry["result"]:
-                entry["result"]["holdout"] = {"score": 1.0 if draw == best else 0.5, "predictions": []}
-            entry["result"]["fit"] = {"score": 0.9, "accuracy": 0.9}
-        (section,) = arrange(entries)
-        return wording.undertrained(section.cells[0])
-
-    assert "none is mostly tuned to the largest number of steps" in with_steps(best=2) and not with_steps(best=1)
-    assert "0 of 2 runs of none fit the examples" in with_steps(best=2, most=50), "nothing to choose: the fit decides"
+@pytest.mark.parametrize(
+    ("best", "most", "said"),
+    [
+        (2, 100, "none is mostly tuned to the largest number of steps"),
+        (1, 100, ""),
+        (2, 50, "0 of 2 runs of none fit the examples"),  # nothing to choose: the fit decides
+    ],
+)
+def test_a_tuned_cell_is_undertrained_where_none_is_tuned_to_the_most_steps(arrange, axis, best, most, said):
+    entries = tuned(restarts=2)
+    for entry in entries:
+        config, result = entry["config"], entry["result"]
+        draw, axes = config["tuning"]["draw"], {**config["tuning"]["axes"], axis: "one of 50, 100; default 50"}
+        config |= {"protocol": config["protocol"] | {axis: most if draw == 2 else 50}}
+        config["tuning"] |= {"axes": axes}
+        result["fit"] = {"score": 0.9, "accuracy": 0.9}
+        if "holdout" in result:
+            result["holdout"] = {"score": 1.0 if draw == best else 0.5, "predictions": []}
+    (section,) = arrange(entries)
+    undertrained = wording.undertrained(section.cells[0])
+    assert said in undertrained and bool(undertrained) == bool(said)
