@@ -100,11 +100,6 @@ def family_tokenizer():
 
 
 @pytest.fixture
-def family_objective():
-    return OBJECTIVE
-
-
-@pytest.fixture
 def random_texts():
     return texts
 

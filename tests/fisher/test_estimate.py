@@ -1,5 +1,6 @@
 """The estimate command: results, resuming, and what it says to bad requests."""
 
+import itertools
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from fisher.estimation.estimate import draw_samples, estimate, number_of_samples
 from fisher.pretraining.checkpoint import checkpoint_hash, load_pretrained
 from fisher.pretraining.objectives import objective_loss
 from fisher.scores import load_scores
+from tests.fisher.conftest import MODELS, OBJECTIVE
 
 
 @pytest.fixture
@@ -26,17 +28,10 @@ def corpus(tmp_path, random_texts):
 
 @pytest.fixture
 def command(tmp_path, corpus, model_folder):
-    def make(family="bert", *, samples=12, output="scores.safetensors", **options):
-        objective = {"bert": "mlm", "gpt2": "causal", "t5": "seq2seq"}[family]
-        settings = {
-            "model": model_folder(family),
-            "corpus": corpus,
-            "objective": objective,
-            "samples": samples,
-            **options,
-        }
-        flags = [part for name, value in settings.items() if value is not None for part in (f"--{name}", str(value))]
-        return [*flags, "--output", str(tmp_path / output)]
+    def make(family="bert", *, output="scores.safetensors", **options):
+        settings = {"model": model_folder(family), "corpus": corpus, "objective": OBJECTIVE[family], "samples": 12}
+        given = [(f"--{name}", str(value)) for name, value in (settings | options).items() if value is not None]
+        return [*itertools.chain(*given), "--output", str(tmp_path / output)]
 
     return make
 
@@ -55,13 +50,9 @@ def test_the_file_holds_the_reference_values_and_all_that_identifies_them(family
     for name, value in reference.items():
         found = scores.values[name.removeprefix(f"{prefix}.")]
         assert torch.allclose(found.double().mean(), value.mean(), rtol=1e-4, atol=1e-8 * largest), name
-    said = {
-        name: scores.metadata[name] for name in ("kind", "objective", "reduction", "samples", "seed", "corpus_size")
-    }
-    assert said == {
-        "kind": "empirical", "objective": objective, "reduction": "mean", "samples": 12, "seed": 0, "corpus_size": 30,
-    }  # fmt: skip
-    assert scores.metadata["weights"] == checkpoint_hash(folder)
+    said = {"kind": "empirical", "objective": objective, "reduction": "mean", "samples": 12, "seed": 0}
+    said |= {"corpus_size": 30, "weights": checkpoint_hash(folder)}
+    assert scores.metadata | said == scores.metadata
     assert [row["samples"] for row in scores.metadata["convergence"]] == [1, 2, 3, 6, 12]
     out, err = capsys.readouterr()
     assert "| 12 | 1.000 | 1.000 | 1.000 | - | - |" in out and "samples: 12 of 12" in err
@@ -151,10 +142,19 @@ def test_documents_that_leave_nothing_to_predict_are_passed_over(model_folder, r
     )
 
 
-def test_a_share_is_rounded_and_at_least_one():
-    assert number_of_samples(1000, None, 0.01) == 10
-    assert number_of_samples(20, None, 0.01) == 1
-    assert number_of_samples(20, 7, None) == 7
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (number_of_samples(1000, None, 0.01), 10),
+        (number_of_samples(20, None, 0.01), 1),  # rounded, and at least one
+        (number_of_samples(20, 7, None), 7),
+        (resolve_length(MODELS["bert"][1], None), 32),
+        (resolve_length(MODELS["t5"][1], None), 512),  # it has no largest length
+        (resolve_length(MODELS["gpt2"][1], 20), 20),
+    ],
+)
+def test_numbers_and_lengths(found, expected):
+    assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -190,12 +190,6 @@ def test_a_tokenizer_of_another_model_is_noticed(model_folder, tmp_path, random_
         r"token ids must be below 45, the rows of the model's embeddings, but .* gives 99",
         refusal(estimate, folder, ["w1 w1 w1 w1 w1 w1 w1 w1"], samples=1),
     )
-
-
-def test_lengths_follow_the_model(family_model):
-    assert resolve_length(family_model("bert").config, None) == 32
-    assert resolve_length(family_model("t5").config, None) == 512
-    assert resolve_length(family_model("gpt2").config, 20) == 20
 
 
 def test_the_small_real_encoder(shared_data, real_bert, refusal):

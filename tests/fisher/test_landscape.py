@@ -14,7 +14,7 @@ from fisher.landscape import main
 from fisher.pretraining.checkpoint import load_pretrained
 from fisher.pretraining.objectives import objective_loss
 from fisher.surfaces import landscape
-from fisher.surfaces.directions import Variant, chosen_tensors, directions, parse_variant
+from fisher.surfaces.directions import chosen_tensors, directions, parse_variant
 from fisher.surfaces.landscape import Points
 from fisher.surfaces.plane import axis, loss_at, mean_loss, perturbation, sharpness
 
@@ -45,29 +45,37 @@ def test_a_tensors_directions_depend_on_seed_and_name_alone():
     assert not torch.equal(both[0]["w"], both[0]["v"]) and not torch.equal(both[0]["w"], other[0]["w"])
 
 
-def test_variants_choose_by_score():
-    def chosen(text, **options):
-        return chosen_tensors(SCORES, SHAPES, parse_variant(text), seed=0, **options)
-
-    assert chosen("all") == ["a", "b", "bias", "c"]
-    assert chosen("top:50") == ["a", "bias"] and chosen("bottom:50") == ["b", "c"]
-    assert chosen("top:50", among="matrices") == ["a", "b"]
-    assert chosen("top:1") == ["bias"]
-    assert chosen("random:50") == chosen("random:50") and len(chosen("random:50")) == 2
-    drawn = {tuple(chosen_tensors(SCORES, SHAPES, Variant("random", 50), seed=seed)) for seed in range(20)}
-    assert len(drawn) > 1
+def chosen(text, *, seed=0, **options):
+    return chosen_tensors(SCORES, SHAPES, parse_variant(text), seed=seed, **options)
 
 
-def test_variants_are_written_as_they_are_read(refusal):
-    for text in ("all", "top:50", "bottom:12.5", "random:10"):
-        assert str(parse_variant(text)) == text
-    for text in ("some", "top", "top:0", "top:101", "top:x", "all:50"):
-        assert re.search(r"a variant must be all, or top:N, .* in \(0, 100\], got '", refusal(parse_variant, text))
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (chosen("all"), ["a", "b", "bias", "c"]),
+        (chosen("top:50"), ["a", "bias"]),
+        (chosen("bottom:50"), ["b", "c"]),
+        (chosen("top:50", among="matrices"), ["a", "b"]),
+        (chosen("top:1"), ["bias"]),
+        (chosen("random:50"), chosen("random:50")),
+        ({len(chosen("random:50", seed=seed)) for seed in range(20)}, {2}),
+        (len({tuple(chosen("random:50", seed=seed)) for seed in range(20)}) > 1, True),
+        (sharpness([[1.0, 2.0], [3.0, 6.0]], 1.0), 2.0),  # the mean rise
+        (sharpness([[1.0, float("nan")]], 1.0), float("inf")),
+    ],
+)
+def test_variants_choose_by_score_and_sharpness_is_the_mean_rise(found, expected):
+    assert found == expected
 
 
-def test_sharpness_is_the_mean_rise():
-    assert sharpness([[1.0, 2.0], [3.0, 6.0]], 1.0) == 2.0
-    assert sharpness([[1.0, float("nan")]], 1.0) == float("inf")
+@pytest.mark.parametrize("text", ["all", "top:50", "bottom:12.5", "random:10"])
+def test_variants_are_written_as_they_are_read(text):
+    assert str(parse_variant(text)) == text
+
+
+@pytest.mark.parametrize("text", ["some", "top", "top:0", "top:101", "top:x", "all:50"])
+def test_what_is_no_variant_is_refused(text, refusal):
+    assert re.search(r"a variant must be all, or top:N, .* in \(0, 100\], got '", refusal(parse_variant, text))
 
 
 def test_the_perturbation_norm_is_the_root_mean_square_over_the_grid():
@@ -169,10 +177,10 @@ def test_several_workers_give_the_same_values(flags, tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without room")
 def test_a_point_that_finds_no_room_is_said(tmp_path, refusal):
-    sentence = r"cannot be written \(No space left on device\): free some room and run the same command again"
     points = Points(tmp_path / "points.jsonl", {"grid": 2})
     points.path = Path("/dev/full")
-    assert re.search(sentence, refusal(points.add, (0, "all", 0, 0), 1.0))
+    said = refusal(points.add, (0, "all", 0, 0), 1.0)
+    assert "cannot be written (No space left on device): free some room and run the same command again" in said
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from fisher.pretraining.corruption import draw_single_tokens, draw_spans, mask_tokens, partition, replace_spans
 from fisher.pretraining.objectives import IGNORE, build_sample, collate, objective_loss
 from fisher.seeds import generator
-from tests.fisher.conftest import build_samples
+from tests.fisher.conftest import OBJECTIVE, build_samples
 
 
 def equal(first, second):
@@ -17,8 +17,8 @@ def equal(first, second):
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
-def test_a_sample_depends_on_seed_and_index_alone(family, family_tokenizer, family_objective, random_texts):
-    tokenizer, texts, objective = family_tokenizer(family), random_texts(6, shortest=9), family_objective[family]
+def test_a_sample_depends_on_seed_and_index_alone(family, family_tokenizer, random_texts):
+    tokenizer, texts, objective = family_tokenizer(family), random_texts(6, shortest=9), OBJECTIVE[family]
     together = build_samples(tokenizer, texts, objective, max_length=32, seed=2)
     alone = build_sample(tokenizer, texts[4], objective, max_length=32, rng=generator(2, objective, 4))
     assert equal(alone, together[4])

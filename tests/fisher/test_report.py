@@ -30,14 +30,17 @@ def test_a_profile_counts_normalised_scores_and_keeps_the_models_order(scores):
     assert one.layers == {"b": 26.0, "a": 1.25} and one.label == "one"
 
 
-def test_normalising_maps_the_least_to_0_and_the_largest_to_1():
-    assert normalised(torch.tensor([2.0, 4.0, 3.0])).tolist() == [0.0, 1.0, 0.5]
-    assert normalised(torch.tensor([2.0, 2.0])).tolist() == [0.0, 0.0]
-
-
-def test_how_few_layers_hold_half_of_the_score():
-    assert layers_for_half({"a": 5.0, "b": 1.0, "c": 3.0}) == 1
-    assert layers_for_half({"a": 1.0, "b": 1.0, "c": 1.0}) == 2
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (normalised(torch.tensor([2.0, 4.0, 3.0])).tolist(), [0.0, 1.0, 0.5]),  # the least is 0, the largest 1
+        (normalised(torch.tensor([2.0, 2.0])).tolist(), [0.0, 0.0]),
+        (layers_for_half({"a": 5.0, "b": 1.0, "c": 3.0}), 1),
+        (layers_for_half({"a": 1.0, "b": 1.0, "c": 1.0}), 2),
+    ],
+)
+def test_by_hand(found, expected):
+    assert found == expected
 
 
 @pytest.mark.parametrize("extension", ["png", "svg"])

@@ -31,10 +31,25 @@ METADATA = {
 }
 
 
-def test_a_site_score_is_the_plain_mean_of_its_tensors():
-    scores = tensor_scores({"w": torch.tensor([[1.0, 3.0], [2.0, 2.0]]), "b": torch.tensor([6.0])})
-    assert scores == {"w": 2.0, "b": 6.0}
-    assert site_scores(scores, {"site": ["w", "b"], "other": ["b"]}) == {"site": 4.0, "other": 6.0}
+TENSORS = tensor_scores({"w": torch.tensor([[1.0, 3.0], [2.0, 2.0]]), "b": torch.tensor([6.0])})
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (TENSORS, {"w": 2.0, "b": 6.0}),
+        (site_scores(TENSORS, {"site": ["w", "b"], "other": ["b"]}), {"site": 4.0, "other": 6.0}),  # plain means
+        ([*base_names({"bert.x": 1, "cls.bert.y": 1}, "bert")], ["x", "cls.bert.y"]),  # the head keeps its name
+        (layers_of(["wte.weight", "h.0.attn.c.weight"]), {"wte": ["wte.weight"], "h.0.attn": ["h.0.attn.c.weight"]}),
+        (spearman([5, 1, 5, 2], [3, 0, 1, 2]), pytest.approx(3 / (4.5 * 5) ** 0.5)),  # ranks 3.5 1 3.5 2, 4 1 2 3
+        (math.isnan(spearman([1, 1], [1, 2])), True),
+        (stops(10), [1, 2, 5, 10]),
+        (stops(1), [1]),
+        (stops(1000), [10, 20, 50, 100, 200, 500, 1000]),
+    ],
+)
+def test_by_hand(found, expected):
+    assert found == expected
 
 
 def test_the_published_ranking_names_the_37_sites_of_bert_base():
@@ -48,19 +63,9 @@ def test_the_published_ranking_names_the_37_sites_of_bert_base():
 def test_layers_of_bert_are_the_sites_and_the_intermediate_layers(family_model):
     names = [name for name, _ in family_model("bert").bert.named_parameters()]
     sizes = {layer: len(members) for layer, members in layers_of(names).items()}
-    assert sizes["embeddings"] == 5
-    for block in ("encoder.layer.0", "encoder.layer.1"):
-        found = [sizes[f"{block}.{part}"] for part in ("attention.self", "attention.output", "intermediate", "output")]
-        assert found == [6, 4, 2, 4]
-    assert layers_of(["wte.weight", "h.0.attn.c_attn.weight"]) == {
-        "wte": ["wte.weight"],
-        "h.0.attn": ["h.0.attn.c_attn.weight"],
-    }
-
-
-def test_base_names_drop_the_prefix_and_keep_the_head():
-    one = torch.ones(1)
-    assert list(base_names({"bert.x": one, "cls.bert.y": one}, "bert")) == ["x", "cls.bert.y"]
+    parts = {"attention.self": 6, "attention.output": 4, "intermediate": 2, "output": 4}
+    blocks = {f"encoder.layer.{i}.{part}": size for i in range(2) for part, size in parts.items()}
+    assert {layer: sizes[layer] for layer in ("embeddings", *blocks)} == {"embeddings": 5} | blocks
 
 
 def test_files_keep_values_order_and_metadata(tmp_path):
@@ -146,11 +151,6 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, monkeypatch, refu
     assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == ["f"]
 
 
-def test_spearman_has_average_ranks_and_none_for_a_constant():
-    assert spearman([5, 1, 5, 2], [3, 0, 1, 2]) == pytest.approx(3 / (4.5 * 5) ** 0.5)  # ranks 3.5 1 3.5 2, 4 1 2 3
-    assert math.isnan(spearman([1, 1], [1, 2]))
-
-
 def test_convergence_compares_with_all_and_with_the_rest():
     noted = {2: {"a.x.w": 1.0, "b.x.w": 2.0, "c.x.w": 3.0}, 4: {"a.x.w": 2.0, "b.x.w": 2.5, "c.x.w": 3.0}}
     rows = convergence(noted)
@@ -159,4 +159,3 @@ def test_convergence_compares_with_all_and_with_the_rest():
     assert rows[0]["tensors_rest"] is None  # the other two samples give 3, 3, 3: no ranks
     assert rows[1]["tensors_rest"] is None and rows[1]["layers"] == pytest.approx(1.0)
     assert convergence_lines(rows)[2] == "| 2 | 0.500 | 1.000 | 1.000 | - | - |"
-    assert stops(10) == [1, 2, 5, 10] and stops(1) == [1] and stops(1000) == [10, 20, 50, 100, 200, 500, 1000]
