@@ -4,6 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from benchmarks.__main__ import main
 
 ROOT = Path(__file__).parents[2]
@@ -16,8 +18,9 @@ def block(language: str) -> str:
     return match[1]
 
 
-def test_the_regularizer_has_at_most_ten_lines():
-    assert len([line for line in block("python").splitlines() if line.strip()]) <= 10
+@pytest.mark.parametrize(("text", "most"), [(block("python"), 10), (TEXT, 60)], ids=["the regularizer", "one screen"])
+def test_it_is_short(text, most):
+    assert len([line for line in text.splitlines() if line.strip()]) <= most
 
 
 def test_the_three_commands_check_run_and_rank_it(tmp_path, monkeypatch, capsys):
@@ -32,7 +35,3 @@ def test_the_three_commands_check_run_and_rank_it(tmp_path, monkeypatch, capsys)
     assert list(shown) == ["check", "run", "build"]
     assert "1 of 1 methods pass" in shown["check"]
     assert all(strategy in shown["build"] for strategy in ("my(0.1)", "none"))
-
-
-def test_it_fits_one_screen():
-    assert len(TEXT.splitlines()) <= 60

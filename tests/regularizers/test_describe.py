@@ -8,7 +8,7 @@ import torch
 from benchmarks.__main__ import main as regbench
 from benchmarks.pocket import MODEL_DIR
 from fisher.pretraining.checkpoint import checkpoint_hash
-from fisher.scores import load_scores, save_scores
+from fisher.scores import REQUIRED, load_scores, save_scores
 from leaderboard.records.methods import encode_methods, read_methods
 from regularizers.__main__ import main
 from regularizers.describe import KEPT_SCORES, condense, describe, explain, listing
@@ -16,23 +16,10 @@ from regularizers.registry import methods
 from regularizers.strategy import parse
 from regularizers.testing.tiny_trial import tiny_bert
 
-METADATA = {
-    "kind": "empirical",
-    "objective": "mlm",
-    "reduction": "mean",
-    "samples": 1,
-    "seed": 0,
-    "corpus_hash": "0",
-    "model": "tiny",
-    "weights": "0",
-}
-
 
 def test_list_names_every_method_with_its_cost(printed):
     shown = printed(main, "list")
-    for name in methods():
-        assert name in shown
-    assert "2+2" in shown and "Lee, Cho, Kang 2020" in shown
+    assert all(text in shown for text in (*methods(), "2+2", "Lee, Cho, Kang 2020"))
 
 
 def test_the_table_of_the_documentation_is_the_registry_s():
@@ -42,11 +29,18 @@ def test_the_table_of_the_documentation_is_the_registry_s():
     assert printed == made, "make the table anew: python -m regularizers list --markdown"
 
 
-def test_describe_shows_ranges_defaults_deviations_and_places():
-    text = describe("mixout")
-    assert "in [0, 1)" in text and "paper, fed or all" in text and "exact gradient" in text
-    assert "bert.encoder.layer.{0-1}.attention.self.query" in text
-    assert ">= 0" in describe("wdecay") and "decoupled or coupled" in describe("wdecay")
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("mixout", ["in [0, 1)", "paper, fed or all", "exact gradient", "0.1 to 0.9, linear; paper 0.7"]),
+        ("mixout", ["bert.encoder.layer.{0-1}.attention.self.query"]),
+        ("wdecay", [">= 0", "decoupled or coupled", "target       required   0, w_pre or w_0       -"]),
+        ("bitfit", ["0.0001 to 0.01, log; in place of the shared lr"]),
+    ],
+)
+def test_describe_shows_ranges_defaults_deviations_places_and_where_tuners_look(name, texts):
+    described = describe(name)
+    assert all(text in described for text in texts)
 
 
 def test_a_strategy_is_explained_term_by_term():
@@ -77,16 +71,13 @@ def test_the_published_schedule_needs_no_model(tmp_path, printed):
 
 
 def test_the_schedule_follows_a_file_of_scores_on_a_folder_model(tmp_path):
-    model = tiny_bert()
+    model, file = tiny_bert(), tmp_path / "scores.safetensors"
     model.save_pretrained(tmp_path / "model")
     values = {n.removeprefix("bert."): torch.full((), float(at)) for at, (n, _) in enumerate(model.named_parameters())}
-    save_scores(tmp_path / "scores.safetensors", values, METADATA)
-    text = describe(
-        "guided_dropout(0, 0.3)", model=str(tmp_path / "model"), fisher=str(tmp_path / "scores.safetensors")
-    )
-    rows = [line.split() for line in text.split("schedule")[-1].splitlines() if line.startswith(("layer", "embed"))]
-    assert [row[0] for row in rows][:2] == ["embeddings", "layer.0.attention.self"]
-    assert float(rows[0][-1]) == pytest.approx(0.3) and float(rows[-1][-1]) == 0.0
+    save_scores(file, values, dict.fromkeys(REQUIRED, "made up") | {"kind": "empirical"})
+    rates = rows_of(describe("guided_dropout(0, 0.3)", model=str(tmp_path / "model"), fisher=str(file)))
+    assert list(rates)[:2] == ["embeddings", "layer.0.attention.self"]
+    assert rates["embeddings"] == pytest.approx(0.3) and list(rates.values())[-1] == 0.0
 
 
 def rows_of(text):

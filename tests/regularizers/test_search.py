@@ -7,19 +7,23 @@ import pytest
 
 from fisher.common.errors import InputError
 from regularizers.base import Regularizer
-from regularizers.describe import describe
 from regularizers.registry import register
 from regularizers.search import Choice, Layers, Linear, Log, Whole
 
 POINTS = [at / 1000 for at in range(1000)]
 
 
-def test_points_of_the_unit_interval_become_values():
-    assert [Linear(0.1, 0.9).at(u) for u in (0, 0.25, 0.5)] == [0.1, 0.3, 0.5]
-    assert [Log(1e-3, 1.0).at(u) for u in (0, 1 / 3, 0.5)] == [0.001, 0.01, 0.0316]
-    assert [Choice(("a", "b", "c")).at(u) for u in (0, 0.5, 0.99)] == ["a", "b", "c"]
-    counts = [[Whole(2, 5).at(u) for u in POINTS].count(k) for k in range(2, 6)]
-    assert counts == [250] * 4
+@pytest.mark.parametrize(
+    ("space", "points", "values"),
+    [
+        (Linear(0.1, 0.9), (0, 0.25, 0.5), [0.1, 0.3, 0.5]),
+        (Log(1e-3, 1.0), (0, 1 / 3, 0.5), [0.001, 0.01, 0.0316]),
+        (Choice(("a", "b", "c")), (0, 0.5, 0.99), ["a", "b", "c"]),
+        (Whole(2, 5), POINTS, [2] * 250 + [3] * 250 + [4] * 250 + [5] * 250),
+    ],
+)
+def test_points_of_the_unit_interval_become_values(space, points, values):
+    assert [space.at(u) for u in points] == values
 
 
 @pytest.mark.parametrize("space", [Linear(0.1, 0.9), Log(1e-3, 1.0), Whole(1, 6), Layers(1, 6), Choice((1, 2, 4))])
@@ -71,9 +75,3 @@ def test_a_declaration_that_is_wrong_is_refused_on_registration(search, message)
     with pytest.raises(InputError) as error:
         register("searched")(Searched)
     assert str(error.value) == message
-
-
-def test_describe_shows_where_tuners_look():
-    assert "0.1 to 0.9, linear; paper 0.7" in describe("mixout")
-    assert "0.0001 to 0.01, log; in place of the shared lr" in describe("bitfit")
-    assert "target       required   0, w_pre or w_0       -" in describe("wdecay")

@@ -1,14 +1,13 @@
 """Strategies: reading and writing sums, their scopes and contradictions, and what binding does."""
 
-import dataclasses
+import functools
 import re
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fisher.common.errors import InputError
 from regularizers.base import Context, spell
 from regularizers.registry import find
 from regularizers.strategy import MAX_LENGTH, parse, silence
@@ -60,19 +59,6 @@ def test_what_is_written_is_read_back(parts):
     assert parse(str(strategy)) == strategy and str(parse(str(strategy))) == str(strategy)
     assert str(parse(" + ".join(reversed(words or ["none"])))) == str(strategy)
     assert all(found.regularizer in (*body, head) for found in strategy.terms if words)
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.text(alphabet='adn ruopmixt(),+=:"\\._0159e-', max_size=40))
-@example("head:")
-@example('mixout("')
-@example("dropout(0.1)dropout")
-@example("dropout(((")
-def test_nonsense_is_refused_in_one_sentence_and_never_crashes(text):
-    try:
-        assert parse(str(parse(text))) == parse(text)
-    except InputError as error:
-        assert "\n" not in str(error).replace(repr(text), "")
 
 
 PAPERS = (
@@ -173,34 +159,22 @@ def test_the_training_data_is_only_read_for_terms_that_look_at_it(lab):
 
 
 def test_every_hook_of_every_term_is_called_and_later_terms_wrap_earlier_ones(lab):
-    calls = []
+    calls, trial = {"draw": [], "gradients": [], "loss": [], "update": []}, lab("none")
 
-    def recorder(name):
-        class Spy(find("none")):
-            def draw(self, context):
-                calls.append(f"{name} draw")
+    def noted(name, hook, call, *args):
+        calls[hook].append(name)
+        return call(*args)
 
-            def loss(self, compute, batch, context):
-                calls.append(f"{name} loss")
-                return compute(batch)
+    def spy(name):
+        term = find("none")()
+        for hook in calls:
+            setattr(term, hook, functools.partial(noted, name, hook, getattr(term, hook)))
+        return term
 
-            def gradients(self, backward, context):
-                calls.append(f"{name} gradients")
-                backward()
-
-            def update(self, apply, context):
-                calls.append(f"{name} update")
-                apply()
-
-        return dataclasses.dataclass(Spy)()
-
-    trial = lab("none")
-    trial.bound.terms = [(recorder("first"), trial.context, "a"), (recorder("second"), trial.context, "b")]
+    trial.bound.terms = [(spy("first"), trial.context, "a"), (spy("second"), trial.context, "b")]
     trial.run(1)
-    kinds = ["draw", "gradients", "loss", "update"]
-    order = {kind: [c.split()[0] for c in calls if c.endswith(kind)] for kind in kinds}
-    assert order["draw"] == ["first", "second"]
-    assert order["gradients"] == order["loss"] == order["update"] == ["second", "first"]
+    inwards = ["second", "first"]
+    assert calls == {"draw": ["first", "second"], "gradients": inwards, "loss": inwards, "update": inwards}
 
 
 @pytest.mark.parametrize(

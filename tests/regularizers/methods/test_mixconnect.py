@@ -1,4 +1,4 @@
-"""Mixconnect against a slow reference; its Bernoulli case is mixout."""
+"""Mixconnect against a slow reference; its Bernoulli case is mixout, with masks of single weights dropconnect."""
 
 import pytest
 import torch
@@ -30,3 +30,15 @@ def test_gaussian_masks_train_and_differ_from_mixout(lab):
     assert losses != lab("mixout(w_pre, 0.5)").run(3)
     layer = trial.model.get_submodule(trial.touched[0])
     assert not set(layer.mix_mask.tolist()) <= {0.0, 1.0}
+
+
+def test_every_weight_has_an_entry_of_its_own_and_p_is_the_share_dropped(lab):
+    trial = lab("dropconnect(0.3)")
+    trial.bound.draw()
+    masks = [trial.model.get_submodule(name).mix_mask for name in trial.touched]
+    assert all(
+        mask.shape == trial.model.get_submodule(n).weight.shape for n, mask in zip(trial.touched, masks, strict=True)
+    )
+    kept = torch.cat([mask.flatten().double() for mask in masks])
+    assert abs(kept.mean().item() - 0.7) < 0.03
+    assert not masks[0].all(0).any()  # no whole column is kept: the entries of a column differ

@@ -180,10 +180,33 @@ def test_the_small_trial_goes_through_the_loop_of_real_trials():
     assert first_difference(real.weights(), small.weights()) is None
 
 
-def test_exempt_checks_are_shown_with_their_reason(defects, monkeypatch):
-    monkeypatch.setattr(registry.find("kl_sum"), "exempt", {"mean over examples": "summed on purpose"})
-    finding = run_check("mean over examples", subject_of("kl_sum"))
-    assert (finding.status, finding.reason) == ("skip", "declared: summed on purpose")
+def skip(self, context):
+    raise SkipTrial("no such layers here")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "check", "found"),
+    [
+        (
+            "kl_sum",
+            {"exempt": {"mean over examples": "summed on purpose"}},
+            "mean over examples",
+            ("skip", "declared: summed on purpose"),
+        ),
+        ("right_mixing", {"attach": skip, "exempt": {}}, "decoder", ("skip", "no such layers here")),
+        (
+            "right_mixing",
+            {"draw": lambda self, context: 1 / 0},
+            "resume",
+            ("fail", "it raised ZeroDivisionError: division by zero"),
+        ),
+    ],
+)
+def test_what_is_exempt_skipped_or_raises_is_shown_with_its_reason(defects, monkeypatch, name, changes, check, found):
+    for attribute, value in changes.items():
+        monkeypatch.setattr(registry.find(name), attribute, value)
+    finding = run_check(check, subject_of(name))
+    assert (finding.status, finding.reason) == found
 
 
 @pytest.mark.parametrize(
@@ -198,22 +221,6 @@ def test_exempt_checks_are_shown_with_their_reason(defects, monkeypatch):
 def test_a_defect_is_caught_on_a_decoder_too(defects, name, reason):
     finding = run_check("decoder", subject_of(name))
     assert finding.status == "fail" and finding.reason.startswith(reason)
-
-
-def test_what_cannot_act_on_a_decoder_is_skipped_with_its_reason(defects, monkeypatch):
-    def attach(self, context):
-        raise SkipTrial("no such layers here")
-
-    monkeypatch.setattr(registry.find("right_mixing"), "attach", attach)
-    monkeypatch.setattr(registry.find("right_mixing"), "exempt", {})
-    finding = run_check("decoder", subject_of("right_mixing"))
-    assert (finding.status, finding.reason) == ("skip", "no such layers here")
-
-
-def test_an_exception_of_the_method_is_a_failure_with_its_text(defects, monkeypatch):
-    monkeypatch.setattr(registry.find("right_mixing"), "draw", lambda self, context: 1 / 0)
-    finding = run_check("resume", subject_of("right_mixing"))
-    assert (finding.status, finding.reason) == ("fail", "it raised ZeroDivisionError: division by zero")
 
 
 def test_a_cause_that_many_checks_run_into_stands_once_with_its_line(tmp_path, printed):
