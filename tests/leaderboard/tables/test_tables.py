@@ -231,7 +231,7 @@ def test_mean_rank_by_hand(record, arrange):
 
 
 def test_equal_mean_ranks_share_the_better_rank_and_equal_means_the_win(record, arrange):
-    (section,) = arrange(grid(record, {"a": [0.9], "b": [0.9], "none": [0.5]}, task="t1"))
+    (section,) = arrange(grid({"a": [0.9], "b": [0.9], "none": [0.5]}, task="t1"))
     ranked = [(one.rank, one.strategy, one.mean_rank, one.wins) for one in section.ranking.strategies]
     assert ranked == [(1, "a", 1.5, 1), (1, "b", 1.5, 1), (3, "none", 3, 0)]
 
