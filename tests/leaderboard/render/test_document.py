@@ -55,24 +55,23 @@ def test_a_row_and_its_trials(section):
     cell = section["cells"][0]
     assert (cell["task"], cell["fraction"], cell["synthetic"]) == ("rte", 0.1, False)
     for row in cell["rows"]:
+        scores, mean = [trial["score"] for trial in row["trials"]], pytest.approx(row["mean"], abs=1e-6)
         assert [trial["restart"] for trial in row["trials"]] == list(range(12))
-        assert row["mean"] == pytest.approx(np.mean([trial["score"] for trial in row["trials"]]), abs=1e-6)
-        assert len(row["expected_max"]) == 12 and row["expected_max"][0] == pytest.approx(row["mean"], abs=1e-6)
+        assert np.mean(scores) == mean and row["expected_max"] == [mean, *row["expected_max"][1:12]]
         assert {trial["deviation"] for trial in row["trials"]} == {1.5}
-    by_name = {row["strategy"]: row for row in cell["rows"]}
-    assert by_name["none"]["comparison"] is None
-    found = by_name["mixout(w_pre, 0.7)"]["comparison"]
-    means = [by_name[name]["mean"] for name in ("mixout(w_pre, 0.7)", "none")]
-    assert found["difference"] == pytest.approx(means[0] - means[1], abs=2e-6)
-    assert not found["too_few"] and 0 < found["p"] <= found["p_holm"] <= 1
+    mix, none = sorted(cell["rows"], key=lambda row: row["strategy"])
+    assert none["comparison"] is None and not mix["comparison"]["too_few"]
+    assert mix["comparison"]["difference"] == pytest.approx(mix["mean"] - none["mean"], abs=2e-6)
+    assert 0 < mix["comparison"]["p"] <= mix["comparison"]["p_holm"] <= 1
 
 
 def test_what_is_undefined_is_null(section):
-    other = next(row for row in section["cells"][1]["rows"] if row["strategy"] == "other")
-    assert other["mean"] is None and other["tier"] is None and not other["complete"]
+    rows = section["cells"][1]["rows"]
+    (other,) = [row for row in rows if row["strategy"] == "other"]
     (trial,) = other["trials"]
+    assert other["mean"] is None and other["tier"] is None and not other["complete"]
     assert (trial["status"], trial["score"], trial["failed"], trial["failed_by"]) == ("oom", None, None, None)
-    few = next(row for row in section["cells"][1]["rows"] if row["comparison"])["comparison"]
+    (few,) = [row["comparison"] for row in rows if row["comparison"]]
     assert few["too_few"] and few["p"] is None and few["p_holm"] is None
 
 
