@@ -102,14 +102,14 @@ def run(args: argparse.Namespace) -> int:
     from benchmarks.choosing.tournament import Tournament
 
     args.output = args.output or str(Path(options.DEFAULT_OUTPUT, task_name(args.file)))
-    own = read_own(args, Path(args.output))
+    data, found = read_own(args, Path(args.output))
     console = Console(soft_wrap=True)
-    _say(console, *own.found, f"{len(own.data.train)} rows" + ("" if own.data.dev else ", a fifth of them to test on"))
-    warn(own.warnings)
-    tournament = Tournament(args, own, console)
+    _say(console, *found, f"{len(data.train)} rows" + ("" if data.dev else ", a fifth of them to test on"))
+    warn(data.warnings)
+    tournament = Tournament(args, data, console)
     state, request, trial, workers = tournament.plan()
     _say(console, *request.notes)
-    warn(warning for warning in request.warnings if warning not in own.warnings)
+    warn(warning for warning in request.warnings if warning not in data.warnings)
     if args.dry_run:
         _say(console, *in_words(tournament.families, args, trial, workers))
         return 0

@@ -6,13 +6,13 @@ What is found is written as a task file, so that everything after is an ordinary
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +24,15 @@ from benchmarks.data.tasks import SUFFIXES, TASKS, key_of, task_from_file
 from fisher.common.errors import InputError, first_line, require, require_known, unknown
 from fisher.common.files import write_file
 
+TASK_FILE = "task.toml"
 FEWEST_ROWS = 20
 FEW_ROWS = 8  # of a class, below which its part in test and holdout is one or two rows
 MOST_CLASSES = 20  # different numbers that may be classes; more are scores
 DEV_SPLITS = ("validation", "dev", "valid")
 
 
-@dataclass(frozen=True)
-class OwnData:
-    """A task file, its examples, and what a user should know of them, in sentences."""
-
-    toml: Path
-    data: TaskData
-    found: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-
-def read_own(asked: argparse.Namespace, folder: Path) -> OwnData:
-    """Write `task.toml` into `folder` (and a data set as JSON lines) and read the task.
+def read_own(asked: argparse.Namespace, folder: Path) -> tuple[TaskData, tuple[str, str]]:
+    """Write the task file into `folder` (and a data set as JSON lines); return its examples, and what was found.
 
     asked: the flags of `regbench try`, of which those of the data count. Raises InputError.
     """
@@ -68,7 +59,7 @@ def read_own(asked: argparse.Namespace, folder: Path) -> OwnData:
     content: dict[str, Any] = {"name": name, "metric": metric, "label": asked.label}
     content |= {part: str(path.resolve()) for part, path in parts.items()} | {"text": list(asked.text)}
     content |= {"regression": True} if labels is None else {"labels": list(labels)}
-    toml = folder / "task.toml"
+    toml = folder / TASK_FILE
     write_file(toml, tomli_w.dumps(content))
     try:
         task = task_from_file(toml)
@@ -76,7 +67,7 @@ def read_own(asked: argparse.Namespace, folder: Path) -> OwnData:
         raise InputError(f"--{str(error).removeprefix(f'{toml}: ')}") from None
     data = load_task_data(task, dropped=dropped)
     chosen = f"metric: {metric}" + ("" if asked.metric else ", chosen by the labels; --metric names another")
-    return OwnData(toml, data, (found, chosen), (*data.warnings, *warnings_of(data)))
+    return dataclasses.replace(data, warnings=(*data.warnings, *warnings_of(data))), (found, chosen)
 
 
 def task_name(file: str) -> str:

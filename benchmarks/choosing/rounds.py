@@ -25,7 +25,7 @@ from scipy.special import stdtrit
 
 from benchmarks.trial.config import TrialConfig
 from benchmarks.tuning.trials import FLOOR
-from fisher.common.errors import InputError, require
+from fisher.common.errors import require
 from fisher.common.files import write_file
 from leaderboard.tables.trials import TrialRow
 
@@ -117,11 +117,12 @@ def check_limit(limit: argparse.Namespace, families: int, trial: float, workers:
         )
         return
     require(limit.time >= trial, f"--time must be enough for one trial, about {trial:.0f} s", f"{limit.time:g} s")
-    if limit.time * workers < fewest * trial:
-        raise InputError(
-            f"--time must be at least {_as_time(fewest * trial / workers)} for {families} families here, got "
-            f"{_as_time(limit.time)}; allow more, or name fewer --families or --epochs"
-        )
+    require(
+        limit.time * workers >= fewest * trial,
+        f"--time must be at least {_as_time(fewest * trial / workers)} for {families} families here",
+        _as_time(limit.time),
+        "allow more, or name fewer --families or --epochs",
+    )
 
 
 def _as_time(seconds: float) -> str:

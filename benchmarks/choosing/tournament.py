@@ -22,7 +22,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.choosing.reading import OwnData
+from benchmarks.choosing.reading import TASK_FILE
 from benchmarks.choosing.rounds import (
     FIRST,
     PLAIN,
@@ -117,17 +117,17 @@ class Tournament:
     the last request with its trials by name; complete, whether every trial has a result or was skipped.
     """
 
-    def __init__(self, args: argparse.Namespace, own: OwnData, console: Console) -> None:
+    def __init__(self, args: argparse.Namespace, data: TaskData, console: Console) -> None:
         load_plugins(args.plugin)
-        texts = [" ".join(" ".join(example.texts).split()) for example in own.data.train]
+        texts = [" ".join(" ".join(example.texts).split()) for example in data.train]
         write_file(Path(args.output, TEXTS), "\n".join(dict.fromkeys(texts)) + "\n")
-        self.suite = make_suite(args, own.data, len(set(texts)))
+        self.suite = make_suite(args, data, len(set(texts)))
         assert self.suite.tuning is not None
         self.tuning, self.families = self.suite.tuning, list(self.suite.tuning.families)
         ordinary = vars(ordinary_run.parser().parse_args([]))
-        given = {"task_file": str(own.toml.resolve()), "tasks": [self.suite.name]}
+        given = {"task_file": str(Path(args.output, TASK_FILE).resolve()), "tasks": [self.suite.name]}
         self.args = argparse.Namespace(**{**ordinary, **vars(args), **given})
-        self.data, self.console, self.folder = own.data, console, Path(args.output)
+        self.data, self.console, self.folder = data, console, Path(args.output)
         self.trials: list[TrialRow] = []
         self.said: set[str] = set()  # notes of trials, each said once
         self.started = time.monotonic()

@@ -1,5 +1,6 @@
 """Curves over p with their bands, and whether the directions published in [Lee20 §4] hold on them."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,14 +55,12 @@ class Direction:
 
 def curves(runs: Sequence[Run]) -> dict[tuple[str, str], Curve]:
     """Curves by (method, measure); measures are `deviation`, `target` and `source`."""
-    return {(method, measure): _curve(runs, method, measure) for method in METHODS for measure in MEASURES}
-
-
-def _curve(runs: Sequence[Run], method: str, measure: str) -> Curve:
-    mine = [run for run in runs if run.method == method]
-    ps = sorted({run.p for run in mine})
-    samples = [[getattr(run, measure) for run in mine if run.p == p] for p in ps]
-    return Curve(tuple(ps), tuple(float(np.mean(sample)) for sample in samples), tuple(map(half_width, samples)))
+    ps, found = sorted({run.p for run in runs}), {}
+    for method, measure in itertools.product(METHODS, MEASURES):
+        samples = [[getattr(run, measure) for run in runs if (run.method, run.p) == (method, p)] for p in ps]
+        means = tuple(float(np.mean(sample)) for sample in samples)
+        found[method, measure] = Curve(tuple(ps), means, tuple(map(half_width, samples)))
+    return found
 
 
 def half_width(sample: Sequence[float]) -> float | None:

@@ -1,9 +1,9 @@
 """The sections of the theory report, as Markdown; figures are expected next to it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from tabulate import tabulate
 
 from benchmarks.theory.digits import Domain
@@ -40,8 +40,8 @@ def least_squares(problem: Problem, lines: Sequence[Line], steps: int) -> str:
             f"{line.p:g}",
             _pair(line.trained),
             _pair(line.exact),
-            f"{_distance(line.trained, line.exact):.4f}",
-            f"{_distance(line.trained, target):.3f}",
+            f"{math.dist(line.trained, line.exact):.4f}",
+            f"{math.dist(line.trained, target):.3f}",
         )
         for line in lines
     ]
@@ -57,8 +57,8 @@ full-batch steps from (0, 0). The exact minimiser is that of L(w) + p/(1-p) * 1/
 {table}
 
 The largest distance between a fitted line and its exact minimiser is
-{max(_distance(line.trained, line.exact) for line in lines):.4f}; w* and u are
-{_distance(true, target):.3f} apart. It comes from the masks drawn on the
+{max(math.dist(line.trained, line.exact) for line in lines):.4f}; w* and u are
+{math.dist(true, target):.3f} apart. It comes from the masks drawn on the
 way: training ends after finitely many steps, the minimiser is that of the expectation."""
 
 
@@ -193,10 +193,6 @@ def _cell(curve: Curve, at: int, measure: str) -> str:
 
 def _pair(line: Sequence[float]) -> str:
     return f"({line[0]:.3f}, {line[1]:.3f})"
-
-
-def _distance(first: Sequence[float], second: Sequence[float]) -> float:
-    return float(np.linalg.norm(np.subtract(first, second)))
 
 
 def _listed(value: Any) -> str:

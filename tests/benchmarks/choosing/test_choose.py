@@ -73,7 +73,7 @@ def test_a_dry_run_says_what_it_would_do(tmp_path: Path, printed: Callable[..., 
 def test_a_number_of_epochs_alone_is_given_and_not_searched(tmp_path: Path) -> None:
     words = argv(tmp_path, "--trials", "12", "--families", "sam", "--epochs", "2", "2")
     args = choose.main.parser().parse_args(words)
-    tournament = Tournament(args, read_own(args, tmp_path / "out"), None)  # type: ignore[arg-type]
+    tournament = Tournament(args, read_own(args, tmp_path / "out")[0], None)  # type: ignore[arg-type]
     grid = make_plan(tournament.ask(3, 2)).grid.values()
     epochs = {config.protocol.epochs for config in grid if config.floor is None}
     assert epochs == {2}
@@ -215,5 +215,5 @@ def test_a_model_without_its_tokenizer_is_refused(tmp_path: Path, saved: Path, r
 
 def test_the_read_task_is_an_ordinary_task_file(tmp_path: Path) -> None:
     words = [write_reviews(tmp_path / "r.csv"), "--text", "review", "--label", "mood", "--model", "pocket"]
-    own = read_own(choose.main.parser().parse_args(words), tmp_path / "out")
-    assert own.toml.read_text().startswith('name = "r"\nmetric = "macro_f1"')
+    read_own(choose.main.parser().parse_args(words), tmp_path / "out")
+    assert (tmp_path / "out" / "task.toml").read_text().startswith('name = "r"\nmetric = "macro_f1"')

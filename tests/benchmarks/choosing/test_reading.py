@@ -10,7 +10,8 @@ from typing import Any
 import datasets
 import pytest
 
-from benchmarks.choosing.reading import OwnData, read_own, task_name
+from benchmarks.choosing.reading import read_own, task_name
+from benchmarks.data.sources import TaskData
 
 TEXTS = [f'item {number}, "quoted"' for number in range(40)]
 
@@ -30,32 +31,34 @@ def asked(file: Path | str, text: Sequence[str], label: str, dev: str | None = N
     return argparse.Namespace(file=str(file), text=text, label=label, dev=dev, **rest | more)
 
 
-def read(folder: Path, column: Sequence[object], texts: Sequence[str] = TEXTS, **more: Any) -> OwnData:
+def read(
+    folder: Path, column: Sequence[object], texts: Sequence[str] = TEXTS, **more: Any
+) -> tuple[TaskData, tuple[str, str]]:
     file = write_csv(folder / "my reviews.csv", column, texts)
     return read_own(asked(file, **{"text": ("text",), "label": "label"} | more), folder / "out")
 
 
 def test_classes_metric_and_rows_are_found_and_said(tmp_path: Path) -> None:
-    own = read(tmp_path, ["good"] * 20 + ["bad"] * 11 + ["so, so"] * 9)
-    assert own.found == (
+    data, found = read(tmp_path, ["good"] * 20 + ["bad"] * 11 + ["so, so"] * 9)
+    assert found == (
         "the label column 'label' holds 3 classes: bad (11), good (20), so, so (9)",
         "metric: macro_f1, chosen by the labels; --metric names another",
     )
-    assert own.data.task.labels == ("bad", "good", "so, so") and own.data.task.name == "my-reviews"
-    assert own.data.train[3].texts == (TEXTS[3],) and own.data.train[3].label == 1
-    assert own.data.dev == () and own.warnings == ()
+    assert data.task.labels == ("bad", "good", "so, so") and data.task.name == "my-reviews"
+    assert data.train[3].texts == (TEXTS[3],) and data.train[3].label == 1
+    assert data.dev == () and data.warnings == ()
 
 
 def test_two_classes_are_scored_by_accuracy_unless_a_metric_is_named(tmp_path: Path) -> None:
-    assert read(tmp_path, [0, 1] * 20).data.task.primary == "accuracy"
-    own = read(tmp_path, [0, 1] * 20, metric="macro_f1")
-    assert own.data.task.primary == "macro_f1" and own.found[1] == "metric: macro_f1"
+    assert read(tmp_path, [0, 1] * 20)[0].task.primary == "accuracy"
+    data, found = read(tmp_path, [0, 1] * 20, metric="macro_f1")
+    assert data.task.primary == "macro_f1" and found[1] == "metric: macro_f1"
 
 
 def test_many_numbers_are_scores(tmp_path: Path) -> None:
-    own = read(tmp_path, [number / 10 for number in range(40)])
-    assert own.data.task.regression and own.data.task.primary == "spearman"
-    assert own.found[0] == "the label column 'label' holds 40 different numbers: scores"
+    data, found = read(tmp_path, [number / 10 for number in range(40)])
+    assert data.task.regression and data.task.primary == "spearman"
+    assert found[0] == "the label column 'label' holds 40 different numbers: scores"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_few_numbers_are_what_the_user_says(
         "the label column 'label' holds 3 different numbers, which may be classes or scores; say which: "
         "--labels 1 2 3, or --regression"
     )
-    assert read(tmp_path, stars, **more).data.task.labels == labels
+    assert read(tmp_path, stars, **more)[0].task.labels == labels
 
 
 TWO = ["a", "b"] * 20
@@ -107,8 +110,8 @@ def test_what_cannot_be_used_is_refused(
 def test_rows_that_a_refusal_names_can_be_left_out(tmp_path: Path, refusal: Callable[..., str]) -> None:
     column, texts = [*TWO[:39], "mixed"], ["", *TEXTS[1:]]
     assert "--drop-rows my-reviews:train:2,41" in refusal(read, tmp_path, column, texts, labels=("a", "b"))
-    own = read(tmp_path, column, texts, drop_rows=("my-reviews:train:2,41",))
-    assert len(own.data.train) == 38 and own.found[0].endswith("holds 2 classes: a (19), b (19)")
+    data, found = read(tmp_path, column, texts, drop_rows=("my-reviews:train:2,41",))
+    assert len(data.train) == 38 and found[0].endswith("holds 2 classes: a (19), b (19)")
 
 
 def test_a_row_of_another_number_of_columns_can_be_left_out(tmp_path: Path, refusal: Callable[..., str]) -> None:
@@ -119,8 +122,8 @@ def test_a_row_of_another_number_of_columns_can_be_left_out(tmp_path: Path, refu
         f"{file}, line 42: expected 2 columns, found 1. Correct them or leave them out: --drop-rows rows:train:42"
     )
     assert refusal(read_own, asked(file, ("text",), "label"), tmp_path) == expected
-    own = read_own(asked(file, ("text",), "label", drop_rows=["rows:train:42"]), tmp_path)
-    assert len(own.data.train) == 40
+    data, _ = read_own(asked(file, ("text",), "label", drop_rows=["rows:train:42"]), tmp_path)
+    assert len(data.train) == 40
 
 
 def test_five_rows_are_too_few(tmp_path: Path, refusal: Callable[..., str]) -> None:
@@ -149,9 +152,9 @@ def test_a_user_is_warned_of_copies_rare_classes_and_constant_columns(tmp_path: 
     rare = "the class 'rare' has 5 rows; below 8 little can be said about it"
     constant = "the column 'topic' is constant: every row holds 'tea'"
     repeated = "1 rows repeat the text of another: copies can be in the training and in the test part"
-    assert read_own(question, tmp_path).warnings == (repeated, rare, constant)
+    assert read_own(question, tmp_path)[0].warnings == (repeated, rare, constant)
     both = "1 texts are in both files: their scores say nothing about new texts"
-    assert read_own(asked(file, ("text", "topic"), "label", dev), tmp_path).warnings == (both, rare, constant)
+    assert read_own(asked(file, ("text", "topic"), "label", dev), tmp_path)[0].warnings == (both, rare, constant)
 
 
 def test_a_saved_data_set_is_read_with_its_class_names_and_splits(tmp_path: Path, refusal: Callable[..., str]) -> None:
@@ -162,9 +165,9 @@ def test_a_saved_data_set_is_read_with_its_class_names_and_splits(tmp_path: Path
     }
     file, out = str(tmp_path / "set"), tmp_path / "out"
     datasets.DatasetDict(parts).save_to_disk(file)
-    own = read_own(asked(file, ("t",), "y"), out)
-    assert own.data.task.labels == ("no", "yes") and len(own.data.dev) == 40
-    assert own.data.train[1].texts == ("train 1",) and own.data.train[1].label == 1
+    data, _ = read_own(asked(file, ("t",), "y"), out)
+    assert data.task.labels == ("no", "yes") and len(data.dev) == 40
+    assert data.train[1].texts == ("train 1",) and data.train[1].label == 1
     assert "unknown column 'z'" in refusal(read_own, asked(file, ("z",), "y"), out)
     assert "unknown split 'test'" in refusal(read_own, asked(file, ("t",), "y", "test"), out)
 
