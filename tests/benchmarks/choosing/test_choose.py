@@ -82,7 +82,7 @@ def test_a_number_of_epochs_alone_is_given_and_not_searched(tmp_path: Path) -> N
 def test_accelerate_launch_is_refused(
     tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "processes", lambda: 2)
+    monkeypatch.setattr(choose.variables, "processes", lambda: 2)
     assert "regbench try must run without accelerate launch" in refused(choose.main, *argv(tmp_path))
 
 
