@@ -1,5 +1,6 @@
 """Forward passes: a technique that a faster pass does not fit is found before the first step, and uses `stock`."""
 
+import functools
 import re
 
 import pytest
@@ -13,55 +14,55 @@ from regularizers.surgery.forward import packed, padded, prepare, stock
 from regularizers.testing.tiny_trial import HEAD, example_scores, make_batch, tiny_bert
 
 
-class OtherAttention(Regularizer):
-    """Chooses an attention that knows nothing of packed rows: all examples attend to each other."""
+class Fake(Regularizer):
+    """A technique of given hooks: what it does when it attaches, and its loss."""
 
-    name = "other_attention"
+    name = "fake"
+
+    def __init__(self, attach=lambda context: None, loss=None, forward="packed"):
+        self._attach, self._loss, self.forward = attach, loss, forward
 
     def attach(self, context):
-        context.model.set_attn_implementation("eager")
+        self._attach(context)
         return list(context.parameters())
 
-
-class OwnCall(Regularizer):
-    """Calls the model itself, which then lacks the lengths of the sequences."""
-
-    name = "own_call"
-
     def loss(self, compute, batch, context):
-        inner = compute(batch)
-        inputs = {name: value for name, value in batch.items() if name != "labels"}
-        return inner._replace(loss=inner.loss + context.model(**inputs).logits.square().mean())
+        return self._loss(compute, batch, context) if self._loss else compute(batch)
 
 
-class FirstRow(Regularizer):
+def other_attention(context):
+    """It knows nothing of packed rows: all examples attend to each other."""
+    context.model.set_attn_implementation("eager")
+
+
+def first_row(context):
     """Needs a hidden state of the shape (examples, tokens, width)."""
 
-    name = "first_row"
+    def check(module, args, out):
+        if len(out) == 1:
+            raise ValueError("one row\nand more")
 
-    def attach(self, context):
-        def check(module, args, out):
-            if len(out) == 1:
-                raise ValueError("one row\nand more")
-
-        context.model.bert.embeddings.register_forward_hook(check)
-        return list(context.parameters())
+    context.model.bert.embeddings.register_forward_hook(check)
 
 
-class MiddleAttention(Regularizer):
-    """Chooses another attention for one step, `at`, and gives the first one back."""
+def own_call(compute, batch, context):
+    """Calls the model itself, which then lacks the lengths of the sequences."""
+    inner = compute(batch)
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    return inner._replace(loss=inner.loss + context.model(**inputs).logits.square().mean())
 
-    name = "middle_attention"
 
-    def __init__(self, at):
-        self.at = at
+def at_step(at):
+    """Another attention for one step, after which the first one is given back."""
 
-    def loss(self, compute, batch, context):
+    def loss(compute, batch, context):
         before = context.model.config._attn_implementation
-        context.model.set_attn_implementation("eager" if context.training.step == self.at else before)
+        context.model.set_attn_implementation("eager" if context.training.step == at else before)
         out = compute(batch)
         context.model.set_attn_implementation(before)
         return out
+
+    return loss
 
 
 class Looks(Regularizer):
@@ -80,12 +81,6 @@ class Looks(Regularizer):
     def loss(self, compute, batch, context):
         inner = compute(batch)
         return inner._replace(loss=inner.loss * self.scale)
-
-
-class Declared(Regularizer):
-    """Says itself that it needs the model's own pass."""
-
-    name, forward = "declared", "stock"
 
 
 class Schedule(Regularizer):
@@ -146,9 +141,9 @@ def test_every_method_of_the_package_computes_the_same_in_the_padded_pass(name):
 @pytest.mark.parametrize(
     ("term", "reason"),
     [
-        (OtherAttention(), REFUSED),
-        (FirstRow(), "a step failed with ValueError: one row"),
-        (Declared(), "declared by declared"),
+        (Fake(other_attention), REFUSED),
+        (Fake(first_row), "a step failed with ValueError: one row"),
+        (Fake(forward="stock"), "declared by fake"),
     ],
 )
 def test_a_pass_that_does_not_fit_gives_way_to_stock(term, reason):
@@ -163,13 +158,13 @@ def test_a_pass_that_does_not_fit_gives_way_to_stock(term, reason):
 
 
 def test_a_term_of_the_middle_is_compared_there():
-    bound = bind(MiddleAttention(4))
+    bound = bind(Fake(loss=at_step(4)))
     bound.context.training.steps = 10
     assert REFUSED in (start_exactly(bound, [make_batch(0)], "packed") or "")
 
 
 def test_another_attention_at_any_other_step_is_refused_and_never_silently_wrong(refusal):
-    bound = bind(MiddleAttention(6))
+    bound = bind(Fake(loss=at_step(6)))
     bound.context.training.steps = 10
     assert start_exactly(bound, [make_batch(0)], "packed") is None
     bound.context.training.step = 5
@@ -200,11 +195,11 @@ def test_the_children_of_a_faster_pass_are_those_of_the_models_own(way):
 
 
 def test_stock_stays_stock():
-    assert start_exactly(bind(Declared(), way="stock"), [make_batch(0)], "stock") is None
+    assert start_exactly(bind(Fake(forward="stock"), way="stock"), [make_batch(0)], "stock") is None
 
 
 def test_a_model_called_without_lengths_masks_its_padding():
-    bound = bind(OwnCall(), dtype=torch.float64)
+    bound = bind(Fake(loss=own_call), dtype=torch.float64)
     assert start_exactly(bound, [make_batch(0)], "packed") is None and bound.context.forward is packed
     batch = make_batch(0)
     inputs = {name: value for name, value in batch.items() if name != "labels"}
@@ -214,7 +209,7 @@ def test_a_model_called_without_lengths_masks_its_padding():
 
 def test_noise_stays_where_the_pass_gives_way():
     bound = bind(text="gaussian_dropout(0.5)")
-    bound.terms.append((OtherAttention(), bound.context.scoped("all"), "other"))
+    bound.terms.append((Fake(other_attention), bound.context.scoped("all"), "other"))
     bound.terms[-1][0].attach(bound.context)
     bound.context.model.set_attn_implementation("regbench_packed")
     bound.context.model.bert.embeddings.register_forward_hook(lambda m, a, out: out * len(out))
@@ -236,8 +231,6 @@ def test_nothing_is_left_of_the_first_step():
 
 
 def test_mixed_precision_has_a_tolerance_of_its_own():
-    def autocast():
-        return torch.autocast("cpu", torch.bfloat16)
-
+    autocast = functools.partial(torch.autocast, "cpu", torch.bfloat16)
     assert start_exactly(bind(Schedule()), [make_batch(0)], "packed", autocast) is None
-    assert start_exactly(bind(OtherAttention()), [make_batch(0)], "packed", autocast) is not None
+    assert start_exactly(bind(Fake(other_attention)), [make_batch(0)], "packed", autocast) is not None

@@ -1,14 +1,19 @@
-"""r3f, smart and freelb against passes that are given the moved embeddings, and what they share."""
+"""r3f, smart, freelb, neftune and hype against passes that are given the moved inputs, and what they share."""
 
 import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from regularizers.base import Context
+import regularizers.methods.neftune
+from regularizers.context import FAMILY_FREE, Context
 from regularizers.methods._divergence import divergence
+from regularizers.methods.hype import HyPe
+from regularizers.methods.neftune import magnitude, token_lengths
 from regularizers.strategy import parse
+from regularizers.surgery.forward import prepare
 
 
 def probabilities(logits):
@@ -138,3 +143,71 @@ def test_both_tables_of_an_encoder_and_decoder_are_moved(text, family_model, bat
     plain = model.eval()(**batch).loss.item()
     model.train()
     assert bound.loss(batch).loss.item() != plain
+
+
+def test_magnitude_counts_the_real_tokens_of_each_example():
+    mask = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0]])
+    lengths = token_lengths((2, 4), mask, ())
+    assert lengths.tolist() == [[3, 3, 3, 0], [1, 0, 0, 0]]
+    sizes = magnitude(lengths.double(), 8, 5.0)
+    expected = [[5 / math.sqrt(24)] * 3 + [0], [5 / math.sqrt(8), 0, 0, 0]]
+    torch.testing.assert_close(sizes, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=0)
+    assert token_lengths((1, 4), None, (1, 3)).tolist() == [[1, 3, 3, 3]]
+    assert token_lengths((2, 3), None, ()).tolist() == token_lengths((2, 3), mask, ()).tolist() == [[3] * 3] * 2
+
+
+def test_word_embeddings_get_the_noise(lab):
+    trial = lab("neftune(5)")
+    assert trial.touched == ["bert.embeddings.word_embeddings"]
+    batch, table, generator = trial.batches[0], trial.model.bert.embeddings.word_embeddings, torch.Generator()
+    generator.set_state(trial.context.generator.get_state())
+    seen = []
+    trial.model.bert.embeddings.word_embeddings.register_forward_hook(lambda _, __, out: seen.append(out.detach()))
+    trial.model.train()
+    trial.context.compute(batch)
+    noise = torch.empty(4, 6, 16, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+    for row in range(4):
+        length = int(batch["attention_mask"][row].sum())
+        for token in range(6):
+            size = 5 / math.sqrt(length * 16) if token < length else 0.0
+            expected = table.weight[batch["input_ids"][row, token]] + size * noise[row, token]
+            torch.testing.assert_close(seen[0][row, token], expected.detach(), rtol=1e-10, atol=1e-15)
+
+
+def test_packed_batches_get_the_same_magnitudes(lab, monkeypatch):
+    monkeypatch.setattr(regularizers.methods.neftune, "noise_like", lambda x, *_: torch.ones_like(x))
+    trial, packed = lab("neftune(5)"), lab("neftune(5)")
+    packed.context.forward = prepare(packed.model, "packed")
+    for one in (trial, packed):
+        one.model.train()
+    one, two = trial.context.compute(trial.batches[0]), packed.context.compute(packed.batches[0])
+    torch.testing.assert_close(one.logits, two.logits, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(("noise", "draw"), [("normal", torch.Tensor.normal_), ("uniform", torch.Tensor.uniform_)])
+def test_every_layer_gets_noise_on_its_input(noise, draw, lab):
+    trial, plain = lab(f"hype(0.3, noise={noise})"), lab("none").model
+    batch, generator = trial.batches[0], torch.Generator()
+    generator.set_state(trial.context.generator.get_state())
+    bounds = () if noise == "normal" else (-1, 1)
+    hidden = plain.bert.embeddings(input_ids=batch["input_ids"])
+    mask = batch["attention_mask"][:, None, None, :].bool()
+    for layer in plain.bert.encoder.layer:
+        empty = torch.empty(hidden.shape, dtype=torch.float64)
+        hidden = layer(hidden + 0.3 * draw(empty, *bounds, generator=generator), mask)
+    expected = plain.classifier(plain.bert.pooler(hidden))
+    trial.model.train()
+    torch.testing.assert_close(trial.context.compute(batch).logits, expected, rtol=1e-10, atol=1e-14)
+
+
+def test_layers_may_be_called_by_keyword():
+    class Layer(nn.Linear):
+        def forward(self, hidden_states):
+            return super().forward(hidden_states)
+
+    model = nn.ModuleDict({"layers": nn.ModuleList([Layer(3, 3)])})
+    context = Context(model, generator=torch.Generator().manual_seed(0), sites=FAMILY_FREE)
+    assert HyPe(0.5).attach(context) == ["layers.0"]
+    layer, x = model["layers"][0], torch.rand(2, 3)
+    noisy = x + 0.5 * torch.empty(2, 3).normal_(generator=torch.Generator().manual_seed(0))
+    assert torch.equal(layer(hidden_states=x), nn.functional.linear(noisy, layer.weight, layer.bias))
