@@ -79,11 +79,11 @@ def _by_cell(match: Match) -> tuple[str, float]:
     return match.cell.task, -match.cell.fraction  # stable: strategies stay in the order of the publication
 
 
-def _by_strategy(directions: Sequence[Direction]) -> str:
+def _by_strategy(directions: Sequence[tuple[Match, Direction]]) -> str:
     """Tabulate for every strategy in how many cells it differs from the first one as published."""
     groups: dict[str, Counter[str]] = {}
-    for direction in directions:
-        groups.setdefault(direction.match.row.strategy, Counter())[direction.verdict] += 1
+    for match, direction in directions:
+        groups.setdefault(match.row.strategy, Counter())[direction.verdict] += 1
     columns = (
         Columns(["strategy"], lambda strategy, found: [_safe(strategy)], align="left"),
         Columns(["same", "opposite"], lambda strategy, found: [str(found["same"]), str(found["opposite"])]),
@@ -92,16 +92,15 @@ def _by_strategy(directions: Sequence[Direction]) -> str:
     return table(columns, groups.items(), "markdown")
 
 
-def _directions(directions: Sequence[Direction]) -> str:
+def _directions(directions: Sequence[tuple[Match, Direction]]) -> str:
     columns = (
-        Columns(["task", "data", "strategy"], lambda one: _place(one.match), align="left"),
-        Columns(["of the"], lambda one: [one.measure], align="left"),
-        Columns(
-            ["published", "ours"], lambda one: [points(one.published, sign=True), gap(one.ours, one.low, one.high)]
-        ),
-        Columns(["direction", "significant"], lambda one: [one.verdict, one.significant]),
+        Columns(["task", "data", "strategy"], lambda match, one: _place(match), align="left"),
+        Columns(["of the"], lambda match, one: [one.measure], align="left"),
+        Columns(["published"], lambda match, one: [points(one.published, sign=True)]),
+        Columns(["ours"], lambda match, one: [gap(one.ours, one.low, one.high)]),
+        Columns(["direction", "significant"], lambda match, one: [one.verdict, one.significant]),
     )
-    return table(columns, [(one,) for one in sorted(directions, key=lambda one: _by_cell(one.match))], "markdown")
+    return table(columns, sorted(directions, key=lambda item: _by_cell(item[0])), "markdown")
 
 
 def _safe(text: str) -> str:

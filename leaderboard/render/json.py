@@ -23,7 +23,7 @@ from leaderboard.stats.significance import ALPHA, MINIMUM, POWER
 from leaderboard.tables import ensembles
 from leaderboard.tables.cells import PLACE, Cell
 from leaderboard.tables.choices import Choice
-from leaderboard.tables.matches import Direction, Match, PublishedTable, published_tables
+from leaderboard.tables.matches import Match, PublishedTable, published_tables
 from leaderboard.tables.names import is_synthetic, measure
 from leaderboard.tables.ranking import RankedStrategy
 from leaderboard.tables.rows import Row
@@ -156,7 +156,6 @@ def _seeds(section: Section) -> list[dict[str, Any]]:
 
 
 def _published(found: PublishedTable) -> dict[str, Any]:
-    directions = {id(direction.match): direction for direction in found.directions}
     return {
         "name": found.reference.name,
         "citation": found.reference.citation,
@@ -166,11 +165,11 @@ def _published(found: PublishedTable) -> dict[str, Any]:
         "figures": len(found.reference.figures),
         "absent": found.absent,
         "summary": found.summary,
-        "matches": [_match(match, directions.get(id(match))) for match in found.matches],
+        "matches": [_match(match) for match in found.matches],
     }
 
 
-def _match(match: Match, direction: Direction | None) -> dict[str, Any]:
+def _match(match: Match) -> dict[str, Any]:
     cell, own = match.cell, ("strategy", "restarts", "expected", "mean", "max", "failed")
     told = ("measure", "published", "ours", "low", "high", "restarts", "units", "verdict", "significant")
     return {
@@ -179,7 +178,7 @@ def _match(match: Match, direction: Direction | None) -> dict[str, Any]:
         "published_mean": match.figure.mean,
         "published_max": match.figure.max,
         **dict(zip(("gap", "gap_low", "gap_high"), match.gap, strict=True)),
-        "direction": direction and {key: getattr(direction, key) for key in told},
+        "direction": match.direction and {key: getattr(match.direction, key) for key in told},
     }
 
 

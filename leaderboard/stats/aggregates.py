@@ -10,8 +10,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-UNDEFINED = float("nan")
-
 
 def _present(values: ArrayLike) -> list[float]:
     array = np.asarray(values, dtype=np.float64).ravel()
@@ -29,7 +27,7 @@ def mean(values: ArrayLike) -> float:
     """Return the mean of the entries that are present, NaN if there is none."""
     present = _present(values)
     if not present:
-        return UNDEFINED
+        return math.nan
     whole, scale = _whole(present)
     return sum(whole) / (scale * len(whole))
 
@@ -38,7 +36,7 @@ def std(values: ArrayLike) -> float:
     """Return the standard deviation sqrt(sum (x - mean)^2 / (n - 1)), NaN for n < 2."""
     present = _present(values)
     if len(present) < 2:
-        return UNDEFINED
+        return math.nan
     whole, scale = _whole(present)
     count = len(whole)
     spread = count * sum(value * value for value in whole) - sum(whole) ** 2  # count scale^2 sum (x - mean)^2
@@ -47,7 +45,7 @@ def std(values: ArrayLike) -> float:
 
 def maximum(values: ArrayLike) -> float:
     """Return the largest entry that is present, NaN if there is none."""
-    return max(_present(values), default=UNDEFINED)
+    return max(_present(values), default=math.nan)
 
 
 def mean_not_failed(values: ArrayLike, failed: ArrayLike) -> float:
@@ -87,4 +85,4 @@ def area(fractions: ArrayLike, means: ArrayLike) -> float:
     Trapezoids between rising fractions; NaN for fewer than two fractions or where a mean is missing.
     """
     x, y = np.log(np.asarray(fractions, dtype=np.float64)), np.asarray(means, dtype=np.float64)
-    return float(np.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 else UNDEFINED
+    return float(np.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 else math.nan

@@ -12,8 +12,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leaderboard.stats.aggregates import UNDEFINED
-
 RULES = ("default", "holdout", "ensemble", "oracle")
 FEWEST = 3  # configurations that a correlation is computed of
 
@@ -67,7 +65,7 @@ def agreement(criterion: ArrayLike, scores: ArrayLike) -> float:
     pairs = np.array([criterion, scores], dtype=np.float64)
     x, y = map(_centred_ranks, pairs[:, ~np.isnan(pairs).any(axis=0)])
     spread = int(x @ x) * int(y @ y)
-    return int(x @ y) / math.sqrt(spread) if len(x) >= FEWEST and spread else UNDEFINED
+    return int(x @ y) / math.sqrt(spread) if len(x) >= FEWEST and spread else math.nan
 
 
 def _centred_ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:

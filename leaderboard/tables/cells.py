@@ -186,11 +186,11 @@ def unit_over_cells(cells: Iterable[Sequence[tuple[TrialRow, TrialRow]]]) -> str
     return "restart" if alone else "split_seed"
 
 
-def sides(row: Row, other: Row) -> Sides:
-    """Return the scores of two rows on their common restarts, and the units that these belong to."""
+def sides(row: Row, other: Row, unit: str = "unit") -> Sides:
+    """Return the scores of two rows on their common restarts, and the units (a trial's field) that these belong to."""
     pairs = common(row, other)
     scores = np.array([[trial.score for trial in pair] for pair in pairs], dtype=np.float64).reshape(-1, 2)
-    return Sides(scores[:, 0], scores[:, 1], tuple(trial.unit for trial, _ in pairs))
+    return Sides(scores[:, 0], scores[:, 1], tuple(str(getattr(trial, unit)) for trial, _ in pairs))
 
 
 def compare_rows(row: Row, other: Row) -> Comparison | None:

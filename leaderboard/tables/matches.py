@@ -7,11 +7,10 @@ the same share of the training data, or at any share that the paper does not hav
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from leaderboard.render.text import percent
-from leaderboard.stats.comparison import Comparison
 from leaderboard.stats.significance import ALPHA, MINIMUM
 from leaderboard.tables.cells import Cell, common, compare_rows
 from leaderboard.tables.names import is_synthetic
@@ -20,28 +19,8 @@ from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section, field_text
 
 OPEN = re.compile(r", (form|layers|gradient)=\w+")  # of a decay, of mixout
+SYNTHETIC = "data: synthetic embedded tasks instead of GLUE; scores cannot be compared, directions at most"
 SAID = {"same": "have the same sign here", "opposite": "have the opposite sign here"}
-
-
-@dataclass(frozen=True)
-class Match:
-    """A published figure and a row of ours that matches it."""
-
-    figure: Figure
-    cell: Cell
-    row: Row
-
-    @property
-    def cells(self) -> tuple[str, float, str, str, str, float]:
-        """The two cells, the published one and ours, in which strategies are compared."""
-        cell = self.cell
-        return self.figure.task, self.figure.fraction, cell.task, cell.metric, cell.data, cell.fraction
-
-    @property
-    def gap(self) -> tuple[float, float, float]:
-        """Return our mean - the published one, low and high (of our restarts alone); NaN where none is printed."""
-        row = self.row
-        return row.mean - self.figure.mean, row.mean_low - self.figure.mean, row.mean_high - self.figure.mean
 
 
 @dataclass(frozen=True)
@@ -52,7 +31,6 @@ class Direction:
     of both failed, so that their difference says nothing.
     """
 
-    match: Match
     measure: str
     published: float
     ours: float
@@ -83,13 +61,42 @@ class Direction:
 
 
 @dataclass(frozen=True)
+class Match:
+    """A published figure and a row of ours that matches it, and how both compare with the first of the table.
+
+    direction: None for the first strategy itself, and where one of the two lacks a restart or a figure.
+    """
+
+    figure: Figure
+    cell: Cell
+    row: Row
+    direction: Direction | None = None
+
+    @property
+    def cells(self) -> tuple[str, float, str, str, str, float]:
+        """The two cells, the published one and ours, in which strategies are compared."""
+        cell = self.cell
+        return self.figure.task, self.figure.fraction, cell.task, cell.metric, cell.data, cell.fraction
+
+    @property
+    def gap(self) -> tuple[float, float, float]:
+        """Return our mean - the published one, low and high (of our restarts alone); NaN where none is printed."""
+        row = self.row
+        return row.mean - self.figure.mean, row.mean_low - self.figure.mean, row.mean_high - self.figure.mean
+
+
+@dataclass(frozen=True)
 class PublishedTable:
-    """A published table and our matches of one section: what differs but chance, directions, and their sum."""
+    """A published table and our matches of one section: and what differs but chance."""
 
     reference: Reference
     matches: tuple[Match, ...]
     differences: tuple[str, ...]
-    directions: tuple[Direction, ...]
+
+    @property
+    def directions(self) -> list[tuple[Match, Direction]]:
+        """The matches that have a direction."""
+        return [(match, match.direction) for match in self.matches if match.direction]
 
     @property
     def absent(self) -> int:
@@ -99,8 +106,8 @@ class PublishedTable:
     @property
     def summary(self) -> str:
         """How many published differences have the same sign here."""
-        count = Counter(direction.verdict for direction in self.directions)
-        significant = Counter(direction.verdict for direction in self.directions if direction.significant == "yes")
+        count = Counter(direction.verdict for _, direction in self.directions)
+        significant = Counter(direction.verdict for _, direction in self.directions if direction.significant == "yes")
         said = [(name, text) for name, text in SAID.items() if count[name]]
         parts = [f"{count[name]} {text} ({significant[name]} significant)" for name, text in said]
         parts += [f"{count[name]}: {name}" for name in sorted(count.keys() - SAID.keys())]
@@ -112,14 +119,14 @@ def published_table(reference: Reference, section: Section) -> PublishedTable | 
     matches = matches_of(reference, section)
     if not matches:
         return None
-    differing = tuple(differences(reference, section, matches))
-    return PublishedTable(reference, tuple(matches), differing, tuple(directions_of(reference, matches)))
+    bases = {match.cells: match for match in matches if match.figure.strategy == reference.first}
+    directed = tuple(replace(match, direction=_direction(match, bases.get(match.cells))) for match in matches)
+    return PublishedTable(reference, directed, tuple(differences(reference, section, matches)))
 
 
 def published_tables(section: Section) -> list[PublishedTable]:
     """Return every published table with a direction that a section can confirm or contradict."""
-    found = [published_table(reference, section) for reference in references()]
-    return [made for made in found if made and made.directions]
+    return [made for one in references() if (made := published_table(one, section)) and made.directions]
 
 
 def as_published(strategy: str) -> str:
@@ -140,61 +147,44 @@ def matches_of(reference: Reference, section: Section) -> list[Match]:
     ]
 
 
-def directions_of(reference: Reference, matches: Sequence[Match]) -> list[Direction]:
-    """Return each strategy against the first of the published table, where both have all restarts."""
-    first = reference.first
-    bases = {match.cells: match for match in matches if match.figure.strategy == first}
-    found = []
-    for match in matches:
-        base = bases.get(match.cells)
-        scored = not (math.isnan(match.figure.mean) and math.isnan(match.figure.max))
-        if base and scored and match.figure.strategy != first and (made := compare_rows(match.row, base.row)):
-            found.append(_direction(match, base, made))
-    return found
-
-
-def _direction(match: Match, base: Match, made: Comparison) -> Direction:
+def _direction(match: Match, base: Match | None) -> Direction | None:
+    """Return a strategy against the first of the published table, where both have all restarts."""
+    if base is None or match.figure.strategy == base.figure.strategy:
+        return None
+    made = compare_rows(match.row, base.row)
+    if made is None or (math.isnan(match.figure.mean) and math.isnan(match.figure.max)):
+        return None
     published, rows = match.figure.mean - base.figure.mean, (match.row, base.row)
     rest = (made.restarts, made.units, all(row.failed == row.restarts for row in rows))
     if math.isnan(published):
         tops = [max(trials[side].score for trials in common(*rows)) for side in (0, 1)]
         unknown = (math.nan, math.nan, math.nan)
-        return Direction(match, "max", match.figure.max - base.figure.max, tops[0] - tops[1], *unknown, *rest)
-    return Direction(match, "mean", published, made.difference, made.low, made.high, made.p, *rest)
+        return Direction("max", match.figure.max - base.figure.max, tops[0] - tops[1], *unknown, *rest)
+    return Direction("mean", published, made.difference, made.low, made.high, made.p, *rest)
 
 
-def differences(reference: Reference, section: Section, matches: Sequence[Match]) -> Iterator[str]:
-    """Yield everything but chance in which our runs differ from the published ones, one sentence each."""
+def differences(reference: Reference, section: Section, matches: Sequence[Match]) -> list[str]:
+    """Return everything but chance in which our runs differ from the published ones, one sentence each."""
     models = sorted({match.figure.model for match in matches} - {section.model})
-    if models:
-        yield f"model: {section.model}, published: {', '.join(models)}"
-    if any(is_synthetic(match.cell.task) for match in matches):
-        yield "data: synthetic embedded tasks instead of GLUE; scores cannot be compared, directions at most"
-    shares = sorted(
-        {match.cell.fraction for match in matches if match.cell.fraction not in reference.fractions}, reverse=True
-    )
-    if shares:
-        published = " and ".join(map(percent, reference.fractions))
-        yield f"training data: {', '.join(map(percent, shares))}, published: {published}"
-    yield from _fields(reference, section)
+    other = {match.cell.fraction for match in matches if match.cell.fraction not in reference.fractions}
+    shares = ", ".join(map(percent, sorted(other, reverse=True)))
+    fields = [(key, section.protocol.get(key, "not set"), value) for key, value in reference.protocol.items()]
+    unstated = [f"{key} {field_text(section.protocol[key])}" for key in reference.unstated if key in section.protocol]
     ours, theirs = {match.row.restarts for match in matches}, {match.figure.restarts for match in matches}
-    if ours != theirs:
-        stated = ", ".join("not stated" if count is None else str(count) for count in sorted(theirs, key=str))
-        yield f"restarts: {', '.join(map(str, sorted(ours)))}, published: {stated}"
+    stated = ", ".join("not stated" if count is None else str(count) for count in sorted(theirs, key=str))
     scored = sorted({match.figure.split for match in matches if match.figure.split.startswith("test")})
-    if scored:
-        yield f"scored on: dev, published: {', '.join(scored)}"
     metrics = sorted(
         {(p.cell.task, p.cell.metric, p.figure.metric) for p in matches if p.cell.metric != p.figure.metric}
     )
-    yield from (f"metric of {task}: {ours}, published: {theirs or 'not stated'}" for task, ours, theirs in metrics)
-    yield from sorted({f"the publication: {match.figure.note}" for match in matches if match.figure.note})
-
-
-def _fields(reference: Reference, section: Section) -> Iterator[str]:
-    for key, value in reference.protocol.items():
-        if section.protocol.get(key) != value:
-            yield f"{key}: {field_text(section.protocol.get(key, 'not set'))}, published: {field_text(value)}"
-    unstated = [f"{key} {field_text(section.protocol[key])}" for key in reference.unstated if key in section.protocol]
-    if unstated:
-        yield f"not stated in the paper, ours: {', '.join(unstated)}"
+    said = [
+        (models, f"model: {section.model}, published: {', '.join(models)}"),
+        (any(is_synthetic(match.cell.task) for match in matches), SYNTHETIC),
+        (other, f"training data: {shares}, published: {' and '.join(map(percent, reference.fractions))}"),
+        *((our != value, f"{key}: {field_text(our)}, published: {field_text(value)}") for key, our, value in fields),
+        (unstated, f"not stated in the paper, ours: {', '.join(unstated)}"),
+        (ours != theirs, f"restarts: {', '.join(map(str, sorted(ours)))}, published: {stated}"),
+        (scored, f"scored on: dev, published: {', '.join(scored)}"),
+        *((True, f"metric of {task}: {our}, published: {its or 'not stated'}") for task, our, its in metrics),
+        *((True, f"the publication: {note}") for note in sorted({match.figure.note for match in matches} - {""})),
+    ]
+    return [sentence for differs, sentence in said if differs]

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from leaderboard.stats import ranking, significance
-from leaderboard.stats.comparison import Pooled, Sides
+from leaderboard.stats.comparison import Pooled
 from leaderboard.stats.comparison import pooled as pool
 from leaderboard.stats.intervals import Values, by_unit
 from leaderboard.stats.rounding import rounded, rounded_p
@@ -207,13 +207,8 @@ def _pooled(rows: Sequence[Row], others: Sequence[Row]) -> Pooled:
 
     A restart has the same seeds in all cells, and is the unit; where restarts share a split in any cell, the split is.
     """
-    pairs = [common(row, other) for row, other in zip(rows, others, strict=True)]
-    name = unit_over_cells(pairs)
-    cells = [
-        Sides(*sides(row, other)[:2], tuple(str(getattr(trial, name)) for trial, _ in some))
-        for row, other, some in zip(rows, others, pairs, strict=True)
-    ]
-    return pool(cells)
+    unit = unit_over_cells(common(row, other) for row, other in zip(rows, others, strict=True))
+    return pool([sides(row, other, unit) for row, other in zip(rows, others, strict=True)])
 
 
 def _compared(names: Iterable[str], table: Table, base: list[Row]) -> dict[str, Pooled]:
