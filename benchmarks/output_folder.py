@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,9 @@ class OutputFolder:
         found = find_records([self.path]) if os.path.isdir(self.records) else []
         return [path for path in found if path.endswith(".json")], [path for path in found if path.endswith(ARCHIVE)]
 
-    def read(self, names: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
-        """The usable records here, all or those of some trials."""
-        paths = [path for path in self.files() if names is None or Path(path).stem in names]
-        for record in stream_records(paths) if paths else ():
+    def read(self) -> Iterator[dict[str, Any]]:
+        """The usable records here."""
+        for record in stream_records(self.files()):
             if not isinstance(record, RecordError):
                 yield record
 
@@ -77,10 +76,6 @@ class OutputFolder:
                 done[record["id"]] = is_done(record) and suffices(record)
                 checksums[record["id"]] = record["checksum"]
         return Known(done, checksums, problems, archives)
-
-    def count_done(self, names: Collection[str]) -> int:
-        """How many of these trials have a result or were skipped."""
-        return sum(map(is_done, self.read(names)))
 
     def check(self, new_hashes: Sequence[DataHash]) -> None:
         """Raise InputError where the folder is none, or began with other data."""

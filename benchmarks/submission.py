@@ -79,22 +79,21 @@ class File:
         return None if inside else f"a prediction must be a number in [{low:g}, {high:g}], got {cells[1][:40]!r}"
 
 
-def _file(name: str, task: str, rows: int, part: str = "test") -> File:
-    return File(f"{name}.tsv", TASKS[task], part, rows)
-
-
-FILES = (
-    _file("CoLA", "cola", 1063),
-    _file("SST-2", "sst2", 1821),
-    _file("MRPC", "mrpc", 1725),
-    _file("STS-B", "stsb", 1379),
-    _file("MNLI-m", "mnli", 9796),
-    _file("MNLI-mm", "mnli", 9847, "mismatched"),
-    _file("QNLI", "qnli", 5463),
-    _file("QQP", "qqp", 390965),
-    _file("RTE", "rte", 3000),
-    _file("WNLI", "wnli", 146),
-    _file("AX", "mnli", 1104, "diagnostic"),  # no trial predicts it: always the constant prediction
+FILES = tuple(
+    File(f"{name}.tsv", TASKS[task], part, rows)
+    for name, task, part, rows in (
+        ("CoLA", "cola", "test", 1063),
+        ("SST-2", "sst2", "test", 1821),
+        ("MRPC", "mrpc", "test", 1725),
+        ("STS-B", "stsb", "test", 1379),
+        ("MNLI-m", "mnli", "test", 9796),
+        ("MNLI-mm", "mnli", "mismatched", 9847),
+        ("QNLI", "qnli", "test", 5463),
+        ("QQP", "qqp", "test", 390965),
+        ("RTE", "rte", "test", 3000),
+        ("WNLI", "wnli", "test", 146),
+        ("AX", "mnli", "diagnostic", 1104),  # no trial predicts it: always the constant prediction
+    )
 )
 
 
