@@ -1,7 +1,7 @@
 """Published figures next to the cells of ours that match them, as Markdown: the work of `leaderboard.compare`."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from fisher.common.errors import InputError
 from fisher.common.text import escape
@@ -18,6 +18,7 @@ ABOUT = (
     "restarts alone; the published mean is taken as exact, no spread being printed with it. Maxima grow with the "
     "number of restarts and have no interval."
 )
+ALIKE = "Model, data and protocol are the published ones."
 ABOUT_DIRECTIONS = (
     f"ours: paired over restarts, with a 95 % bootstrap interval; significant = sign flip p < {ALPHA}, not corrected "
     f"for the number of comparisons; too few = fewer than {MINIMUM} restarts or splits, which are not tested."
@@ -37,22 +38,18 @@ def markdown(reference: Reference, sections: Iterable[Section]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _section(section: Section, found: PublishedTable) -> Iterator[str]:
-    yield f"## {_safe(section.title)}"
-    yield "Besides chance, these differ:" if found.differences else "Model, data and protocol are the published ones."
-    if found.differences:
-        yield "\n".join(f"- {_safe(line)}" for line in found.differences)
-    yield _scores(found.matches)
-    if found.absent:
-        yield f"Not run here: {found.absent} of the {len(found.reference.figures)} published cells."
-    yield f"### Directions: against `{found.reference.first}`"
-    if not found.directions:
-        yield "No direction: that strategy, or the others, were not run to the end."
-        return
-    yield found.summary
-    yield _by_strategy(found.directions)
-    yield _directions(found.directions)
-    yield ABOUT_DIRECTIONS
+def _section(section: Section, found: PublishedTable) -> list[str]:
+    differ = [f"- {_safe(line)}" for line in found.differences]
+    absent = f"Not run here: {found.absent} of the {len(found.reference.figures)} published cells."
+    directions = [found.summary, _by_strategy(found.directions), _directions(found.directions), ABOUT_DIRECTIONS]
+    return [
+        f"## {_safe(section.title)}",
+        *(["Besides chance, these differ:", "\n".join(differ)] if differ else [ALIKE]),
+        _scores(found.matches),
+        *([absent] if found.absent else []),
+        f"### Directions: against `{found.reference.first}`",
+        *(directions if found.directions else ["No direction: that strategy, or the others, were not run to the end."]),
+    ]
 
 
 def _scores(matches: Sequence[Match]) -> str:

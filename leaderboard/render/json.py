@@ -23,6 +23,7 @@ from leaderboard.stats.significance import ALPHA, MINIMUM, POWER
 from leaderboard.tables import ensembles
 from leaderboard.tables.cells import PLACE, Cell
 from leaderboard.tables.choices import Choice
+from leaderboard.tables.curves import curves
 from leaderboard.tables.matches import Match, PublishedTable, published_tables
 from leaderboard.tables.names import is_synthetic, measure
 from leaderboard.tables.ranking import RankedStrategy
@@ -117,7 +118,7 @@ def _section(section: Section, without_cost: bool) -> dict[str, Any]:
         "learned": any(cell.learned for cell in section.cells),
         "strategies": _strategies(section.cells),
         "ranking": _ranking(section),
-        "curves": [asdict(curve) for curve in section.curves],
+        "curves": curves(section.cells, section.baseline),
         "cells": [_cell(section, cell) for cell in section.cells],
         "rule": section.rule,
         "budget": section.budget,
@@ -184,13 +185,11 @@ def _match(match: Match) -> dict[str, Any]:
 
 def _strategies(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     """Return what the records say of each strategy, from its first trial that touched modules, if any did."""
-    found: dict[str, dict[str, Any]] = {}
-    for cell in cells:
-        for row in cell.rows:
-            for text in dict.fromkeys(trial.about for trial in row.trials):
-                about = json.loads(text)
-                if row.strategy not in found or (about["touched"] and not found[row.strategy]["touched"]):
-                    found[row.strategy] = {"label": row.strategy} | about
+    rows = [row for cell in cells for row in cell.rows]
+    told = dict.fromkeys((row.strategy, trial.about) for row in rows for trial in row.trials)
+    abouts = [{"label": name} | json.loads(text) for name, text in told]
+    touched_last = sorted(reversed(abouts), key=lambda about: bool(about["touched"]))
+    found = {about["label"]: about for about in touched_last}  # the last one stays
     return [found[name] for name in sorted(found)]
 
 
@@ -232,8 +231,9 @@ def _cell(section: Section, cell: Cell) -> dict[str, Any]:
         "reach": words.reach(cell),
         "rows": [_row(row) for row in cell.rows],
         "pairs": {  # columns, which hold a number per pair
-            **{key: [getattr(pair, key) for pair in cell.pairs] for key in ("a", "b")},
-            **{key: [getattr(pair.comparison, key) for pair in cell.pairs] for key in _PAIRS},
+            "a": [a for a, _ in cell.pairs],
+            "b": [b for _, b in cell.pairs],
+            **{key: [getattr(found, key) for found in cell.pairs.values()] for key in _PAIRS},
         },
     }
 

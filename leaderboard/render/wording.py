@@ -123,7 +123,7 @@ def _decided(cell: Cell) -> str:
         return "Cannot be decided: fewer than two strategies are ranked here."
     best, *others = cell.ranked
     if best.tier is None:
-        most = max((pair.comparison for pair in cell.pairs), key=lambda found: found.units)
+        most = max(cell.pairs.values(), key=lambda found: found.units)
         units = counted(most.units, most.restarts)
         if most.too_few:
             return f"Cannot be decided: too few to test ({units}, {MINIMUM} needed)."

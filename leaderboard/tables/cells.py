@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,7 @@ TASK = ("task", "metric", "data")  # what the cells of one task have in common
 PLACE = (*TASK, "fraction", "size")
 
 
-class Pair(NamedTuple):
-    """Two rows of a cell, by their index, and how the first compares with the second; Holm is over all its pairs."""
-
-    a: int
-    b: int
-    comparison: Comparison
+Pairs = dict[tuple[int, int], Comparison]  # of two rows, by their index: how the first compares with the second
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ class Cell:
     """One task (with its metric and dev set) at one fraction of the training data, or at one size.
 
     Rows stand by falling mean, then complete ones with fewer restarts, then the others, then those with the predictions
-    of another row.
+    of another row. pairs: Holm is over all of them.
     """
 
     task: str
@@ -53,7 +48,7 @@ class Cell:
     fraction: float
     size: str
     rows: tuple[Row, ...]
-    pairs: tuple[Pair, ...] = field(default=(), repr=False)
+    pairs: Pairs = field(default_factory=dict, repr=False)
 
     @property
     def key(self) -> tuple[str, str, str, float, str]:
@@ -199,18 +194,18 @@ def compare_rows(row: Row, other: Row) -> Comparison | None:
     return comparison.compare_all([both])[0] if both and both.units else None
 
 
-def _pairs(rows: Sequence[Row]) -> tuple[Pair, ...]:
+def _pairs(rows: Sequence[Row]) -> Pairs:
     """Compare all rows that are complete, and not another's under a second name."""
     compared = [at for at, row in enumerate(rows) if row.complete and row.same_as is None and not row.is_floor]
     found = {(a, b): both for a, b in combinations(compared, 2) if (both := sides(rows[a], rows[b])).units}
     made = comparison.corrected(comparison.compare_all(list(found.values())))
-    return tuple(Pair(a, b, one) for (a, b), one in zip(found, made, strict=True))
+    return dict(zip(found, made, strict=True))
 
 
-def _against(rows: list[Row], pairs: Iterable[Pair], base: int) -> list[Row]:
+def _against(rows: list[Row], pairs: Pairs, base: int) -> list[Row]:
     """Return the rows with their comparisons to the baseline, corrected over these, and their relative cost."""
-    made = {pair.a: pair.comparison for pair in pairs if pair.b == base}
-    made |= {pair.b: pair.comparison.reversed() for pair in pairs if pair.a == base}
+    made = {a: found for (a, b), found in pairs.items() if b == base}
+    made |= {b: found.reversed() for (a, b), found in pairs.items() if a == base}
     with_failures = []
     for at, found in made.items():
         both = common(rows[at], rows[base])
@@ -230,11 +225,11 @@ def relative_seconds(pairs: Iterable[tuple[TrialRow, TrialRow]]) -> float:
     return median(ratios) if ratios else math.nan
 
 
-def _tiers(rows: Sequence[Row], pairs: Iterable[Pair]) -> list[int | None]:
+def _tiers(rows: Sequence[Row], pairs: Pairs) -> list[int | None]:
     """Return the tier of each row, None where it has none; the ranked rows stand first, by falling mean."""
     count = sum(row.ranked for row in rows)
     nothing: list[int | None] = [None] * len(rows)
-    tested = {(pair.a, pair.b): pair.comparison for pair in pairs if not pair.comparison.too_few}
+    tested = {pair: one for pair, one in pairs.items() if not one.too_few}
     found = {(a, b): tested[a, b] for a, b in combinations(range(count), 2) if (a, b) in tested}
     if not found or not significance.attainable(len(tested), min(one.units for one in found.values())):
         return nothing

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,38 +13,27 @@ from leaderboard.tables.rows import Row
 from leaderboard.tables.trials import grouped
 
 
-@dataclass(frozen=True)
-class Curve:
-    """The area under one strategy's paucity curve on one task, and its difference to the baseline's, low..high."""
+def curves(cells: Sequence[Cell], baseline: str | None) -> list[dict[str, Any]]:
+    """Return the area under the paucity curve of every strategy that has all restarts at all fractions of a task.
 
-    task: str
-    metric: str
-    data: str
-    fractions: tuple[float, ...]
-    strategy: str
-    area: float
-    difference: float
-    low: float
-    high: float
-
-
-def curves(cells: Sequence[Cell], baseline: str | None) -> tuple[Curve, ...]:
-    """Return the area under the paucity curve of every strategy that has all restarts at all fractions of a task."""
+    Each with its difference to the baseline's and the interval low..high of that, as `leaderboard.json` has them.
+    """
     tasks = grouped(cells, *TASK)
-    return tuple(curve for key, group in tasks if len(group) > 1 for curve in _curves(key, group, baseline))
+    return [curve for key, group in tasks if len(group) > 1 for curve in _curves(key, group, baseline)]
 
 
-def _curves(key: tuple[str, str, str], cells: list[Cell], baseline: str | None) -> list[Curve]:
+def _curves(key: tuple[str, str, str], cells: list[Cell], baseline: str | None) -> list[dict[str, Any]]:
     fractions = tuple(cell.fraction for cell in cells)
     table = {row.strategy: [other for cell in cells if (other := cell.row(row.strategy))] for row in cells[0].rows}
     table = {name: rows for name, rows in table.items() if len(rows) == len(cells) and all(row.full for row in rows)}
     areas = {name: aggregates.area(fractions, [row.mean for row in rows]) for name, rows in table.items()}
     base, base_area = table.get(baseline or "", []), areas.get(baseline or "", math.nan)
-    ordered = sorted(areas.items(), key=lambda item: (-item[1], item[0]))
-    return [
-        Curve(*key, fractions, name, area, area - base_area, *_bounds(fractions, table[name], base))
-        for name, area in ordered
-    ]
+    made = []
+    for name, area in sorted(areas.items(), key=lambda item: (-item[1], item[0])):
+        low, high = _bounds(fractions, table[name], base)
+        own = {"strategy": name, "area": area, "difference": area - base_area, "low": low, "high": high}
+        made.append({**dict(zip(TASK, key, strict=True)), "fractions": fractions, **own})
+    return made
 
 
 def _bounds(fractions: tuple[float, ...], rows: list[Row], base: list[Row]) -> tuple[float, float]:

@@ -19,7 +19,6 @@ from leaderboard.records.identity import canonical
 from leaderboard.stats.choosing import RULES
 from leaderboard.tables.cells import PLACE, Cell, make_cell
 from leaderboard.tables.choices import Choice, choice_of, choose
-from leaderboard.tables.curves import Curve, curves
 from leaderboard.tables.ensembles import seeds
 from leaderboard.tables.names import is_synthetic, tasks_title
 from leaderboard.tables.ranking import RankedStrategy, Ranking, rank
@@ -53,7 +52,6 @@ class Section:
     splits: int
     cells: tuple[Cell, ...]
     ranking: Ranking
-    curves: tuple[Curve, ...]
     rule: str = ""
     budget: int = 0
     others: Mapping[str, "Section"] = field(default_factory=dict)
@@ -207,7 +205,6 @@ def _section(
         splits=max(len({trial.split for row in cell.rows for trial in row.trials}) for cell in cells),
         cells=cells,
         ranking=rank(cells, baseline, _reference({trial.strategy for trial in trials}, baseline)),
-        curves=curves(cells, baseline),
         rule=trials[0].rule,
         budget=max(trial.budget for trial in trials),
     )

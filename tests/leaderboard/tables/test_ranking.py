@@ -10,6 +10,7 @@ import pytest
 from leaderboard.stats import intervals
 from leaderboard.stats.comparison import Sides, pooled
 from leaderboard.stats.ranking import critical_difference
+from leaderboard.tables.curves import curves
 from tests.leaderboard.conftest import grid, make
 
 DRAW = np.random.Generator(np.random.PCG64(31))
@@ -164,25 +165,29 @@ def test_groups_are_by_paired_tests_where_there_are_units_enough(arrange, restar
 # --- paucity curves
 
 
+def areas(section):
+    return curves(section.cells, section.baseline)
+
+
 def test_areas_by_hand(section):
     """Only cola has two shares of its data: the area of a straight line is the mean of its ends."""
-    first, second = section.curves
-    assert {(curve.task, curve.fractions) for curve in section.curves} == {("cola", (0.1, 1.0))}
-    assert first.strategy == "a" and second.difference == 0
-    assert second.area == pytest.approx((BASE["cola", 0.1].mean() + BASE["cola", 1.0].mean()) / 2)
-    assert first.difference == pytest.approx(first.area - second.area)
+    first, second = areas(section)
+    assert {(curve["task"], curve["fractions"]) for curve in areas(section)} == {("cola", (0.1, 1.0))}
+    assert first["strategy"] == "a" and second["difference"] == 0
+    assert second["area"] == pytest.approx((BASE["cola", 0.1].mean() + BASE["cola", 1.0].mean()) / 2)
+    assert first["difference"] == pytest.approx(first["area"] - second["area"])
 
 
 def test_the_interval_of_an_area_agrees_with_the_bootstrap_of_its_parts(section):
     """Restarts are the same at both shares, so the area is one mean: of the average of a restart's two differences."""
-    first, second = section.curves
+    first, second = areas(section)
     average = sum(BETTER["cola", fraction] - BASE["cola", fraction] for fraction in (0.1, 1.0)) / 2
-    assert (first.low, first.high) == pytest.approx(intervals.interval(average), abs=1e-9)
-    assert math.isnan(second.low)
+    assert (first["low"], first["high"]) == pytest.approx(intervals.interval(average), abs=1e-9)
+    assert math.isnan(second["low"])
 
 
 def test_an_incomplete_strategy_has_no_area(arrange):
     entries = records({"none": BASE, "a": BETTER})
     entries = [e for e in entries if (e["config"]["strategy"], e["config"]["restart"]) != ("a", 3)]
     (section,) = arrange(entries)
-    assert [curve.strategy for curve in section.curves] == ["none"]
+    assert [curve["strategy"] for curve in areas(section)] == ["none"]
