@@ -112,26 +112,22 @@ def grid(scores: dict[str, Iterable[float | None]], **config: Any) -> list[dict[
 
 def realistic(restarts: int = 3, fractions: tuple[float, ...] = (0.1, 0.25)) -> list[dict[str, Any]]:
     """Return the records of six strategies x four tasks x fractions x restarts, with failed runs and one error."""
-    draw = random.Random(7)
-    records = []
-    for task, metric, floor, level in (
-        ("pocket-cola", "matthews", 0.0, 0.25),
-        ("pocket-rte", "accuracy", 0.5, 0.70),
-        ("pocket-mrpc", "f1", 0.8, 0.86),
-        ("pocket-stsb", "spearman", 0.0, 0.50),
-    ):
-        for fraction in fractions:
-            for index, strategy in enumerate(SIX):
-                for restart in range(restarts):
-                    failed = task == "pocket-cola" and draw.random() < 0.3
-                    score = floor if failed else level + 0.1 * fraction + draw.gauss(0, 0.02)
-                    seconds = {"total": round(1 + 0.1 * index + 0.1 * draw.random(), 3)}
-                    place = {"task": task, "metric": metric, "fraction": fraction, "model": "pocket"}
-                    own = {"floor": floor, "threshold": floor, "seconds": seconds}
-                    status = "failed" if failed else "ok"
-                    records.append(
-                        make(round(score, 4), status=status, result=own, strategy=strategy, restart=restart, **place)
-                    )
+    draw, records = random.Random(7), []
+    tasks = {
+        "pocket-cola": ("matthews", 0.0, 0.25),
+        "pocket-rte": ("accuracy", 0.5, 0.70),
+        "pocket-mrpc": ("f1", 0.8, 0.86),
+        "pocket-stsb": ("spearman", 0.0, 0.50),
+    }
+    for task, fraction, strategy, restart in itertools.product(tasks, fractions, SIX, range(restarts)):
+        metric, floor, level = tasks[task]
+        failed = task == "pocket-cola" and draw.random() < 0.3
+        score = floor if failed else level + 0.1 * fraction + draw.gauss(0, 0.02)
+        seconds = {"total": round(1 + 0.1 * SIX.index(strategy) + 0.1 * draw.random(), 3)}
+        place = {"task": task, "metric": metric, "fraction": fraction, "model": "pocket"}
+        own = {"floor": floor, "threshold": floor, "seconds": seconds}
+        status = "failed" if failed else "ok"
+        records.append(make(round(score, 4), status=status, result=own, strategy=strategy, restart=restart, **place))
     records[-1]["result"] = _result("oom", None, {"reason": "out of memory: 2 GiB asked for"})
     return records
 

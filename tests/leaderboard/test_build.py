@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from leaderboard.build import FILES, build, main
+from tests.leaderboard.conftest import grid
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -28,15 +29,16 @@ def files(folder: Path) -> dict[str, bytes]:
 def small(record):
     """Two protocols, two tasks, two strategies: a failed run, an imputed one, an error, a missing restart."""
     diverged = {"imputed": True, "failed_by": "diverged", "failed_plain": True}
-    entries = [record(score, strategy=BASE, restart=r) for r, score in enumerate([0.65, 0.675, 0.7])]
-    entries += [record(0.71, strategy=MIX), record(0.5, status="failed", strategy=MIX, restart=1)]
-    entries += [record(0.5, status="failed", strategy=MIX, restart=2, result=diverged)]
     cola = {"task": "pocket-cola", "metric": "matthews", "fraction": 0.25}
-    entries += [record(0.2, strategy=BASE, restart=r, **cola) for r in (0, 1)]
     oom = {"reason": "out of memory | <b>2 GiB</b>\nTraceback"}
-    entries += [record(None, status="oom", strategy=MIX, restart=0, result=oom, **cola)]
-    entries += [record(0.6, strategy=BASE, protocol={"bias_correction": False})]
-    return entries
+    return [
+        *grid({BASE: [0.65, 0.675, 0.7], MIX: [0.71]}),
+        record(0.5, status="failed", strategy=MIX, restart=1),
+        record(0.5, status="failed", strategy=MIX, restart=2, result=diverged),
+        *grid({BASE: [0.2, 0.2]}, **cola),
+        record(None, status="oom", strategy=MIX, restart=0, result=oom, **cola),
+        record(0.6, strategy=BASE, protocol={"bias_correction": False}),
+    ]
 
 
 @pytest.fixture

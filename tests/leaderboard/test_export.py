@@ -40,15 +40,12 @@ def test_what_holds_nothing_private_keeps_its_checksum(realistic_records, export
 
 
 def test_the_same_records_give_the_same_bytes(realistic_records, store, tmp_path):
-    entries = realistic_records()
+    entries, made = realistic_records(), []
     first, second = store(entries, "a"), store(entries[::-1], "b")
-    made = []
-    for number, results in enumerate(([first], [second], [second, first])):
+    for number, results in enumerate(([first], [second], [second, first], [tmp_path / "0"])):
         export.export(results, tmp_path / str(number))
         made.append((tmp_path / str(number) / NAME).read_bytes())
     assert len(set(made)) == 1
-    export.export([tmp_path / "0"], tmp_path / "again")
-    assert (tmp_path / "again" / NAME).read_bytes() == made[0]
     assert made[0][4:8] == bytes(4), "an archive must hold no time"
 
 

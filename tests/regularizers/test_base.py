@@ -73,19 +73,3 @@ def test_checkpoints_hold_data_and_no_references():
     other = Probe(0.1)
     other.load_state_dict(probe.state_dict())
     assert other.count == 3 and torch.equal(other.average, torch.ones(2)) and not hasattr(other, "_layers")
-
-
-def test_the_defaults_of_the_hooks_change_nothing(lab):
-    context, probe = lab("none").context, Probe()
-    ran = []
-    groups = [{"names": ("a",), "lr": 1.0}]
-    before = {name: weight.clone() for name, weight in context.parameters().items()}
-    assert probe.attach(context) == list(before), "what sets no site of its own acts on all weights in scope"
-    assert all(torch.equal(weight, before[name]) for name, weight in context.parameters().items())
-    assert probe.groups(groups, context) is groups and probe.fisher_source() is None
-    probe.gradients(lambda: ran.append("backward"), context)
-    probe.update(lambda: ran.append("apply"), context)
-    with probe.evaluation(context):
-        ran.append("evaluate")
-    assert ran == ["backward", "apply", "evaluate"]
-    assert probe.loss(lambda batch: batch, "inner", context) == "inner"

@@ -94,12 +94,6 @@ def test_a_plugin_file(plugin):
     assert identity("shake") == code_hash(PLUGIN.format(name="shake")) and identity("mixout") == find("mixout").version
 
 
-def test_a_plugin_module(plugin, tmp_path, monkeypatch):
-    plugin(file="shaker.py")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert load_plugin("shaker") == ["shake"]
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -82,12 +82,6 @@ def test_strategies_are_told_with_what_they_touched(section):
     assert told["other"]["touched"] == {}
 
 
-def test_without_cost_no_cost_is_left(content):
-    found = keys(json.loads(document.text(document.document(content, without_cost=True))))
-    assert not found & {"seconds", "relative_seconds", "peak_memory"}
-    assert "deviation" in found
-
-
 def test_pairs_are_columns_of_row_indices(section):
     cell = section["cells"][0]
     pairs, rows = cell["pairs"], cell["rows"]
