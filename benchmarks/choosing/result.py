@@ -141,22 +141,16 @@ def fit_on_all(config: TrialConfig, resources: Resources, data: TaskData) -> Fit
             training = build(own, resources, inputs)
             torch.manual_seed(own.seeds.noise)
             fit(training.strategy, training.order, training.recipe, accelerator=training.accelerator)
-            score, failed = _judged(training, inputs, config.metric, seed)
-            if not failed:
-                return Fitted(fold(training, inputs), tokenizer, seed, score)
+            outputs = training.evaluation.outputs_of(everything.rows, training.strategy)
+            predictions, diverged = training.evaluation.predictions(outputs), not torch.isfinite(outputs).all()
+            labels, metric = everything.labels, config.metric
+            verdict = failed_run.judge(data.task, metric, predictions, labels, diverged=bool(diverged), seed=seed)
+            if not verdict.failed:
+                return Fitted(fold(training, inputs), tokenizer, seed, verdict.score)
     raise InputError(
         f"{config.strategy} failed on all rows with {TRIES} seeds: no score above a constant prediction's even on the "
         "rows it was fitted on; lower the learning rate, or label more rows"
     )
-
-
-def _judged(training: Training, inputs: Inputs, metric: str, seed: int) -> tuple[float, bool]:
-    """The score on the rows fitted on, and whether the run failed even there."""
-    outputs = training.evaluation.outputs_of(inputs.train.rows, training.strategy)
-    predictions, labels = training.evaluation.predictions(outputs), inputs.train.labels
-    diverged = not torch.isfinite(outputs).all()
-    verdict = failed_run.judge(inputs.task, metric, predictions, labels, diverged=bool(diverged), seed=seed)
-    return verdict.score, verdict.failed
 
 
 def fold(training: Training, inputs: Inputs) -> Any:
@@ -178,7 +172,6 @@ def fold(training: Training, inputs: Inputs) -> Any:
 def save(fitted: Fitted, data: TaskData, folder: Path, *, max_length: int, card: str) -> None:
     """Write weights, tokenizer, label names, model card and what `regbench predict` must know. Raises InputError."""
     task, config = data.task, fitted.model.config
-    config.num_labels = task.outputs
     if task.labels is not None:
         config.id2label = dict(enumerate(task.labels))
         config.label2id = {word: at for at, word in config.id2label.items()}

@@ -38,11 +38,7 @@ class Training:
 
     def step(self, batch: Batch) -> None:
         """Move the batch to the device; draw, forward, backward, clip, update."""
-        step(self.strategy, self.on_device(batch), self.protocol.recipe(), self.accelerator)
-
-    def on_device(self, batch: Batch) -> Batch:
-        """The batch where the model is, moved as the loop does."""
-        return to_device(batch, self.accelerator.device)
+        step(self.strategy, to_device(batch, self.accelerator.device), self.protocol.recipe(), self.accelerator)
 
 
 class Bench:

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.speed.bench import Bench, Training
 from benchmarks.trial.environment import isolated
 from fisher.common import measure as timing
+from regularizers.context import to_device
 from regularizers.surgery.mixing import Mixed
 
 # name -> (strategy, forward pass); the plain mixing is `mixout(w_pre, 0.9)` through autograd over the whole weight
@@ -109,7 +110,7 @@ def difference(fast: Training, plain: Training, batch: dict[str, Tensor]) -> flo
 
 def outcome(training: Training, batch: dict[str, Tensor]) -> list[Tensor]:
     """Logits, then the gradients in the parameters' order."""
-    moved = training.on_device(batch)
+    moved = to_device(batch, training.accelerator.device)
     training.strategy.draw()
     output = training.strategy.loss({n: v.double() if v.is_floating_point() else v for n, v in moved.items()})
     output.loss.backward()

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks.executors.outcome import Outcome, Status
-from benchmarks.speed import commands, device, steps, trials
+from benchmarks.speed import device, measure, steps, trials
 from benchmarks.speed.__main__ import main, visible
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.report import markdown
@@ -60,21 +60,21 @@ def test_measures_commands_and_the_start_of_a_worker(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two commands of those it has stand for all."""
-    every = commands.commands(tmp_path, demo=True)
-    assert commands.DEMO in every and commands.DEMO not in commands.commands(tmp_path, demo=False)
+    every = measure.commands(tmp_path, demo=True)
+    assert measure.DEMO in every and measure.DEMO not in measure.commands(tmp_path, demo=False)
     few = {name: every[name] for name in ("regbench run --help", "an unknown task refused")}
-    monkeypatch.setattr(commands, "commands", lambda folder, demo: few)
-    found = commands.measure(tmp_path, 1, demo=False)
-    assert set(found["processor_seconds"]) == set(few) and set(found["seconds"]) == {*few, commands.WORKER}
+    monkeypatch.setattr(measure, "commands", lambda folder, demo: few)
+    found = measure.time_commands(tmp_path, 1, demo=False)
+    assert set(found["processor_seconds"]) == set(few) and set(found["seconds"]) == {*few, measure.WORKER}
     assert all(value["min"] > 0 for part in found.values() for value in part.values())
     text = markdown({"tasks": {}, "matmul": 1e9, "commands": found, **dict.fromkeys(HEAD, "x")})
-    assert re.search(rf"{commands.WORKER} *\| [0-9.]+ \[[0-9.]+, [0-9.]+\] *\| *\|", text)
+    assert re.search(rf"{measure.WORKER} *\| [0-9.]+ \[[0-9.]+, [0-9.]+\] *\| *\|", text)
 
 
 def test_a_command_that_ends_otherwise_is_no_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "commands", lambda folder, demo: {"help": (["run", "--help"], 2)})
+    monkeypatch.setattr(measure, "commands", lambda folder, demo: {"help": (["run", "--help"], 2)})
     with pytest.raises(InputError, match="regbench run --help must exit with 2, got 0"):
-        commands.measure(tmp_path, 1, demo=False)
+        measure.time_commands(tmp_path, 1, demo=False)
 
 
 @pytest.mark.parametrize(
