@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.data.sources import Example, TaskData
 from benchmarks.data.tasks import Task
-from fisher.common.errors import InputError, require
+from fisher.common.errors import InputError
 from fisher.seeds import derive
 
 if TYPE_CHECKING:
@@ -73,14 +73,15 @@ def make_split(
     Raises InputError where there is no dev set to score on.
     """
     if protocol.data == "pooled":
-        message = f"sizes in examples must go with data=official, got data={protocol.data}; use fractions"
-        require(size is None, message)
+        if size is not None:
+            raise InputError(f"sizes in examples must go with data=official, got data={protocol.data}; use fractions")
         pool = [dataclasses.replace(e, id=at) for at, e in enumerate((*data.train, *data.dev))]
         train, dev = pooled_split(pooled_order(data, restart), fraction)
         return dataclasses.replace(data, train=tuple(pool[i] for i in train), dev=tuple(pool[i] for i in dev))
     if protocol.data == "resampled":
         data = resampled(data, split_seed)
-    require(data.dev, f"{data.task.name}: a task without a dev file must go with --set data=resampled")
+    if not data.dev:
+        raise InputError(f"{data.task.name}: a task without a dev file must go with --set data=resampled")
     if size is None and fraction == 1:
         return data
     kept = set(paucity_split(data, fraction, split_seed) if size is None else size.ids(data, split_seed))
@@ -135,7 +136,8 @@ def holdout_ids(order: Iterable[Example], stratum: Callable[[Example], int], sha
 
 def check_share(share: float) -> None:
     """Raise InputError unless 0 < share < 1."""
-    require(0 < share < 1, "holdout must be in (0, 1), a share of the labelled examples", f"{share:g}")
+    if not 0 < share < 1:
+        raise InputError(f"holdout must be in (0, 1), a share of the labelled examples, got {share:g}")
 
 
 def check_classes(task: Task, fitted: Sequence[Example], held_out: Sequence[Example]) -> None:
@@ -196,7 +198,8 @@ def size_split(data: TaskData, size: int, split_seed: int = 0) -> list[int]:
     rounding. Raises InputError unless 1 <= size <= the number of training examples.
     """
     most = len(data.train)
-    require(1 <= size <= most, f"{data.task.name}: size must be in 1..{most}, the training set's examples", f"{size}.")
+    if not 1 <= size <= most:
+        raise InputError(f"{data.task.name}: size must be in 1..{most}, the training set's examples, got {size}.")
     return split_order(data, split_seed)[:size]
 
 
@@ -206,17 +209,19 @@ def per_class_split(data: TaskData, per_class: int, split_seed: int = 0) -> list
     Raises InputError for a regression task and for a class that has fewer examples.
     """
     name = data.task.name
-    scores = f"{name}: per_class must be used with classes, but its labels are scores; use sizes."
-    require(not data.task.regression, scores)
+    if data.task.regression:
+        raise InputError(f"{name}: per_class must be used with classes, but its labels are scores; use sizes.")
     permuted = _permuted(data, split_seed)
     least = min(map(len, permuted))
-    require(1 <= per_class <= least, f"{name}: per_class must be in 1..{least}, its smallest class", f"{per_class}.")
+    if not 1 <= per_class <= least:
+        raise InputError(f"{name}: per_class must be in 1..{least}, its smallest class, got {per_class}.")
     return _ids(members[:per_class] for members in permuted)
 
 
 def check_fraction(fraction: float) -> None:
     """Raises InputError unless 0 < fraction <= 1."""
-    require(0 < fraction <= 1, "fraction must be in (0, 1]", f"{fraction}.")
+    if not 0 < fraction <= 1:
+        raise InputError(f"fraction must be in (0, 1], got {fraction}.")
 
 
 def split_hash(task: Task, examples: Iterable[Example]) -> str:
