@@ -64,10 +64,8 @@ class WeightDecay(Regularizer):
 
     def attach(self, context: Context) -> list[str]:
         """Choose the parameters and keep references to their targets; returns the parameters' names."""
-        parameters = context.parameters()
+        parameters = context.pretrained() if self.target == "w_pre" else context.parameters()
         names = decayed(context.model, list(parameters))
-        if self.target == "w_pre":
-            names = [name for name in names if name not in context.head]
         self._weights = [parameters[name] for name in names]
         self.decayed = 0.0
         self._targets = None if self.target == "0" else [context.initial[name] for name in names]

@@ -156,10 +156,8 @@ def convert_to_mixed(
     assert isinstance(layer, Mixed)
     layer.mix_p, layer.mix_gradient = p, gradient
     layer.register_buffer("mix_target", target.detach().clone().to(weight))
-    mask = torch.ones(weight.shape, dtype=torch.bool) if per_weight else torch.ones(input_features(layer))
-    if not per_weight:
-        mask = mask.to(weight.dtype)
-    layer.register_buffer("mix_mask", mask.to(weight.device), persistent=False)
+    shape, kind = (weight.shape, torch.bool) if per_weight else ((input_features(layer),), weight.dtype)
+    layer.register_buffer("mix_mask", torch.ones(shape, dtype=kind, device=weight.device), persistent=False)
     layer.register_buffer("mix_kept", None, persistent=False)
     return layer
 
