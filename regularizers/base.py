@@ -60,7 +60,8 @@ NOUNS = ("decay", "form", "noise", "share", "strength")  # hyperparameters that 
 
 
 def number(must_be: str, default: Any = dataclasses.MISSING, *, kw_only: bool = False) -> Any:
-    """A hyperparameter of one of the `RANGES`: `p: float = number("in [0, 1)", 0.1)`."""
+    """A hyperparameter of one of the `RANGES`: `p: float = number("in [0, 1)", 0.1)`. Raises InputError for another."""
+    require(must_be in RANGES, f"a range must be one of {', '.join(RANGES)}", must_be, "check others in __post_init__")
     return field(default=default, kw_only=kw_only, metadata={"must be": must_be, "holds": RANGES[must_be]})
 
 

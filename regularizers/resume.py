@@ -62,14 +62,13 @@ class Snapshots:
     ) -> None:
         self.strategy, self.scheduler, self.history = strategy, scheduler, history
         self.technique = TechniqueState(strategy)
-        self.optimizer = self.technique.optimizer
 
     def take(self) -> State:
         """The state between two steps; its tensors are those of the training, not copies. Raises CannotSave."""
         return {
             "step": self.strategy.context.training.step,
             **self.technique.take(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.technique.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "history": dict(vars(self.history)),
         }
@@ -87,8 +86,8 @@ class Snapshots:
         _require(len(state["history"]["losses"]) == state["step"] <= training.steps, "step and losses do not agree")
         _require(state["scheduler"].keys() == self.scheduler.state_dict().keys(), "the schedule is another one")
         self.technique.put(state)
-        self.optimizer.load_state_dict(state["optimizer"])
-        for parameter, moments in self.optimizer.state.items():
+        self.technique.optimizer.load_state_dict(state["optimizer"])
+        for parameter, moments in self.technique.optimizer.state.items():
             shapes = {value.shape for value in moments.values() if isinstance(value, Tensor) and value.dim()}
             _require(shapes <= {parameter.shape}, "the optimizer's state is of other parameters")
         self.scheduler.load_state_dict(state["scheduler"])

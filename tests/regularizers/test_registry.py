@@ -201,6 +201,25 @@ def test_a_whole_number_of_a_plugin_stays_one_however_annotations_are_kept(plugi
         assert type(parse(f"{name}(3)").terms[0].regularizer.k) is int
 
 
+def test_a_plugin_declares_what_its_hyperparameters_must_be(plugin):
+    text = PLUGIN.replace("{name}", "bound").replace("import Regularizer,", "import Regularizer, number, one_of,")
+    declared = text.replace(
+        "p: float = 0.1", 'p: float = number("in [0, 1)", 0.1)\n    how: str = one_of("a", "b", "c")'
+    )
+    load_plugin(plugin("bound", declared))
+    assert str(parse("bound")) == "bound(0.1)" and str(parse("bound(0.2, how=c)")) == "bound(0.2, how=c)"
+    for wrong, message in (
+        ("1", r"p of bound must be in \[0, 1\), got 1"),
+        ("0, how=d", "how of bound must be a, b or c, got d"),
+    ):
+        with pytest.raises(InputError, match=message):
+            parse(f"bound({wrong})")
+    with pytest.raises(
+        InputError, match=r"a range must be one of >= 0, .*, got below 1; check others in __post_init__"
+    ):
+        load_plugin(plugin("odd", declared.replace("in [0, 1)", "below 1").replace("bound", "odd"), "odd.py"))
+
+
 def test_everything_that_a_method_is_written_with_comes_from_the_package():
     for name in regularizers.__all__:
         assert getattr(regularizers, name), name
