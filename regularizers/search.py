@@ -14,7 +14,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from fisher.common.errors import InputError, require
+from fisher.common.errors import require
 
 Value = float | int | str | bool
 
@@ -78,8 +78,7 @@ class Log(Linear):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.low <= 0:
-            raise InputError(f"a logarithmic range must begin above 0, got {self.low:g}; take Linear")
+        require(self.low > 0, "a logarithmic range must begin above 0", f"{self.low:g}", "take Linear")
 
     def at(self, u: float) -> float:
         """The value at u in [0, 1), to three digits."""
@@ -148,12 +147,10 @@ def require_search(name: str, search: Mapping[str, Any], fields: Set[str]) -> No
         require(
             key in fields, f"search of {name} must name its hyperparameters ({', '.join(sorted(fields))})", f"{key!r}"
         )
-        if not isinstance(space, Search):
-            raise InputError(
-                f"search of {name} must give Linear, Log, Whole, Layers or Choice for {key}, got {space!r}"
-            )
-        if space.paper is not None and not space.contains(space.paper):
-            raise InputError(f"the paper's value of {key} of {name} must lie in its range ({space}), got {space.paper}")
+        kinds = f"search of {name} must give Linear, Log, Whole, Layers or Choice for {key}"
+        require(isinstance(space, Search), kinds, f"{space!r}")
+        within = f"the paper's value of {key} of {name} must lie in its range ({space})"
+        require(space.paper is None or space.contains(space.paper), within, space.paper)
 
 
 def _rounded(value: float) -> float:

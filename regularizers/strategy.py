@@ -10,6 +10,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -178,16 +179,13 @@ def read_sum(text: str) -> list[tuple[bool, type[Regularizer], dict[str, Any]]]:
 
 def _refuse_contradictions(terms: list[Term]) -> None:
     """Two terms of one scope that set the same thing have no single meaning."""
-    for at, term in enumerate(terms):
-        for other in terms[at + 1 :]:
-            if (term.scope == "head") != (other.scope == "head"):
-                continue
+    for term, other in itertools.combinations(terms, 2):
+        if (term.scope == "head") == (other.scope == "head"):
             mine, theirs = term.regularizer.acts_on(), other.regularizer.acts_on()
-            if EVERYTHING in mine | theirs:
-                raise InputError(f"none must stand alone in its sum, got {term} + {other}; leave one out")
-            if mine & theirs:
-                shared = ", ".join(sorted(mine & theirs))
-                raise InputError(f"one sum must set {shared} once, got {term} + {other}; leave one out")
+            alone = EVERYTHING not in mine | theirs
+            require(alone, "none must stand alone in its sum", f"{term} + {other}", "leave one out")
+            shared = ", ".join(sorted(mine & theirs))
+            require(not shared, f"one sum must set {shared} once", f"{term} + {other}", "leave one out")
 
 
 def _tokens(text: str) -> list[str]:
@@ -241,12 +239,10 @@ def _read_term(
             key = argument[0]
         else:
             expect(len(argument) == 1, f"the arguments of {name} must be separated by commas")
-            if at >= len(positional):
-                raise InputError(f"{usage(cls)} takes {len(positional)} positional arguments, got {at + 1}")
+            require(at < len(positional), f"{usage(cls)} takes {len(positional)} positional arguments", at + 1)
             key = positional[at]
-        if key not in fields or key in values:
-            problem = "given twice" if key in values else "unknown"
-            raise InputError(f"the argument {key!r} of {name} is {problem}; it must be written {usage(cls)}")
+        problem = "given twice" if key in values else "unknown" if key not in fields else ""
+        require(not problem, f"the argument {key!r} of {name} is {problem}; it must be written {usage(cls)}")
         expect(argument[-1] not in "(),+=:", f"an argument of {name} is missing")
         values[key] = _value(argument[-1], fields[key], cls)
     return cls, values
@@ -256,8 +252,7 @@ def _make(cls: type[Regularizer], values: dict[str, Any]) -> Regularizer:
     """One regularizer with these arguments."""
     given = {f.name: f for f in dataclasses.fields(cls) if f.init and not f.kw_only}
     missing = [name for name, f in given.items() if name not in values and f.default is dataclasses.MISSING]
-    if missing:
-        raise InputError(f"{cls.name} must be given {', '.join(missing)}; write {usage(cls)}")
+    require(not missing, f"{cls.name} must be given {', '.join(missing)}; write {usage(cls)}")
     try:
         return cls(**values)
     except InputError:
@@ -294,9 +289,6 @@ def _value(word: str, field: dataclasses.Field[Any], cls: type[Regularizer]) -> 
 
 def usage(cls: type[Regularizer]) -> str:
     """How the technique is written, e.g. `mixout(target, p, layers=paper, gradient=exact)`."""
-    words = []
-    for f in dataclasses.fields(cls):
-        if f.init:
-            given = f.default is not dataclasses.MISSING
-            words.append(f"{f.name}={f.default}" if given else f.name)
+    fields = [f for f in dataclasses.fields(cls) if f.init]
+    words = [f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default}" for f in fields]
     return f"{cls.name}({', '.join(words)})"
