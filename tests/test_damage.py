@@ -1,9 +1,10 @@
 """Every kind of file that is read, damaged: at random it is read or refused in one sentence, by name it is refused.
 
-Cheap, seeded damage to good files, so that many inputs come deep; tests/test_fuzz.py has values of every type besides.
+Cheap, seeded damage to good files, so that many inputs come deep; suites and tasks have values of every type besides.
 Files that a user names are also missing, a folder, a pipe, empty, binary, cut short or in UTF-16.
 """
 
+import contextlib
 import gzip
 import io
 import json
@@ -19,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save
 
 from benchmarks.data.official import DataHash, compare_hashes, remember_hashes
@@ -29,6 +33,7 @@ from benchmarks.executors.slurm import read_options
 from benchmarks.planning.grid import file_hashes
 from benchmarks.planning.suite_file import load_suite, override
 from benchmarks.pocket import MODEL_DIR
+from benchmarks.run import main
 from benchmarks.submission import FILES, check
 from benchmarks.theory.digits import read_folder
 from benchmarks.trial.models import find_model, load_template
@@ -154,27 +159,21 @@ def signed_record(folder: Path) -> tuple[bytes, Read]:
 
     def read(data: bytes) -> object:
         try:
-            return encode_record(json.loads(data))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+            content = json.loads(data)
+        except (ValueError, RecursionError):  # no JSON
             return None
-        except ValueError as error:
-            if isinstance(error, RecordError) or "integer string conversion" not in str(error):
-                raise
-            return None
+        try:
+            name, signed = encode_record(content)
         except (TypeError, KeyError, AttributeError):  # no object with the three blocks: not even a forger can sign it
             return None
-
-    def back(data: bytes) -> object:
-        made = read(data)
-        if not isinstance(made, tuple):
-            return None
-        (folder / f"{made[0]}.json").write_bytes(made[1])
+        path = folder / f"{name}.json"
+        path.write_bytes(signed)
         try:
-            return read_record(folder / f"{made[0]}.json")
+            return read_record(path)
         finally:
-            (folder / f"{made[0]}.json").unlink()
+            path.unlink()
 
-    return json.dumps(RECORD).encode(), Read(back)
+    return json.dumps(RECORD).encode(), Read(read)
 
 
 def zipped(data: bytes) -> bytes:
@@ -374,3 +373,100 @@ def test_a_file_that_is_not_what_it_should_be_is_one_sentence(
     opened.path.unlink(missing_ok=True)
     DAMAGE[damage](opened.path, opened.pack(whole))
     refusal(opened.read, opened.path)
+
+
+# --- values of every type
+
+COUNTS = [60, pytest.param(20_000, marks=pytest.mark.long)]  # two targets: 40,000 inputs in the long form
+
+NAMES = (
+    "dropout",
+    "mixout",
+    "wdecay",
+    "head",
+    "none",
+    "w_pre",
+    "w_0",
+    "0.1",
+    "1e999",
+    "nan",
+    "-1",
+    "true",
+    "layers",
+    "p",
+)
+PLAIN = st.one_of(
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(),
+    st.text(max_size=12),
+    st.dates(),
+    st.sampled_from(NAMES),
+)
+ANY_VALUE = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1, max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+SUITE_KEYS = (
+    "tasks",
+    "strategies",
+    "fractions",
+    "restarts",
+    "split_seeds",
+    "protocol",
+    "model",
+    "set",
+    "fisher",
+    "variant",
+)
+SUITE = {"tasks": ["pocket-rte"], "strategies": ["none"], "fractions": [0.1], "restarts": 2, "protocol": "lee20"}
+TASK_KEYS = ("name", "train", "dev", "test", "text", "label", "labels", "regression", "metric", "x")
+OWN_TASK = {"name": "own", "train": "a.csv", "dev": "a.csv", "text": ["t"], "label": "l", "labels": ["0", "1"]}
+TABLES: dict[Callable[[str], object], Any] = {load_suite: (SUITE, SUITE_KEYS), task_from_file: (OWN_TASK, TASK_KEYS)}
+
+
+def changed(base: dict[str, Any], keys: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    """A good table with some of its values, and some further ones, replaced by others."""
+    return st.dictionaries(st.sampled_from(keys), ANY_VALUE, max_size=4).map(lambda more: base | more)
+
+
+def fuzz(count: int, inputs: st.SearchStrategy[Any], check: Callable[[Any], None]) -> None:
+    """Call `check` with `count` inputs."""
+    quiet = list(HealthCheck)
+    run = settings(max_examples=count, deadline=None, database=None, suppress_health_check=quiet)(given(inputs)(check))
+    run()
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("read", TABLES)
+def test_any_file_is_a_suite_or_a_task_or_a_sentence(read: Callable[[str], object], count: int, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("t,l\nx,0\n")
+    path = tmp_path / "x.toml"
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        with contextlib.suppress(InputError):
+            read(str(path))
+
+    tables = changed(*TABLES[read]).map(lambda table: tomli_w.dumps(table).encode())
+    fuzz(count, st.binary(max_size=80) | tables, check)
+
+
+@pytest.mark.parametrize("flag", ["--suite", "--task-file"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"restarts = " + b"9" * 5000,
+        b"x = " + b"[" * 100_000,
+        b"x = 1 # " + b"x" * 1_000_000,
+        b'"\\u001b[2J" = 1',
+        b"x = 2024-13-45",
+    ],
+    ids=["a number of 5,000 digits", "100,000 brackets", "a megabyte", "a terminal escape", "no date"],
+)
+def test_hostile_files_are_one_printable_sentence(
+    tmp_path: Path, refused: Callable[..., str], flag: str, content: bytes
+) -> None:
+    (tmp_path / "x.toml").write_bytes(content)
+    refused(main, flag, tmp_path / "x.toml", "--output", tmp_path / "out", "--dry-run")

@@ -19,6 +19,7 @@ from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources
+from benchmarks.trial.trial import execute
 from leaderboard.records.store import read_records
 from regularizers.strategy import parse
 from tests.benchmarks.executors.launcher import RESULT
@@ -106,6 +107,17 @@ def write_task() -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def train(make_configs: Callable[..., list[TrialConfig]], resources: Resources) -> Callable[..., dict[str, Any]]:
+    """The record of one trial of a strategy; keyword arguments are those of `make_configs`, `on` other resources."""
+
+    def run(strategy: str, *, on: Resources = resources, **settings: Any) -> dict[str, Any]:
+        (config,) = make_configs(strategy, **settings)
+        return execute(config, on)
+
+    return run
 
 
 @pytest.fixture

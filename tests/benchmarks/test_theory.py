@@ -95,38 +95,25 @@ def test_theorem_1_holds_with_equality_for_the_quadratic_loss() -> None:
         assert row.logistic > row.bound
 
 
-@pytest.mark.parametrize("p", [0.2, 0.7])
-def test_the_excess_is_that_of_an_independent_enumeration(p: float) -> None:
-    rng = np.random.default_rng(0)
-    w, u, center = rng.normal(size=(3, 2, 4))
-    loss = theorem.quadratic(torch.from_numpy(center))
-    expected = 0.0
-    for dropped in product((False, True), repeat=4):
-        chance = np.prod([p if d else 1 - p for d in dropped])
-        mixed = (np.where(dropped, u, w) - p * u) / (1 - p)
-        expected += chance * (theorem.CONVEXITY / 2 * ((mixed - center) ** 2).sum() + 1)
-    expected -= theorem.CONVEXITY / 2 * ((w - center) ** 2).sum() + 1
-    found = theorem.excess(theorem.mixout, loss, torch.from_numpy(w), torch.from_numpy(u), p, ((0, p), (1, 1 - p)))
-    assert found == pytest.approx(expected, rel=1e-12)
-    bound = theorem.CONVEXITY * p / (1 - p) / 2 * ((w - u) ** 2).sum()
-    assert found == pytest.approx(bound, rel=1e-12)
-
-
-def test_the_three_point_excess_is_that_of_equation_4() -> None:
-    """Phi written as in the paper, mu and sigma from the distribution's definition."""
-    rng = np.random.default_rng(1)
-    w, u, center = rng.normal(size=(3, 2, 3))
-    mean = sum(value * chance for value, chance in theorem.THREE_POINTS)
-    variance = sum(value**2 * chance for value, chance in theorem.THREE_POINTS) - mean**2
-    expected = 0.0
-    for points in product(theorem.THREE_POINTS, repeat=3):
-        mask = np.diag([value for value, _ in points])
+@pytest.mark.parametrize(
+    ("mix", "points"),
+    [
+        *((theorem.mixout, ((0, p), (1, 1 - p))) for p in (0.2, 0.7)),
+        (theorem.mixconnect, theorem.THREE_POINTS),
+    ],
+)
+def test_the_excess_is_that_of_equation_4(mix: Callable[..., Tensor], points: tuple[tuple[float, float], ...]) -> None:
+    """Every mask by itself; Phi written as in the paper, mu and sigma from the distribution's definition."""
+    w, u, center = np.random.default_rng(1).normal(size=(3, 2, 3))
+    mean = sum(value * chance for value, chance in points)
+    variance = sum(value**2 * chance for value, chance in points) - mean**2
+    expected = -theorem.CONVEXITY / 2 * ((w - center) ** 2).sum()
+    for drawn in product(points, repeat=3):
+        mask = np.diag([value for value, _ in drawn])
         phi = (u @ (np.eye(3) - mask) + w @ mask - (1 - mean) * u) / mean
-        expected += np.prod([chance for _, chance in points]) * theorem.CONVEXITY / 2 * ((phi - center) ** 2).sum()
-    expected -= theorem.CONVEXITY / 2 * ((w - center) ** 2).sum()
+        expected += np.prod([chance for _, chance in drawn]) * theorem.CONVEXITY / 2 * ((phi - center) ** 2).sum()
     loss = theorem.quadratic(torch.from_numpy(center))
-    masks = 1 - mean, theorem.THREE_POINTS
-    found = theorem.excess(theorem.mixconnect, loss, torch.from_numpy(w), torch.from_numpy(u), *masks)
+    found = theorem.excess(mix, loss, torch.from_numpy(w), torch.from_numpy(u), 1 - mean, points)
     assert found == pytest.approx(expected, rel=1e-12)
     assert found == pytest.approx(theorem.CONVEXITY * variance / (2 * mean**2) * ((w - u) ** 2).sum(), rel=1e-12)
 

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 
-from benchmarks.trial.trial import execute
 from benchmarks.upgrade import main
 from benchmarks.verification.upgrading import RENAMED, strategy_of_today
 from benchmarks.verify import main as verify
@@ -17,9 +16,9 @@ ADDED = ("train_hash", "tokenizer", "model_config")
 
 
 @pytest.fixture(scope="module")
-def trained(make_configs, resources):
+def trained(train):
     """Records of three strategies, as this version writes them."""
-    return [execute(config, resources) for config in make_configs(FED, "none", "wdecay(w_pre, 0.1)", epochs=1)]
+    return [train(strategy, epochs=1) for strategy in (FED, "none", "wdecay(w_pre, 0.1)")]
 
 
 @pytest.fixture

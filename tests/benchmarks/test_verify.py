@@ -10,7 +10,6 @@ import pytest
 from benchmarks import verify
 from benchmarks.data.origin import Origin
 from benchmarks.trial.inputs import labels_of
-from benchmarks.trial.trial import execute
 from benchmarks.verification import checks as verification
 from benchmarks.verification import retraining as rerun
 from leaderboard.export import export
@@ -21,9 +20,9 @@ MIX = "mixout(w_pre, 0.7)"
 
 
 @pytest.fixture(scope="module")
-def trained(make_configs, resources):
+def trained(train):
     """Two real trials of one restart, as records without id and checksum."""
-    return {str(config.strategy): execute(config, resources) for config in make_configs("none", MIX)}
+    return {strategy: train(strategy) for strategy in ("none", MIX)}
 
 
 @pytest.fixture
@@ -208,10 +207,9 @@ def test_a_wrong_request_exits_2(records, check, argv, message):
     assert code == 2 and err.startswith("error: ") and message in err
 
 
-def test_a_trial_that_fell_back_to_small_micro_batches_is_trained_again_with_them(make_configs, resources, check):
+def test_a_trial_that_fell_back_to_small_micro_batches_is_trained_again_with_them(train, resources, check):
     """Their masks are others than those of the whole batch, so its losses are too."""
-    (config,) = make_configs("dropout(0.1)")
-    record = execute(config, dataclasses.replace(resources, micro_batch=4))
+    record = train("dropout(0.1)", on=dataclasses.replace(resources, micro_batch=4))
     assert record["result"]["micro_batch"] == 4
     code, out, _ = check({"small": record}, "--rerun", "1")
     assert code == 0 and "400 of 400 predictions equal; losses differ by 0\n" in out

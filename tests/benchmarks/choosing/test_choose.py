@@ -211,9 +211,3 @@ def test_a_model_without_its_tokenizer_is_refused(tmp_path: Path, saved: Path, r
         (saved / name).unlink()
     file = write_reviews(tmp_path / "new.csv", 3)
     assert "tokenizer" in refused(predict.main, saved, "--input", file, "--output", tmp_path / "p.csv")
-
-
-def test_the_read_task_is_an_ordinary_task_file(tmp_path: Path) -> None:
-    words = [write_reviews(tmp_path / "r.csv"), "--text", "review", "--label", "mood", "--model", "pocket"]
-    read_own(choose.main.parser().parse_args(words), tmp_path / "out")
-    assert (tmp_path / "out" / "task.toml").read_text().startswith('name = "r"\nmetric = "macro_f1"')

@@ -47,6 +47,8 @@ def test_classes_metric_and_rows_are_found_and_said(tmp_path: Path) -> None:
     assert data.task.labels == ("bad", "good", "so, so") and data.task.name == "my-reviews"
     assert data.train[3].texts == (TEXTS[3],) and data.train[3].label == 1
     assert data.dev == () and data.warnings == ()
+    written = (tmp_path / "out" / "task.toml").read_text()
+    assert written.startswith('name = "my-reviews"\nmetric = "macro_f1"'), "an ordinary task file"
 
 
 def test_two_classes_are_scored_by_accuracy_unless_a_metric_is_named(tmp_path: Path) -> None:

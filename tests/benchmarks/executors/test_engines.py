@@ -506,7 +506,7 @@ from regularizers import Regularizer, register
 class HangsOnce(Regularizer):
     def draw(self, context):
         mark = Path(__file__).with_name("hangs")
-        if context.training.step == 2 and not mark.exists():
+        if context.training.step == 5 and not mark.exists():  # of 9; passes are compared at 0, 4 and 8
             mark.touch()
             time.sleep(3600)
 """
@@ -520,10 +520,10 @@ def test_a_preempted_slurm_job_is_requeued_and_goes_on(
     records_in: Callable[..., dict[str, dict[str, Any]]],
     await_that: Callable[..., None],
 ) -> None:
-    """Preempted where a trial hangs once, at its third step; the requeued job goes on from its checkpoint."""
+    """Preempted where a trial hangs once, at step 5; the requeued job goes on from its checkpoint of step 4."""
     (tmp_path / "hangs_once.py").write_text(HANGS)
-    request = [*TINY, "--strategies", "none", "hangs_once", "wdecay(w_pre, 0.01)", "--restarts", "4"]
-    request += ["--plugin", tmp_path / "hangs_once.py", "--checkpoint-every", "1", "--output", tmp_path / "out"]
+    request = [*TINY[:-1], "epochs=3", "--strategies", "none", "hangs_once", "wdecay(w_pre, 0.01)", "--restarts", "4"]
+    request += ["--plugin", tmp_path / "hangs_once.py", "--checkpoint-every", "2", "--output", tmp_path / "out"]
     more = ["--executor", "slurm", "--slurm", "partition=low", "time=30", "trials=12"]
     process = start_run(*request, *more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     await_that(lambda: process.poll() is not None or (tmp_path / "hangs").exists())
@@ -533,7 +533,7 @@ def test_a_preempted_slurm_job_is_requeued_and_goes_on(
     assert process.returncode == 0, said[-3000:]
     environments = [record["environment"] for record in records_in(tmp_path / "out").values()]
     assert len(environments) == 12 and {each["executor"] for each in environments} == {"slurm"}
-    assert [each["resumed"] for each in environments if "resumed" in each] == [[2]]
+    assert [each["resumed"] for each in environments if "resumed" in each] == [[4]]
     assert all(path.read_bytes() == content for path, content in kept.items()), "what was done is not done again"
     assert not list((tmp_path / "out").rglob("*.safetensors")), "nothing is left of the checkpoints"
     assert "Restarts=1" in subprocess.run(["scontrol", "show", "job"], capture_output=True, text=True).stdout

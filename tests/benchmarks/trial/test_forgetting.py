@@ -16,7 +16,7 @@ from benchmarks.pocket import CORPUS, MODEL_DIR
 from benchmarks.trial import forgetting, models
 from benchmarks.trial.forgetting import find_texts, measure
 from benchmarks.trial.inputs import Resources
-from benchmarks.trial.trial import attach, execute
+from benchmarks.trial.trial import attach
 from fisher.estimation.estimate import draw_samples
 from fisher.pretraining.corpus import read_corpus
 from leaderboard.records.store import read_record, write_record
@@ -57,11 +57,8 @@ def test_the_loss_is_that_of_the_checkpoint_with_the_fine_tuned_body(make_config
     assert after > before + 0.01
 
 
-def test_asking_for_it_changes_neither_the_trial_nor_its_result(
-    make_configs, resources: Resources, tmp_path: Path
-) -> None:
-    (config,) = make_configs("none", epochs=1)
-    plain, asked = execute(config, resources), execute(config, replace(resources, forgetting=TEXTS))
+def test_asking_for_it_changes_neither_the_trial_nor_its_result(train, resources: Resources, tmp_path: Path) -> None:
+    plain, asked = (train("none", epochs=1, on=on) for on in (resources, replace(resources, forgetting=TEXTS)))
     found = read_record(write_record(tmp_path, asked))["result"].pop("forgetting")
     assert found["after"] != found["before"] > 0
     for record in (plain, asked):

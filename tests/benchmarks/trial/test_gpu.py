@@ -16,7 +16,7 @@ from benchmarks.executors.outcome import Status, Work
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.environment import isolated
 from benchmarks.trial.inputs import Resources
-from benchmarks.trial.trial import build, execute, load_inputs
+from benchmarks.trial.trial import build, load_inputs
 from regularizers.context import to_device
 from regularizers.loop import make_optimizer, step
 from regularizers.surgery.forward import prepare
@@ -25,6 +25,7 @@ from regularizers.testing.tiny_families import tiny_family
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 Make = Callable[..., list[TrialConfig]]
+Train = Callable[..., dict[str, Any]]
 STRATEGIES = (
     "none",
     "dropout(0.1) + wdecay(0, 0.01)",
@@ -63,26 +64,21 @@ def test_a_step_waits_for_nothing(strategy: str, precision: str, make_configs: M
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_trial_repeats(strategy: str, make_configs: Make, resources: Resources) -> None:
-    (config,) = make_configs(strategy, epochs=1)
-    first, second = (execute(config, resources) for _ in range(2))
+def test_a_trial_repeats(strategy: str, train: Train) -> None:
+    first, second = (train(strategy, epochs=1) for _ in range(2))
     assert first["environment"]["device"] == torch.cuda.get_device_name()
     for name in ("status", "score", "predictions", "train_loss", "logits", "deviation"):
         assert first["result"][name] == second["result"][name], name
 
 
-def test_a_trial_without_noise_gives_what_the_host_gives(
-    make_configs: Make, resources: Resources, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_without_noise_gives_what_the_host_gives(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """The losses of a few steps agree up to rounding."""
-    (config,) = make_configs("none", epochs=1)
-    there = execute(config, resources)["result"]["train_loss"]
+    there = train("none", epochs=1)["result"]["train_loss"]
     AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    here = execute(config, resources)["result"]["train_loss"]
+    here = train("none", epochs=1)["result"]["train_loss"]
     AcceleratorState._reset_state(reset_partial_state=True)
-    assert len(there) == len(here) > 0
-    assert all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(there, here, strict=True))
+    assert there == pytest.approx(here, rel=1e-3) and here
 
 
 @pytest.mark.parametrize("family", PACKINGS)
@@ -125,11 +121,9 @@ def test_two_trials_share_the_gpu(make_configs: Make, resources: Resources, tmp_
     assert len({outcome.device.slot for outcome in outcomes}) == 2
 
 
-def test_bf16_computes_in_bf16(make_configs: Make, resources: Resources) -> None:
-    (config,) = make_configs("none", precision="bf16", epochs=1)
-    result = execute(config, resources)["result"]
-    assert result["status"] in ("ok", "failed")
-    assert all(map(math.isfinite, result["train_loss"]))
-    full = execute(make_configs("none", epochs=1)[0], resources)["result"]
-    assert result["train_loss"] != full["train_loss"]
-    assert math.isclose(result["train_loss"][0], full["train_loss"][0], rel_tol=0.02)
+def test_bf16_computes_in_bf16(train: Train) -> None:
+    half, full = (train("none", precision=precision, epochs=1)["result"] for precision in ("bf16", "fp32"))
+    assert half["status"] in ("ok", "failed")
+    assert all(map(math.isfinite, half["train_loss"]))
+    assert half["train_loss"] != full["train_loss"]
+    assert half["train_loss"][0] == pytest.approx(full["train_loss"][0], rel=0.02)

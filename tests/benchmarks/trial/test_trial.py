@@ -13,10 +13,8 @@ import torch
 
 from benchmarks.data.origin import Origin
 from benchmarks.data.sources import examples_hash, load_test
-from benchmarks.data.splits import make_split
 from benchmarks.data.tasks import find_task
 from benchmarks.pocket import TASKS_DIR
-from benchmarks.trial import metrics
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.environment import isolated
 from benchmarks.trial.inputs import Resources
@@ -26,6 +24,7 @@ from leaderboard.stats.metrics import spearman
 from regularizers.registry import load_plugin
 
 Make = Callable[..., list[TrialConfig]]
+Train = Callable[..., dict[str, Any]]
 SIX = (
     "dropout(0.1) + wdecay(0, 0.01)",
     "wdecay(w_pre, 0.01)",
@@ -57,19 +56,16 @@ def test_another_restart_changes_head_order_and_split(make_configs: Make, resour
 
 
 @pytest.mark.parametrize("strategy", ["dropout(0.1)", "mixout(w_pre, 0.7)"])
-def test_the_same_config_gives_the_same_result_whatever_ran_before(
-    make_configs: Make, resources: Resources, strategy: str
-) -> None:
-    (config,) = make_configs(strategy)
-    first = execute(config, resources)
+def test_the_same_config_gives_the_same_result_whatever_ran_before(train: Train, strategy: str) -> None:
+    first = train(strategy)
     torch.rand(7), random.random(), np.random.rand()
-    assert outcome(execute(config, resources)) == outcome(first)
+    assert outcome(train(strategy)) == outcome(first)
 
 
-def test_a_trial_leaves_every_global_random_state_as_it_was(make_configs: Make, resources: Resources) -> None:
+def test_a_trial_leaves_every_global_random_state_as_it_was(train: Train) -> None:
     torch.manual_seed(5), random.seed(5), np.random.seed(5)
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    execute(make_configs("dropout(0.1)")[0], resources)
+    train("dropout(0.1)")
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1:] == (random.getstate(), np.random.get_state()[1].tolist())
 
@@ -82,28 +78,18 @@ def test_the_fork_restores_determinism_and_generator_after_an_error() -> None:
     assert torch.are_deterministic_algorithms_enabled() == deterministic
 
 
-def test_the_stored_predictions_give_the_stored_score_exactly(make_configs: Make, resources: Resources) -> None:
-    (config,) = make_configs("none", task="pocket-stsb", fraction=0.1)
-    result = execute(config, resources)["result"]
-    data = Origin(offline=True).load("pocket-stsb")
-    labels = [example.label for example in data.dev]
-    assert metrics.scores(data.task, result["predictions"], labels)["spearman"] == result["score"]
-
-
-def test_a_diverged_run_is_a_failed_run_with_the_floor_as_its_score(make_configs: Make, resources: Resources) -> None:
-    (config,) = make_configs("none", lr=1e30, warmup=0.0, clip=0.0, fraction=0.2)
-    result = execute(config, resources)["result"]
+def test_a_diverged_run_is_a_failed_run_with_the_floor_as_its_score(train: Train) -> None:
+    result = train("none", lr=1e30, warmup=0.0, clip=0.0, fraction=0.2)["result"]
     assert (result["status"], result["failed_by"], result["imputed"]) == ("failed", "diverged", True)
     assert result["score"] == result["floor"]
 
 
 def test_weights_that_break_in_the_last_step_are_a_diverged_run(
-    make_configs: Make, resources: Resources, tmp_path: Path
+    train: Train, resources: Resources, tmp_path: Path
 ) -> None:
     """Every loss is finite, the predictions are not: nothing may be scored with such weights, nor stored."""
     settings = {"lr": 1e30, "warmup": 0.0, "clip": 0.0, "epochs": 1, "batch_size": 10_000}
-    (config,) = make_configs("none", **settings)
-    record = execute(config, replace(resources, predict_test=True))
+    record = train("none", on=replace(resources, predict_test=True), **settings)
     result = read_record(write_record(tmp_path, record))["result"]
     assert len(result["train_loss"]) == 1 and result["diverged_at"] is None
     assert (result["status"], result["failed_by"], result["imputed"]) == ("failed", "diverged", True)
@@ -127,15 +113,13 @@ def test_best_dev_and_last_differ_where_they_must(make_configs: Make, resources:
     pytest.fail("one of the runs must end below its best epoch")
 
 
-def test_the_record_passes_the_schema_and_names_what_was_touched(
-    make_configs: Make, resources: Resources, tmp_path: Path
-) -> None:
-    record = execute(make_configs("mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)")[0], resources)
-    read = read_record(write_record(tmp_path, record))
-    assert read["result"]["touched"]["head:mixout(w_0, 0.7)"] == ["classifier"]
-    assert len(read["result"]["touched"]["mixout(w_pre, 0.7)"]) == 3 * 5 + 1  # q, k, v, attention output, output
-    assert read["result"]["deviation"] > 0
-    assert set(read["result"]["seconds"]) >= {"build", "train", "evaluate", "total"}
+def test_the_record_passes_the_schema_and_names_what_was_touched(train: Train, tmp_path: Path) -> None:
+    record = train("mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)")
+    result = read_record(write_record(tmp_path, record))["result"]
+    assert result["touched"]["head:mixout(w_0, 0.7)"] == ["classifier"]
+    assert len(result["touched"]["mixout(w_pre, 0.7)"]) == 3 * 5 + 1  # q, k, v, attention output, output
+    assert result["deviation"] > 0
+    assert set(result["seconds"]) >= {"build", "train", "evaluate", "total"}
 
 
 PLUGIN = """
@@ -156,55 +140,44 @@ class LateAttention(Regularizer):
 """
 
 
-def test_the_record_says_what_did_nothing(make_configs: Make, resources: Resources, tmp_path: Path) -> None:
-    record = execute(make_configs("rdrop(1)", epochs=1)[0], resources)
-    assert read_record(write_record(tmp_path, record))["result"]["notes"][0].startswith(
-        "rdrop(1): its two passes never"
-    )
+def test_the_record_says_what_did_nothing(train: Train, tmp_path: Path) -> None:
+    record = read_record(write_record(tmp_path, train("rdrop(1)", epochs=1)))
+    assert record["result"]["notes"][0].startswith("rdrop(1): its two passes never")
 
 
 @pytest.mark.parametrize("strategy", ["eager_attention", "late_attention"])
-def test_the_record_says_which_pass_was_used(
-    make_configs: Make, resources: Resources, tmp_path: Path, strategy: str
-) -> None:
+def test_the_record_says_which_pass_was_used(train: Train, resources: Resources, tmp_path: Path, strategy: str) -> None:
     plugin = tmp_path / "plugin.py"
     plugin.write_text(PLUGIN)
     load_plugin(str(plugin))
-    by_forward = [
-        execute(config, replace(resources, plugins=(str(plugin),)))["result"]
-        for forward in ("packed", "stock")
-        for config in make_configs(strategy, epochs=1, forward=forward)
-    ]
-    assert by_forward[0]["notes"] == [
+    on = replace(resources, plugins=(str(plugin),))
+    packed, stock = (train(strategy, on=on, epochs=1, forward=way)["result"] for way in ("packed", "stock"))
+    assert packed["notes"] == [
         "trained with the forward pass stock in place of packed: a step failed with InputError: a technique must leave "
         "the attention alone or declare forward = 'stock', got attention eager under the packed pass"
     ]
-    assert "notes" not in by_forward[1] and by_forward[0]["train_loss"] == by_forward[1]["train_loss"]
+    assert "notes" not in stock and packed["train_loss"] == stock["train_loss"]
 
 
-def test_pooled_data_trains_and_is_scored_on_other_rows(make_configs: Make, resources: Resources) -> None:
-    (config,) = make_configs("none", protocol="sharma24", epochs=1)
-    data = Origin(offline=True).load("pocket-rte")
-    split = make_split(data, config.protocol, fraction=0.02, split_seed=0, restart=0)
-    assert not {e.id for e in split.train} & {e.id for e in split.dev}
-    assert len(split.dev) == 480  # 20 % of 2,000 + 400
-    result = execute(config, resources)["result"]
-    assert len(result["predictions"]) == 480
-    assert config.metric == "combined"
+def test_pooled_data_trains_and_is_scored_on_its_own_rows(train: Train) -> None:
+    record = train("none", protocol="sharma24", epochs=1)
+    assert len(record["result"]["predictions"]) == 480  # 20 % of 2,000 + 400
+    assert record["config"]["metric"] == "combined"
 
 
-def test_all_parts_of_the_model_get_a_deviation_but_the_head(make_configs: Make, resources: Resources) -> None:
+def test_all_parts_of_the_model_get_a_deviation_but_the_head(train: Train) -> None:
     """With a rate of almost 0 nothing moves, so the distance from w_pre must be almost 0, head start or not."""
-    (config,) = make_configs("none", lr=1e-12)
-    assert execute(config, resources)["result"]["deviation"] < 1e-12
+    assert train("none", lr=1e-12)["result"]["deviation"] < 1e-12
 
 
-def test_test_predictions_come_with_a_result_that_they_do_not_change(make_configs: Make, resources: Resources) -> None:
-    (config,) = make_configs("dropout(0.1)", task="pocket-stsb", epochs=1)
-    plain = outcome(execute(config, resources))
-    with_test = outcome(execute(config, replace(resources, predict_test=True)))
+def test_test_predictions_come_with_a_result_that_they_do_not_change(train: Train, resources: Resources) -> None:
+    trial = {"strategy": "dropout(0.1)", "task": "pocket-stsb", "epochs": 1}
+    plain = outcome(train(**trial))
+    with_test = outcome(train(**trial, on=replace(resources, predict_test=True)))
     stored = with_test.pop("test")
     assert with_test == plain
+    labels = [example.label for example in Origin(offline=True).load("pocket-stsb").dev]
+    assert spearman(plain["predictions"], labels) == plain["score"], "exactly"
     assert stored.keys() == {"test"}
     assert len(stored["test"]["predictions"]) == 400
     assert stored["test"]["hash"] == examples_hash(load_test(find_task("pocket-stsb")))

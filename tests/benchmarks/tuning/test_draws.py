@@ -46,12 +46,18 @@ def test_what_is_not_written_is_free(text: str, canonical: str, free: list[str])
     assert [axis.label for axis in family.axes(layers=4)] == free
 
 
-def test_draw_0_has_the_papers_values_at_the_default() -> None:
-    assert draws("mixout(w_pre)", 1) == [Draw("mixout(w_pre, 0.7)", DEFAULT)]
-    assert draws("mixout(w_pre) + head:mixout(w_0)")[0].strategy == "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)"
-    assert draws("guided_dropout")[0].strategy == "guided_dropout(0, 0.1)"
-    assert draws("bitfit")[0].strategy == "bitfit(0.001)"
-    assert draws("surgical", layers=2)[0].strategy == "surgical(2)"  # a small model has no middle of 12 layers
+@pytest.mark.parametrize(
+    ("text", "layers", "expected"),
+    [
+        ("mixout(w_pre)", 4, "mixout(w_pre, 0.7)"),
+        ("mixout(w_pre) + head:mixout(w_0)", 4, "mixout(w_pre, 0.7) + head:mixout(w_0, 0.7)"),
+        ("guided_dropout", 4, "guided_dropout(0, 0.1)"),
+        ("bitfit", 4, "bitfit(0.001)"),
+        ("surgical", 2, "surgical(2)"),  # a small model has no middle of 12 layers
+    ],
+)
+def test_draw_0_has_the_papers_values_at_the_default(text: str, layers: int, expected: str) -> None:
+    assert draws(text, 1, layers=layers) == [Draw(0, expected, DEFAULT)]
 
 
 @pytest.mark.parametrize("text", FAMILIES)
