@@ -533,7 +533,7 @@ def test_a_preempted_slurm_job_is_requeued_and_goes_on(
     assert process.returncode == 0, said[-3000:]
     environments = [record["environment"] for record in records_in(tmp_path / "out").values()]
     assert len(environments) == 12 and {each["executor"] for each in environments} == {"slurm"}
-    assert [each["resumed"] for each in environments if "resumed" in each] == [[4]]
+    assert [4] in [each.get("resumed") for each in environments], "and whichever was cut off at the same time"
     assert all(path.read_bytes() == content for path, content in kept.items()), "what was done is not done again"
     assert not list((tmp_path / "out").rglob("*.safetensors")), "nothing is left of the checkpoints"
     assert "Restarts=1" in subprocess.run(["scontrol", "show", "job"], capture_output=True, text=True).stdout
