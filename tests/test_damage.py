@@ -431,13 +431,6 @@ def changed(base: dict[str, Any], keys: tuple[str, ...]) -> st.SearchStrategy[di
     return st.dictionaries(st.sampled_from(keys), ANY_VALUE, max_size=4).map(lambda more: base | more)
 
 
-def fuzz(count: int, inputs: st.SearchStrategy[Any], check: Callable[[Any], None]) -> None:
-    """Call `check` with `count` inputs."""
-    quiet = list(HealthCheck)
-    run = settings(max_examples=count, deadline=None, database=None, suppress_health_check=quiet)(given(inputs)(check))
-    run()
-
-
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("read", TABLES)
 def test_any_file_is_a_suite_or_a_task_or_a_sentence(read: Callable[[str], object], count: int, tmp_path: Path) -> None:
@@ -450,7 +443,8 @@ def test_any_file_is_a_suite_or_a_task_or_a_sentence(read: Callable[[str], objec
             read(str(path))
 
     tables = changed(*TABLES[read]).map(lambda table: tomli_w.dumps(table).encode())
-    fuzz(count, st.binary(max_size=80) | tables, check)
+    how = settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    how(given(st.binary(max_size=80) | tables)(check))()
 
 
 @pytest.mark.parametrize("flag", ["--suite", "--task-file"])

@@ -37,11 +37,10 @@ def test_times_are_those_of_the_clock() -> None:
     assert in_turn({"way": lambda: None}, 2, lambda: next(ticks)) == {"way": [2.0, 3.0]}
 
 
-def test_measures_steps_trials_and_exactness(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_measures_steps_trials_and_exactness(tmp_path: Path, printed: Callable[..., str]) -> None:
     output = tmp_path / "speed.json"
     request = ["--tasks", "pocket-cola", "--fraction", "0.02", "--batches", "1", "--trials", "--rounds", "1"]
-    assert main([*request, "--output", str(output)]) == 0
-    shown, found = capsys.readouterr().out, json.loads(output.read_text())
+    shown, found = printed(main, *request, "--output", output), json.loads(output.read_text())
     entry = found["tasks"]["pocket-cola"]
     assert set(entry["steps"]["milliseconds"]) == set(CANDIDATES)
     assert all(0 < value["min"] <= value["max"] for value in entry["steps"]["ratios"].values())

@@ -174,6 +174,8 @@ def test_missing_folders_and_files_are_named(tmp_path: Path, refusal: Callable[.
     assert refusal(load_task_data, TASKS["rte"], data_dir=tmp_path) == expected
     (lay_out(tmp_path, "rte") / "dev.tsv").unlink()
     assert refusal(load_task_data, TASKS["rte"], data_dir=tmp_path) == f"{tmp_path}/RTE/dev.tsv: no such file."
+    (tmp_path / "RTE" / "dev.tsv").mkdir()
+    assert refusal(load_task_data, TASKS["rte"], data_dir=tmp_path).endswith("cannot be read (Is a directory).")
 
 
 # ------------------------------------------------------------------------------------------------------ one's own task

@@ -503,15 +503,17 @@ def test_the_display_says_a_note_once(capsys: pytest.CaptureFixture[str]) -> Non
     assert shown.count("note: it is [red]not\\x1b saved (rte 0.1 hides restart 0)") == 1
 
 
-def test_the_display_counts_no_floor_as_failed_and_obeys_a_quiet_console(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_display_counts_no_floor_as_failed_and_obeys_a_quiet_console(
+    quiet: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A constant fails by definition, and a notebook wants no line every ten seconds."""
-    for quiet in (False, True):
-        with Display(2, Console(soft_wrap=True, quiet=quiet)) as display:
-            for floor in (None, {"name": "constant", "c": 1.0}):
-                config: Any = SimpleNamespace(label="rte 0.1 none restart 0", floor=floor)
-                display.end(config, Outcome(Status.FAILED))
-        shown = capsys.readouterr().out
-        assert shown == "" if quiet else shown.startswith("2/2 failed runs 1, errors 0, ")
+    with Display(2, Console(soft_wrap=True, quiet=quiet)) as display:
+        for floor in (None, {"name": "constant", "c": 1.0}):
+            config: Any = SimpleNamespace(label="rte 0.1 none restart 0", floor=floor)
+            display.end(config, Outcome(Status.FAILED))
+    shown = capsys.readouterr().out
+    assert shown == "" if quiet else shown.startswith("2/2 failed runs 1, errors 0, ")
 
 
 def test_a_worker_and_then_the_whole_run_are_killed_and_the_next_run_ends_with_the_same_record(

@@ -13,11 +13,13 @@ import torch
 
 from benchmarks.data.origin import Origin
 from benchmarks.data.sources import examples_hash, load_test
+from benchmarks.data.splits import make_split
 from benchmarks.data.tasks import find_task
 from benchmarks.pocket import TASKS_DIR
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.environment import isolated
 from benchmarks.trial.inputs import Resources
+from benchmarks.trial.protocol import PROTOCOLS
 from benchmarks.trial.trial import execute
 from leaderboard.records.store import read_record, write_record
 from leaderboard.stats.metrics import spearman
@@ -161,7 +163,11 @@ def test_the_record_says_which_pass_was_used(train: Train, resources: Resources,
 
 def test_pooled_data_trains_and_is_scored_on_its_own_rows(train: Train) -> None:
     record = train("none", protocol="sharma24", epochs=1)
-    assert len(record["result"]["predictions"]) == 480  # 20 % of 2,000 + 400
+    split = make_split(
+        Origin(offline=True).load("pocket-rte"), PROTOCOLS["sharma24"], fraction=0.02, split_seed=0, restart=0
+    )
+    assert not {example.id for example in split.train} & {example.id for example in split.dev}
+    assert len(record["result"]["predictions"]) == len(split.dev) == 480  # 20 % of 2,000 + 400
     assert record["config"]["metric"] == "combined"
 
 
