@@ -57,7 +57,7 @@ def test_what_is_not_written_is_free(text: str, canonical: str, free: list[str])
     ],
 )
 def test_draw_0_has_the_papers_values_at_the_default(text: str, layers: int, expected: str) -> None:
-    assert draws(text, 1, layers=layers) == [Draw(0, expected, DEFAULT)]
+    assert draws(text, 1, layers=layers) == [Draw(expected, DEFAULT)]
 
 
 @pytest.mark.parametrize("text", FAMILIES)
