@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import itertools
 import json
 import os
 import random
@@ -176,27 +177,30 @@ def test_numbers_are_printed_as_the_other_tables_print_them(page, board, tmp_pat
     draw = random.Random(5)
     document = json.loads((board / "leaderboard.json").read_text())
     wanted = [0.0, 0.125, 0.0005, -0.0004, 0.2125, 0.00049, 0.0125, *(round(draw.gauss(0, 0.3), 6) for _ in range(60))]
-    section = document["sections"][0]
-    names = [f"s{at}" for at in range(len(wanted))]
-    row = next(row for row in section["cells"][0]["rows"] if row["comparison"])
-    section["strategies"] = [section["strategies"][0] | {"label": name} for name in names]
-    rows = [
-        row
-        | {"strategy": name, "mean": value, "mean_low": value - 0.1, "mean_high": value + 0.1}
-        | {"comparison": row["comparison"] | {"difference": -value, "low": -value, "high": value, "p_holm": abs(value)}}
-        for name, value in zip(names, wanted, strict=True)
-    ]
-    cell = section["cells"][0] | {"rows": rows, "pairs": all_pairs(section["cells"][0]["pairs"], len(names))}
+    section, cell = with_strategies(document, [f"s{at}" for at in range(len(wanted))])
+    for row, value in zip(cell["rows"], wanted, strict=True):
+        row |= {"mean": value, "mean_low": value - 0.1, "mean_high": value + 0.1}
+        row["comparison"] |= {"difference": -value, "low": -value, "high": value, "p_holm": abs(value)}
     section["cells"] = [cell]
     section["ranking"] |= {"strategies": [], "short": [], "unranked": []}
     (tmp_path / "index.html").write_text(pages.html(document, {}))
     page.open(tmp_path)
     shown = {line[0]: line[2:5] for line in page.rows("#table tbody tr:not(.group)")}
-    for name, value in zip(names, wanted, strict=True):
+    for at, value in enumerate(wanted):
         mean = f"{points(value)} [{points(value - 0.1)}, {points(value + 0.1)}]"
         gain = points(-value, sign=True) + bounds(-value, value, sign=True)
         p = p_value(abs(value)) + (" *" if abs(value) < 0.05 else "")
-        assert [text.replace("\u2212", "-") for text in shown[name]] == [mean, gain, p]
+        assert [text.replace("\u2212", "-") for text in shown[f"s{at}"]] == [mean, gain, p]
+
+
+def with_strategies(document, names):
+    """The first section of a document with other strategies, and its first cell with a row that is compared of each."""
+    section = document["sections"][0]
+    cell, about = section["cells"][0], section["strategies"][0]
+    row = next(row for row in cell["rows"] if row["comparison"])
+    section["strategies"] = [about | {"label": name, "strategy": name} for name in names]
+    rows = [copy.deepcopy(row) | {"strategy": name} for name in names]
+    return section, cell | {"rows": rows, "pairs": all_pairs(cell["pairs"], len(names))}
 
 
 def test_columns_sort_both_ways(page, board):
@@ -465,17 +469,14 @@ def test_a_large_board_is_small_and_quick(page, board, tmp_path):
 
 def enlarged(document):
     """Return a board of 40 strategies, 9 tasks and 5 sizes out of one of 3, 2 and 2."""
-    section = document["sections"][0]
-    names = [about["label"] for about in section["strategies"]]
-    names += [f"mixout(w_pre, 0.{number})" for number in range(10, 47)]
-    row = next(row for row in section["cells"][0]["rows"] if row["comparison"])
-    about = section["strategies"][0]
-    section["strategies"] = [about | {"label": name, "strategy": name} for name in names]
-    rows = [copy.deepcopy(row) | {"strategy": name, "mean": 0.6 + at / 1000} for at, name in enumerate(names)]
-    sizes = [(f"task{task}", size) for task in range(9) for size in (0.01, 0.02, 0.05, 0.1, 1.0)]
-    cell = section["cells"][0] | {"rows": rows, "pairs": all_pairs(section["cells"][0]["pairs"], len(names))}
+    names = [about["label"] for about in document["sections"][0]["strategies"]]
+    section, cell = with_strategies(document, [*names, *(f"mixout(w_pre, 0.{number})" for number in range(10, 47))])
+    for at, row in enumerate(cell["rows"]):
+        row["mean"] = 0.6 + at / 1000
+    sizes = itertools.product(range(9), (0.01, 0.02, 0.05, 0.1, 1.0))
     section["cells"] = [
-        cell | {"task": task, "title": task, "fraction": size, "amount": f"{100 * size:g} %"} for task, size in sizes
+        cell | {"task": f"task{at}", "title": f"task{at}", "fraction": size, "amount": f"{100 * size:g} %"}
+        for at, size in sizes
     ]
     return document
 

@@ -157,21 +157,13 @@ def test_magnitude_counts_the_real_tokens_of_each_example():
 
 
 def test_word_embeddings_get_the_noise(lab):
-    trial = lab("neftune(5)")
-    assert trial.touched == ["bert.embeddings.word_embeddings"]
-    batch, table, generator = trial.batches[0], trial.model.bert.embeddings.word_embeddings, torch.Generator()
-    generator.set_state(trial.context.generator.get_state())
-    seen = []
-    trial.model.bert.embeddings.word_embeddings.register_forward_hook(lambda _, __, out: seen.append(out.detach()))
-    trial.model.train()
-    trial.context.compute(batch)
-    noise = torch.empty(4, 6, 16, dtype=torch.float64).uniform_(-1, 1, generator=generator)
-    for row in range(4):
-        length = int(batch["attention_mask"][row].sum())
-        for token in range(6):
-            size = 5 / math.sqrt(length * 16) if token < length else 0.0
-            expected = table.weight[batch["input_ids"][row, token]] + size * noise[row, token]
-            torch.testing.assert_close(seen[0][row, token], expected.detach(), rtol=1e-10, atol=1e-15)
+    passes = Passes(lab("neftune(5)"))
+    move, mask = passes.draw("uniform"), passes.batch["attention_mask"]
+    for row, length in enumerate(mask.sum(1).tolist()):
+        move[row] *= 5 / math.sqrt(length * 16)
+    move[mask == 0] = 0
+    assert passes.trial.touched == ["bert.embeddings.word_embeddings"]
+    assert passes.loss().item() == pytest.approx(passes.task(passes.logits(move)).item(), rel=1e-10)
 
 
 def test_packed_batches_get_the_same_magnitudes(lab, monkeypatch):
