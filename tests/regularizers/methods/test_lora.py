@@ -66,13 +66,10 @@ def test_the_distance_from_w_pre_and_wise_ft_are_about_the_corrected_weights(lab
     expected = {name: 0.7 * start[name] + 0.3 * end[name] for name in end}
     torch.testing.assert_close(trial.evaluate(), dense_logits(trial, lab, expected), rtol=1e-10, atol=1e-13)
     with trial.bound.evaluation():
-        initial, weights = trial.context.initial, dict(trial.model.named_parameters())
-        distance = sum(
-            float((weights[f"{n}.base_layer.weight"] - initial[f"{n}.base_layer.weight"]).square().sum())
-            for n in LAYERS
-        )
-    reference = sum(float((expected[f"{n}.weight"] - trial.start[f"{n}.weight"]).square().sum()) for n in LAYERS)
-    assert distance == pytest.approx(reference, rel=1e-10)
+        for name in LAYERS:
+            key, weight = f"{name}.base_layer.weight", f"{name}.weight"
+            found = trial.model.get_parameter(key) - trial.context.initial[key]
+            torch.testing.assert_close(found, expected[weight] - trial.start[weight], rtol=1e-9, atol=1e-13)
 
 
 def test_the_start_of_the_corrections_is_noise_of_the_trial(lab):
@@ -85,21 +82,17 @@ def test_without_peft_one_sentence_says_what_to_install(monkeypatch, refusal):
     assert "lora must have the library peft, got none; install it with pip install" in refusal(parse, "lora")
 
 
-def test_its_dropout_drops_the_input_of_the_correction_alone(lab):
-    trial = lab("lora(2, 6, dropout=0.5)")
+def test_its_dropout_drops_the_input_of_the_correction_alone(lab, numbers):
+    trial, x = lab("lora(2, 6, dropout=0.5)"), numbers(50, 16)
     layer = trial.model.get_submodule(LAYERS[0]).train()
-    b = trial.model.get_parameter(f"{LAYERS[0]}.lora_B.default.weight")
-    a, frozen = layer.lora_A["default"].weight, layer.base_layer
-    x = torch.rand(50, 16, dtype=torch.float64)
-    with torch.no_grad():
-        b.fill_(0.5)
-        torch.manual_seed(9)
-        noisy = layer(x)
-        torch.manual_seed(9)
-        dropped = nn.functional.dropout(x, 0.5)
-        assert 0 < (dropped == 0).sum() < dropped.numel()
-        expected = x @ frozen.weight.T + frozen.bias + 3.0 * (dropped @ a.T) @ b.T
-    torch.testing.assert_close(noisy, expected, rtol=1e-12, atol=1e-12)
+    torch.nn.init.constant_(layer.lora_B["default"].weight, 0.5)
+    torch.manual_seed(9)
+    noisy = layer(x)
+    torch.manual_seed(9)
+    dropped = nn.functional.dropout(x, 0.5)
+    assert 0 < (dropped == 0).sum() < dropped.numel()
+    a, b = (lora["default"].weight for lora in (layer.lora_A, layer.lora_B))
+    torch.testing.assert_close(noisy, layer.base_layer(x) + 3.0 * (dropped @ a.T) @ b.T, rtol=1e-12, atol=1e-12)
     assert torch.equal(trial.evaluate(), trial.evaluate())
 
 
@@ -108,32 +101,26 @@ def test_dora_trains_the_length_of_every_row_apart_from_its_direction(lab):
     assert torch.allclose(trial.evaluate(), lab("none").evaluate(), rtol=1e-12, atol=1e-14)
     trial.run(3)
     for name in LAYERS:
-        layer, length = (
-            trial.model.get_submodule(name),
-            trial.parameters()[f"{name}.lora_magnitude_vector.default.weight"],
-        )
-        direction, frozen = slow_correction(trial, name)
-        expected = torch.empty_like(frozen)
-        for row in range(len(frozen)):
-            norm = sum(float(v) ** 2 for v in direction[row].detach()) ** 0.5
-            expected[row] = length[row] * direction[row].detach() / norm
-            assert not torch.isclose(length[row], torch.linalg.vector_norm(frozen[row]), rtol=1e-4)
-        torch.testing.assert_close(merged(layer), expected, rtol=1e-12, atol=1e-14)
+        direction, frozen = (weight.detach() for weight in slow_correction(trial, name))
+        length = trial.parameters()[f"{name}.lora_magnitude_vector.default.weight"]
+        rows = [row / sum(float(v) ** 2 for v in row) ** 0.5 for row in direction]
+        expected = length.unsqueeze(1) * torch.stack(rows)
+        assert not torch.isclose(length, torch.linalg.vector_norm(frozen, dim=1), rtol=1e-4).any()
+        torch.testing.assert_close(merged(trial.model.get_submodule(name)), expected, rtol=1e-12, atol=1e-14)
 
 
-def test_doras_gradient_takes_the_norm_as_given(lab):
+def test_doras_gradient_takes_the_norm_as_given(lab, numbers):
     trial = lab("lora(2, 6, dora=true)")
     layer = trial.model.get_submodule(LAYERS[0]).train()
-    a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    trained = [layer.lora_A["default"].weight, layer.lora_B["default"].weight]
     length = layer.lora_magnitude_vector["default"].weight
     with torch.no_grad():
-        b.normal_(generator=torch.Generator().manual_seed(4))
+        trained[1].copy_(numbers(*trained[1].shape, seed=4))
         length.mul_(1.5)
-    x = torch.rand(5, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    got = torch.autograd.grad(layer(x).square().sum(), (a, b, length))
-    weight = slow_correction(trial, LAYERS[0])[0]
+    x, weight = numbers(5, 16, seed=5), slow_correction(trial, LAYERS[0])[0]
+    got = torch.autograd.grad(layer(x).square().sum(), (*trained, length))
     weight = length.unsqueeze(1) * weight / torch.linalg.vector_norm(weight.detach(), dim=1, keepdim=True)
-    expected = torch.autograd.grad((x @ weight.T + layer.base_layer.bias).square().sum(), (a, b, length))
+    expected = torch.autograd.grad((x @ weight.T + layer.base_layer.bias).square().sum(), (*trained, length))
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 
 
