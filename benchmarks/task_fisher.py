@@ -51,7 +51,7 @@ def prepare(args: argparse.Namespace, protocol: Protocol) -> tuple[Any, list[Sam
     origin = Origin(args.data_dir, args.task_file, args.offline)
     source, data = find_source(args, origin), origin.load(args.task)
     split = make_split(data, protocol, fraction=args.fraction, split_seed=args.split_seed, restart=args.restart)
-    train = part_of(split.train, "train", protocol, encode_all(source, origin, args.task, protocol.max_length))
+    train = part_of(split.train, "train", protocol, encode_all(source, data, protocol.max_length))
     seed = Seeds.of(args.restart, args.split_seed).init
     model, head = models.build(source, data.task.outputs, seed=seed, head_init=protocol.head_init)
     for name in head:

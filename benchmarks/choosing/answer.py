@@ -136,7 +136,7 @@ def sentences(
     elif answer.gain is None:
         lines.append(f"No regularizer was left to compare; use `{PLAIN}` with {settings}.")
     else:
-        lines.append(_not_better(answer, found, settings, rows))
+        lines.append(_not_better(answer.gain, strategy_of(found[answer.rival])[0], settings, rows))
     if few_fitted(plain.chosen):
         why = few_fit(sum(trial.fit >= FITTED for trial in plain.chosen), len(plain.chosen))
         lines.append(trains_too_short(why, "allow more epochs (--epochs) or higher rates (--lr)"))
@@ -170,18 +170,16 @@ def next_to_floor(chosen: Standing, floors: Mapping[str, Standing], compare: Cal
     return [f"Fine-tuning is {told} {name}, which costs next to nothing: {points(gained)}; {then}."]
 
 
-def _not_better(answer: Answer, found: Mapping[str, Standing], settings: str, rows: int) -> str:
-    assert answer.gain is not None
+def _not_better(gained: Gain, strategy: str, settings: str, rows: int) -> str:
     use = f"use `{PLAIN}` with {settings}"
-    name = strategy_of(found[answer.rival])[0]
-    rival = f"the best regularizer by holdout, `{name}`, differs by {points(answer.gain)}"
-    if answer.gain.high < 0:
+    rival = f"the best regularizer by holdout, `{strategy}`, differs by {points(gained)}"
+    if gained.high < 0:
         return f"Plain fine-tuning is better than every regularizer tried; {use} ({rival})."
-    if answer.gain.low > 0:
+    if gained.low > 0:
         return f"Plain fine-tuning has the best holdout score; {use} ({rival})."
-    if more := answer.gain.rows_needed(rows):
+    if more := gained.rows_needed(rows):
         use += f", and label about {more} more examples to see a difference of 1 point"
-        rival += f"; here about {100 * answer.gain.detectable:.1f} points would be seen"
+        rival += f"; here about {100 * gained.detectable:.1f} points would be seen"
     return f"No regularizer is distinguishable from plain fine-tuning on this data; {use} ({rival})."
 
 

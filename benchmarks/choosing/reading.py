@@ -55,7 +55,8 @@ def read_own(asked: argparse.Namespace, folder: Path) -> tuple[TaskData, tuple[s
         len(cells["train"]),
     )
     labels, found = find_labels(asked, cells)
-    metric = asked.metric or default_metric(labels)
+    default = "spearman" if labels is None else "accuracy" if len(labels) == 2 else "macro_f1"
+    metric = asked.metric or default
     content: dict[str, Any] = {"name": name, "metric": metric, "label": asked.label}
     content |= {part: str(path.resolve()) for part, path in parts.items()} | {"text": list(asked.text)}
     content |= {"regression": True} if labels is None else {"labels": list(labels)}
@@ -220,13 +221,6 @@ def check_classes(
                 f"{asked.dev}, line {row.line}: the label {word!r} must be one of those in {asked.file} "
                 f"({', '.join(map(repr, words))}), which nothing could learn otherwise"
             )
-
-
-def default_metric(labels: Sequence[str] | None) -> str:
-    """Spearman for scores, accuracy for two classes, macro F1 for more."""
-    if labels is None:
-        return "spearman"
-    return "accuracy" if len(labels) == 2 else "macro_f1"
 
 
 # --- what the rows are like -------------------------------------------------------------------------------------------

@@ -8,8 +8,6 @@ from pathlib import Path
 from benchmarks.data.sources import Example, TaskData, load_task_data, load_test
 from benchmarks.data.tasks import Task, find_task, task_from_file
 
-Rows = tuple[tuple[str, tuple[int, ...]], ...]  # the rows of each part that are left out, to be a key
-
 
 @dataclass(frozen=True)
 class Origin:
@@ -34,7 +32,7 @@ class Origin:
 
     def load(self, name: str, dropped: Mapping[str, Sequence[int]] | None = None) -> TaskData:
         """The examples of a task without the dropped rows."""
-        return load_data(self, name, freeze(dropped))
+        return load_data(self, name, tuple((part, tuple(rows)) for part, rows in sorted((dropped or {}).items())))
 
     def tests(self, name: str) -> dict[str, tuple[Example, ...]]:
         """The task's unlabelled test sets by name (`test`; MNLI also `mismatched`)."""
@@ -43,13 +41,8 @@ class Origin:
         return {part: load_test(task, name=part, data_dir=self.data_dir, offline=self.offline) for part in parts}
 
 
-def freeze(dropped: Mapping[str, Sequence[int]] | None) -> Rows:
-    """The rows to leave out as a key of what is read once."""
-    return tuple((part, tuple(numbers)) for part, numbers in sorted((dropped or {}).items()))
-
-
 @functools.lru_cache(maxsize=16)
-def load_data(origin: Origin, name: str, dropped: Rows = ()) -> TaskData:
-    """The task's examples, read once per process."""
+def load_data(origin: Origin, name: str, dropped: tuple[tuple[str, tuple[int, ...]], ...]) -> TaskData:
+    """The task's examples without the dropped rows of each part, read once per process."""
     task = origin.task(name)
     return load_task_data(task, data_dir=origin.data_dir, offline=origin.offline, dropped=dict(dropped))

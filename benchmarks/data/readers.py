@@ -83,9 +83,8 @@ class FaultyRows:
             yield f"{self.unit}{several} {', '.join(map(str, numbers))} ({sentence})"
 
     def _way_out(self) -> str:
-        if not self.option:
-            return ""
-        return f" Correct them or leave them out: --drop-rows {self.option}:{','.join(map(str, self.found))}"
+        numbers = ",".join(map(str, self.found))
+        return f" Correct them or leave them out: --drop-rows {self.option}:{numbers}" if self.option else ""
 
 
 def parse_dropped(texts: Iterable[str]) -> dict[str, dict[str, tuple[int, ...]]]:

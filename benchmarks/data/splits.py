@@ -142,21 +142,15 @@ def check_share(share: float) -> None:
 
 def check_classes(task: Task, fitted: Sequence[Example], held_out: Sequence[Example]) -> None:
     """Raise InputError unless both parts have examples of every class (of a regression task: any examples)."""
+    words, total = task.labels or ("any score",), len(fitted) + len(held_out)
     for name, part, remedy in (("holdout", held_out, "raise"), ("part that is fitted on", fitted, "lower")):
-        if lacking := _lacking(task, part):
-            total = len(fitted) + len(held_out)
+        present = {example.label if task.labels else 0 for example in part}
+        lacking = [word for label, word in enumerate(words) if label not in present]
+        if lacking:
             raise InputError(
                 f"{task.name}: the {name} must have examples of every class, got {len(part)} of {total} examples "
-                f"and none of {lacking}; take more examples or {remedy} holdout"
+                f"and none of {lacking[0]}; take more examples or {remedy} holdout"
             )
-
-
-def _lacking(task: Task, part: Sequence[Example]) -> str:
-    """The first class of which a part has no example, empty where it has all."""
-    if task.labels is None:
-        return "" if part else "any score"
-    present = {example.label for example in part}
-    return next((word for label, word in enumerate(task.labels) if label not in present), "")
 
 
 def paucity_split(data: TaskData, fraction: float, split_seed: int = 0) -> list[int]:

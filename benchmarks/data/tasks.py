@@ -266,8 +266,7 @@ def _distinct_words(values: Any) -> bool:
 
 def _metric(table: Mapping[str, Any], labels: tuple[str, ...] | None) -> str:
     metric = _string(table, "metric")
-    allowed = REGRESSION_METRICS if labels is None else CLASSIFICATION_METRICS
-    if labels is not None and len(labels) > 2:
-        allowed = tuple(name for name in allowed if name != "f1")  # F1 is that of class 1 of two
+    of_classes = [name for name in CLASSIFICATION_METRICS if name != "f1" or len(labels or ()) == 2]  # F1: of class 1
+    allowed = REGRESSION_METRICS if labels is None else of_classes
     require(metric in allowed, f"metric must be one of {', '.join(allowed)} for these labels", repr(metric))
     return metric

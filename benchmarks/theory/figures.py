@@ -62,8 +62,7 @@ def theorem(rows: Sequence[Excess], path: Path) -> None:
         look = {"marker": marker, "color": colour, "linestyle": "none", "fillstyle": "none", "label": label}
         left.plot(ps, [ratio * _strength(p) for ratio, p in zip(ratios, ps, strict=True)], **look)
         right.plot(ps, ratios, **look)
-    left.set_yscale("log")
-    left.set_ylabel(r"$2\,(E\,L(\Phi) - L(w))\; /\; \|w - u\|^2$")
+    left.set(yscale="log", ylabel=r"$2\,(E\,L(\Phi) - L(w))\; /\; \|w - u\|^2$")
     left.legend()
     right.set_ylabel("the same, divided by m p / (1 - p)")
     for axes in (left, right):
@@ -90,8 +89,7 @@ def retention(by: dict[tuple[str, str], Curve], path: Path) -> None:
             axes.fill_between(
                 curve.p, np.subtract(mean, half), np.add(mean, half), color=colour, alpha=0.2, linewidth=0
             )
-        axes.set_xlabel("p")
-        axes.set_ylabel(label)
+        axes.set(xlabel="p", ylabel=label)
         axes.grid(alpha=0.3)
     panels[0].legend()
     _save(figure, path)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.data import batches
-from benchmarks.data.origin import Origin, Rows, freeze, load_data
+from benchmarks.data.origin import Origin
 from benchmarks.data.sources import Example, TaskData, examples_hash
 from benchmarks.data.splits import divide, make_split
 from benchmarks.data.tasks import Task
@@ -72,7 +72,7 @@ class Inputs:
 def load_inputs(config: TrialConfig, resources: Resources) -> Inputs:
     """The data of a trial."""
     data = resources.data.load(config.task, config.dropped)
-    encoded = encode_all(resources.model, resources.data, config.task, config.protocol.max_length, freeze(data.dropped))
+    encoded = encode_all(resources.model, data, config.protocol.max_length)
     split, train, holdout = parts_of(config, data)
     return Inputs(
         data.task,
@@ -108,11 +108,8 @@ def labels_of(examples: Sequence[Example]) -> Labels:
 
 
 @functools.lru_cache(maxsize=16)
-def encode_all(
-    source: models.Source, origin: Origin, task: str, max_length: int, dropped: Rows = ()
-) -> dict[str, batches.Encoded]:
+def encode_all(source: models.Source, data: TaskData, max_length: int) -> dict[str, batches.Encoded]:
     """Train, dev and further dev sets as token ids, once per process."""
-    data = load_data(origin, task, dropped)
     tokenizer = load_tokenizer(source)
     parts = {"train": data.train, "dev": data.dev, **data.extra}
     return {part: batches.encode(examples, tokenizer, max_length) for part, examples in parts.items()}

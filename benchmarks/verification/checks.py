@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.data.official import DataHash, is_official, key_of, new_texts
-from benchmarks.data.origin import Origin, freeze
+from benchmarks.data.origin import Origin
 from benchmarks.data.sources import TaskData, examples_hash
 from benchmarks.data.splits import split_hash
 from benchmarks.data.tasks import Task
@@ -87,17 +87,10 @@ class Check:
     def _make(self, config: TrialConfig) -> Made:
         """The split of a trial, made anew."""
         restart = config.restart if config.protocol.data == "pooled" else 0
-        key = (
-            config.task,
-            freeze(config.dropped),
-            config.protocol.data,
-            config.amount,
-            config.split_seed,
-            restart,
-            config.tuning and config.tuning.holdout,
-        )
+        data = self.origin.load(config.task, config.dropped)
+        holdout = config.tuning and config.tuning.holdout
+        key = (data, config.protocol.data, config.amount, config.split_seed, restart, holdout)
         if key not in self.made:
-            data = self.origin.load(config.task, config.dropped)
             split, _, held_out = parts_of(config, data)
             hashes = {
                 "split_hash": split_hash(data.task, split.train),
