@@ -31,7 +31,6 @@ from leaderboard.tables.trials import TrialRow
 
 ERROR = 0.1
 PLAIN = "none"
-Scores = NDArray[np.float64]
 STATE = "tournament.json"
 FIRST = 3  # restarts of the first round, fewer than which say nothing of a spread
 
@@ -162,7 +161,7 @@ class Standing:
         """The trials of the best configuration."""
         return self.trials[self.best] + self.more
 
-    def holdout(self) -> Scores:
+    def holdout(self) -> NDArray[np.float64]:
         """Holdout scores (draws, restarts); a run that diverged has the score of a constant prediction."""
         return np.array([[held_out(trial) for trial in row] for row in self.trials])
 

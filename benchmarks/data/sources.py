@@ -25,7 +25,6 @@ from fisher.common.errors import InputError, first_line, require
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # possible only where an escape made it, as in JSON
 MOST_SCORE = 1e18  # of a task without a range: what is trained is the squared error, in float32
-Label = int | float | None
 Source = Literal["folder", "hub", "file"]
 
 
@@ -35,7 +34,7 @@ class Example:
 
     id: int
     texts: tuple[str, ...]
-    label: Label
+    label: int | float | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,23 +46,18 @@ def plain_mixing(training: Training) -> None:
             module.mixed_product = module.plain_product  # type: ignore[method-assign]
 
 
-def candidates(bench: Bench) -> dict[str, Training]:
-    """A training of each candidate."""
-    made = {
-        name: bench.training(strategy, forward=forward, bias_correction=True)
-        for name, (strategy, forward) in CANDIDATES.items()
-    }
-    plain_mixing(made["mixout 0.9, plain mixing"])
-    return made
-
-
 @isolated(0)
 def measure(bench: Bench, count: int) -> dict[str, Any]:
     """Milliseconds of a step of every candidate, and the ratios, batch by batch.
 
     The first batch warms up; on a GPU, which takes memory for every new shape, all of them do.
     """
-    trainings, batches = candidates(bench), bench.batches(count)
+    trainings = {
+        name: bench.training(strategy, forward=forward, bias_correction=True)
+        for name, (strategy, forward) in CANDIDATES.items()
+    }
+    plain_mixing(trainings["mixout 0.9, plain mixing"])
+    batches = bench.batches(count)
     warm = batches[:1] if bench.device == "cpu" else batches
     upcoming = {name: iter([*warm, *batches]) for name in trainings}
     ways = {name: functools.partial(step_on, trainings[name], upcoming[name]) for name in trainings}
