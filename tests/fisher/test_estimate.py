@@ -79,12 +79,10 @@ def test_a_request_that_is_done_is_not_done_again(command, tmp_path, monkeypatch
 def test_an_interrupted_estimate_goes_on_and_gives_the_same_file(command, tmp_path, monkeypatch, capsys, refused):
     assert main(command(output="whole", **{"batch-tokens": 20})) == 0
     monkeypatch.setattr(output, "INTERVAL", 0.0)
-    batches = 0
+    batches = itertools.count(1)
 
     def interrupt(state):
-        nonlocal batches
-        batches += 1
-        if batches == 5:
+        if next(batches) == 5:
             raise KeyboardInterrupt
 
     real = module.estimate

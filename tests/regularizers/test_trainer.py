@@ -187,13 +187,6 @@ def test_noise_depends_on_the_seed_of_the_arguments_alone(tmp_path):
     assert all(run.bound is None for run in ends)
 
 
-def test_the_head_is_what_lies_outside_the_base_model(tmp_path):
-    run = trainer(tmp_path, "head:mixout(w_0, 0.5) + mixout(w_pre, 0.5)", max_steps=1)
-    run.train()
-    assert run.touched["head:mixout(w_0, 0.5)"] == ["classifier"]
-    assert "bert.pooler.dense" in run.touched["mixout(w_pre, 0.5)"]
-
-
 def test_bf16_trains_and_saves_full_weights(tmp_path):
     run = trainer(tmp_path, "mixout(w_pre, 0.5) + sam(0.05)", model=tiny_bert(), bf16=True, max_steps=2)
     run.train()
