@@ -142,7 +142,8 @@ def _lacking(own: Sequence[TrialSummary], group: Sequence[TrialSummary]) -> Iter
 
 def unrecorded(trials: Iterable[TrialSummary], plan: Plan) -> Iterator[Finding]:
     """A strategy that was planned in a cell has a record there."""
-    for place in sorted(plan.keys() - {place_of(item.config) for item in trials}):
+    known = {place_of(item.config) for item in trials} if plan else set()
+    for place in sorted(plan.keys() - known):
         model, _, protocol, task, fraction, strategy = place
         fields = json.loads(protocol)
         name = fields.get("name", "") if isinstance(fields, dict) else ""

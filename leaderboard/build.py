@@ -54,9 +54,7 @@ def build(
     Drawing takes many times as long as everything else. Files that cannot be used are named on stderr and counted in
     the text. Raises InputError if nothing can be read, the folder cannot be written, or no strategy is `baseline`.
     """
-    text, problems = _build(results, output, without_cost, with_figures, baseline)
-    report(problems)
-    return text
+    return _build(results, output, without_cost, with_figures, baseline)[0]
 
 
 def _build(
@@ -88,6 +86,7 @@ def _build(
         remove_figures(Path(output) / FIGURES, but=write_figures(sections, Path(output) / FIGURES))
     elif old != new:
         remove_figures(Path(output) / FIGURES)
+    report(problems)
     return terminal.text(sections, **options), problems
 
 
@@ -165,7 +164,6 @@ def run(args: argparse.Namespace) -> int:
     """Write the files, print the tables; 1 if files could not be used."""
     figures = not args.without_figures
     text, problems = _build(args.results, args.output, args.without_cost, figures, args.baseline)
-    report(problems)
     if args.explain:
         from leaderboard.render import terminal
 

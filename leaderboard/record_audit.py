@@ -15,8 +15,10 @@ from leaderboard.render.text import percent
 TIE = 1e-9  # as the failed-run rule has it
 PURPOSES = ("init", "order", "noise")
 SOFTWARE = ("regbench", "torch", "transformers", "device")
-_PLACE = ("task", "strategy", "fraction", "restart", "split_seed", "protocol", "model", "weights")
-_KEPT = (*_PLACE, "split_hash", "dev_hash", "methods")
+_KEPT = (
+    *("task", "strategy", "fraction", "restart", "split_seed", "protocol", "model", "weights"),
+    *("split_hash", "dev_hash", "methods"),
+)
 _OPTIONAL = ("size", "tuning", "floor", "train_hash")
 _TERM = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|\s\+\s')
 

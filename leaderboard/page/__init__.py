@@ -17,8 +17,10 @@ from typing import Any
 from leaderboard.page.data import page_data
 from leaderboard.records.methods import Methods
 
-_BASE = ("dom", "text", "table", "data", "choice", "marks")
-SCRIPTS = (*_BASE, "charts", "verdict", "cell", "tuning", "ranking", "compare", "published", "about", "main")
+SCRIPTS = (
+    *("dom", "text", "table", "data", "choice", "marks"),
+    *("charts", "verdict", "cell", "tuning", "ranking", "compare", "published", "about", "main"),
+)
 
 
 def html(document: Mapping[str, Any], methods: Methods, *, records: str | None = None) -> str:

@@ -16,8 +16,12 @@ from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 from leaderboard.tables.trials import short
 
-COMPARED = {"difference": "difference", "difference_low": "low", "difference_high": "high"}
-COMPARED |= {name: name for name in ("improvement", "smallest_p", "p", "p_holm", "failures_p", "failures_p_holm")}
+COMPARED = {
+    "difference": "difference",
+    "difference_low": "low",
+    "difference_high": "high",
+    **{name: name for name in ("improvement", "smallest_p", "p", "p_holm", "failures_p", "failures_p_holm")},
+}
 COST_COLUMNS = ("seconds", "relative_seconds", "peak_memory")
 
 

@@ -78,8 +78,16 @@ def _dots(axes: Axes, rows: Sequence[tuple[int, Row]], theme: Theme, value: str)
     for failed, colour, marker in ((False, theme.colours[0], "o"), (True, theme.colours[1], "x")):
         some = [(at, trial) for at, row in rows for trial in _shown(row, value) if trial.failed == failed]
         heights = [at - ABOVE + SPREAD * (trial.restart * GOLDEN % 1 - 0.5) for at, trial in some]
-        look: dict[str, Any] = {"color": colour, "marker": marker, "s": 16, "linewidths": 1.0, "zorder": 2}
-        axes.scatter([scale * getattr(trial, value) for _, trial in some], heights, alpha=0.8, **look)
+        axes.scatter(
+            [scale * getattr(trial, value) for _, trial in some],
+            heights,
+            alpha=0.8,
+            color=colour,
+            marker=marker,
+            s=16,
+            linewidths=1.0,
+            zorder=2,
+        )
 
 
 def _spreads(axes: Axes, rows: Sequence[tuple[int, Row]], theme: Theme, value: str) -> None:
@@ -88,17 +96,33 @@ def _spreads(axes: Axes, rows: Sequence[tuple[int, Row]], theme: Theme, value: s
     known = {at: [getattr(trial, value) for trial in _shown(row, value)] for at, row in rows}
     samples = {at: scale * np.array(values) for at, values in known.items() if values}
     spreads = [values.std(ddof=1) if len(values) > 1 else 0.0 for values in samples.values()]
-    pen: dict[str, Any] = {"color": theme.ink, "marker": "|", "markersize": 7, "capsize": 2, "linestyle": ""}
     means, heights = [values.mean() for values in samples.values()], [at + BELOW for at in samples]
-    axes.errorbar(means, heights, xerr=spreads, elinewidth=1.2, zorder=3, **pen)
+    axes.errorbar(
+        means,
+        heights,
+        xerr=spreads,
+        elinewidth=1.2,
+        zorder=3,
+        color=theme.ink,
+        marker="|",
+        markersize=7,
+        capsize=2,
+        linestyle="",
+    )
 
 
 def _failures(axes: Axes, rows: Sequence[tuple[int, Row]], theme: Theme) -> None:
     """Failed runs of all, right of the panel."""
-    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
     for at, row in rows:
         if row.failed:
-            axes.annotate(f"{row.failed}/{row.restarts}", (1.01, at), color=theme.colours[1], **place)
+            axes.annotate(
+                f"{row.failed}/{row.restarts}",
+                (1.01, at),
+                color=theme.colours[1],
+                xycoords=("axes fraction", "data"),
+                ha="left",
+                va="center",
+            )
 
 
 def _shown(row: Row, value: str) -> list[TrialRow]:
@@ -182,8 +206,15 @@ def _box(axes: Axes, row: Row, panel: int, index: int, count: int, theme: Theme)
     )
     axes.plot([at] * len(values), values, linestyle="", marker=MARKERS[index], color=colour, markersize=2.6, alpha=0.7)
     if row.failed:
-        place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 6.5}
-        axes.annotate(str(row.failed), (at, 0.0), color=theme.ink, **place)
+        axes.annotate(
+            str(row.failed),
+            (at, 0.0),
+            color=theme.ink,
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            va="bottom",
+            fontsize=6.5,
+        )
 
 
 def curves(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[str], theme: Theme) -> Figure:
@@ -209,7 +240,10 @@ def curves(title: str, by_task: Sequence[Sequence[Cell]], strategies: Sequence[s
         top.set_title(named(task_title(cells[0].task)))
         top.set_ylabel(f"mean {plain(cells[0].metric)} x 100")
         bottom.set(xlabel="share of the training data", ylabel="failed runs, %", ylim=(-4, 104))
-        _share_axis(bottom, [cell.fraction for cell in cells])
+        bottom.set_xscale("log")
+        bottom.set_xticks([100 * cell.fraction for cell in cells], [percent(cell.fraction) for cell in cells])
+        bottom.minorticks_off()
+        bottom.invert_xaxis()
         top.grid()
         bottom.grid()
     figure.suptitle(f"{titled(title)}; bars: 95 % intervals of the mean")
@@ -221,13 +255,6 @@ def _curve(axes: Axes, points: Sequence[tuple[float, float, float, float]], look
     x, y, low, high = 100 * np.array(points, dtype=np.float64).reshape(-1, 4).T
     axes.plot(x, y, linewidth=1.4, **look)
     axes.vlines(x, low, high, color=look["color"], alpha=0.55, linewidth=1)
-
-
-def _share_axis(axes: Axes, fractions: Sequence[float]) -> None:
-    axes.set_xscale("log")
-    axes.set_xticks([100 * fraction for fraction in fractions], [percent(fraction) for fraction in fractions])
-    axes.minorticks_off()
-    axes.invert_xaxis()
 
 
 def _legend(figure: Figure, strategies: Sequence[str], theme: Theme, *, line: bool) -> None:
@@ -253,10 +280,17 @@ def ranks(title: str, ranking: Ranking, theme: Theme) -> Figure:
     places = range(len(entries))
     axes.hlines(places, [one.rank_low for one in entries], [one.rank_high for one in entries], color=theme.faint, lw=4)
     axes.plot([one.mean_rank for one in entries], places, linestyle="", marker="o", color=theme.ink, markersize=5)
-    pen: dict[str, Any] = {"color": theme.colours[0], "marker": "o", "markersize": 4.5, "solid_capstyle": "round"}
     for row, group in enumerate(groups, start=len(entries)):
         members = [one.mean_rank for one in entries if one.strategy in group]
-        axes.plot(members, [row] * len(members), linewidth=3.2, **pen)
+        axes.plot(
+            members,
+            [row] * len(members),
+            linewidth=3.2,
+            color=theme.colours[0],
+            marker="o",
+            markersize=4.5,
+            solid_capstyle="round",
+        )
     names = [f"{named(one.strategy)}  {fixed(one.mean_rank, 2)}" for one in entries]
     axes.set_yticks(range(rows), names + [f"group {number}" for number in range(1, len(groups) + 1)])
     axes.set(ylim=(rows - 0.5, -0.5), xlabel="mean rank over task and share of the data, 1 = best")

@@ -114,7 +114,7 @@ def _section(section: Section, without_cost: bool) -> dict[str, Any]:
         "splits": section.splits,
         "facts": words.facts(section),
         "verdict": verdict(section, "plain", without_cost),
-        "notes": list(summary.notes(section, "plain")),
+        "notes": summary.notes(section, "plain"),
         "learned": any(cell.learned for cell in section.cells),
         "strategies": _strategies(section.cells),
         "ranking": _ranking(section),

@@ -26,8 +26,8 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
+    **{character: f"\\{character}" for character in "&%$#_"},
 }
-_SPECIAL |= {character: f"\\{character}" for character in "&%$#_"}
 
 
 def escape_tex(text: str) -> str:

@@ -59,7 +59,7 @@ def _summary(section: Section, without_cost: bool, *, brief: bool = False) -> It
     left_out = (*IN_TITLE, *NOT_BRIEF) if brief else IN_TITLE
     facts = [(name, value) for name, value in words.facts(section).items() if name not in left_out]
     yield "; ".join(f"{name} {escape(value, 'markdown')}" for name, value in facts) + "."
-    notes = list(summary.notes(section, "markdown", findings=not brief))
+    notes = summary.notes(section, "markdown", findings=not brief)
     if notes:
         yield "\n".join(f"- {line}" for line in notes)
 
@@ -170,9 +170,8 @@ def _brief_cell(section: Section, cell: Cell, name: str) -> list[str]:
 
 def _brief_head(section: Section) -> str:
     """Say which means these tables show."""
-    if not section.budget:
-        return "mean"
-    return f"{f'default {ARROW} ' if _has_default(section) else ''}tuned ({section.budget})"
+    default = f"default {ARROW} " if _has_default(section) else ""
+    return f"{default}tuned ({section.budget})" if section.budget else "mean"
 
 
 def _has_default(section: Section) -> bool:

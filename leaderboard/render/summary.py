@@ -24,6 +24,7 @@ from leaderboard.tables.ranking import RankedStrategy, Ranking
 from leaderboard.tables.rows import Row
 from leaderboard.tables.sections import Section
 
+NO_BASELINE = "The baseline is not complete, so no strategy is compared with it over all cells."
 SHOWN = 4  # names or findings in one sentence before it says how many more there are
 
 
@@ -41,35 +42,34 @@ def rank_bounds(entry: RankedStrategy) -> str:
 # --- what else must be known ------------------------------------------------------------------------------------------
 
 
-def notes(section: Section, style: Style, *, findings: bool = True) -> Iterator[str]:
-    """Yield what must be known beyond the verdict: where it does not hold, what is one method, single findings.
+def notes(section: Section, style: Style, *, findings: bool = True) -> list[str]:
+    """Return what must be known beyond the verdict: where it does not hold, what is one method, single findings.
 
     findings: whether single differences are named, which a table may mark.
     """
-    not_learned = [cell for cell in section.cells if not cell.learned]
-    if not_learned and len(not_learned) < len(section.cells):
-        yield f"{nothing_learned(not_learned)} At: {_places(section, not_learned, style)}."
+    entries = (*section.ranking.strategies, *section.ranking.short)
+    outside = section.baseline not in [None, *(entry.strategy for entry in entries)]
+    unlearned = [cell for cell in section.cells if not cell.learned]
     weak = [cell for cell in section.cells if cell.undertrained]
-    if weak:
-        yield f"Undertrained, so that means rank speed and are left out above: {_places(section, weak, style)}."
-    whole = [entry.strategy for entry in (*section.ranking.strategies, *section.ranking.short)]
-    if section.baseline and len(whole) > 1 and section.baseline not in whole:
-        yield "The baseline is not complete, so no strategy is compared with it over all cells."
-    yield from _same(section, style)
-    yield from _findings(section, style) if findings else ()
-    yield from unranked(section, style)
+    at_unlearned, at_weak = (_places(section, cells, style) for cells in (unlearned, weak))
+    said = [
+        (0 < len(unlearned) < len(section.cells), f"{nothing_learned(unlearned)} At: {at_unlearned}."),
+        (weak, f"Undertrained, so that means rank speed and are left out above: {at_weak}."),
+        (outside and len(entries) > 1, NO_BASELINE),
+        *((entry.same, _same(entry, style)) for entry in entries),
+    ]
+    told = [sentence for holds, sentence in said if holds]
+    return [*told, *(_findings(section, style) if findings else ()), *unranked(section, style)]
+
+
+def _same(entry: RankedStrategy, style: Style) -> str:
+    """Say which strategies have the predictions of another in every cell."""
+    names = "; ".join(escape(name, style) for name in entry.same)
+    return f"Same predictions as {escape(entry.strategy, style)}, and ranked as it: {names}."
 
 
 def _places(section: Section, cells: Sequence[Cell], style: Style) -> str:
     return "; ".join(f"{escape(task_name(section, cell), style)} {cell.amount}" for cell in cells)
-
-
-def _same(section: Section, style: Style) -> Iterator[str]:
-    """Say which strategies have the predictions of another in every cell."""
-    for entry in (*section.ranking.strategies, *section.ranking.short):
-        if entry.same:
-            names = "; ".join(escape(name, style) for name in entry.same)
-            yield f"Same predictions as {escape(entry.strategy, style)}, and ranked as it: {names}."
 
 
 def _findings(section: Section, style: Style) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Numbers as the tables print them."""
 
+import itertools
 import math
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -60,10 +61,6 @@ def share(rate: float) -> str:
 
 def ranges(numbers: list[int]) -> str:
     """Return sorted whole numbers as `0, 2-4`."""
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    steps = itertools.groupby(enumerate(sorted(numbers)), key=lambda item: item[1] - item[0])  # equal within a run
+    runs = [[number for _, number in run] for _, run in steps]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -138,13 +138,11 @@ def _decided(cell: Cell) -> str:
 
 def undertrained(cell: Cell) -> str:
     """Say that a cell ranks how fast strategies train; empty where it does not."""
-    if not cell.undertrained:
+    row = cell.row("none")  # what plain fine-tuning does decides
+    if row is None or not cell.undertrained:
         return ""
-    row = cell.row("none")
-    assert row is not None, "what plain fine-tuning does decides"
-    if len(lengths(row.trials)) > 1:
-        return trains_too_short("none is mostly tuned to the largest number of steps")
-    return trains_too_short(few_fit(row.fitted, row.restarts))
+    tuned = "none is mostly tuned to the largest number of steps"
+    return trains_too_short(tuned if len(lengths(row.trials)) > 1 else few_fit(row.fitted, row.restarts))
 
 
 def few_fit(fitted: int, runs: int) -> str:

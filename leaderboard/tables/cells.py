@@ -206,17 +206,18 @@ def _against(rows: list[Row], pairs: Pairs, base: int) -> list[Row]:
     """Return the rows with their comparisons to the baseline, corrected over these, and their relative cost."""
     made = {a: found for (a, b), found in pairs.items() if b == base}
     made |= {b: found.reversed() for (a, b), found in pairs.items() if a == base}
-    with_failures = []
-    for at, found in made.items():
-        both = common(rows[at], rows[base])
-        failed, others = ([pair[side].failed for pair in both] for side in (0, 1))
-        p = comparison.failures_p(failed, others, [trial.unit for trial, _ in both])
-        with_failures.append(replace(found, failures_p=p))
+    with_failures = [replace(found, failures_p=_failures_p(rows[at], rows[base])) for at, found in made.items()]
     final = dict(zip(made, comparison.corrected(with_failures), strict=True))
     return [
         replace(row, relative_seconds=relative_seconds(common(row, rows[base])), comparison=final.get(at))
         for at, row in enumerate(rows)
     ]
+
+
+def _failures_p(row: Row, base: Row) -> float:
+    both = common(row, base)
+    failed, others = ([pair[side].failed for pair in both] for side in (0, 1))
+    return comparison.failures_p(failed, others, [trial.unit for trial, _ in both])
 
 
 def relative_seconds(pairs: Iterable[tuple[TrialRow, TrialRow]]) -> float:

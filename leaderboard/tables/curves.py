@@ -28,12 +28,17 @@ def _curves(key: tuple[str, str, str], cells: list[Cell], baseline: str | None) 
     table = {name: rows for name, rows in table.items() if len(rows) == len(cells) and all(row.full for row in rows)}
     areas = {name: aggregates.area(fractions, [row.mean for row in rows]) for name, rows in table.items()}
     base, base_area = table.get(baseline or "", []), areas.get(baseline or "", math.nan)
-    made = []
-    for name, area in sorted(areas.items(), key=lambda item: (-item[1], item[0])):
-        low, high = _bounds(fractions, table[name], base)
-        own = {"strategy": name, "area": area, "difference": area - base_area, "low": low, "high": high}
-        made.append({**dict(zip(TASK, key, strict=True)), "fractions": fractions, **own})
-    return made
+    places = dict(zip(TASK, key, strict=True)) | {"fractions": fractions}
+    return [
+        {
+            **places,
+            "strategy": name,
+            "area": area,
+            "difference": area - base_area,
+            **dict(zip(("low", "high"), _bounds(fractions, table[name], base), strict=True)),
+        }
+        for name, area in sorted(areas.items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def _bounds(fractions: tuple[float, ...], rows: list[Row], base: list[Row]) -> tuple[float, float]:

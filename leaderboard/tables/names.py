@@ -2,10 +2,25 @@
 
 from collections.abc import Iterable
 
-TASKS = {"cola": "CoLA", "sst2": "SST-2", "mrpc": "MRPC", "stsb": "STS-B", "qqp": "QQP"}
-TASKS |= {"mnli": "MNLI", "qnli": "QNLI", "rte": "RTE", "wnli": "WNLI"}
-METRICS = {"matthews": "Matthews correlation", "f1": "F1", "macro_f1": "macro F1", "spearman": "Spearman correlation"}
-METRICS |= {"pearson": "Pearson correlation", "combined": "mean of the task's metrics"}
+TASKS = {
+    "cola": "CoLA",
+    "sst2": "SST-2",
+    "mrpc": "MRPC",
+    "stsb": "STS-B",
+    "qqp": "QQP",
+    "mnli": "MNLI",
+    "qnli": "QNLI",
+    "rte": "RTE",
+    "wnli": "WNLI",
+}
+METRICS = {
+    "matthews": "Matthews correlation",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "spearman": "Spearman correlation",
+    "pearson": "Pearson correlation",
+    "combined": "mean of the task's metrics",
+}
 EMBEDDED = "pocket-"
 NAMED = 2  # tasks that a title names; it counts more
 

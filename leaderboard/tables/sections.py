@@ -134,12 +134,11 @@ def _squeezed(strategy: str) -> str:
 
 def _check_baseline(strategies: Iterable[str], wanted: str | None) -> None:
     present = sorted(set(strategies))
-    if wanted is None or choose_baseline(present, wanted) is not None:
-        return
-    near, shown = escape(hint(wanted, present, cutoff=0.5)), "; ".join(escape(name) for name in present[:20])
-    raise InputError(
-        f"the baseline must be a strategy of the records, got '{escape(wanted)}'; {near}available: {shown}"
-    )
+    if wanted is not None and choose_baseline(present, wanted) is None:
+        near, shown = escape(hint(wanted, present, cutoff=0.5)), "; ".join(escape(name) for name in present[:20])
+        raise InputError(
+            f"the baseline must be a strategy of the records, got '{escape(wanted)}'; {near}available: {shown}"
+        )
 
 
 def sections(trials: list[TrialRow], *, baseline: str | None = None) -> tuple[Section, ...]:
