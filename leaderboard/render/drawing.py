@@ -1,7 +1,6 @@
 """Figures of a section as pure functions of its cells: the same cells and look give the same figure, byte for byte.
 
-Markers and dashes repeat what colour says.
-Scores are shown x 100, and the number of failed runs is written in.
+Markers and dashes repeat what colour says. Scores are shown x 100, and the number of failed runs is written in.
 """
 
 import math

@@ -19,7 +19,6 @@ from leaderboard.records.plan import Plan, place_of
 from leaderboard.records.schema import RESULTS, RecordError, trained_as
 
 T = TypeVar("T")
-
 CUT_ANEW = ("pooled", "resampled")  # protocol.data whose dev set is another one in every split
 VERSIONS = ("regbench", "torch", "transformers", "python", "device")
 
@@ -236,15 +235,14 @@ def _outputs(config: Mapping[str, Any], result: Mapping[str, Any], labels: Label
 
 
 def _numbers(result: Mapping[str, Any]) -> dict[str, Any]:
-    memory, deviation = result["peak_memory"], result.get("deviation")
     return {
         **{name: result[name] for name in ("failed", "failed_plain", "imputed", "collapsed")},
         "score": float(result["score"]),
         "floor": float(result["floor"]),
         "failed_by": result["failed_by"] or "",
-        "deviation": _float(deviation),
+        "deviation": _float(result.get("deviation")),
         "seconds": float(result["seconds"]["total"]),
-        "peak_memory": _float(memory),
+        "peak_memory": _float(result["peak_memory"]),
         "predictions": _predictions(result["predictions"]),
         **_fit(result),
     }
