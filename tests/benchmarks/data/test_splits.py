@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
@@ -27,6 +28,8 @@ from benchmarks.data.official import (
 )
 from benchmarks.data.sources import Example, TaskData, examples_hash, load_task_data
 from benchmarks.data.splits import (
+    check_classes,
+    holdout_ids,
     make_split,
     paucity_split,
     per_class_split,
@@ -34,6 +37,8 @@ from benchmarks.data.splits import (
     pooled_split,
     size_split,
     split_hash,
+    split_order,
+    stratifier,
 )
 from benchmarks.data.tasks import TASKS, Task
 from benchmarks.trial.protocol import Protocol
@@ -327,3 +332,59 @@ def test_less_of_a_resampled_task_trains_on_less_and_is_scored_on_the_same() -> 
     whole, half = (make_split(data, RESAMPLED, fraction=fraction, split_seed=1, restart=0) for fraction in (1.0, 0.5))
     assert set(half.train) < set(whole.train) and half.dev == whole.dev
     assert len(half.train) == 29 + 12, "of 57 and 23"
+
+
+# --- the part of a split that chooses: stratified, nested, the same for everybody
+
+
+TRAIN = rows([0] * 140 + [1] * 60)
+
+
+def ordered(size: int, split_seed: int = 0) -> list[Example]:
+    return [TRAIN[id] for id in split_order(of(RTE, TRAIN), split_seed)[:size]]
+
+
+@given(st.integers(1, 200), st.integers(0, 5), st.sampled_from([0.1, 0.25, 0.5, 0.9]))
+def test_every_class_gives_its_rounded_share(size: int, split_seed: int, share: float) -> None:
+    order = ordered(size, split_seed)
+    held = holdout_ids(order, stratifier(of(RTE, TRAIN)), share)
+    assert list(held) == sorted(set(held))
+    wanted = {label: math.floor(n * share + 0.5) for label, n in Counter(e.label for e in order).items()}
+    assert Counter(TRAIN[id].label for id in held) == {label: n for label, n in wanted.items() if n}
+
+
+@pytest.mark.parametrize("split_seed", range(3))
+def test_the_holdout_of_a_small_split_is_the_small_part_of_a_larger_ones(split_seed: int) -> None:
+    """Whatever is held out at 250 examples and known at 100 is held out there, too, and nothing else is."""
+    small, large = (set(holdout_ids(ordered(n, split_seed), stratifier(of(RTE, TRAIN)), 0.25)) for n in (60, 150))
+    assert small == large & {example.id for example in ordered(60, split_seed)}
+
+
+def test_scores_are_held_out_by_bins() -> None:
+    scores = rows([0.5] * 40 + [4.5] * 8)
+    held = holdout_ids(scores, stratifier(of(STSB, scores)), 0.25)
+    assert Counter(scores[id].label for id in held) == {0.5: 10, 4.5: 2}
+
+
+BOTH, ONE = rows([0, 1, 1]), rows([1, 1])
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        *(
+            (
+                lambda share=share: holdout_ids(TRAIN, stratifier(of(RTE, TRAIN)), share),
+                rf"holdout must be in \(0, 1\), a share of the labelled .* got {share:g}",
+            )
+            for share in (0.0, 1.0, -0.1, 2.0, math.nan)
+        ),
+        (lambda: check_classes(RTE, BOTH, ONE), r"rte: the holdout .* got 2 of 5 .* none of entailment; .* raise hold"),
+        (lambda: check_classes(RTE, ONE, BOTH), r"the part that is fitted on .* none of entailment; .* lower holdout"),
+        (lambda: check_classes(STSB, ONE, []), r"stsb: the holdout .* got 0 of 2 examples and none of any score"),
+    ],
+)
+def test_a_share_out_of_bounds_and_a_class_that_vanishes_are_refused(
+    ask: Callable[[], object], message: str, refusal: Callable[..., str]
+) -> None:
+    assert re.search(message, refusal(ask))
