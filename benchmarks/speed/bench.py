@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from benchmarks.data import batches
 from benchmarks.data.origin import Origin
@@ -19,26 +17,10 @@ from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, load_inputs
-from benchmarks.trial.protocol import Protocol
-from benchmarks.trial.trial import attach, make_accelerator
+from benchmarks.trial.trial import Training, build
 from fisher.scores import save_scores
 from regularizers.base import Batch
-from regularizers.context import to_device
-from regularizers.loop import make_optimizer, step
-from regularizers.strategy import BoundStrategy
-
-
-@dataclass
-class Training:
-    """A strategy bound to a model of its own; `step` is one optimizer step of the benchmark's loop."""
-
-    strategy: BoundStrategy
-    protocol: Protocol
-    accelerator: Accelerator
-
-    def step(self, batch: Batch) -> None:
-        """Move the batch to the device; draw, forward, backward, clip, update."""
-        step(self.strategy, to_device(batch, self.accelerator.device), self.protocol.recipe(), self.accelerator)
+from regularizers.loop import make_optimizer
 
 
 class Bench:
@@ -108,18 +90,13 @@ class Bench:
         return order(0)[: count or None]
 
     def training(self, strategy: str, *, dtype: torch.dtype = torch.float32, **settings: Any) -> Training:
-        """A fresh training, its optimizer made, nothing trained."""
+        """A fresh training, as a trial builds it, its optimizer made, nothing trained."""
         config = self.config(strategy, **settings)
-        protocol = config.protocol
-        model, head = models.build(self.source, self.task.outputs, seed=0, head_init=protocol.head_init)
-        accelerator = make_accelerator(protocol)
-        model.to(accelerator.device, dtype)
-        bound, _ = attach(config, self.resources, model, head, 1)
-        bound.context.training.steps = 1000
-        bound.start(lambda: self.batches(1))
-        bound.context.training.optimizer = make_optimizer(bound, protocol.recipe())
-        model.train()
-        return Training(bound, protocol, accelerator)
+        made = build(config, self.resources, load_inputs(config, self.resources))
+        context = made.strategy.context
+        context.model.to(dtype).train()
+        context.training.optimizer = make_optimizer(made.strategy, made.recipe)
+        return made
 
     def tokens(self) -> dict[str, float]:
         """Real tokens of a batch, and those of it padded to its longest row and to max_length, on average."""

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed.bench import Bench, Training
+from benchmarks.speed.bench import Bench
 from benchmarks.trial.environment import isolated
+from benchmarks.trial.trial import Training
 from fisher.common import measure as timing
 from regularizers.context import to_device
+from regularizers.loop import step
 from regularizers.surgery.mixing import Mixed
 
 # name -> (strategy, forward pass); the plain mixing is `mixout(w_pre, 0.9)` through autograd over the whole weight
@@ -60,7 +62,7 @@ def measure(bench: Bench, count: int) -> dict[str, Any]:
     batches = bench.batches(count)
     warm = batches[:1] if bench.device == "cpu" else batches
     upcoming = {name: iter([*warm, *batches]) for name in trainings}
-    ways = {name: functools.partial(step_on, trainings[name], upcoming[name]) for name in trainings}
+    ways = {name: functools.partial(step_freely, trainings[name], upcoming[name]) for name in trainings}
     every = timing.in_turn(ways, len(warm) + len(batches), bench.clock)
     times = {name: seconds[len(warm) :] for name, seconds in every.items()}
     flops = {name: count_flops(trainings[name], batches[0]) for name in ("dropout", "dropout, stock", "mixout 0.9")}
@@ -73,16 +75,21 @@ def measure(bench: Bench, count: int) -> dict[str, Any]:
     }
 
 
-def step_on(training: Training, upcoming: Iterator[dict[str, Tensor]]) -> None:
+def step_on(training: Training, batch: dict[str, Tensor]) -> None:
+    """Move the batch to the device; draw, forward, backward, clip, update."""
+    step(training.strategy, to_device(batch, training.accelerator.device), training.recipe, training.accelerator)
+
+
+def step_freely(training: Training, upcoming: Iterator[dict[str, Tensor]]) -> None:
     """One step on the next batch; its gradients are not kept, so that all candidates fit into a GPU's memory."""
-    training.step(next(upcoming))
+    step_on(training, next(upcoming))
     training.strategy.context.model.zero_grad()
 
 
 def count_flops(training: Training, batch: dict[str, Tensor]) -> int:
     """Floating-point operations of the matrix products of one step, as torch's own counter sees them."""
     with FlopCounterMode(display=False) as counter:
-        training.step(batch)
+        step_on(training, batch)
     return counter.get_total_flops()
 
 
