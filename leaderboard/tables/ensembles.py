@@ -52,7 +52,7 @@ def seeds(trials: Iterable[TrialRow]) -> list[TrialRow]:
     result of one of these has no ensemble there, nor has anything where k is 1 or the ensemble cannot be scored.
     """
     made = []
-    for _, cell in grouped(trials, *PLACE):
+    for _, cell in grouped((trial for trial in trials if len(trial.labels)), *PLACE):
         splits = {split: sorted({(one.restart, one.key) for one in group}) for split, group in grouped(cell, "split")}
         count = min(map(len, splits.values()))
         for (_, split), group in grouped(cell, "strategy", "split"):
