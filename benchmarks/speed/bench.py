@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from benchmarks.data import batches
 from benchmarks.data.origin import Origin
 from benchmarks.planning.grid import make_grid
 from benchmarks.planning.suite import Suite
@@ -83,11 +82,7 @@ class Bench:
 
     def batches(self, count: int = 0) -> list[Batch]:
         """The first `count` training batches of restart 0 (0: a whole epoch)."""
-        config = self.config("none")
-        train, size = load_inputs(config, self.resources).train, config.protocol.batch_size
-        pad = models.load_template(self.source, self.task.outputs).model.config.pad_token_id or 0
-        order = batches.TrainBatches(train.rows, train.labels, size=size, seed=config.seeds.order, pad=pad)
-        return order(0)[: count or None]
+        return self.training("none").order(0)[: count or None]
 
     def training(self, strategy: str, *, dtype: torch.dtype = torch.float32, **settings: Any) -> Training:
         """A fresh training, as a trial builds it, its optimizer made, nothing trained."""
