@@ -1,5 +1,6 @@
 """The command as a user types it: requests refused in one sentence, runs that resume, nothing lost."""
 
+import csv
 import dataclasses
 import gzip
 import json
@@ -29,6 +30,7 @@ from benchmarks.trial.config import TrialConfig
 from benchmarks.verify import main as verify
 from leaderboard.build import build
 from leaderboard.export import pack
+from leaderboard.records.labels import LABELS, read_labels
 from leaderboard.records.plan import encode_plan, read_plan
 from leaderboard.records.store import write_record
 from leaderboard.verify import disagreements, remade
@@ -337,6 +339,27 @@ def test_of_two_launchers_with_own_tasks_none_loses_the_hash_of_its_split(
     began[0].join()
     kept = json.loads((tmp_path / "split_hashes.json").read_text())
     assert kept == {"qnli": {"0.1/0": "a" * 64}, "sst2": {"0.1/0": "b" * 64}}
+
+
+TWICE = (*TINY, "--strategies", "none", "--restarts", "2")
+
+
+@pytest.mark.parametrize(("splits", "kept"), [("1", True), ("2", False)])
+def test_labels_of_dev_are_kept_where_restarts_share_a_split(tmp_path: Path, splits: str, kept: bool) -> None:
+    """There their trials can be joined to an ensemble."""
+    request, plan = planned(*TWICE, "--split-seeds", splits, "--output", str(tmp_path))
+    plan.keep(request)
+    assert (tmp_path / LABELS).is_file() == kept
+
+
+def test_a_run_whose_restarts_share_a_split_has_their_ensemble(tmp_path: Path) -> None:
+    assert main([*TWICE, "--split-seeds", "1", "--output", str(tmp_path)]) == 0
+    found, faults = read_labels([tmp_path])
+    (labels,) = found.values()
+    assert faults == [] and len(labels) == 400
+    with (tmp_path / "leaderboard.csv").open(newline="") as file:
+        (line,) = [line for line in csv.DictReader(file) if line["rule"] == "seeds"]
+    assert (line["strategy"], line["restarts"]) == ("ensemble(none, 2 seeds)", "1")
 
 
 def test_an_output_that_takes_no_split_hashes_is_refused(
