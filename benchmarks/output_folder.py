@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,11 @@ class OutputFolder:
             if not isinstance(record, RecordError):
                 yield record
 
-    def known(self, suffices: Callable[[Mapping[str, Any]], bool]) -> Known:
-        """What is here; a record that does not suffice for the request is not done."""
+    def known(self, planned: Container[str], suffices: Callable[[Mapping[str, Any]], bool]) -> Known:
+        """What is here, of planned trials and others; a record that does not suffice for the request is not done."""
         done, checksums, problems = dict[str, bool](), dict[str, str](), list[RecordError]()
         files, archives = self._found()
-        for record in stream_records(files):
+        for record in stream_records(files, planned=planned):
             if isinstance(record, RecordError):
                 problems.append(record)
             else:

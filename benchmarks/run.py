@@ -96,7 +96,7 @@ def report(request: Request, plan: Plan, console: Console) -> int:
     for line in [*files, *([terminal.glossary()] if request.args.explain else []), text]:
         console.print(line, markup=False, highlight=False)
     tracking.report(request, console)
-    return 1 if request.folder.known(lambda record: True).left(plan.grid) else 0
+    return 1 if request.folder.known(plan.grid, lambda record: True).left(plan.grid) else 0
 
 
 def show_list(what: str) -> int:

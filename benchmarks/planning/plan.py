@@ -169,7 +169,7 @@ def make_plan(request: Request) -> Plan:
     new_hashes = _new_splits(request, grid)
     new_hashes += [text for task in request.tasks for text in new_texts(request.load(task.name))]
     request.folder.check(new_hashes)
-    known = request.folder.known(request.suffices)
+    known = request.folder.known(by_name, request.suffices)
     left = {name: by_name[name] for name in known.left(by_name)}
     if known.archives:
         names = escape(", ".join(known.archives))

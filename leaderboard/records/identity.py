@@ -15,6 +15,8 @@ from leaderboard.records import schema
 from leaderboard.records.schema import RecordError
 
 MAX_DEPTH = 32
+DIGITS = 12  # of a config's hash, at the end of an id
+OWN = "tuning"  # the field of a config that no two trials share
 
 _STRING = {str}
 _ATOMS = {str, int, bool, type(None)}  # what JSON holds as it is
@@ -98,22 +100,40 @@ def record_id(config: Mapping[str, Any]) -> str:
 
 def record_ids(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return `record_id` of each config; a value that several hold as one object is checked and written out once."""
-    known: dict[tuple[str, int], tuple[str, Any]] = {}  # by id: the text, and the value, which must stay where it is
-    return [_id_of(config, known) for config in configs]
+    return list(map(_Ids().of, configs))
 
 
-def _id_of(config: Mapping[str, Any], known: dict[tuple[str, int], tuple[str, Any]]) -> str:
+class _Ids:
+    """Makes ids, and remembers the text of every value by the object that it is."""
+
+    def __init__(self) -> None:
+        self._orders: dict[tuple[str, ...], list[str]] = {}  # the keys of a config, and these in order
+        self._texts: dict[tuple[str, int], str] = {}
+        self._values: list[Any] = []  # they must stay where they are
+
+    def of(self, config: Mapping[str, Any]) -> str:
+        keys = tuple(config)
+        order = self._orders.get(keys)
+        if order is None:
+            order = self._orders[keys] = _order(config)
+        found = map(self._texts.get, zip(order, map(id, map(config.__getitem__, order)), strict=True))
+        texts = [text or self._write(key, config[key]) for key, text in zip(order, found, strict=True)]
+        return name_of(config, digest(f"{{{','.join(texts)}}}"))
+
+    def _write(self, key: str, value: Any) -> str:
+        text = f"{dump(key)}:{_field(key, value)}"
+        if key != OWN:
+            self._texts[key, id(value)] = text
+            self._values.append(value)
+        return text
+
+
+def _order(config: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a config that has all that it needs, sorted."""
     if not schema.is_whole_config(config) or not _STRING.issuperset(map(type, config)):
         schema.check_config(config)
         _check_plain(dict(config))
-    texts = []
-    for key in sorted(config):
-        value = config[key]
-        found = known.get((key, id(value)))
-        if found is None:
-            found = known[key, id(value)] = f"{dump(key)}:{_field(key, value)}", value
-        texts.append(found[0])
-    return name_of(config, digest(f"{{{','.join(texts)}}}"))
+    return sorted(config)
 
 
 def _field(key: str, value: Any) -> str:
@@ -126,5 +146,5 @@ def _field(key: str, value: Any) -> str:
 def name_of(config: Mapping[str, Any], digits: str) -> str:
     """Return the id of a checked config; `digits` are those of its `config_hash`."""
     parts = [slug(config["task"], 24), _slug_of_model(config["model"]), slug(config["strategy"], 56)]
-    parts += [f"f{config['fraction']:g}", f"r{config['restart']}", digits[:12]]
+    parts += [f"f{config['fraction']:g}", f"r{config['restart']}", digits[:DIGITS]]
     return "-".join(filter(None, parts))

@@ -161,9 +161,11 @@ def shown(value: Any) -> str:
     return repr(value[:60]) + "..." if isinstance(value, str) and len(value) > 60 else repr(value)
 
 
-def _check(block: Mapping[str, Any], rules: Mapping[str, _Rule], prefix: str = "") -> None:
+def _check(block: Mapping[str, Any], rules: Mapping[str, _Rule], prefix: str = "", *, optional: bool = False) -> None:
     for key, (wanted, holds, whole) in rules.items():
         if key not in block:
+            if optional:
+                continue
             raise RecordError(f"{prefix}{key} is missing; it must be {wanted}")
         value = block[key]
         if type(value) is not whole and not holds(value):
@@ -185,10 +187,14 @@ def check_blocks(record: Mapping[str, Any]) -> None:
     _check(record, _BLOCK_RULES)
 
 
-def check_record(record: Mapping[str, Any]) -> None:
-    """Raise RecordError unless `record` has every field of the schema, each of its type and range."""
+def check_record(record: Mapping[str, Any], *, with_config: bool = True) -> None:
+    """Raise RecordError unless `record` has every field of the schema, each of its type and range.
+
+    with_config: look at what is in its config, too.
+    """
     _check(record, _RECORD_RULES)
-    check_config(record["config"])
+    if with_config:
+        check_config(record["config"])
     check_result(record["result"])
 
 
@@ -196,7 +202,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     """Raise RecordError unless `config` has every field that identifies a trial, each of its type and range."""
     _check(config, _CONFIG_RULES, "config.")
     _check(config["protocol"], _PROTOCOL_RULES, "config.protocol.")
-    _check(config, {key: rule for key, rule in _OPTIONAL_CONFIG_RULES.items() if key in config}, "config.")
+    _check(config, _OPTIONAL_CONFIG_RULES, "config.", optional=True)
 
 
 def is_whole_config(config: Mapping[str, Any]) -> bool:

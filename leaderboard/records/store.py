@@ -1,7 +1,7 @@
 """One JSON file per trial: how it is written so that a crash leaves no half of it, and read so that nothing is trusted.
 
 The file is `<id>.json`, canonical JSON of one line. `checksum` is the SHA-256 of the canonical JSON of all the rest. A
-record is plain data: it is read with `json` only, at most `MAX_BYTES` long and `MAX_DEPTH` deep, with finite numbers.
+record is plain data: it is read as JSON only, at most `MAX_BYTES` long and `MAX_DEPTH` deep, with finite numbers.
 Many records may also lie in one archive (`*.jsonl.gz`, one record a line), read wherever a folder of records is.
 """
 
@@ -14,15 +14,17 @@ import re
 import secrets
 import stat
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from fisher.common.errors import InputError
 from fisher.common.files import read_regular, write_atomic
 from fisher.common.text import escape
 from leaderboard.records import schema
-from leaderboard.records.identity import MAX_DEPTH, canonical, digest, dump, name_of, record_id
+from leaderboard.records.identity import DIGITS, MAX_DEPTH, canonical, digest, dump, name_of, record_id
 from leaderboard.records.schema import Record, RecordError
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -32,9 +34,7 @@ COMPANIONS = ("labels.json", "leaderboard.json", "methods.json", "plan.json", "s
 
 _CONTAINERS = {dict, list}  # what JSON nests
 _HEAD = re.compile(rb'\{"checksum":"([0-9a-f]{64})",')  # how a record begins: its keys are sorted
-_HUGE = [re.compile(sign + rb"[+]?[0-9]{3,}\s*[,\]}]") for sign in (b"e", b"E")]  # what may be read as infinite
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
-_LONG = b"0" * 200  # and, with every digit a 0, what may be so without an exponent
+_CONFIG, _ENVIRONMENT = b'"config":', b',"environment":'  # what stands before a record's config and behind it
 
 
 def encode_record(record: Mapping[str, Any]) -> tuple[str, bytes]:
@@ -81,25 +81,30 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"numbers must be finite, got {name}")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
 
 
 def _is_intact(data: bytes) -> bool:
-    """Return whether a file is byte for byte as it was written: its checksum is that of its other bytes.
-
-    Then nothing that a checksum finds is looked for a second time; what a forger could write is checked all the same,
-    but for a key that occurs twice in one object: its last value counts, for the id and all tables alike.
-    """
+    """Return whether a file is byte for byte as it was written: its checksum is that of its other bytes."""
     head = _HEAD.match(data)
-    if head is None or _LONG in data.translate(_DIGITS) or any(pattern.search(data) for pattern in _HUGE):
+    if head is None:
         return False
     return hashlib.sha256(b"{" + data[head.end() :].removesuffix(b"\n")).hexdigest().encode() == head[1]
 
 
-def _parse(data: bytes, intact: bool) -> Any:
+def _parse(data: bytes) -> tuple[Any, bool]:
+    """Return what the bytes of a record hold, and whether they are intact and all their numbers finite.
+
+    Then nothing that a checksum finds is looked for a second time; what a forger could write is checked all the same,
+    but for a key that occurs twice in one object: its last value counts, for the id and all tables alike.
+    """
+    if _is_intact(data):
+        try:
+            return msgspec.json.decode(data), True
+        except (ValueError, RecursionError):  # forged; the strict reader says what is wrong
+            pass
     try:
-        return (_DECODER if intact else _STRICT).decode(data.decode("utf-8"))
+        return _STRICT.decode(data.decode("utf-8")), False
     except UnicodeDecodeError:
         raise RecordError("not UTF-8 text; it is truncated, corrupt or no record") from None
     except RecursionError:
@@ -119,7 +124,7 @@ def _check_depth(value: Any) -> None:
         level = [item for block in nested for item in block if type(item) in _CONTAINERS]
 
 
-def _check_identity(record: Record, name: str | None, intact: bool) -> None:
+def _check_identity(record: Record, intact: bool) -> None:
     try:
         body = {} if intact else {key: value for key, value in record.items() if key != "checksum"}
         checksum = record["checksum"] if intact else digest(dump(body))
@@ -130,30 +135,45 @@ def _check_identity(record: Record, name: str | None, intact: bool) -> None:
         raise RecordError("the checksum does not match the content; the file was changed or damaged")
     if record["id"] != expected:
         raise RecordError(f"the id {schema.shown(record['id'])} does not belong to its config; the file was changed")
-    if name is not None and name != f"{record['id']}.json":
-        raise RecordError(f"the file must be named {record['id']}.json after the trial that it holds")
 
 
-def _decode(data: bytes, name: str | None) -> Record:
+def _is_planned(data: bytes, name: str | None, planned: Container[str]) -> bool:
+    """Return whether an intact record is that of a planned trial, whose config was checked when its id was made.
+
+    The id ends with the hash of its config's canonical text, so a config with that hash is written as that text is.
+    """
+    if name is None or name.removesuffix(".json") not in planned or data.count(_CONFIG) != 1:
+        return False
+    text = data.partition(_CONFIG)[2].partition(_ENVIRONMENT)[0]
+    return name.endswith(f"-{hashlib.sha256(text).hexdigest()[:DIGITS]}.json")
+
+
+def _decode(data: bytes, name: str | None, planned: Container[str] = ()) -> Record:
     """Check the bytes of one record; `name` is its file's, None for a line of an archive."""
-    intact = _is_intact(data)
-    record = _parse(data, intact)
+    record, intact = _parse(data)
     schema.check_version(record)
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
         _check_depth(record)
-    schema.check_record(record)
-    _check_identity(record, name, intact)
+    as_planned = intact and _is_planned(data, name, planned)
+    schema.check_record(record, with_config=not as_planned)
+    if not as_planned:
+        _check_identity(record, intact)
+    if name is not None and name != f"{record['id']}.json":
+        raise RecordError(f"the file must be named {record['id']}.json after the trial that it holds")
     return record
 
 
-def read_record(path: Path | str) -> Record:
+def read_record(path: Path | str, *, planned: Container[str] = ()) -> Record:
     """Read and check one record: JSON, bounds, schema, types, checksum, and that id, config and file name agree.
+
+    planned: ids that `identity.record_ids` made; of their records the config's text is compared with the id, and what
+    is in it is not looked at again.
 
     Raises RecordError, a sentence that names the file.
     """
     path = os.fspath(path)
     try:
-        return _decode(_bounded(read_regular(path, MAX_BYTES + 1)), os.path.basename(path))
+        return _decode(_bounded(read_regular(path, MAX_BYTES + 1)), os.path.basename(path), planned)
     except (OSError, RecordError) as error:
         why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else error
         raise RecordError(f"{escape(path)}: {why}", Path(path)) from None
@@ -219,17 +239,19 @@ def _candidates(given: Path | str) -> list[str]:
     return [start + name for name in names if name not in COMPANIONS]
 
 
-def stream_records(results: Iterable[Path | str], *, none_empty: bool = False) -> Iterator[Record | RecordError]:
+def stream_records(
+    results: Iterable[Path | str], *, none_empty: bool = False, planned: Container[str] = ()
+) -> Iterator[Record | RecordError]:
     """Yield every record below `results`, or the reason why a file is none, without holding more than one.
 
-    Raises InputError as `find_records` does.
+    planned: as `read_record` takes it. Raises InputError as `find_records` does.
     """
     for path in find_records(results, none_empty=none_empty):
         if path.endswith(ARCHIVE):
             yield from _read_archive(Path(path))
             continue
         try:
-            yield read_record(path)
+            yield read_record(path, planned=planned)
         except RecordError as error:
             yield error
 

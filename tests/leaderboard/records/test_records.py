@@ -152,8 +152,25 @@ def pipe(path: Path) -> Path:
         (lambda path: path.with_name("a.json"), r"a\.json: cannot be read: No such file"),
     ],
 )
-def test_what_is_not_as_it_was_written_is_refused(record, tmp_path, damaged, message, refusal):
-    assert re.search(message, refusal(read_record, damaged(write_record(tmp_path, record(0.7)))))
+@pytest.mark.parametrize("is_planned", [False, True])
+def test_what_is_not_as_it_was_written_is_refused(record, tmp_path, damaged, message, is_planned, refusal):
+    path = write_record(tmp_path, record(0.7))
+    planned = {path.stem, "other", "a", "pipe"} if is_planned else ()
+    assert re.search(message, refusal(read_record, damaged(path), planned=planned))
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_the_config_of_a_planned_record_is_that_of_its_id(record, tmp_path, twice, refusal):
+    """What a forger writes behind the planned config does not count, and its own text alone makes a planned record."""
+    path = write_record(tmp_path, record(0.7))
+    assert read_record(path, planned=[path.stem]) == read_record(path)
+    text = identity.dump(read_record(path)["config"])
+    other = text.replace('"restart":0', '"restart":1')
+    body = identity.dump({key: value for key, value in read_record(path).items() if key != "checksum"})
+    body = body.replace(f'"config":{text}', f'"config":{text},"config":{other}' if twice else f'"config":{other}')
+    path.write_text(f'{{"checksum":"{identity.digest(body)}",{body[1:]}\n')
+    for planned in ((), [path.stem]):
+        assert "does not belong to its config" in refusal(read_record, path, planned=planned)
 
 
 @pytest.mark.parametrize("number", ["1e999", "1e999 ", "1E+0309\n", f"1{'0' * 309}.0", f"{'9' * 210}e99"])
