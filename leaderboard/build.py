@@ -126,12 +126,12 @@ def remove_figures(folder: Path, *, but: Iterable[str] = ()) -> None:
 def load(results: Iterable[Path | str]) -> "tuple[list[TrialRow], list[RecordError]]":
     """Return one row per trial below `results`, and what could not be used. Raises InputError if no record could."""
     from leaderboard.records.labels import read_labels
-    from leaderboard.tables import ensembles, trials
+    from leaderboard.tables import ensembles, reading
 
     given = [Path(path) for path in results]
     (plan, problems), (labels, faults) = read_plan(given), read_labels(given)
     with kept_objects():
-        found, conflicts = trials.trials(good_records(given, problems), plan, labels)
+        found, conflicts = reading.trials(good_records(given, problems), plan, labels)
     found, wrong = ensembles.check_labels(found)
     problems += [*faults, *conflicts, *wrong]
     if not found:

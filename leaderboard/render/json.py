@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
+from leaderboard.records.identity import dump
 from leaderboard.render import summary
 from leaderboard.render import wording as words
 from leaderboard.render.csv import COMPARED, COST_COLUMNS
@@ -186,7 +187,7 @@ def _match(match: Match) -> dict[str, Any]:
 def _strategies(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     """Return what the records say of each strategy, from its first trial that touched modules, if any did."""
     rows = [row for cell in cells for row in cell.rows]
-    told = dict.fromkeys((row.strategy, trial.about) for row in rows for trial in row.trials)
+    told = dict.fromkeys((row.strategy, dump(trial.about)) for row in rows for trial in row.trials)
     abouts = [{"label": name} | json.loads(text) for name, text in told]
     touched_last = sorted(reversed(abouts), key=lambda about: bool(about["touched"]))
     found = {about["label"]: about for about in touched_last}  # the last one stays

@@ -11,8 +11,8 @@ import pytest
 
 from leaderboard.record_audit import seed_of, terms_of
 from leaderboard.records.store import read_records, write_record
+from leaderboard.tables import reading
 from leaderboard.tables import sections as tables
-from leaderboard.tables import trials
 
 SIX = (
     "dropout(0.1) + wdecay(0, 0.01)",
@@ -224,7 +224,7 @@ def arrange(tmp_path: Path) -> Callable[..., tuple[tables.Section, ...]]:
             write_record(folder, entry)
         found, problems = read_records([folder])
         assert not problems
-        lines, conflicts = trials.trials(found)
+        lines, conflicts = reading.trials(found)
         assert not conflicts
         return tables.sections(lines, **options)
 

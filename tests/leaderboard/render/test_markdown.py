@@ -12,8 +12,8 @@ from leaderboard.records.logits import encode_logits
 from leaderboard.render import markdown, wording
 from leaderboard.render.text import points
 from leaderboard.render.verdict import verdict
+from leaderboard.tables import reading
 from leaderboard.tables import sections as tables
-from leaderboard.tables import trials
 
 FAMILIES = (
     "none",
@@ -62,7 +62,7 @@ def sections_of(record):
         grid = itertools.product(places, sizes, families, range(12))
         entries = [entry for item in grid for entry in configurations(*item)]
         named = [entry | {"id": str(at), "checksum": ""} for at, entry in enumerate(entries)]
-        rows, problems = trials.trials(named, labels={SMALL["dev_hash"]: np.array([1])})
+        rows, problems = reading.trials(named, labels={SMALL["dev_hash"]: np.array([1])})
         assert not problems
         return tables.sections(rows)
 

@@ -12,8 +12,8 @@ from leaderboard.compare import main
 from leaderboard.render.comparison import markdown
 from leaderboard.stats.intervals import interval
 from leaderboard.tables.published import load_reference, task_key
+from leaderboard.tables.reading import trials
 from leaderboard.tables.sections import sections
-from leaderboard.tables.trials import trials
 from tests.leaderboard.conftest import grid
 
 DEVLIN, MIXOUT, DECAY = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)", "wdecay(w_pre, 0.01)"

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from leaderboard.records.store import read_records, write_record
+from leaderboard.tables import reading
 from leaderboard.tables import sections as tables
-from leaderboard.tables import trials
 from tests.leaderboard.conftest import grid, make
 
 BASE, MIX = "dropout(0.1) + wdecay(0, 0.01)", "mixout(w_pre, 0.7)"
@@ -187,7 +187,7 @@ def in_both_orders(tmp_path):
         for name, entry in zip("ab", entries, strict=True):
             write_record(tmp_path / name, entry)
         found, _ = read_records([tmp_path / "a", tmp_path / "b"])
-        return trials.trials(found), trials.trials(found[::-1])
+        return reading.trials(found), reading.trials(found[::-1])
 
     return read
 
@@ -210,7 +210,7 @@ def test_records_of_one_trial_that_disagree_are_not_used(record, in_both_orders)
 def test_rows_are_equal_by_what_they_hold_also_where_a_number_is_undefined(record, tmp_path):
     write_record(tmp_path, record(0.7))
     found, _ = read_records([tmp_path])
-    [row], [same] = (trials.trials(found)[0] for _ in range(2))
+    [row], [same] = (reading.trials(found)[0] for _ in range(2))
     assert math.isnan(row.forgetting) and row == same and row != found[0]
     for change in ({"score": 0.8}, {"forgetting": 0.1}, {"score": math.nan}, {"rule": "oracle"}):
         assert replace(row, **change) != same
@@ -288,7 +288,7 @@ def test_the_order_of_records_changes_nothing(realistic_records, tmp_path):
     for entry in realistic_records():
         write_record(tmp_path, entry)
     found, _ = read_records([tmp_path])
-    rows = trials.trials(found)[0]
+    rows = reading.trials(found)[0]
     for seed in range(3):
         random.Random(seed).shuffle(found)
-        assert trials.trials(found)[0] == rows
+        assert reading.trials(found)[0] == rows
