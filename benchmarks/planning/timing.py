@@ -43,17 +43,24 @@ def estimate(
 
 def kind(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """Trials of one kind take about the same time."""
-    protocol = {key: value for key, value in config["protocol"].items() if key not in FREE}
     held_out = (config.get("tuning") or {}).get("holdout")
-    return config["task"], config["fraction"], config["weights"], held_out, "floor" in config, str(protocol)
+    pace = _pace(config["protocol"])
+    return config["task"], config["fraction"], config["weights"], held_out, "floor" in config, pace
+
+
+def _pace(protocol: Mapping[str, Any]) -> str:
+    """What of a protocol sets how long a trial takes."""
+    return str({key: value for key, value in protocol.items() if key not in FREE})
 
 
 def by_kind(configs: Sequence[TrialConfig]) -> dict[tuple[Any, ...], list[TrialConfig]]:
     """The configs of each kind."""
     parts: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
+    protocols = {id(config.protocol): config.protocol for config in configs}
+    paces = {key: _pace(protocol.to_json()) for key, protocol in protocols.items()}
     for config in configs:
-        how = (config.tuning and config.tuning.holdout, config.floor is None)
-        parts[config.task, config.fraction, config.weights, id(config.protocol), how].append(config)
+        how = (config.tuning and config.tuning.holdout, config.floor is None, paces[id(config.protocol)])
+        parts[config.task, config.fraction, config.weights, how].append(config)
     kinds: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
     for part in parts.values():
         kinds[kind(part[0].to_json())] += part

@@ -42,13 +42,19 @@ class Plan:
         held: Fields = {"holdout": float(self.tuning.holdout), "holdout_hash": holdout_hash}
         for name, (_, times) in self.rows.items():
             place: Fields = {"family": name, "axes": self.axes(name, base), "times": times}
-            draws = self.draws(name, restart["restart"])
+            draws = self.draws(name, restart["restart"], base)
             for number, fitted in [(0, whole), *((number, held) for number in range(len(draws)))]:
-                own, values = draws[number]
-                protocol = self.protocol(base, tuple(values.items()), times)
-                yield restart | own | {"protocol": protocol, "tuning": Tuned(**place, draw=number, **fitted)}
+                yield restart | draws[number] | {"tuning": Tuned(**place, draw=number, **fitted)}
 
-    def _draws(self, row: str, restart: int) -> list[tuple[Fields, Mapping[str, Value]]]:
+    def _draws(self, row: str, restart: int, base: Protocol) -> list[Fields]:
+        """The fields of a trial that each draw sets, from the protocol of all."""
+        times = self.rows[row][1]
+        return [
+            own | {"protocol": self.protocol(base, tuple(values.items()), times)}
+            for own, values in self._values(row, restart)
+        ]
+
+    def _values(self, row: str, restart: int) -> list[tuple[Fields, Mapping[str, Value]]]:
         """The fields of a trial and of its protocol that each draw sets; of a floor the strength, as an axis of its own
         that begins at the library's default."""
         tuned, _ = self.rows[row]
