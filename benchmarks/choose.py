@@ -137,7 +137,8 @@ def _keep(tournament: Tournament, console: Any) -> int:
         warn([f"there is no model: {error}"])
     _say(console, *(str(tournament.folder / name) for name in kept))
     _say(console, f"took {tournament.minutes():.1f} min")
-    tracking.report(tournament.request, console)
+    request = tournament.request
+    tracking.report(request.folder, request.args.report_to, console)
     return 0 if tournament.complete and "model" in kept else 1
 
 

@@ -95,7 +95,7 @@ def report(request: Request, plan: Plan, console: Console) -> int:
     files = [str(request.folder.path / name) for name in FILES]
     for line in [*files, *([terminal.glossary()] if request.args.explain else []), text]:
         console.print(line, markup=False, highlight=False)
-    tracking.report(request, console)
+    tracking.report(request.folder, request.args.report_to, console)
     return 1 if request.folder.known(plan.grid, lambda record: True).left(plan.grid) else 0
 
 

@@ -24,7 +24,7 @@ from leaderboard.records.schema import is_result, trained_as
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmarks.planning.plan import Request
+    from benchmarks.output_folder import OutputFolder
 
 SERVICES = ("tensorboard", "trackio", "wandb")
 REPORTED = "reported.json"
@@ -48,10 +48,10 @@ def check(service: str | None) -> None:
         optional(service, f"--report-to {service}", extra=service)
 
 
-def report(request: Request, console: Console) -> None:
-    """Send the trials of a request's folder where its command line says, and say how many."""
-    if service := request.args.report_to:
-        count = send(request.folder.read(), service, request.folder.path)
+def report(folder: OutputFolder, service: str | None, console: Console) -> None:
+    """Send the trials of a folder to a service, where one is named, and say how many."""
+    if service:
+        count = send(folder.read(), service, folder.path)
         console.print(f"{count} trials sent to {service}", markup=False, highlight=False)
 
 
