@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fisher.common.flatten import foreign, leaves
 from regularizers.base import Regularizer
 from regularizers.context import Context, History
-from regularizers.flatten import foreign, leaves
 from regularizers.strategy import BoundStrategy
 
 State = dict[str, Any]

@@ -25,10 +25,10 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
 
 from fisher.common.errors import InputError
+from fisher.common.flatten import flatten, unflatten
 from regularizers.applying import OwnLoss, bind, require_labels, scores_of
 from regularizers.base import require
 from regularizers.context import Batch
-from regularizers.flatten import flatten, unflatten
 from regularizers.loop import gradients, parameter_groups
 from regularizers.resume import CannotSave, TechniqueState
 from regularizers.strategy import BoundStrategy, parse

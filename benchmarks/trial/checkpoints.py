@@ -22,9 +22,9 @@ from safetensors.torch import load_file, save
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.cost import PHASES, Clock
 from fisher.common.files import write_atomic
+from fisher.common.flatten import flatten, unflatten
 from leaderboard.records.schema import RecordError
 from leaderboard.records.store import set_aside
-from regularizers.flatten import flatten, unflatten
 from regularizers.resume import CannotSave, Checkpoints, State
 
 FOLDER, SUFFIX = "checkpoints", ".safetensors"

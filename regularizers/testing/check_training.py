@@ -10,10 +10,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from fisher.common.flatten import flatten, leaves, unflatten
 from regularizers.agreement import start_exactly
 from regularizers.base import SkipTrial
 from regularizers.context import History
-from regularizers.flatten import flatten, leaves, unflatten
 from regularizers.resume import CannotSave, Snapshots
 from regularizers.strategy import parse
 from regularizers.testing.checks import CHECKS, Failure, NotApplicable, Subject, check, expect

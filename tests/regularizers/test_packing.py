@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from regularizers.flatten import flatten, foreign, unflatten
+from fisher.common.flatten import flatten, foreign, unflatten
 from regularizers.testing.tiny_trial import bits
 
 

@@ -10,8 +10,8 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from fisher.common.flatten import flatten, unflatten
 from regularizers.base import Context, Regularizer
-from regularizers.flatten import flatten, unflatten
 from regularizers.loop import Recipe, fit
 from regularizers.resume import BadState, CannotSave, Checkpoints
 from regularizers.strategy import Strategy, Term, parse

@@ -29,8 +29,8 @@ from benchmarks.trial.cost import merge_costs
 from benchmarks.trial.evaluation import Evaluation
 from benchmarks.trial.inputs import Resources
 from benchmarks.trial.trial import execute
+from fisher.common.flatten import flatten, unflatten
 from leaderboard.records.store import read_record, write_record
-from regularizers.flatten import flatten, unflatten
 from regularizers.registry import find, load_plugin, methods
 
 ROOT = Path(__file__).parents[3]
