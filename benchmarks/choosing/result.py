@@ -27,7 +27,7 @@ from benchmarks.trial.config import Seeds, TrialConfig
 from benchmarks.trial.environment import isolated
 from benchmarks.trial.inputs import Inputs, Part, Resources, labels_of
 from benchmarks.trial.tokenizer import load_tokenizer
-from benchmarks.trial.trial import Training, build
+from benchmarks.trial.trial import PreparedTrial, build
 from fisher.common.errors import InputError, require
 from fisher.common.files import write_file
 from leaderboard import build as board
@@ -153,7 +153,7 @@ def fit_on_all(config: TrialConfig, resources: Resources, data: TaskData) -> Fit
     )
 
 
-def fold(training: Training, inputs: Inputs) -> Any:
+def fold(training: PreparedTrial, inputs: Inputs) -> Any:
     """The trained model as plain weights, whatever the technique left in it (`BoundStrategy.fold`).
 
     Raises InputError where its logits differ from those of the training.

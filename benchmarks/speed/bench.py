@@ -16,7 +16,7 @@ from benchmarks.trial import models
 from benchmarks.trial.config import TrialConfig
 from benchmarks.trial.identity import model_identity
 from benchmarks.trial.inputs import Resources, load_inputs
-from benchmarks.trial.trial import Training, build
+from benchmarks.trial.trial import PreparedTrial, build
 from fisher.scores import save_scores
 from regularizers.base import Batch
 from regularizers.loop import make_optimizer
@@ -84,7 +84,7 @@ class Bench:
         """The first `count` training batches of restart 0 (0: a whole epoch)."""
         return self.training("none").order(0)[: count or None]
 
-    def training(self, strategy: str, *, dtype: torch.dtype = torch.float32, **settings: Any) -> Training:
+    def training(self, strategy: str, *, dtype: torch.dtype = torch.float32, **settings: Any) -> PreparedTrial:
         """A fresh training, as a trial builds it, its optimizer made, nothing trained."""
         config = self.config(strategy, **settings)
         made = build(config, self.resources, load_inputs(config, self.resources))

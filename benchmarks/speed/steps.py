@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.bench import Bench
 from benchmarks.trial.environment import isolated
-from benchmarks.trial.trial import Training
+from benchmarks.trial.trial import PreparedTrial
 from fisher.common import measure as timing
 from regularizers.context import to_device
 from regularizers.loop import step
@@ -41,7 +41,7 @@ RATIOS = (
 )
 
 
-def plain_mixing(training: Training) -> None:
+def plain_mixing(training: PreparedTrial) -> None:
     """Let every mixed layer form its whole mixed weight in separate passes and differentiate through it."""
     for module in training.strategy.context.model.modules():
         if isinstance(module, Mixed):
@@ -75,18 +75,18 @@ def measure(bench: Bench, count: int) -> dict[str, Any]:
     }
 
 
-def step_on(training: Training, batch: dict[str, Tensor]) -> None:
+def step_on(training: PreparedTrial, batch: dict[str, Tensor]) -> None:
     """Move the batch to the device; draw, forward, backward, clip, update."""
     step(training.strategy, to_device(batch, training.accelerator.device), training.recipe, training.accelerator)
 
 
-def step_freely(training: Training, upcoming: Iterator[dict[str, Tensor]]) -> None:
+def step_freely(training: PreparedTrial, upcoming: Iterator[dict[str, Tensor]]) -> None:
     """One step on the next batch; its gradients are not kept, so that all candidates fit into a GPU's memory."""
     step_on(training, next(upcoming))
     training.strategy.context.model.zero_grad()
 
 
-def count_flops(training: Training, batch: dict[str, Tensor]) -> int:
+def count_flops(training: PreparedTrial, batch: dict[str, Tensor]) -> int:
     """Floating-point operations of the matrix products of one step, as torch's own counter sees them."""
     with FlopCounterMode(display=False) as counter:
         step_on(training, batch)
@@ -103,14 +103,14 @@ def float64_differences(bench: Bench) -> dict[str, float]:
     return {"packed": difference(packed, stock, batch), "kept columns": difference(kept, plain, batch)}
 
 
-def difference(fast: Training, plain: Training, batch: dict[str, Tensor]) -> float:
+def difference(fast: PreparedTrial, plain: PreparedTrial, batch: dict[str, Tensor]) -> float:
     """Over the logits and every gradient of one batch's loss, drawn from the same generator states."""
     one, other = outcome(fast, batch), outcome(plain, batch)
     logits, gradients = slice(0, 1), slice(1, None)
     return max(relative(one[part], other[part]) for part in (logits, gradients))
 
 
-def outcome(training: Training, batch: dict[str, Tensor]) -> list[Tensor]:
+def outcome(training: PreparedTrial, batch: dict[str, Tensor]) -> list[Tensor]:
     """Logits, then the gradients in the parameters' order."""
     moved = to_device(batch, training.accelerator.device)
     training.strategy.draw()

@@ -57,7 +57,7 @@ class Evaluation:
             return outputs.argmax(-1).tolist()
         return [round(value, DIGITS) for value in outputs.squeeze(-1).tolist()]
 
-    def judge(self, history: History, selection: str, metric: str, seed: int) -> dict[str, Any]:
+    def figures(self, history: History, selection: str, metric: str, seed: int) -> dict[str, Any]:
         """The result block: the selected epoch's score and the failed-run rule on it."""
         diverged = history.diverged_at is not None or any(epoch["scores"] is None for epoch in history.epochs)
         numbered = ({"epoch": at} | epoch for at, epoch in enumerate(history.epochs, start=1))

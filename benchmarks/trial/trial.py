@@ -100,7 +100,7 @@ def train(config: TrialConfig, resources: Resources, clock: Clock, checkpoint: C
             checkpoints=checkpoint.hooks() if checkpoint else None,
         )
         clock.lap("train")
-        result = judge(config, resources, inputs, training, history)
+        result = make_result(config, resources, inputs, training, history)
         clock.lap("judge")
     cost = clock.cost()
     result["peak_memory"] = int(cost.pop(PEAK)) if PEAK in cost else None
@@ -109,7 +109,7 @@ def train(config: TrialConfig, resources: Resources, clock: Clock, checkpoint: C
 
 
 @dataclass(frozen=True)
-class Training:
+class PreparedTrial:
     """A trial that is ready to be trained; `touched` names the modules that each term acts on."""
 
     strategy: BoundStrategy
@@ -122,7 +122,7 @@ class Training:
     forward_note: str | None
 
 
-def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training:
+def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> PreparedTrial:
     """The model with its head, the batches in their order, and the strategy attached and started."""
     protocol, train = config.protocol, inputs.train
     accelerator = make_accelerator(protocol)
@@ -142,7 +142,7 @@ def build(config: TrialConfig, resources: Resources, inputs: Inputs) -> Training
     recipe = protocol.recipe()
     if resources.micro_batch is not None:
         recipe = dataclasses.replace(recipe, micro_batch=resources.micro_batch)
-    return Training(strategy, touched, order, recipe, accelerator, evaluation, head_hash, note)
+    return PreparedTrial(strategy, touched, order, recipe, accelerator, evaluation, head_hash, note)
 
 
 def make_accelerator(protocol: Protocol) -> Accelerator:
@@ -170,10 +170,12 @@ def attach(
     return bound, touched
 
 
-def judge(config: TrialConfig, resources: Resources, inputs: Inputs, training: Training, history: History) -> Json:
+def make_result(
+    config: TrialConfig, resources: Resources, inputs: Inputs, training: PreparedTrial, history: History
+) -> Json:
     """The result block, but for what it cost: verdict, further predictions, losses and hashes."""
     evaluation, strategy, protocol = training.evaluation, training.strategy, config.protocol
-    result = evaluation.judge(history, protocol.selection, config.metric, derive("chance", config.restart))
+    result = evaluation.figures(history, protocol.selection, config.metric, derive("chance", config.restart))
     diverged = result["failed_by"] == "diverged"
     if not diverged:
         result |= evaluation.score_parts(inputs.train, inputs.holdout, config.metric, strategy)
