@@ -1,28 +1,33 @@
 """One slot: a long-lived worker process that is replaced when it dies, hangs or is told to stop.
 
-The process and the pipe to it are the slot's own, so that nothing of one slot (a lock, a half-sent message) can hold up
-another. Whether it is there is asked of the system: a program that a trial left behind may hold its end of the pipe.
+The process is a pebble pool of one, so that nothing of one slot (a pipe, a lock, a half-sent message) can hold up
+another. A pool ends with its first process (`start_worker` refuses to be a second), so that a process that is gone is
+always noticed. Time limits are kept here and not by pebble, whose clock may jump.
 """
 
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
 import dataclasses
-import math
+import os
 import signal
 import sys
 import threading
 import time
-from multiprocessing import Pipe
-from multiprocessing.context import SpawnProcess
-from multiprocessing.reduction import send_handle
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
 from typing import Any
 
+from pebble import ProcessExpired, ProcessPool
+
 from benchmarks.executors.outcome import Device, Outcome, Status, Work
 from benchmarks.executors.output import Output
-from benchmarks.executors.worker import serve, work
+from benchmarks.executors.worker import start_worker, work
 
 TICK = 0.25  # seconds between two looks at the limit and at the process
 STARTS = 3  # tries to get a worker process to take a trial
-GRACE = 1.0  # seconds that a process has to end once it says nothing more
 _starting = threading.Lock()
 
 
@@ -39,78 +44,87 @@ class WorkerProcess(SpawnProcess):
                 sys.modules["__main__"] = script
 
 
+class WorkerContext(SpawnContext):
+    """How worker processes are started."""
+
+    Process = WorkerProcess
+
+
 class Slot:
     """Runs one trial at a time in a process of its own; `run` may be called from any one thread."""
 
     def __init__(self, device: Device, threads: int, timeout: float | None) -> None:
         self.device, self.threads, self.timeout = device, threads, timeout
-        self._process: WorkerProcess | None = None
+        self._context = WorkerContext()
+        self._pid = self._context.Value("i", 0)  # of the pool's one process, written by itself; 0: not started yet
+        self._pool: ProcessPool | None = None
         self._stopped = threading.Event()
 
     def run(self, task: Work) -> Outcome:
         """What became of one trial, whatever happened to its process: status, reason, and the tail of its output."""
         try:
-            outcome = self._try(task, Output())
-        except OSError as error:  # of a system that gives no pipe or no process
-            outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
-        if outcome.status is Status.OOM:  # a process whose memory ran out is not trusted with another trial
-            self.kill()
-        return dataclasses.replace(outcome, device=self.device)
-
-    def _try(self, task: Work, output: Output) -> Outcome:
-        outcome = None
+            output = Output()
+        except OSError as error:
+            reason = f"the folder of temporary files must take a named pipe, got: {error}; set TMPDIR to one that does"
+            return Outcome(Status.ERROR, reason, device=self.device)
         try:
-            for _ in range(STARTS):
-                outcome = outcome or self._attempt(task, output)
+            outcome = self._try(task, str(output.path))
         finally:
             printed = output.close()
-        if outcome is None:
-            reason = f"the worker process died {STARTS} times before it began the trial"
-            outcome = Outcome(Status.KILLED, reason)
-        return dataclasses.replace(outcome, output=printed)
-
-    def _attempt(self, task: Work, output: Output) -> Outcome | None:
-        """What became of the trial; None where the process was gone before it began."""
-        process = self._process or self._start()
-        deadline = None  # of a trial that has begun
-        try:
-            self._pipe.send(task)
-            send_handle(self._pipe, output.writing, process.pid)
-            while not self._stopped.is_set():
-                alive = process.is_alive()  # asked first, so that its last words are not missed
-                if self._pipe.poll(TICK):
-                    outcome: Outcome | None = self._pipe.recv()
-                    if outcome is not None:
-                        return outcome
-                    deadline = time.monotonic() + (self.timeout or math.inf)
-                elif not alive:
-                    raise EOFError
-                elif deadline is not None and time.monotonic() > deadline:
-                    self.kill()
-                    reason = f"the trial outlived its time limit of {self.timeout:g} s and was stopped"
-                    return Outcome(Status.TIMEOUT, reason)
-        except (EOFError, OSError, RuntimeError):  # it ended, and maybe while it waited; macOS says it so
-            process.join(GRACE)
+        if outcome.status is Status.OOM:  # a process whose memory ran out is not trusted with another trial
             self.kill()
-            return None if deadline is None else Outcome(Status.KILLED, _ended(process.exitcode))
-        self.kill()
-        return Outcome(Status.STOPPED, "the run was stopped")
+        return dataclasses.replace(outcome, output=printed, device=self.device)
 
-    def _start(self) -> WorkerProcess:
-        self._pipe, theirs = Pipe()
-        process = WorkerProcess(target=serve, args=(theirs, work, self.device, self.threads), daemon=True)
-        process.start()
-        theirs.close()
-        self._process = process
-        return process
+    def _try(self, task: Work, output: str) -> Outcome:
+        for _ in range(STARTS):
+            try:
+                return self._attempt(task, output)
+            except BrokenProcessPool:  # the process died while it waited
+                self.kill()
+            except Exception as error:  # such as a record that could not be written
+                return Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
+        return Outcome(Status.KILLED, f"the worker process died {STARTS} times before it began the trial")
+
+    def _attempt(self, task: Work, output: str) -> Outcome:
+        if self._pool is None:
+            self._pid.value = 0
+            initargs = (self.threads, self.device, self._pid)
+            self._pool = ProcessPool(max_workers=1, context=self._context, initializer=start_worker, initargs=initargs)
+        try:
+            future = self._pool.schedule(work, args=[task, self.device, output])
+        except RuntimeError as error:  # the pool found out that its process had died
+            raise BrokenProcessPool from error
+        deadline = None
+        while not concurrent.futures.wait([future], timeout=TICK).done:
+            if self._stopped.is_set():
+                self.kill()
+                return Outcome(Status.STOPPED, "the run was stopped")
+            if not future.running():
+                continue
+            now = time.monotonic()
+            deadline = deadline or now + (self.timeout or float("inf"))
+            if now > deadline:
+                self.kill()
+                reason = f"the trial outlived its time limit of {self.timeout:g} s and was stopped"
+                return Outcome(Status.TIMEOUT, reason)
+            if not _exists(self._pid.value):  # pebble does not tell of an exit with code 0
+                concurrent.futures.wait([future], timeout=4 * TICK)
+                if not future.done():
+                    self.kill()
+                    return Outcome(Status.KILLED, _ended(0))
+        try:
+            return future.result()
+        except ProcessExpired as error:
+            self.kill()
+            return Outcome(Status.KILLED, _ended(error.exitcode))
 
     def kill(self) -> None:
-        """End the process; the next trial gets a new one."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.join()
-            self._pipe.close()
+        """End the process, by SIGKILL if it does not go; the next trial gets a new one."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            with contextlib.suppress(RuntimeError):
+                pool.stop()
+                pool.join()
 
     def stop(self) -> None:
         """Have the running trial end as `stopped`, from another thread."""
@@ -122,3 +136,13 @@ def _ended(code: Any) -> str:
     if isinstance(code, int) and code < 0 and -code in signal.valid_signals():
         return f"the worker process was ended by {signal.Signals(-code).name}"
     return f"the worker process ended with exit code {code}"
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -9,14 +9,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from multiprocessing import connection, parent_process
-from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.executors.outcome import Device, Json, Outcome, Status, Work
+from benchmarks.executors.outcome import Device, Json, Outcome, Work
 from benchmarks.executors.output import captured
 from benchmarks.executors.variables import clean_worker
 
@@ -27,27 +24,15 @@ GPU_OOM = "OutOfMemoryError"  # torch's exception for a GPU; a CPU's is a Memory
 OOM_SHARE = 4  # after the GPU's memory ran out the micro-batches are this many times smaller
 
 
-def serve(
-    pipe: Connection[Any, Any], work: Callable[[Work, Device, int], Outcome], device: Device, threads: int
-) -> None:
-    """Do the trials that come through a pipe, one at a time: each is answered by None, then its outcome.
+def start_worker(threads: int, device: Device, pid: Any) -> None:
+    """Prepare a worker: its GPU alone visible, pinned threads, Ctrl-C left to the parent, an end with the parent's.
 
-    After a trial comes the descriptor that takes what it prints. SystemExit of a plugin ends no worker.
+    `pid` is a shared integer, 0 for a new pool. A process that pebble starts in place of one that has ended finds
+    another number there and goes: the slot looks for that one, and makes a new pool.
     """
-    start_worker(threads, device)
-    while True:
-        task = pipe.recv()
-        output = recv_handle(pipe)
-        pipe.send(None)
-        try:
-            outcome = work(task, device, output)
-        except BaseException as error:  # such as of a record that could not be written
-            outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
-        pipe.send(outcome)
-
-
-def start_worker(threads: int, device: Device) -> None:
-    """Prepare a worker: its GPU alone visible, pinned threads, Ctrl-C left to the parent, an end with the parent's."""
+    if pid.value:
+        os._exit(1)
+    pid.value = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     clean_worker(threads)
     if device.gpu is not None:
@@ -69,14 +54,10 @@ def _watch() -> None:
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
-def work(task: Work, device: Device, output: int) -> Outcome:
+def work(task: Work, device: Device, output: str) -> Outcome:
     """One trial in a worker: run it, write its result, return the outcome."""
-    from benchmarks.trial.config import TrialConfig
-    from regularizers.registry import load_plugins
-
-    with captured(output):
-        load_plugins(task.resources.plugins)  # the launcher has said what of the installed ones is broken
-        record = execute_within_memory(TrialConfig.from_json(task.config), task.resources)
+    with captured(Path(output)):
+        record = attempt(task)
     record["environment"] = {**record["environment"], **dataclasses.asdict(device), "attempt": task.attempt}
     return kept(task, record)
 
@@ -99,6 +80,21 @@ def kept(task: Work, record: Json) -> Outcome:
 
         remove(task.resources.checkpoints.path(path.stem))
     return Outcome.of(record)
+
+
+def attempt(task: Work) -> Json:
+    """The trial's record, whatever happens: SystemExit of a plugin must end neither the worker nor the launcher."""
+    from benchmarks.trial.config import TrialConfig
+    from benchmarks.trial.environment import environment
+    from benchmarks.trial.trial import no_result
+    from regularizers.registry import load_plugins
+
+    try:
+        load_plugins(task.resources.plugins)  # the launcher has said what of the installed ones is broken
+        return execute_within_memory(TrialConfig.from_json(task.config), task.resources)
+    except BaseException as error:
+        result = no_result("error", f"{type(error).__name__}: {error}")
+        return {"config": task.config, "result": result, "environment": environment(task.resources.threads)}
 
 
 def execute_within_memory(config: TrialConfig, resources: Any) -> Json:

@@ -1,14 +1,15 @@
 """Leases, the schedule and slots: no trial lost, none done twice, each attempt accounted for."""
 
 import dataclasses
-import errno
 import importlib
 import json
 import math
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -406,7 +407,7 @@ def test_a_container_s_limit_counts_where_it_is_below_the_cores(
 def test_a_process_that_is_gone_is_noticed_however_late_one_looks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, reason: str
 ) -> None:
-    """By the first look it has long been gone, and the next trial has a process of its own."""
+    """By the first look the pool has long put another process in its place."""
     (tmp_path / "leaves.py").write_text(f"import os, signal\n\n\ndef work(*_):\n    {line}\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(slot, "work", importlib.import_module("leaves").work)
@@ -424,7 +425,7 @@ def test_a_worker_that_loses_its_launcher_goes_and_leaves_nothing(
         "import os, sys, time\nfrom pathlib import Path\n"
         "from benchmarks.executors import slot, worker\n"
         "from benchmarks.executors.outcome import Device, Work\n\n\n"
-        "def work(task, device, output):\n    with worker.captured(output):\n"
+        "def work(task, device, output):\n    with worker.captured(Path(output)):\n"
         "        Path(task.folder, 'pid').write_text(str(os.getpid()))\n        time.sleep(600)\n\n\n"
         "def run():\n    slot.work = work\n"
         "    device = Device('local', 0, None, 1, 'host')\n"
@@ -438,19 +439,21 @@ def test_a_worker_that_loses_its_launcher_goes_and_leaves_nothing(
     launcher.kill()
     launcher.wait()
     await_that(lambda: ended(pid), most=300)
-    assert {path.name for path in tmp_path.iterdir()} <= {"pid", "waits.py", "__pycache__"}
+    assert not list(tmp_path.glob("regbench-*"))
 
 
-def test_a_system_that_gives_no_pipe_is_the_trial_s_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise OSError(errno.EMFILE, "Too many open files")
-
+def test_a_folder_of_temporary_files_that_is_gone_is_the_trial_s_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     executor = local.LocalExecutor([Device("local", 0, None, 1, "host")], threads=1, timeout=None)
-    monkeypatch.setattr(os, "pipe", refuse)
+    shutil.rmtree(tmp_path / "temporary")
     outcome = executor.submit(Work({}, None, str(tmp_path), 1)).result()
     executor.close()
     assert outcome.status is Status.ERROR and outcome.device is not None and outcome.device.host == "host"
-    assert outcome.reason == "OSError: [Errno 24] Too many open files"
+    assert outcome.reason.startswith("the folder of temporary files must take a named pipe, got: [Errno 2] No such")
+    assert outcome.reason.endswith("; set TMPDIR to one that does")
 
 
 def test_the_second_try_after_a_gpu_s_memory_ran_out_has_smaller_micro_batches() -> None:

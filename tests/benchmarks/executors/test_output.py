@@ -1,8 +1,8 @@
 """What trials print: the tail of it, whatever they print, however they end, and nothing on the disk."""
 
-import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,16 +16,21 @@ import ctypes, faulthandler, os, subprocess, sys
 from pathlib import Path
 from benchmarks.executors.output import captured
 faulthandler.enable(all_threads=False)
-with captured(int(sys.argv[1])):
+with captured(Path(sys.argv[1])):
     {line}
 """
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
 
 
 def printed(line: str) -> tuple[int, tuple[str, ...]]:
     """Exit code and output of a process that does `line` while what it prints is captured."""
     output = Output()
-    argv = [sys.executable, "-c", CAPTURED.format(line=line), str(output.writing)]
-    done = subprocess.run(argv, cwd=ROOT, pass_fds=[output.writing])
+    done = subprocess.run([sys.executable, "-c", CAPTURED.format(line=line), str(output.path)], cwd=ROOT)
     return done.returncode, output.close()
 
 
@@ -39,15 +44,17 @@ def printed(line: str) -> tuple[int, tuple[str, ...]]:
         (b"Extension modules: torch\nlast\n", ("last",)),
     ],
 )
-def test_the_tail_is_short_text_whatever_was_printed(content: bytes, lines: tuple[str, ...]) -> None:
+def test_the_tail_is_short_text_whatever_was_printed(folder: Path, content: bytes, lines: tuple[str, ...]) -> None:
     output = Output()
-    with open(os.dup(output.writing), "wb") as pipe:
+    with output.path.open("wb") as pipe:
         pipe.write(content)
     assert output.close() == lines
+    assert not list(folder.iterdir())
 
 
-def test_a_trial_that_never_began_has_printed_nothing() -> None:
+def test_a_trial_that_never_began_has_printed_nothing(folder: Path) -> None:
     assert Output().close() == ()
+    assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -59,10 +66,10 @@ def test_a_trial_that_never_began_has_printed_nothing() -> None:
         ("[os.write(2, b'x' * 2**20) for _ in range(64)]; os.write(1, b'\\nend')", 0, "end"),
     ],
 )
-def test_what_a_process_and_its_programs_print_is_captured(line: str, code: int, last: str) -> None:
+def test_what_a_process_and_its_programs_print_is_captured(folder: Path, line: str, code: int, last: str) -> None:
     returncode, lines = printed(line)
     assert (returncode, lines[-1]) == (code, last)
-    assert sum(map(len, lines)) < TAIL_BYTES
+    assert sum(map(len, lines)) < TAIL_BYTES and not list(folder.iterdir())
 
 
 def test_the_report_of_a_crash_comes_after_all_that_was_printed() -> None:
@@ -73,9 +80,9 @@ def test_the_report_of_a_crash_comes_after_all_that_was_printed() -> None:
 
 
 def test_a_program_that_is_left_behind_and_goes_on_printing_holds_up_nobody(
-    tmp_path: Path, await_that: Callable[..., None], ended: Callable[[int], bool]
+    folder: Path, await_that: Callable[..., None], ended: Callable[[int], bool]
 ) -> None:
     """It is ended by its next line, as every program is that prints to nobody."""
-    returncode, lines = printed(f"Path({str(tmp_path / 'pid')!r}).write_text(str(subprocess.Popen(['yes']).pid))")
+    returncode, lines = printed(f"Path({str(folder / 'pid')!r}).write_text(str(subprocess.Popen(['yes']).pid))")
     assert (returncode, set(lines)) == (0, {"y"})
-    await_that(lambda: ended(int((tmp_path / "pid").read_text())))
+    await_that(lambda: ended(int((folder / "pid").read_text())))

@@ -422,7 +422,7 @@ def worked(task: Work) -> Outcome:
     """What a worker makes of a trial."""
     output = Output()
     try:
-        return work(task, Device("local", 0, None, 1, "here"), os.dup(output.writing))
+        return work(task, Device("local", 0, None, 1, "here"), str(output.path))
     finally:
         output.close()
 
