@@ -49,26 +49,29 @@ def seeds(trials: Iterable[TrialRow]) -> list[TrialRow]:
     """Return what the restarts of each split predict together, by the rule `seeds`: a trial per strategy and split.
 
     Members are the first k restarts of a split, k the fewest that any split of the cell has. A strategy without a
-    result of one of these has no ensemble there, nor has anything where k is 1 or the ensemble cannot be scored.
+    result of one of these has no ensemble there, nor has anything where k is 1 or the ensemble cannot be scored, nor
+    where the split is the whole pool, so that the restart is the unit. Splits are numbered by their seeds.
     """
     made = []
-    for _, cell in grouped((trial for trial in trials if len(trial.labels)), *PLACE):
-        splits = {split: sorted({(one.restart, one.key) for one in group}) for split, group in grouped(cell, "split")}
+    for _, cell in grouped((one for one in trials if len(one.labels) and one.unit == one.split), *PLACE):
+        groups = grouped(cell, "split_seed", "split", "train")
+        splits = {split: sorted({(one.restart, one.key) for one in group}) for split, group in groups}
+        numbers = {split: number for number, split in enumerate(splits)}
         count = min(map(len, splits.values()))
-        for (_, split), group in grouped(cell, "strategy", "split"):
-            done = {trial.key: trial for trial in group if trial.has_result}
+        for (_, *place), group in grouped(cell, "strategy", "split_seed", "split", "train"):
+            split, done = tuple(place), {trial.key: trial for trial in group if trial.has_result}
             members = [done[key] for _, key in splits[split][:count] if key in done]
             joined = _together(members, count) if len(members) == count else None
             if joined is not None:
-                made.append(_of_split(joined, members))
+                made.append(_of_split(joined, members, numbers[split]))
     return made
 
 
-def _of_split(joined: TrialRow, members: Sequence[TrialRow]) -> TrialRow:
+def _of_split(joined: TrialRow, members: Sequence[TrialRow], number: int) -> TrialRow:
     return replace(
         joined,
         rule="seeds",
-        restart=members[0].split_seed,
+        restart=number,
         planned=0,
         key=joined.split,
         seconds=sum(trial.seconds for trial in members),

@@ -74,6 +74,7 @@ def _row(record: Mapping[str, Any], plan: Plan, labels: Labels) -> TrialRow:
         planned=plan.get(place, 0),
         split_seed=config["split_seed"],
         split=config["split_hash"],
+        train=config.get("train_hash", ""),
         key=repr([*key, sorted(config["seeds"].items())]),
         status=result["status"],
         reason=shorten(result["reason"], 160) if result["reason"] else "",

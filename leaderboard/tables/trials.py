@@ -23,7 +23,8 @@ class TrialRow:
     """One trial as the tables need it; its numbers are NaN and its flags False where it has no result.
 
     protocol: canonical JSON; data: hash of the dev set, or `CUT_ANEW`; variant: short hash of what else the config
-    says of the strategy; planned: restarts that the plan gives the strategy here, 0 where it says none; key: what the
+    says of the strategy; planned: restarts that the plan gives the strategy here, 0 where it says none; split,
+    train: hashes of the split's ids and labels and of its texts, empty where a record has none; key: what the
     same restart of every strategy shares (split, dev set, seeds); about: what the record says of the
     strategy; predictions: on the dev set, empty where there are none. size: the number of training examples in words,
     where that was asked for. fit: accuracy (of a regression Spearman) on the examples fitted on, gap: how far the score
@@ -51,6 +52,7 @@ class TrialRow:
     planned: int
     split_seed: int
     split: str
+    train: str
     key: str
     status: str
     reason: str

@@ -76,6 +76,20 @@ def test_restarts_of_different_splits_are_never_joined(ensembles, none):
     assert none(entries)["mean"] * SPLITS == pytest.approx(kept + share, abs=1e-12)
 
 
+def test_nothing_else_makes_restarts_a_split(ensembles, none):
+    """Splits of large seeds are numbered; restarts on other texts, or on the whole pool, share nothing."""
+    entries = untuned()
+    for entry in entries:
+        entry["config"]["split_seed"] += 2**40
+    assert none(entries)["mean"] == pytest.approx(np.mean(scores_of(entries)), abs=1e-12)
+    for entry in entries:
+        entry["config"]["train_hash"] = f"{entry['config']['restart']:064x}"
+    assert ensembles(entries, "seeds", name="texts").empty
+    assert ensembles(
+        [entry | {"config": entry["config"] | {"fraction": 1.0}} for entry in untuned()], "seeds", name="all"
+    ).empty
+
+
 def test_all_splits_have_equally_many_members(none):
     """Of five restarts on two splits the first has three; the fewest count."""
     entries = untuned(restarts=5)
