@@ -127,10 +127,10 @@ class Regularizer:
     def __post_init__(self) -> None:
         """Raise InputError for a hyperparameter out of the range that it was declared with (`number`, `one_of`)."""
         for f in dataclasses.fields(self):
-            if "must be" in f.metadata:
+            if rule := _range_of(type(self), f.name):
                 value, article = getattr(self, f.name), "the " if f.name in NOUNS else ""
-                must = f"{article}{f.name} of {self.name} must be {f.metadata['must be']}"
-                require(f.metadata["holds"](value), must, value)
+                must = f"{article}{f.name} of {self.name} must be {rule['must be']}"
+                require(rule["holds"](value), must, value)
 
     def acts_on(self) -> frozenset[str]:
         """What this term sets; two terms of one scope that set the same thing contradict each other."""
@@ -219,6 +219,12 @@ class Regularizer:
         return f"{self.name}({', '.join(words)})" if words else self.name
 
 
+def _range_of(kind: type, name: str) -> Mapping[str, Any]:
+    """The range that a hyperparameter was declared with, last; one that is declared anew without a range keeps it."""
+    declared = (vars(base).get("__dataclass_fields__", {}).get(name) for base in kind.__mro__)
+    return next((f.metadata for f in declared if f is not None and "must be" in f.metadata), {})
+
+
 def is_data(value: Any) -> bool:
     """Whether a value belongs in a checkpoint: tensors (no parameters), numbers, text, and containers of such."""
     if isinstance(value, dict):
@@ -230,7 +236,9 @@ def is_data(value: Any) -> bool:
 
 def kind_of(field: dataclasses.Field[Any]) -> str:
     """The type of a hyperparameter as text, such as `int`, whether annotations are types or texts where it stands."""
-    return field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+    if isinstance(field.type, str):
+        return field.type
+    return field.type.__name__ if isinstance(field.type, type) else str(field.type)
 
 
 def spell(value: Any) -> str:

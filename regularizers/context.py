@@ -66,10 +66,10 @@ def criterion(logits: Tensor, labels: Tensor) -> Tensor:
 class Training:
     """How far the training is; shared by all terms of a trial. `steps` is the planned total, `step` those done.
 
-    The optimizer is there from the first step on.
+    The optimizer is there from the first step on, and None before.
     """
 
-    optimizer: torch.optim.Optimizer = field(init=False, repr=False)
+    optimizer: torch.optim.Optimizer = field(default=None, init=False, repr=False)  # type: ignore[assignment]
     steps: int = 0
     step: int = 0
 

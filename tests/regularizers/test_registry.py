@@ -220,6 +220,23 @@ def test_a_plugin_declares_what_its_hyperparameters_must_be(plugin):
         load_plugin(plugin("odd", declared.replace("in [0, 1)", "below 1").replace("bound", "odd"), "odd.py"))
 
 
+def test_a_hyperparameter_may_be_left_out_however_that_is_annotated(plugin):
+    for at, kind in enumerate(("Optional[str]", "str | None", "Union[str, None]")):
+        text = PLUGIN.replace("p: float = 0.1", f"p: float = 0.1\n    path: {kind} = None").replace(
+            "{name}", f"opt{at}"
+        )
+        load_plugin(plugin(f"opt{at}", "from typing import Optional, Union" + text, f"opt{at}.py"))
+        assert parse(f"opt{at}(0.1, abc)").terms[0].regularizer.path == "abc"
+
+
+def test_a_hyperparameter_that_is_declared_anew_keeps_its_range(plugin, refusal):
+    text = PLUGIN.replace("(Regularizer)", "(Dropout)").replace("import register", "import register")
+    inner = text.replace("import Regularizer, register", "import register").replace("{name}", "mydrop")
+    load_plugin(plugin("mydrop", "from regularizers.methods.dropout import Dropout" + inner, "mydrop.py"))
+    assert str(parse("mydrop")) == "mydrop(0.1)"
+    assert "p of mydrop must be in [0, 1), got 1.5" in refusal(parse, "mydrop(1.5)")
+
+
 def test_everything_that_a_method_is_written_with_comes_from_the_package():
     for name in regularizers.__all__:
         assert getattr(regularizers, name), name
