@@ -284,13 +284,13 @@ def test_an_error_right_after_going_on_does_not_happen_for_ever(
     """What a checkpoint leads to is not gone on from twice; an error after further checkpoints keeps them."""
     config = make("none", plain)
     resources = interrupted(config, plain, tmp_path, 4)
-    real = Evaluation.judge
-    monkeypatch.setattr(Evaluation, "judge", lambda *given: 1 / 0)
+    real = Evaluation.figures
+    monkeypatch.setattr(Evaluation, "figures", lambda *given: 1 / 0)
     record = execute(config, resources)
     assert record["result"]["status"] == "error" and "ended in an error" in record["environment"]["notes"][0]
     assert not resources.checkpoints.path(config.id).exists()  # type: ignore[union-attr]
     execute(config, resources)
-    monkeypatch.setattr(Evaluation, "judge", real)
+    monkeypatch.setattr(Evaluation, "figures", real)
     assert execute(config, resources)["environment"]["resumed"] == [4]
 
 
