@@ -133,7 +133,7 @@ class Slot:
 
 def _ended(code: Any) -> str:
     """Why a process is no more, as its exit code tells."""
-    if isinstance(code, int) and code < 0 and -code in signal.valid_signals():
+    if isinstance(code, int) and -code in list(signal.Signals):  # those of real time have no names
         return f"the worker process was ended by {signal.Signals(-code).name}"
     return f"the worker process ended with exit code {code}"
 

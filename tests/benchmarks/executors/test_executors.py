@@ -7,6 +7,7 @@ import math
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -402,6 +403,10 @@ def test_a_container_s_limit_counts_where_it_is_below_the_cores(
     [
         ("os._exit(0)", "the worker process ended with exit code 0"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "the worker process was ended by SIGKILL"),
+        (
+            "os.kill(os.getpid(), signal.SIGRTMIN + 1)",
+            f"the worker process ended with exit code {-signal.SIGRTMIN - 1}",
+        ),
     ],
 )
 def test_a_process_that_is_gone_is_noticed_however_late_one_looks(
