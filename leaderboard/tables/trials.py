@@ -52,7 +52,6 @@ class TrialRow:
     planned: int
     split_seed: int
     split: str
-    train: str
     key: str
     status: str
     reason: str
@@ -76,6 +75,7 @@ class TrialRow:
     passes: float = math.nan
     forgetting: float = math.nan
     size: str = ""
+    train: str = ""
     rule: str = ""
     draw: int = 0
     budget: int = 0
