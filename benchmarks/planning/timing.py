@@ -54,16 +54,14 @@ def _pace(protocol: Mapping[str, Any]) -> str:
 
 
 def by_kind(configs: Sequence[TrialConfig]) -> dict[tuple[Any, ...], list[TrialConfig]]:
-    """The configs of each kind."""
-    parts: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
+    """The configs of each `kind`; that of their protocols is made once for each."""
     protocols = {id(config.protocol): config.protocol for config in configs}
     paces = {key: _pace(protocol.to_json()) for key, protocol in protocols.items()}
-    for config in configs:
-        how = (config.tuning and config.tuning.holdout, config.floor is None, paces[id(config.protocol)])
-        parts[config.task, config.fraction, config.weights, how].append(config)
     kinds: dict[tuple[Any, ...], list[TrialConfig]] = defaultdict(list)
-    for part in parts.values():
-        kinds[kind(part[0].to_json())] += part
+    for config in configs:
+        held_out = config.tuning.holdout if config.tuning else None
+        place = (config.task, config.fraction, config.weights, held_out, config.floor is not None)
+        kinds[*place, paces[id(config.protocol)]].append(config)
     return kinds
 
 

@@ -140,8 +140,7 @@ def _check_identity(record: Record, intact: bool) -> None:
 def _is_planned(data: bytes, name: str | None, planned: Container[str]) -> bool:
     """Return whether an intact record is that of a planned trial, whose config was checked when its id was made.
 
-    The id ends with the hash of its config's canonical text, so a config with that hash is written as that text is. A
-    second one cannot stand behind it: not as such, and no escape (`\\u0063onfig`) spells its key.
+    The id ends with the hash of its config's canonical text; no second config follows, under an escaped key neither.
     """
     if name is None or name.removesuffix(".json") not in planned or data.count(_CONFIG) != 1 or b"\\u" in data:
         return False

@@ -54,16 +54,16 @@ def seeds(trials: Iterable[TrialRow]) -> list[TrialRow]:
     """
     made = []
     for _, cell in grouped((one for one in trials if len(one.labels) and one.unit == one.split), *PLACE):
-        groups = grouped(cell, "split_seed", "split", "train")
-        splits = {split: sorted({(one.restart, one.key) for one in group}) for split, group in groups}
-        numbers = {split: number for number, split in enumerate(splits)}
-        count = min(map(len, splits.values()))
-        for (_, *place), group in grouped(cell, "strategy", "split_seed", "split", "train"):
-            split, done = tuple(place), {trial.key: trial for trial in group if trial.has_result}
-            members = [done[key] for _, key in splits[split][:count] if key in done]
-            joined = _together(members, count) if len(members) == count else None
-            if joined is not None:
-                made.append(_of_split(joined, members, numbers[split]))
+        splits = [group for _, group in grouped(cell, "split_seed", "split", "train")]
+        orders = [sorted({(one.restart, one.key) for one in split}) for split in splits]
+        count = min(map(len, orders))
+        for number, (split, order) in enumerate(zip(splits, orders, strict=True)):
+            for _, group in grouped(split, "strategy"):
+                done = {trial.key: trial for trial in group if trial.has_result}
+                members = [done[key] for _, key in order[:count] if key in done]
+                joined = _together(members, count) if len(members) == count else None
+                if joined is not None:
+                    made.append(_of_split(joined, members, number))
     return made
 
 
